@@ -1,0 +1,93 @@
+"""The trials of a study as rows, and which of them is best. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal
+from trainables.scores import Scores
+
+
+class TrialState(StrEnum):
+    """How a trial stands, in the record."""
+
+    RUNNING = "running"
+    SCORED = "scored"
+    FAILED = "failed"
+    PRUNED = "pruned"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """One trial of the record.
+
+    `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
+    wall time: `training`, `evaluation`, `waiting` (on data or a checkpoint), `total`.
+    `duplicate_of` is the number of the equal trial whose score this one was told.
+    """
+
+    number: int
+    state: TrialState
+    params: Mapping[str, Any]
+    plan: TrialPlan
+    phase_keys: tuple[str, ...]
+    objective: float | None = None
+    scores: Scores | None = None
+    reason: str | None = None
+    duplicate_of: int | None = None
+    seconds: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRow:
+    """One trained phase of the record; trials that share it list its key."""
+
+    key: str
+    parent: str | None
+    name: str
+    learning_rate: float
+    num_steps: int
+    num_examples: int
+    seconds: float
+    dev_score: float | None
+    retried: bool
+
+
+def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Scored trials, best objective first, the earlier one first among equals; collapsed last."""
+    scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
+
+    def order(row: TrialRow) -> tuple[bool, float, int]:
+        assert row.objective is not None
+        return (bool(row.scores and row.scores.is_collapsed), -row.objective, row.number)
+
+    return sorted(scored, key=order)
+
+
+def best(rows: Sequence[TrialRow]) -> TrialRow:
+    """The trial that `retrain` takes: the best one, baselines included."""
+    order = ranked(rows)
+    if not order:
+        raise Refusal("the study has no scored trial yet: let `run` finish one first")
+    return order[0]
+
+
+def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
+    """The best trial without an intermediate phase; gains are measured against it."""
+    return next((row for row in ranked(rows) if row.plan.is_baseline), None)
+
+
+def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
+    """Zero-shot mean minus that of the best baseline of the study."""
+    if row.scores is None or baseline is None or baseline.scores is None:
+        return None
+    return row.scores.zero_shot_mean - baseline.scores.zero_shot_mean
+
+
+def paired_gain(row: TrialRow, rows: Sequence[TrialRow]) -> float | None:
+    """Zero-shot mean minus that of the baseline with the same target phases and seed, if any."""
+    twin = next((r for r in ranked(rows) if r.plan == row.plan.baseline()), None)
+    return transfer_gain(row, twin)

@@ -1,0 +1,83 @@
+"""Mixture: training sources and their shares of steps. Valid when it exists."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spaces.refusal import Refusal
+from spaces.tasks import Source, get_task
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Sources with their shares, sorted by source, the shares summing to one."""
+
+    shares: tuple[tuple[Source, float], ...]
+
+    def __post_init__(self) -> None:
+        sources = [source for source, _ in self.shares]
+        if not sources or sources != sorted(set(sources)):
+            raise Refusal(f"a mixture needs sources, each once and in order; got {self.shares}")
+        values = [share for _, share in self.shares]
+        if not all(math.isfinite(share) and share > 0 for share in values):
+            raise Refusal(f"shares must be finite and above zero; got {values}")
+        if abs(math.fsum(values) - 1) > 1e-9:
+            raise Refusal(f"shares must sum to one; {values} sum to {math.fsum(values)}")
+
+    @classmethod
+    def of(cls, weights: Mapping[str, float]) -> "Mixture":
+        """Shares in proportion to `weights`; a weight of zero leaves its source out."""
+        for name, weight in weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise Refusal(f"share of {name!r} must be finite and not negative; got {weight}")
+        total = math.fsum(weights.values())
+        if total <= 0:
+            raise Refusal(f"a mixture needs one share above zero; got {dict(weights)}")
+        # Sources are summed under their own name, so that `mnli` and `mnli@en` are one.
+        merged: dict[Source, float] = {}
+        for name, weight in weights.items():
+            source = Source.parse(name)
+            merged[source] = merged.get(source, 0.0) + weight / total
+        return cls(tuple(sorted((source, share) for source, share in merged.items() if share > 0)))
+
+    @classmethod
+    def proportional(
+        cls,
+        sources: Iterable[str],
+        *,
+        temperature: float,
+        cap: int | None,
+        max_train_rows: int | None = None,
+    ) -> "Mixture":
+        """Examples-proportional mixing: min(rows, cap) to the power 1 / temperature (T5, seqio).
+
+        Args:
+            temperature: 1 keeps the proportions; larger values bring the shares together.
+            cap: rows of a source counted at most; the paper's is 2**17.
+            max_train_rows: rows of a source that the phase reads at most.
+        """
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise Refusal(f"temperature must be finite and above zero; got {temperature}")
+        weights = {}
+        for name in sources:
+            rows = get_task(Source.parse(name).task).num_train_rows
+            rows = min(rows, cap or rows, max_train_rows or rows)
+            weights[name] = float(rows) ** (1 / temperature)
+        return cls.of(weights)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(source for source, _ in self.shares)
+
+    def __str__(self) -> str:
+        if len(self.shares) == 1:
+            return str(self.shares[0][0])
+        return "+".join(f"{source}:{share:.2f}" for source, share in self.shares)
+
+    def to_dict(self) -> dict[str, float]:
+        return {f"{source.task}@{source.language}": share for source, share in self.shares}
+
+    @classmethod
+    def from_dict(cls, shares: Mapping[str, float]) -> "Mixture":
+        """The inverse of `to_dict`, to the last bit."""
+        return cls(tuple(sorted((Source.parse(name), share) for name, share in shares.items())))

@@ -1,0 +1,187 @@
+"""Phase, PhasePair, TrialPlan: the frozen values that say everything one trial does."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+from spaces.mixture import Mixture
+from spaces.refusal import Refusal, unknown
+from spaces.tasks import TaskKind, get_task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a phase trains, whatever it trains on.
+
+    A step is one optimizer update over at most `batch_size` examples and at most
+    `max_batch_tokens` padded tokens, all workers together: the number of workers is not part of
+    it. `warmup_share` is a share of the steps, `max_length` counts tokens. Every `evaluate_every`
+    steps the main score on `max_dev_rows` source-language validation rows is taken; training ends
+    after `patience` such evaluations without a better one, and the best weights are kept.
+    Without `evaluate_every` the last weights are kept. `mask_share` is for mlm sources.
+    """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "strict": True}
+
+    num_steps: int
+    batch_size: int
+    max_length: int
+    max_batch_tokens: int | None = None
+    max_train_rows: int | None = None
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    evaluate_every: int | None = None
+    patience: int | None = None
+    max_dev_rows: int = 500
+    mask_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "max_dev_rows"):
+            _above_zero(name, getattr(self, name))
+        for name in ("max_batch_tokens", "max_train_rows", "evaluate_every", "patience"):
+            if getattr(self, name) is not None:
+                _above_zero(name, getattr(self, name))
+        if self.max_length < 8:
+            raise Refusal(f"max_length must be 8 tokens or more; got {self.max_length}")
+        if not 0 <= self.warmup_share <= 1:
+            raise Refusal(f"warmup_share must lie in [0, 1]; got {self.warmup_share}")
+        if not 0 < self.mask_share < 1:
+            raise Refusal(f"mask_share must lie between 0 and 1; got {self.mask_share}")
+        if self.weight_decay < 0 or not self.max_grad_norm > 0:
+            raise Refusal("weight_decay must not be negative and max_grad_norm above zero")
+        if self.patience is not None and self.evaluate_every is None:
+            raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
+
+
+def _above_zero(name: str, value: int) -> None:
+    if value <= 0:
+        raise Refusal(f"{name} must be above zero; got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One fine-tuning stage: what it trains on, at which rate, by which recipe, from which seed."""
+
+    mixture: Mixture
+    learning_rate: float
+    seed: int
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < 1:
+            raise Refusal(f"a learning rate must lie between 0 and 1; got {self.learning_rate}")
+
+    def key(self, world: Mapping[str, str], parent: str | None) -> str:
+        """The content key: equal keys mean equal trained weights.
+
+        Args:
+            world: what the phase depends on beside itself (weights, tokenizer, data, version).
+            parent: the key of the phase it starts from; None where it starts from the encoder.
+        """
+        content = {"phase": self.to_dict(), "world": dict(world), "parent": parent}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "mixture": self.mixture.to_dict(),
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+            "recipe": asdict(self.recipe),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Phase":
+        return cls(
+            mixture=Mixture.from_dict(data["mixture"]),
+            learning_rate=data["learning_rate"],
+            seed=data["seed"],
+            recipe=Recipe(**data["recipe"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A task to score in all its languages, after a target phase; retrieval has none."""
+
+    task: str
+    phase: Phase | None
+
+    def __post_init__(self) -> None:
+        task = get_task(self.task)
+        if task.trains != (self.phase is not None) or task.kind is TaskKind.MLM:
+            raise Refusal(f"target {self.task!r}: a {task.kind} task cannot be scored this way")
+        if self.phase is not None:
+            trained = {source.task for source in self.phase.mixture.sources}
+            if task.training_task not in trained:
+                raise unknown(f"training task of target {self.task!r}", task.training_task, trained)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"task": self.task, "phase": self.phase.to_dict() if self.phase else None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Target":
+        phase = data["phase"]
+        return cls(task=data["task"], phase=Phase.from_dict(phase) if phase else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePair:
+    """An intermediate phase (None in the baseline), then a target."""
+
+    intermediate: Phase | None
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlan:
+    """Everything one trial trains: one intermediate phase or none, and all targets of the study."""
+
+    encoder: str
+    intermediate: Phase | None
+    targets: tuple[Target, ...]
+
+    def __post_init__(self) -> None:
+        names = [target.task for target in self.targets]
+        if not names or len(set(names)) != len(names):
+            raise Refusal(f"a trial plan needs targets, each once; got {names}")
+
+    @property
+    def pairs(self) -> tuple[PhasePair, ...]:
+        return tuple(PhasePair(intermediate=self.intermediate, target=t) for t in self.targets)
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.intermediate is None
+
+    def baseline(self) -> "TrialPlan":
+        """The same target phases without the intermediate one."""
+        return replace(self, intermediate=None)
+
+    def with_seed(self, seed: int) -> "TrialPlan":
+        """The same plan, every phase drawn from another seed."""
+
+        def reseeded(phase: Phase | None) -> Phase | None:
+            return replace(phase, seed=seed) if phase else None
+
+        targets = tuple(replace(t, phase=reseeded(t.phase)) for t in self.targets)
+        return replace(self, intermediate=reseeded(self.intermediate), targets=targets)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "encoder": self.encoder,
+            "intermediate": self.intermediate.to_dict() if self.intermediate else None,
+            "targets": [target.to_dict() for target in self.targets],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TrialPlan":
+        intermediate = data["intermediate"]
+        return cls(
+            encoder=data["encoder"],
+            intermediate=Phase.from_dict(intermediate) if intermediate else None,
+            targets=tuple(Target.from_dict(target) for target in data["targets"]),
+        )

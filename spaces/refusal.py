@@ -1,0 +1,17 @@
+"""The one exception for a user's mistake; the command line prints it as one line and exits 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class Refusal(ValueError):
+    """What was given, what was expected, the nearest known name and how to mend it, in a line."""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> Refusal:
+    """A refusal of a name that is not among `known`, with the nearest one that is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+    return Refusal(f"unknown {what} {given!r}.{hint} Known: {shown}")

@@ -1,0 +1,128 @@
+"""Multiple choice: every choice is a sequence (text, choice), scored by one logit.
+
+labels[s] is [position of the right choice, number of choices], the same for all sequences of a
+row. A batch holds whole rows, in order, that all have equally many choices.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerFast
+
+from spaces.tasks import Task
+from trainables import metrics
+from trainables.examples import ChoiceExample
+from trainables.formats import encoding, refusals
+from trainables.formats.base import Batch, Features, Format, RowError
+from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
+
+
+class ChoiceFormat(Format[ChoiceExample, int]):
+    """One sequence a choice; a prediction is a position in the row's choices."""
+
+    example_type = ChoiceExample
+
+    def check(self, example: ChoiceExample, task: Task) -> None:
+        refusals.refuse_other_type(example, task, ChoiceExample)
+        refusals.refuse_empty(example.text, task, example.id, field="text")
+        num_choices = len(example.choices)
+        if num_choices < 2:
+            raise RowError(
+                task,
+                example.id,
+                f"{num_choices} choices, expected at least 2; drop the row when loading",
+            )
+        for i, choice in enumerate(example.choices):
+            refusals.refuse_empty(choice, task, example.id, field=f"choices[{i}]")
+        if not 0 <= example.label < num_choices:
+            raise RowError(
+                task,
+                example.id,
+                f"label {example.label} is no position in {num_choices} choices, expected "
+                f"0 to {num_choices - 1}; labels of hidden test sets (-1) cannot be scored",
+            )
+
+    def encode(
+        self,
+        examples: Sequence[ChoiceExample],
+        task: Task,
+        *,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+    ) -> Features:
+        """Rows that `check` let through. The end of the text gives way to the choice, which is
+        only cut where it is too long alone."""
+        template = encoding.Template.of(tokenizer)
+        room = template.room(max_length, pair=True)
+        texts = encoding.tokenize(tokenizer, [example.text for example in examples])
+        choices = encoding.tokenize(tokenizer, [c for example in examples for c in example.choices])
+        counts = [len(example.choices) for example in examples]
+        row_of = np.repeat(np.arange(len(examples), dtype=np.int32), counts)
+        segments: list[encoding.Segments] = []
+        truncated = set()
+        for row, choice in zip(row_of.tolist(), choices, strict=True):
+            kept = choice[:room]
+            segments.append((texts[row][: room - len(kept)], kept))
+            if len(texts[row]) + len(choice) > room:
+                truncated.add(row)
+        labels = [[example.label, len(example.choices)] for example in examples]
+        return encoding.build_features(
+            template,
+            segments,
+            labels=[labels[row] for row in row_of.tolist()],
+            example=row_of,
+            num_truncated=len(truncated),
+        )
+
+    def build_head(self, task: Task, encoder: nn.Module) -> PooledHead:
+        """[S, H], the masked mean of the last layer, to [S, 1]."""
+        return PooledHead(width_of(encoder), 1)
+
+    def num_items(self, batch: Batch) -> int:
+        """Rows, not sequences."""
+        return len(batch.labels) // _num_choices(batch)
+
+    def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        num_choices = _num_choices(batch)
+        logits = head(masked_mean(hidden, batch.attention_mask)).float()
+        right = batch.labels[::num_choices, 0]
+        return cross_entropy(logits.view(-1, num_choices), right, reduction="sum")
+
+    def predict(
+        self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
+    ) -> list[npt.NDArray[np.float32]]:
+        """The logit of a choice, [1]; here a batch need not hold whole rows."""
+        assert head is not None
+        return list(to_numpy(head(masked_mean(hidden[-1], batch.attention_mask))))
+
+    def decode(
+        self,
+        outputs: Sequence[npt.NDArray[np.float32]],
+        features: Features,
+        examples: Sequence[ChoiceExample],
+        task: Task,
+    ) -> list[int]:
+        logits: list[list[float]] = [[] for _ in examples]
+        for row, output in zip(features.example.tolist(), outputs, strict=True):
+            logits[row].append(float(output[0]))
+        return [int(np.argmax(of_row)) for of_row in logits]
+
+    def score(
+        self,
+        predictions: Sequence[int],
+        examples: Sequence[ChoiceExample],
+        task: Task,
+        language: str,
+    ) -> Mapping[str, float]:
+        return {"accuracy": metrics.accuracy(predictions, [example.label for example in examples])}
+
+
+def _num_choices(batch: Batch) -> int:
+    counts = batch.labels[:, 1]
+    num_choices = int(counts[0])
+    assert bool((counts == num_choices).all()), "rows of one batch differ in number of choices"
+    assert len(counts) % num_choices == 0, "a batch for training holds whole rows"
+    return num_choices

@@ -1,0 +1,59 @@
+"""What the heads of several kinds share: initialisation, masked mean pooling, the pooled head."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+_INIT_STD = 0.02  # BERT's and XLM-R's initializer_range
+
+
+def fresh_linear(num_inputs: int, num_outputs: int) -> nn.Linear:
+    """Weights drawn from normal(0, 0.02) with torch's global generator, bias zero."""
+    linear = nn.Linear(num_inputs, num_outputs)
+    nn.init.normal_(linear.weight, std=_INIT_STD)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+def width_of(encoder: nn.Module) -> int:
+    """H, the width of the encoder's hidden states."""
+    width = encoder.config.hidden_size  # type: ignore[union-attr]
+    assert isinstance(width, int)
+    return width
+
+
+def masked_mean(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """[S, L, H] to [S, H]: the mean over a sequence's tokens, special tokens included."""
+    mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+class PooledHead(nn.Module):
+    """Pooled vectors [S, H] to logits [S, num_outputs]: dense, tanh, out_proj; no dropout.
+
+    The layout and names are those of XLM-R's classification head. Its input differs: the masked
+    mean of all tokens instead of the first token, which trained better in small encoders.
+    """
+
+    def __init__(self, width: int, num_outputs: int) -> None:
+        super().__init__()
+        self.dense = fresh_linear(width, width)
+        self.out_proj = fresh_linear(width, num_outputs)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        logits: Tensor = self.out_proj(torch.tanh(self.dense(pooled)))
+        return logits
+
+
+def to_numpy(values: Tensor) -> npt.NDArray[np.float32]:
+    """One copy to the CPU for a whole batch."""
+    return values.detach().float().cpu().numpy()
+
+
+def split_by_length(
+    values: npt.NDArray[np.float32], attention_mask: Tensor
+) -> list[npt.NDArray[np.float32]]:
+    """[S, L, ...] to one array a sequence, its padding (on the right) cut off."""
+    lengths = attention_mask.sum(dim=1).tolist()
+    return [row[:length].copy() for row, length in zip(values, lengths, strict=True)]

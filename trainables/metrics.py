@@ -1,0 +1,155 @@
+"""What is measured: pure functions over predictions and gold, all results in [0, 1]. No torch."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+
+
+def accuracy(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> float:
+    """Share of equal pairs. Source: GLUE and XTREME score pairs and choices by it."""
+    _refuse_unequal(len(predictions), len(golds))
+    return sum(p == g for p, g in zip(predictions, golds, strict=True)) / len(golds)
+
+
+def majority_share(predictions: Sequence[Hashable]) -> float:
+    """Share of the most frequent prediction: near 1 where a model has collapsed to one class."""
+    if not predictions:
+        raise ValueError("no predictions: a share needs at least one")
+    return Counter(predictions).most_common(1)[0][1] / len(predictions)
+
+
+def tag_accuracy(
+    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
+) -> float:
+    """Share of words with the right tag, over all sentences. Source: UD's UPOS accuracy."""
+    _refuse_unequal(len(predictions), len(golds))
+    flat = [pair for rows in zip(predictions, golds, strict=True) for pair in zip(*rows, strict=True)]
+    if not flat:
+        raise ValueError("no words to score")
+    return sum(p == g for p, g in flat) / len(flat)
+
+
+def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
+    """Micro F1 over labelled spans; 0 where there is no span at all.
+
+    Source: `seqeval.metrics.f1_score` in its default mode, which follows the CoNLL-2000 script
+    `conlleval`; a test holds the two equal. XTREME scores POS with it too (paper.md 3.4), where
+    tags have no prefix: the first letter then counts as one, so that runs of an equal tag merge,
+    unless it is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside, end or single.
+    """
+    _refuse_unequal(len(predictions), len(golds))
+    for predicted, gold in zip(predictions, golds, strict=True):
+        _refuse_unequal(len(predicted), len(gold))
+    predicted_spans, gold_spans = _spans(predictions), _spans(golds)
+    if not predicted_spans and not gold_spans:
+        return 0.0
+    # 2pr / (p + r) with p = hits / predicted and r = hits / gold
+    hits = len(predicted_spans & gold_spans)
+    return 2 * hits / (len(predicted_spans) + len(gold_spans))
+
+
+def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
+    """(type, first word, last word); words are counted over all sentences, a gap between two.
+
+    `first` is deliberately kept when a span ends: a malformed tag may end a span twice, and
+    conlleval then counts both.
+    """
+    words = [tag for sentence in sentences for tag in (*sentence, "O")]
+    spans = set()
+    last_part, last_type, first = "O", "", 0
+    for i, word in enumerate([*words, "O"]):
+        part, kind = word[0], word[1:].split("-", maxsplit=1)[-1] or "_"
+        other = kind != last_type
+        ends = (
+            last_part in "ES"
+            or (last_part in "BI" and part in "BSO")
+            or (last_part not in "O." and other)
+        )
+        begins = (
+            part in "BS"
+            or (last_part in "ESO" and part in "EI")
+            or (part not in "O." and other)
+        )
+        if ends:
+            spans.add((last_type, first, i - 1))
+        if begins:
+            first = i
+        last_part, last_type = part, kind
+    return spans
+
+
+def normalize(text: str) -> str:
+    """Lower case, without ASCII punctuation, English articles and surplus white space.
+
+    Source: the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016); XTREME uses it for XQuAD
+    and TyDiQA in every language (paper.md 3.1).
+    """
+    bare = text.lower().translate(_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
+
+
+def exact_match(prediction: str, golds: Sequence[str]) -> float:
+    """1 if the prediction is one of the gold answers after `normalize`, else 0.
+
+    No gold answers: the row is unanswerable, and the empty prediction is right. Sources: the
+    evaluation scripts of SQuAD v1.1 and, for unanswerable rows, v2.0.
+    """
+    said = normalize(prediction)
+    return float(any(said == normalize(gold) for gold in golds) if golds else not said)
+
+
+def token_f1(prediction: str, golds: Sequence[str]) -> float:
+    """The best F1 over the gold answers' bags of white-space tokens, after `normalize`.
+
+    No gold answers: 1 for the empty prediction, else 0. As in the script of SQuAD v1.1, a gold
+    answer of which `normalize` leaves nothing (`%`) matches no prediction here. Sources: as
+    `exact_match`.
+    """
+    if not golds:
+        return exact_match(prediction, golds)
+    said = Counter(normalize(prediction).split())
+    best = 0.0
+    for gold in golds:
+        meant = Counter(normalize(gold).split())
+        shared = (said & meant).total()
+        if shared:
+            best = max(best, 2 * shared / (said.total() + meant.total()))
+    return best
+
+
+def nearest(
+    queries: npt.NDArray[np.float32], candidates: npt.NDArray[np.float32]
+) -> npt.NDArray[np.int64]:
+    """For each query [Q, H] the index of the candidate [C, H] of highest cosine; ties: the first.
+
+    Source: XTREME's Tatoeba script searches by L2 distance between normalised vectors, which
+    orders alike. A zero vector has cosine 0 with everything.
+    """
+    if len(candidates) == 0:
+        raise ValueError("no candidates to retrieve from")
+    directions = _unit(candidates).T
+    found = np.empty(len(queries), np.int64)
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        some = slice(start, start + _QUERIES_AT_ONCE)
+        found[some] = (_unit(queries[some]) @ directions).argmax(axis=1)
+    return found
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms == 0, 1, norms).astype(np.float32)
+
+
+def _refuse_unequal(num_predictions: int, num_golds: int) -> None:
+    if num_predictions != num_golds:
+        raise ValueError(f"{num_predictions} predictions for {num_golds} gold values")
+    if num_golds == 0:
+        raise ValueError("no rows to score")

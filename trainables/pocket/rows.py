@@ -1,0 +1,98 @@
+"""The rows of the pocket benchmark: `rows(task, language, split)`."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from trainables.examples import (
+    Answer,
+    ChoiceExample,
+    Example,
+    PairExample,
+    RetrievalExample,
+    SpanExample,
+    TaggingExample,
+)
+from trainables.pocket.cldr import LANGUAGES
+from trainables.pocket.drafts import SPLITS, TASK_NAMES, Draft, drafts
+from trainables.pocket.items import phrase, phrase_text
+
+PIVOT_LANGUAGE = "en"
+
+
+def _pair(row_id: str, draft: Draft, language: str) -> PairExample:
+    first, second = (phrase_text(items, language) for items in draft.phrases)
+    return PairExample(id=row_id, text_a=first, text_b=second, label=str(draft.answer))
+
+
+def _choice(row_id: str, draft: Draft, language: str) -> ChoiceExample:
+    text, *choices = (phrase_text(items, language) for items in draft.phrases)
+    return ChoiceExample(id=row_id, text=text, choices=tuple(choices), label=int(draft.answer))
+
+
+def _span(row_id: str, draft: Draft, language: str) -> SpanExample:
+    question, context = draft.phrases
+    said = phrase(context, language)
+    answer = phrase_text([context[int(draft.answer)]], language)
+    first_word = said.starts[int(draft.answer)]
+    start = sum(len(word.text) + 1 for word in said.words[:first_word])
+    return SpanExample(
+        id=row_id,
+        question=phrase_text(question, language),
+        context=said.text,
+        answers=(Answer(text=answer, start=start),),
+    )
+
+
+def _pos(row_id: str, draft: Draft, language: str) -> TaggingExample:
+    words = phrase(draft.phrases[0], language).words
+    tags = tuple(word.pos for word in words)
+    return TaggingExample(id=row_id, words=tuple(word.text for word in words), tags=tags)
+
+
+def _ner(row_id: str, draft: Draft, language: str) -> TaggingExample:
+    words = phrase(draft.phrases[0], language).words
+    tags = tuple(word.entity for word in words)
+    return TaggingExample(id=row_id, words=tuple(word.text for word in words), tags=tags)
+
+
+def _retrieval(row_id: str, draft: Draft, language: str) -> RetrievalExample:
+    text, pivot = draft.phrases
+    return RetrievalExample(
+        id=row_id,
+        text=phrase_text(text, language),
+        pivot=phrase_text(pivot, PIVOT_LANGUAGE),
+    )
+
+
+_RENDERERS: Mapping[str, Callable[[str, Draft, str], Example]] = MappingProxyType(
+    {
+        "pos": _pos,
+        "ner": _ner,
+        "kind": _choice,
+        "fact": _choice,
+        "seq": _choice,
+        "rel": _pair,
+        "coh": _pair,
+        "qakind": _span,
+        "retrieval": _retrieval,
+    }
+)
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"no pocket {name} {value!r}; there are {', '.join(known)}")
+
+
+@lru_cache(maxsize=None)
+def rows(task: str, language: str, split: str) -> tuple[Example, ...]:
+    """All rows of one split, parallel over languages by id; retrieval has no rows to train on."""
+    _check("task", task, TASK_NAMES)
+    _check("language", language, LANGUAGES)
+    _check("split", split, SPLITS)
+    render = _RENDERERS[task]
+    return tuple(
+        render(f"{task}-{split}-{index:04d}", draft, language)
+        for index, draft in enumerate(drafts(task, split))
+    )

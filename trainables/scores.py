@@ -1,0 +1,177 @@
+"""Scores: what a trial got, per target and language, knowing what they are the mean of.
+
+Pure values. Every target's scores carry the protocol that makes them comparable with others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from math import fsum
+from typing import Any
+
+from spaces.refusal import Refusal
+from spaces.study import SelectionRule
+
+
+class Mark(StrEnum):
+    """What a reader has to know before believing a target's scores."""
+
+    NONE = ""
+    COLLAPSED = "collapsed"  # one class on >= 99 % of source-dev rows, or a loss that did not fall
+    NO_SIGNAL = "no signal"  # otherwise at chance in the source language
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringProtocol:
+    """What two scores must share to be comparable.
+
+    `data` is the digest of the scored rows, `labels` of the label names in order; `layer` and
+    `pooling` are retrieval's; `rows` says how many rows a language gave at most (0: all).
+    """
+
+    task: str
+    metric: str
+    split: str
+    selection: str
+    data: str
+    labels: str
+    rows: int
+    layer: int | None
+    pooling: str | None
+    max_length: int
+    training_version: int
+
+    def differences(self, other: "ScoringProtocol") -> list[str]:
+        """Names of the fields that differ; empty means comparable."""
+        names = [f.name for f in fields(self)]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetScores:
+    """One target in all its languages: language -> metric name -> value in [0, 1].
+
+    `main` names the main metric. `source_language` may be without scores (retrieval against
+    English has none for English); then source and gap are None.
+    """
+
+    task: str
+    main: str
+    source_language: str
+    chance: float
+    languages: Mapping[str, Mapping[str, float]]
+    num_rows: Mapping[str, int]
+    protocol: ScoringProtocol
+    mark: Mark = Mark.NONE
+
+    def __post_init__(self) -> None:
+        if not any(language != self.source_language for language in self.languages):
+            raise Refusal(f"target {self.task!r} was scored in no zero-shot language")
+
+    @property
+    def by_language(self) -> dict[str, float]:
+        """The main score of every language, source first."""
+        order = sorted(self.languages, key=lambda code: (code != self.source_language, code))
+        return {language: self.languages[language][self.main] for language in order}
+
+    @property
+    def source(self) -> float | None:
+        return self.by_language.get(self.source_language)
+
+    @property
+    def zero_shot(self) -> dict[str, float]:
+        return {k: v for k, v in self.by_language.items() if k != self.source_language}
+
+    @property
+    def zero_shot_mean(self) -> float:
+        return _mean(list(self.zero_shot.values()))
+
+    @property
+    def transfer_gap(self) -> float | None:
+        """What is lost by leaving the source language; lower is better."""
+        return None if self.source is None else self.source - self.zero_shot_mean
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TargetScores":
+        protocol = ScoringProtocol(**data["protocol"])
+        return cls(**{**data, "protocol": protocol, "mark": Mark(data["mark"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """All targets of a trial, in the order of the plan; `of_interest` are the objective targets."""
+
+    targets: tuple[TargetScores, ...]
+    of_interest: tuple[str, ...] = field(default=())
+
+    @property
+    def objective_targets(self) -> tuple[TargetScores, ...]:
+        """Those of interest that are there already (a rung has not all of them)."""
+        return tuple(t for t in self.targets if not self.of_interest or t.task in self.of_interest)
+
+    @property
+    def zero_shot_mean(self) -> float:
+        """Mean over the objective targets of their zero-shot means."""
+        return _mean([target.zero_shot_mean for target in self.objective_targets])
+
+    @property
+    def transfer_gap(self) -> float | None:
+        """Mean over the objective targets that have one; None if none has."""
+        gaps = [t.transfer_gap for t in self.objective_targets if t.transfer_gap is not None]
+        return _mean(gaps) if gaps else None
+
+    @property
+    def worst_language(self) -> tuple[str, str, float]:
+        """(target, language, score) of the lowest zero-shot score of the objective targets."""
+        cells = ((t.task, k, v) for t in self.objective_targets for k, v in t.zero_shot.items())
+        return min(cells, key=lambda cell: cell[2])
+
+    @property
+    def is_collapsed(self) -> bool:
+        return any(target.mark is Mark.COLLAPSED for target in self.targets)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "targets": [target.to_dict() for target in self.targets],
+            "of_interest": list(self.of_interest),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Scores":
+        targets = tuple(TargetScores.from_dict(target) for target in data["targets"])
+        return cls(targets=targets, of_interest=tuple(data["of_interest"]))
+
+
+def objective(scores: Scores, rule: SelectionRule, *, pivot_languages: Sequence[str] = ()) -> float:
+    """What the sampler learns from, in [0, 1]; used by sampler, report and retrain alike.
+
+    The mean over the objective targets of the main score, averaged over the languages that the
+    rule allows. A target without any of them does not enter (retrieval under source_dev).
+    """
+    means = []
+    for target in scores.objective_targets:
+        allowed = selecting_languages(target, rule, pivot_languages=pivot_languages)
+        if allowed:
+            means.append(_mean([target.by_language[language] for language in allowed]))
+    if not means:
+        raise Refusal(
+            f"no target has rows in a language that the selection rule {rule.value} allows"
+        )
+    return _mean(means)
+
+
+def selecting_languages(
+    target: TargetScores, rule: SelectionRule, *, pivot_languages: Sequence[str]
+) -> list[str]:
+    """The scored languages whose rows may choose between trials."""
+    if rule is SelectionRule.TARGET_DEV:
+        return list(target.zero_shot)
+    wanted = pivot_languages if rule is SelectionRule.PIVOT_DEV else [target.source_language]
+    return [language for language in target.by_language if language in wanted]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fsum(values) / len(values)
