@@ -73,6 +73,9 @@ class Phase:
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < 1:
             raise Refusal(f"a learning rate must lie between 0 and 1; got {self.learning_rate}")
+        kinds = {get_task(source.task).kind for source in self.mixture.sources}
+        if self.recipe.evaluate_every and kinds == {TaskKind.MLM}:
+            raise Refusal("an mlm phase has no validation rows: leave evaluate_every out")
 
     def key(self, world: Mapping[str, str], parent: str | None) -> str:
         """The content key: equal keys mean equal trained weights.

@@ -94,6 +94,7 @@ class EvaluationSection(Section):
     objective: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     retrieval_layer: Count | None = None
+    retrieval_max_length: Count = 128
     max_rows: Count | None = None
     max_batch_tokens: Count = 16_384
 

@@ -26,12 +26,12 @@ def majority_share(predictions: Sequence[Hashable]) -> float:
     return Counter(predictions).most_common(1)[0][1] / len(predictions)
 
 
-def tag_accuracy(
-    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
-) -> float:
+def tag_accuracy(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
     """Share of words with the right tag, over all sentences. Source: UD's UPOS accuracy."""
     _refuse_unequal(len(predictions), len(golds))
-    flat = [pair for rows in zip(predictions, golds, strict=True) for pair in zip(*rows, strict=True)]
+    flat = [
+        pair for rows in zip(predictions, golds, strict=True) for pair in zip(*rows, strict=True)
+    ]
     if not flat:
         raise ValueError("no words to score")
     return sum(p == g for p, g in flat) / len(flat)
@@ -74,9 +74,7 @@ def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
             or (last_part not in "O." and other)
         )
         begins = (
-            part in "BS"
-            or (last_part in "ESO" and part in "EI")
-            or (part not in "O." and other)
+            part in "BS" or (last_part in "ESO" and part in "EI") or (part not in "O." and other)
         )
         if ends:
             spans.add((last_type, first, i - 1))
@@ -144,8 +142,11 @@ def nearest(
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms).astype(np.float32)
+    single = vectors.astype(np.float32, copy=False)
+    norms = np.sqrt(np.square(single).sum(axis=1, keepdims=True, dtype=np.float32))
+    norms[norms == 0] = 1
+    unit: npt.NDArray[np.float32] = single / norms
+    return unit
 
 
 def _refuse_unequal(num_predictions: int, num_golds: int) -> None:

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from babel import localedata
@@ -61,7 +61,7 @@ def _read_locale(language: str) -> Mapping[str, Any]:
     """
     raw = _read_raw("root")
     localedata.merge(raw, _read_raw(language))
-    return localedata.LocaleDataDict(raw)  # type: ignore[arg-type, return-value]
+    return localedata.LocaleDataDict(raw)  # type: ignore[arg-type]
 
 
 def _patterns(widths: Mapping[str, Any]) -> PluralPatterns:
@@ -98,7 +98,7 @@ def _other(number: int) -> str:
     return "other"
 
 
-@lru_cache(maxsize=None)
+@cache
 def lexicon(language: str) -> Lexicon:
     """The words of one of LANGUAGES; about 10 ms the first time."""
     if language not in LANGUAGES:

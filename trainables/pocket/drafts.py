@@ -5,11 +5,11 @@ share one. They do share words and facts: "zero-shot" in this benchmark means no
 language, not facts that were never seen.
 """
 
-import zlib
 import random
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 
 from trainables.pocket.inventory import (
@@ -61,9 +61,10 @@ def _other_than(fact: Fact, kind: Kind, rng: random.Random) -> Item:
     return rng.choice([item for item in CLOSED[kind] if item not in own])
 
 
-def _choice(text: Items, right: Items, wrong: list[Items], rng: random.Random) -> Draft:
+def _choice(text: Items, right: Item, wrong: Sequence[Item], rng: random.Random) -> Draft:
     answer = rng.randrange(len(wrong) + 1)
-    return Draft((text, *wrong[:answer], right, *wrong[answer:]), answer)
+    choices = (*wrong[:answer], right, *wrong[answer:])
+    return Draft((text, *((item,) for item in choices)), answer)
 
 
 def _tagging(rng: random.Random) -> Draft:
@@ -77,7 +78,7 @@ def _kind(rng: random.Random) -> Draft:
     text = draw(items[0].kind, rng)
     while text == items[0]:
         text = draw(items[0].kind, rng)
-    return _choice((text,), (items[0],), [(item,) for item in items[1:]], rng)
+    return _choice((text,), items[0], items[1:], rng)
 
 
 def _fact(rng: random.Random) -> Draft:
@@ -86,7 +87,7 @@ def _fact(rng: random.Random) -> Draft:
     territory, *answers = fact.items()
     right = rng.choice(answers)
     wrong = [item for item in CLOSED[right.kind] if item != right]
-    return _choice((territory,), (right,), [(item,) for item in rng.sample(wrong, 3)], rng)
+    return _choice((territory,), right, rng.sample(wrong, 3), rng)
 
 
 def _seq(rng: random.Random) -> Draft:
@@ -95,8 +96,7 @@ def _seq(rng: random.Random) -> Draft:
     start, length = rng.randrange(len(cycle)), rng.randint(1, 3)
     *text, right = run_of(cycle, start, length + 1)
     wrong = [item for item in cycle if item != right and item not in text]
-    choices = [(item,) for item in rng.sample(wrong, 3)]
-    return _choice(tuple(text), (right,), choices, rng)
+    return _choice(tuple(text), right, rng.sample(wrong, 3), rng)
 
 
 def _rel_of_cycle(label: str, rng: random.Random) -> tuple[list[Item], Items]:
@@ -195,7 +195,7 @@ def _tenth(meaning: str) -> int:
     return zlib.crc32(meaning.encode()) % 10
 
 
-@lru_cache(maxsize=None)
+@cache
 def drafts(task: str, split: str) -> tuple[Draft, ...]:
     """All drafts of one split of one task, each meaning once; the same in every process."""
     rng = random.Random(f"pocket:{task}:{split}")

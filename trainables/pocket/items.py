@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from trainables.pocket.cldr import Lexicon, PluralPatterns, lexicon
 from trainables.pocket.inventory import Item, Kind
@@ -158,7 +158,7 @@ def words_of(item: Item, language: str) -> tuple[Word, ...]:
     return _words(segments_of(item, language), ENTITY_OF_KIND[item.kind])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _joint(place: str, language: str) -> tuple[Word, ...]:
     """The words between two items of a list; `place` is CLDR's: "2", "start", "middle", "end"."""
     pattern = lexicon(language).list_patterns[place]
@@ -202,7 +202,7 @@ def item_text(item: Item, language: str) -> str:
     return " ".join(word.text for word in words_of(item, language))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _joint_text(place: str, language: str) -> str:
     return " ".join(word.text for word in _joint(place, language))
 

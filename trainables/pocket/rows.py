@@ -1,7 +1,7 @@
 """The rows of the pocket benchmark: `rows(task, language, split)`."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 
 from trainables.examples import (
@@ -85,7 +85,7 @@ def _check(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"no pocket {name} {value!r}; there are {', '.join(known)}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def rows(task: str, language: str, split: str) -> tuple[Example, ...]:
     """All rows of one split, parallel over languages by id; retrieval has no rows to train on."""
     _check("task", task, TASK_NAMES)

@@ -1,0 +1,51 @@
+"""The address of the record: what may be given, and whether somebody answers there."""
+
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from spaces.refusal import Refusal
+
+_PROBE_SECONDS = 5.0
+
+
+def sqlite_path(tracking_uri: str) -> Path | None:
+    """The file of a SQLite address; None for a server's."""
+    prefix = "sqlite:///"
+    return Path(tracking_uri.removeprefix(prefix)) if tracking_uri.startswith(prefix) else None
+
+
+def check_scheme(tracking_uri: str) -> None:
+    """Refuse what is neither a SQLite file nor a server."""
+    if not tracking_uri.startswith(("http://", "https://", "sqlite:///")):
+        scheme = tracking_uri.partition(":")[0]
+        raise Refusal(
+            f"tracking.mlflow has the scheme {scheme!r}: give sqlite:///PATH or the http(s) "
+            "address of an MLflow server (which may use any other database)"
+        )
+
+
+def check_reachable(tracking_uri: str) -> None:
+    """Refuse within seconds where there is no database file, or no server answers."""
+    check_scheme(tracking_uri)
+    path = sqlite_path(tracking_uri)
+    if path is not None:
+        if not path.exists():
+            raise Refusal(f"no MLflow database at {path}: `run` a study first")
+        return
+    plain = _without_password(tracking_uri)
+    try:
+        urllib.request.urlopen(plain.rstrip("/") + "/health", timeout=_PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # somebody answers; what it thinks of us is seen at the first real call
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise Refusal(
+            f"MLflow at {plain} does not answer ({reason}): start it, or set tracking.mlflow"
+        ) from None
+
+
+def _without_password(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

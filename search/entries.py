@@ -1,0 +1,309 @@
+"""What is logged at each event of a study, as plain values: the lines of the outbox. Pure.
+
+An entry says how a run (or model) shall look, not what to do: applying it twice changes nothing.
+The codecs of rows stand here too, so that what is written and what is read are side by side.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from search.selection import PhaseRow, TrialRow, TrialState, transfer_gain
+from spaces.phases import Phase, TrialPlan
+from trainables.scores import Mark, Scores
+
+STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
+RUN_STATUS: Mapping[TrialState, str] = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.SCORED: "FINISHED",
+    TrialState.DUPLICATE: "FINISHED",
+    TrialState.FAILED: "FAILED",
+    TrialState.PRUNED: "KILLED",
+}
+Entry = dict[str, Any]
+Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
+
+_MAX_PARAMS = 90  # MLflow takes 100 in one call
+
+
+def run_entry(labels: Labels, *, name: str, status: str | None, **fields: Any) -> Entry:
+    """A run that shall exist: `params`, `metrics`, `tags`, `files` (JSON), `parent`, `started`."""
+    return {"kind": "run", "labels": labels, "name": name, "status": status, **fields}
+
+
+def study_labels() -> Labels:
+    return {"role": STUDY}
+
+
+def trial_labels(number: int) -> Labels:
+    return {"role": TRIAL, "trial": str(number)}
+
+
+def retrain_labels(name: str, *, seed: int, role: str) -> Labels:
+    return {"role": RETRAIN_RUN, "retrain": name, "seed": str(seed), "part": role}
+
+
+def study_started(
+    study: str, *, settings: Mapping[str, Any], digest: str, versions: Mapping[str, str]
+) -> Entry:
+    return run_entry(
+        study_labels(),
+        name=study,
+        status="RUNNING",
+        params=_flat(settings),
+        tags={"digest": digest, **{f"version.{name}": v for name, v in versions.items()}},
+        files={"settings.json": dict(settings)},
+    )
+
+
+def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
+    """A trial's run, as it starts or as it ended."""
+    files = {"plan.json": row.plan.to_dict(), "trial.json": trial_to_dict(row)}
+    if row.scores is not None:
+        files["matrix.json"] = {"targets": [target.to_dict() for target in row.scores.targets]}
+    metrics = score_metrics(row.scores)
+    metrics |= _present({"objective": row.objective, "transfer_gain": transfer_gain(row, baseline)})
+    metrics |= {f"seconds.{name}": value for name, value in (row.seconds or {}).items()}
+    return run_entry(
+        trial_labels(row.number),
+        name=trial_name(row.number, row.plan),
+        status=RUN_STATUS[row.state],
+        parent=study_labels(),
+        params={name: str(value) for name, value in row.params.items()},
+        metrics=metrics,
+        tags=_trial_tags(row),
+        files=files,
+    )
+
+
+def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
+    """A phase's run: it belongs to the study, since several trials may share it."""
+    numbers = {"num_steps": row.num_steps, "num_examples": row.num_examples}
+    return run_entry(
+        {"role": PHASE, "phase": row.key},
+        name=f"{row.name} {_rate(row.learning_rate)}",
+        status="FINISHED",
+        parent=study_labels(),
+        lasted=row.seconds,
+        params={"name": row.name, "learning_rate": str(row.learning_rate)},
+        metrics=_present({**numbers, "seconds": row.seconds, "dev_score": row.dev_score}),
+        tags={"parent_phase": row.parent or "", "retried": str(row.retried).lower()},
+        files={"phase.json": {"row": phase_to_dict(row), "phase": dict(plan_phase)}},
+    )
+
+
+def study_finished(study: str, *, summary: Mapping[str, Any], best: TrialRow | None) -> Entry:
+    tags = {} if best is None else {"best_trial": str(best.number)}
+    metrics = {} if best is None else score_metrics(best.scores)
+    if best is not None and best.objective is not None:
+        metrics["objective"] = best.objective
+    return run_entry(
+        study_labels(),
+        name=study,
+        status="FINISHED",
+        metrics={f"best.{name}": metrics[name] for name in metrics if name.count(".") == 0},
+        tags=tags,
+        files={"summary.json": dict(summary)},
+    )
+
+
+def gains_entry(gains: Mapping[int, Mapping[str, float]]) -> Entry:
+    """Metrics of trials that are known only now, by trial number."""
+    return {"kind": "gains", "gains": {str(number): dict(gains[number]) for number in gains}}
+
+
+def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> list[Entry]:
+    """The trial's trained target phases as models, by reference to where their files lie."""
+    entries = []
+    for key, tasks in target_phases(row).items():
+        if key not in locations:
+            continue
+        metrics = score_metrics(row.scores)
+        names = [f"{part}.{task}" for task in tasks for part in ("zero_shot_mean", "source")]
+        entries.append(
+            {
+                "kind": "model",
+                "key": key,
+                "run": trial_labels(row.number),
+                "name": f"trial-{row.number:04d}-{'-'.join(tasks) or 'intermediate'}",
+                "params": {"phase_key": key, "targets": ", ".join(tasks), **locations[key]},
+                "metrics": [name for name in names if name in metrics],
+            }
+        )
+    return entries
+
+
+def target_phases(row: TrialRow) -> dict[str, tuple[str, ...]]:
+    """Key of each target phase -> the targets it serves; of the intermediate, if no target trains.
+
+    The keys of a row are those of its different phases, the intermediate one first.
+    """
+    tasks: dict[Phase, list[str]] = {}
+    for target in row.plan.targets:
+        if target.phase is not None:
+            tasks.setdefault(target.phase, []).append(target.task)
+    keys = row.phase_keys[0 if row.plan.is_baseline else 1 :]
+    if not tasks:
+        return dict.fromkeys(row.phase_keys[:1], ())
+    if len(keys) == len(tasks):
+        return {key: tuple(names) for key, names in zip(keys, tasks.values(), strict=True)}
+    # One key for each target that trains, whether they share a phase or not.
+    shared: dict[str, tuple[str, ...]] = {}
+    for key, name in zip(keys, (t.task for t in row.plan.targets if t.phase), strict=True):
+        shared[key] = (*shared.get(key, ()), name)
+    return shared
+
+
+def retrain_entry(
+    name: str,
+    *,
+    seed: int,
+    role: str,
+    plan: TrialPlan,
+    phase_keys: Sequence[str],
+    state: TrialState,
+    scores: Scores | None = None,
+    reason: str | None = None,
+) -> Entry:
+    """One run of a retrain: the winner or its baseline, with one seed."""
+    content = {
+        "name": name,
+        "seed": seed,
+        "role": role,
+        "state": state.value,
+        "plan": plan.to_dict(),
+        "phase_keys": list(phase_keys),
+        "scores": scores.to_dict() if scores else None,
+        "reason": reason,
+    }
+    tags = {"state": state.value, "phases": ",".join(phase_keys), "reason": reason or ""}
+    return run_entry(
+        retrain_labels(name, seed=seed, role=role),
+        name=f"{name} {role} seed {seed}",
+        status=RUN_STATUS[state],
+        parent={"role": RETRAIN, "retrain": name},
+        params={"role": role, "seed": str(seed), "plan": describe(plan)},
+        metrics=score_metrics(scores),
+        tags=tags,
+        files={"plan.json": plan.to_dict(), "retrain.json": content},
+    )
+
+
+def retrain_closed(name: str, *, summary: Mapping[str, Any]) -> Entry:
+    return run_entry(
+        {"role": RETRAIN, "retrain": name},
+        name=f"retrain {name}",
+        status="FINISHED",
+        parent=study_labels(),
+        files={"summary.json": dict(summary)},
+    )
+
+
+def score_metrics(scores: Scores | None) -> dict[str, float]:
+    """Scores by metric name; made here and nowhere else."""
+    if scores is None:
+        return {}
+    metrics: dict[str, float | None] = {
+        "zero_shot_mean": scores.zero_shot_mean,
+        "transfer_gap": scores.transfer_gap,
+        "worst_language": scores.worst_language[2],
+    }
+    for target in scores.targets:
+        metrics[f"zero_shot_mean.{target.task}"] = target.zero_shot_mean
+        metrics[f"source.{target.task}"] = target.source
+        for language, score in target.zero_shot.items():
+            metrics[f"zero_shot.{target.task}.{language}"] = score
+    return _present(metrics)
+
+
+def trial_name(number: int, plan: TrialPlan) -> str:
+    return f"{number:04d} {describe(plan)}"
+
+
+def describe(plan: TrialPlan) -> str:
+    """`fact 2e-04 -> 1e-04`, or `baseline 1e-04`: the mixture and the learning rates."""
+    rates = dict.fromkeys(_rate(t.phase.learning_rate) for t in plan.targets if t.phase)
+    target = ", ".join(rates)
+    if plan.intermediate is None:
+        return f"baseline {target}".strip()
+    first = f"{plan.intermediate.mixture} {_rate(plan.intermediate.learning_rate)}"
+    return f"{first} -> {target}" if target else first
+
+
+def trial_to_dict(row: TrialRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "state": row.state.value,
+        "params": dict(row.params),
+        "plan": row.plan.to_dict(),
+        "phase_keys": list(row.phase_keys),
+        "objective": row.objective,
+        "scores": row.scores.to_dict() if row.scores else None,
+        "reason": row.reason,
+        "duplicate_of": row.duplicate_of,
+        "seconds": dict(row.seconds) if row.seconds is not None else None,
+    }
+
+
+def trial_from_dict(data: Mapping[str, Any]) -> TrialRow:
+    """The inverse of `trial_to_dict`, to the last bit."""
+    scores = data["scores"]
+    return TrialRow(
+        number=data["number"],
+        state=TrialState(data["state"]),
+        params=data["params"],
+        plan=TrialPlan.from_dict(data["plan"]),
+        phase_keys=tuple(data["phase_keys"]),
+        objective=data["objective"],
+        scores=Scores.from_dict(scores) if scores else None,
+        reason=data["reason"],
+        duplicate_of=data["duplicate_of"],
+        seconds=data["seconds"],
+    )
+
+
+def phase_to_dict(row: PhaseRow) -> dict[str, Any]:
+    return asdict(row)
+
+
+def phase_from_dict(data: Mapping[str, Any]) -> PhaseRow:
+    return PhaseRow(**data)
+
+
+def _trial_tags(row: TrialRow) -> dict[str, str]:
+    tags = {"state": row.state.value, "phases": ",".join(row.phase_keys)}
+    if row.reason:
+        tags["reason"] = row.reason[:1000]
+    if row.duplicate_of is not None:
+        tags["duplicate_of"] = str(row.duplicate_of)
+    if row.scores is not None:
+        tags["collapsed"] = str(row.scores.is_collapsed).lower()
+        tags["worst_language"] = "/".join(row.scores.worst_language[:2])
+        marked = [target for target in row.scores.targets if target.mark is not Mark.NONE]
+        tags |= {f"mark.{target.task}": target.mark.value for target in marked}
+    return tags
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Settings by dotted name; tables of single targets are left to settings.json."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat |= {} if dotted == "training.targets" else _flat(value, f"{dotted}.")
+        elif isinstance(value, list | tuple):
+            flat[dotted] = ", ".join(str(item) for item in value)
+        elif value is not None:
+            flat[dotted] = str(value)
+    shown = [name for name in flat if flat[name]]
+    return {name: flat[name][:500] for name in shown[:_MAX_PARAMS]}
+
+
+def _present(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _rate(rate: float) -> str:
+    """2e-05, 1.5e-05."""
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"

@@ -1,0 +1,205 @@
+"""Outbox: records on their way to a server that may be away, kept in a file until delivered.
+
+No MLflow here: an outbox hands each record, in order, to a function that may be called again
+with the same record after a crash.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[Mapping[str, Any]], None]
+
+_MAX_WAIT = 30.0
+_MAX_ATTEMPTS = 3
+
+
+class Undeliverable(Exception):
+    """The server is there and will not take this record; later it will not either."""
+
+
+class Outbox:
+    """A file of JSON lines and, beside it, the position of the first that is not yet delivered.
+
+    `deliver` is called once for each record in order, by one thread and one process at a time;
+    with the same record again only where it raised, or the process died before the position
+    was written. Any exception but Undeliverable means "not now" and is tried again, for ever. A
+    record that was refused three times is moved to `<path>.refused`, so that it blocks no other.
+    """
+
+    def __init__(self, path: Path, deliver: Deliver) -> None:
+        self._path = path
+        self._deliver = deliver
+        self._position_file = path.with_name(path.name + ".position")
+        self._process_lock = filelock.FileLock(path.with_name(path.name + ".lock"), timeout=0)
+        self._append_lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._appended = False
+        self._num_draining = 0
+        self._refused = (-1, 0)  # position of the record last refused, and how often
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __getstate__(self) -> Any:
+        raise TypeError("an outbox stays in its process: it holds a connection")
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Store a record for good (fsync) and return; nothing is sent from here."""
+        line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+        with self._append_lock, self._path.open("ab+") as file:
+            if file.tell() and not _ends_a_line(file.fileno(), file.tell()):
+                line = b"\n" + line  # the writer before us died in the middle of its record
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        with self._changed:
+            self._appended = True
+            self._changed.notify_all()
+
+    @property
+    def pending(self) -> int:
+        """How many records are not yet delivered."""
+        return sum(1 for _ in self._undelivered())
+
+    def start(self) -> None:
+        """Deliver in the background, from now on."""
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def deliver_all(self) -> bool:
+        """Deliver what is there now, in this thread; False if another process is doing so.
+
+        Raises what `deliver` raises; what was delivered until then is remembered.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._process_lock)
+            except filelock.Timeout:
+                return False
+            for start, end, record in self._undelivered():
+                if record is not None:
+                    self._deliver_one(start, record)
+                self._write_position(end)
+            return True
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until everything is delivered, at most `timeout` seconds; tell whether it is."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            self._num_draining += 1
+            self._changed.notify_all()
+        try:
+            while self.pending:
+                left = deadline - time.monotonic()
+                if left <= 0 or self._thread is None or not self._thread.is_alive():
+                    return False
+                with self._changed:
+                    self._changed.wait(min(left, 0.1))
+            return True
+        finally:
+            with self._changed:
+                self._num_draining -= 1
+
+    def close(self, timeout: float) -> bool:
+        """Drain, then stop the thread. What could not be delivered stays in the file."""
+        done = self.drain(timeout)
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(max(1.0, timeout))
+        return done
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            self._appended = False
+            try:
+                behind = not self.deliver_all()
+                if failures:
+                    log.info("the record is being sent again")
+                failures = 0
+            except Exception as error:
+                behind = True
+                failures += 1
+                level = logging.WARNING if failures == 1 else logging.DEBUG
+                log.log(level, "record kept in %s, to be sent later: %s", self._path, error)
+            self._rest(behind, failures)
+
+    def _rest(self, behind: bool, failures: int) -> None:
+        """Until a record comes; where the last try failed, a time that doubles each time."""
+        with self._changed:
+            self._changed.notify_all()
+            draining = self._num_draining > 0
+            if not behind:
+                wait = _MAX_WAIT
+            else:
+                wait = 0.5 if draining else min(_MAX_WAIT, 0.5 * 2.0 ** min(failures, 10))
+
+            def awake() -> bool:
+                # A new record is no reason to knock earlier again; somebody in `drain` is.
+                called = self._num_draining > 0 and not draining
+                return self._stopping or called or (self._appended and not behind)
+
+            self._changed.wait_for(awake, timeout=wait)
+
+    def _deliver_one(self, start: int, record: Mapping[str, Any]) -> None:
+        try:
+            self._deliver(record)
+        except Undeliverable as error:
+            times = self._refused[1] + 1 if self._refused[0] == start else 1
+            self._refused = (start, times)
+            if times < _MAX_ATTEMPTS:
+                raise
+            log.error("record refused, moved to %s.refused: %s", self._path, error)
+            with self._path.with_name(self._path.name + ".refused").open("a") as file:
+                file.write(json.dumps({"error": str(error), "record": record}) + "\n")
+
+    def _undelivered(self) -> Iterator[tuple[int, int, dict[str, Any] | None]]:
+        """(start, end, record) of each; None for a line that a crash cut off."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            position = self._read_position(file.fileno())
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                start, position = position, position + len(line)
+                yield start, position, _parse(line)
+
+    def _read_position(self, descriptor: int) -> int:
+        try:
+            position = int(self._position_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        # Not ours if it is not at the end of a line: the file was replaced. Sending twice is safe.
+        return position if position and _ends_a_line(descriptor, position) else 0
+
+    def _write_position(self, position: int) -> None:
+        draft = self._position_file.with_name(self._position_file.name + ".new")
+        draft.write_text(str(position))
+        os.replace(draft, self._position_file)
+
+
+def _ends_a_line(descriptor: int, position: int) -> bool:
+    return os.pread(descriptor, 1, position - 1) == b"\n"
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

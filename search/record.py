@@ -1,0 +1,145 @@
+"""The record of a study as MLflow has it, read back into rows. Writing is recording.py."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from search import entries
+from search.selection import PhaseRow, TrialRow, TrialState
+from search.tracking import Run, Tracker, connect, refusing
+from spaces.phases import TrialPlan
+from spaces.refusal import unknown
+from trainables.scores import Scores
+
+_FILES: Mapping[str, str] = {
+    entries.TRIAL: "trial.json",
+    entries.PHASE: "phase.json",
+    entries.RETRAIN_RUN: "retrain.json",
+}
+_MAX_DOWNLOADS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRow:
+    """One run of a retrain: the winner or its baseline, with one fresh seed, on the test split."""
+
+    name: str
+    seed: int
+    role: str
+    state: TrialState
+    plan: TrialPlan
+    phase_keys: tuple[str, ...]
+    scores: Scores | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """A study as MLflow has it. `state` is `running` until the driver closed it."""
+
+    name: str
+    state: str
+    digest: str
+    settings: Mapping[str, Any]
+    rows: tuple[TrialRow, ...]
+    phases: tuple[PhaseRow, ...]
+    summary: Mapping[str, Any]
+    retrains: tuple[RetrainRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyListing:
+    """One line of a list of studies."""
+
+    name: str
+    state: str
+    digest: str
+    started: datetime
+    best_trial: int | None
+
+
+def list_studies(*, tracking_uri: str, experiment: str) -> tuple[StudyListing, ...]:
+    """All studies of an experiment, the latest first. Raises Refusal where MLflow is away."""
+    with refusing():
+        found = _open(tracking_uri, experiment).find(role=entries.STUDY)
+    return tuple(
+        StudyListing(
+            name=run.tags["study"],
+            state=_state(run),
+            digest=run.tags.get("digest", ""),
+            started=datetime.fromtimestamp(run.started / 1000, UTC),
+            best_trial=int(run.tags["best_trial"]) if "best_trial" in run.tags else None,
+        )
+        for run in reversed(found)
+    )
+
+
+def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord:
+    """The whole record of a study. Raises Refusal: an unknown study, or MLflow is away."""
+    with refusing():
+        tracker = _open(tracking_uri, experiment)
+        runs = tracker.find(study)
+        of_study = [run for run in runs if run.tags["role"] == entries.STUDY]
+        if not of_study:
+            known = {run.tags["study"] for run in tracker.find(role=entries.STUDY)}
+            raise unknown(f"study in MLflow experiment {experiment!r}", study, known)
+        found = _read_all(tracker, runs)
+        settings = tracker.read_json(of_study[0], "settings.json")
+        summary = tracker.read_json(of_study[0], "summary.json")
+    rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
+    return StudyRecord(
+        name=study,
+        state=_state(of_study[0]),
+        digest=of_study[0].tags.get("digest", ""),
+        settings=settings or {},
+        rows=tuple(sorted(rows, key=lambda row: row.number)),
+        phases=tuple(entries.phase_from_dict(data["row"]) for data in found[entries.PHASE]),
+        summary=summary or {},
+        retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
+    )
+
+
+def held_phase_keys(*, tracking_uri: str, experiment: str) -> frozenset[str]:
+    """The phases that some trial or retrain in MLflow lists: the rest may be swept."""
+    with refusing():
+        tracker = _open(tracking_uri, experiment)
+        runs = [
+            *tracker.find(role=entries.TRIAL),
+            *tracker.find(role=entries.RETRAIN_RUN),
+        ]
+    return frozenset(key for run in runs for key in run.tags.get("phases", "").split(",") if key)
+
+
+def _open(tracking_uri: str, experiment: str) -> Tracker:
+    return Tracker(connect(tracking_uri), tracking_uri=tracking_uri, experiment=experiment)
+
+
+def _state(run: Run) -> str:
+    return "finished" if run.status == "FINISHED" else "running"
+
+
+def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """What the runs hold, by role; a run that has nothing yet (cut off, or just made) is left out."""
+    wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
+    with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
+        read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))
+    found: dict[str, list[Any]] = {role: [] for role in _FILES}
+    for (run, _), content in zip(wanted, read, strict=True):
+        if content is not None:
+            found[run.tags["role"]].append(content)
+    return found
+
+
+def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
+    return RetrainRow(
+        name=data["name"],
+        seed=data["seed"],
+        role=data["role"],
+        state=TrialState(data["state"]),
+        plan=TrialPlan.from_dict(data["plan"]),
+        phase_keys=tuple(data["phase_keys"]),
+        scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
+        reason=data["reason"],
+    )

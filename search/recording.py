@@ -1,0 +1,235 @@
+"""Record: what the driver writes to MLflow, through an outbox. Reading is record.py.
+
+MLflow may be away while a study runs: every method of `Record` stores one line and returns, and
+one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from search import entries
+from search.entries import Entry
+from search.outbox import Outbox, Undeliverable
+from search.selection import (
+    PhaseRow,
+    TrialRow,
+    TrialState,
+    best_baseline,
+    paired_gain,
+    ranked,
+    transfer_gain,
+)
+from search.tracking import RegisteredModel, Tracker, connect, delivering, refusing
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal
+from trainables.scores import Scores
+
+Connect = Callable[[str], Any]
+
+
+class Record:
+    """What the driver of a study writes; made by `Record.open`, shared by its threads."""
+
+    def __init__(
+        self,
+        *,
+        tracking_uri: str,
+        experiment: str,
+        study: str,
+        outbox: Path,
+        connect: Connect = connect,
+    ) -> None:
+        self._study = study
+        self._connect = partial(connect, tracking_uri)
+        self._tracking_uri = tracking_uri
+        self._experiment = experiment
+        self._tracker: Tracker | None = None
+        self.outbox = Outbox(outbox, self._deliver)
+
+    @classmethod
+    def open(cls, *, tracking_uri: str, experiment: str, study: str, outbox: Path) -> "Record":
+        """Take up the outbox of a study, or begin one, and send what is in it from now on."""
+        record = cls(tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox)
+        record.outbox.start()
+        return record
+
+    def __getstate__(self) -> Any:
+        raise TypeError("a Record stays in the driver: it holds the address of MLflow")
+
+    def study_started(
+        self, *, settings: Mapping[str, Any], digest: str, versions: Mapping[str, str]
+    ) -> None:
+        """Once for each start of the driver; the run is the same each time."""
+        self._append(
+            entries.study_started(self._study, settings=settings, digest=digest, versions=versions)
+        )
+
+    def trial_started(
+        self,
+        number: int,
+        *,
+        params: Mapping[str, Any],
+        plan: TrialPlan,
+        phase_keys: Sequence[str],
+    ) -> None:
+        row = TrialRow(
+            number=number,
+            state=TrialState.RUNNING,
+            params=params,
+            plan=plan,
+            phase_keys=tuple(phase_keys),
+        )
+        self._append(entries.trial_entry(row, baseline=None))
+
+    def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None:
+        """Once for each key; a second time changes nothing."""
+        self._append(entries.phase_entry(row, plan_phase=plan_phase))
+
+    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None:
+        """However it ended. `baseline` is the best one so far, if there is one."""
+        self._append(entries.trial_entry(row, baseline=baseline))
+
+    def study_finished(self, *, rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> None:
+        """Close the study's run; the gains of all trials are written against the final baseline."""
+        baseline = best_baseline(rows)
+        gains = {}
+        for row in rows:
+            both = {
+                "transfer_gain": transfer_gain(row, baseline),
+                "paired_gain": paired_gain(row, rows),
+            }
+            gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}
+        best = next(iter(ranked(rows)), None)
+        self._append(entries.gains_entry({k: v for k, v in gains.items() if v}))
+        self._append(entries.study_finished(self._study, summary=summary, best=best))
+
+    def log_models(
+        self, rows: Sequence[TrialRow], locations: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """The target phases of the best trials as logged models, by reference.
+
+        Args:
+            rows: the best trials, as many as are to be kept.
+            locations: phase key -> what tells where its files are (`uri`, `sha256`, ...).
+        """
+        for row in rows:
+            for entry in entries.model_entries(row, locations):
+                self._append(entry)
+
+    def retrain_started(
+        self, name: str, *, seed: int, role: str, plan: TrialPlan, phase_keys: Sequence[str]
+    ) -> None:
+        """`role` is `winner` or `baseline`; `name` tells one retrain of a study from another."""
+        self._append(
+            entries.retrain_entry(
+                name,
+                seed=seed,
+                role=role,
+                plan=plan,
+                phase_keys=phase_keys,
+                state=TrialState.RUNNING,
+            )
+        )
+
+    def retrain_finished(
+        self,
+        name: str,
+        *,
+        seed: int,
+        role: str,
+        plan: TrialPlan,
+        phase_keys: Sequence[str],
+        scores: Scores | None,
+        reason: str | None = None,
+    ) -> None:
+        """With scores it is scored, without it failed for this reason."""
+        state = TrialState.FAILED if scores is None else TrialState.SCORED
+        self._append(
+            entries.retrain_entry(
+                name,
+                seed=seed,
+                role=role,
+                plan=plan,
+                phase_keys=phase_keys,
+                state=state,
+                scores=scores,
+                reason=reason,
+            )
+        )
+
+    def retrain_closed(self, name: str, *, summary: Mapping[str, Any]) -> None:
+        """All runs of the retrain are there."""
+        self._append(entries.retrain_closed(name, summary=summary))
+
+    def register_model(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        retrain: str,
+        seed: int,
+        role: str = "winner",
+        params: Mapping[str, str],
+        requirements: Sequence[str],
+        alias: str = "champion",
+        timeout: float = 60.0,
+    ) -> RegisteredModel:
+        """Log a folder of model files for a run of a retrain, register it, set the alias; waits.
+
+        Raises Refusal where MLflow is away, or what is in the outbox does not arrive in time.
+        """
+        if not self.drain(timeout):
+            raise Refusal(
+                f"{self.pending} records wait for MLflow, which does not answer: "
+                "the model can be registered when they have arrived"
+            )
+        with refusing():
+            return self._open_tracker().register(
+                self._study,
+                entries.retrain_labels(retrain, seed=seed, role=role),
+                folder,
+                name=name,
+                loader_module="search.serving",
+                params=params,
+                requirements=requirements,
+                alias=alias,
+            )
+
+    @property
+    def pending(self) -> int:
+        """How many entries MLflow does not have yet."""
+        return self.outbox.pending
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until MLflow has everything; False if it has not after `timeout` seconds."""
+        return self.outbox.drain(timeout)
+
+    def close(self, timeout: float) -> bool:
+        """Drain and stop; what is left is sent by whoever opens the outbox next."""
+        return self.outbox.close(timeout)
+
+    def _append(self, entry: Entry) -> None:
+        # The time of the event, not of its arrival: durations hold, and sending twice is the same.
+        self.outbox.append({**entry, "time": time.time_ns() // 1_000_000})
+
+    def _open_tracker(self) -> Tracker:
+        return Tracker(
+            self._connect(), tracking_uri=self._tracking_uri, experiment=self._experiment
+        )
+
+    def _deliver(self, entry: Mapping[str, Any]) -> None:
+        tracker, self._tracker = self._tracker or self._open_tracker(), None
+        with delivering():
+            match entry["kind"]:
+                case "run":
+                    tracker.put_run(self._study, dict(entry))
+                case "gains":
+                    tracker.put_gains(self._study, dict(entry))
+                case "model":
+                    tracker.put_model(self._study, dict(entry))
+                case kind:
+                    raise Undeliverable(f"unknown kind of entry {kind!r}")
+        self._tracker = tracker  # kept only if all went well: ids may be stale after a failure

@@ -1,0 +1,393 @@
+"""MLflow: the only file that knows it. A client by address, runs and models by id, plain values.
+
+Nothing global: no active run, no tracking address of the process. Every write may be repeated.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from search.addresses import check_reachable, check_scheme, sqlite_path
+from search.entries import TRIAL, Entry, Labels
+from search.outbox import Undeliverable
+from spaces.refusal import Refusal
+
+TAG = "transfer_search."
+SERVING_MODULE = "search.serving"
+
+# Of MLflow's error codes, those that say that the request itself is wrong.
+_OUR_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
+_MAX_METRICS = 800
+
+
+def connect(tracking_uri: str) -> Any:
+    """An MLflow client for this address alone. Raises Refusal at once where nobody answers."""
+    check_reachable(tracking_uri)
+    # MLflow reads these when it is imported or called; its own defaults wait four minutes.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def prepare(tracking_uri: str) -> None:
+    """Create a SQLite database once, before several processes open it; a server needs nothing."""
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        check_scheme(tracking_uri)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path.with_name(path.name + ".lock")):
+        path.touch(mode=0o600)
+        connect(tracking_uri).search_experiments(max_results=1)
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turn whatever an MLflow call raises into a refusal of one line."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        line = str(error).strip().partition("\n")[0]
+        raise Refusal(f"MLflow: {line or type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def delivering() -> Iterator[None]:
+    """Tell what will never be taken (Undeliverable) from what may be tried again later."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except Refusal:
+        raise
+    except MlflowException as error:
+        if error.error_code in _OUR_FAULT:
+            raise Undeliverable(str(error)) from error
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Undeliverable(f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What readers need of an MLflow run; `tags` are ours, without their prefix."""
+
+    run_id: str
+    name: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """A version in the model registry; `uri` loads it whatever the alias points at later."""
+
+    name: str
+    version: str
+    model_id: str
+    uri: str
+
+
+class Tracker:
+    """One experiment of an MLflow server: bring runs and models into a state, and read them."""
+
+    def __init__(self, client: Any, *, tracking_uri: str, experiment: str) -> None:
+        self._client = client
+        self._experiment = experiment
+        path = sqlite_path(tracking_uri)
+        # Without a server MLflow's default is a folder in whatever directory one stands in.
+        self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
+        self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
+        self._experiment_id: str | None = None
+
+    def find(self, study: str | None = None, **labels: str) -> list[Run]:
+        """Runs of a study (or of all) that carry these labels, oldest first."""
+        return [_run(run) for run in self._search(_wanted(study, labels))]
+
+    def read_json(self, run: Run, name: str) -> Any:
+        """An artifact of the run, or None if the run has none of this name."""
+        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+            try:
+                path = self._client.download_artifacts(run.run_id, name, folder)
+                return json.loads(Path(path).read_text(encoding="utf-8"))
+            except Exception:
+                if any(file.path == name for file in self._client.list_artifacts(run.run_id)):
+                    raise
+                return None
+
+    def put_run(self, study: str, entry: Entry) -> str:
+        """Bring a run into the state that the entry describes; its id. Writes what differs."""
+        made = {name: entry[name] for name in ("parent", "lasted") if name in entry}
+        run_id = self._ensure_run(
+            study, entry["labels"], name=entry["name"], time=entry["time"], **made
+        )
+        data = self._client.get_run(run_id).data
+        # MLflow refuses to change a param: what a resume may change (the budget) is in the files.
+        params = {k: v for k, v in entry.get("params", {}).items() if k not in data.params}
+        tags = {TAG + name: value for name, value in entry.get("tags", {}).items()}
+        tags = {name: value for name, value in tags.items() if data.tags.get(name) != value}
+        metrics = entry.get("metrics", {})
+        self._log(
+            run_id, entry["time"], metrics=metrics, known=data.metrics, params=params, tags=tags
+        )
+        for name, content in entry.get("files", {}).items():
+            self._client.log_text(run_id, json.dumps(content, ensure_ascii=False, indent=1), name)
+        if entry["status"] == "RUNNING":
+            self._client.update_run(run_id, status="RUNNING")
+        elif entry["status"]:
+            self._client.set_terminated(run_id, entry["status"], end_time=entry["time"])
+        return run_id
+
+    def put_gains(self, study: str, entry: Entry) -> None:
+        """Write the metrics of trials that are missing or have changed."""
+        for run in self._search(_wanted(study, {"role": TRIAL})):
+            metrics = entry["gains"].get(run.data.tags[TAG + "trial"], {})
+            known = run.data.metrics
+            self._log(
+                run.info.run_id, entry["time"], metrics=metrics, known=known, params={}, tags={}
+            )
+
+    def put_model(self, study: str, entry: Entry) -> None:
+        """A logged model that says where the files of a phase lie, linked to its run."""
+        from mlflow.entities import Metric
+
+        run_id = self._ensure_run(study, entry["run"], name=entry["name"], time=entry["time"])
+        tags = {"study": study, "phase": entry["key"]}
+        model = self._ensure_model(run_id, entry["name"], tags=tags, params=entry["params"])
+        metrics = []
+        for name in entry["metrics"]:
+            history = self._client.get_metric_history(run_id, name)
+            # At the time of the run's own value it is the same value, now of the model too.
+            metrics += [
+                Metric(name, m.value, m.timestamp, m.step, model_id=model.model_id)
+                for m in history[-1:]
+            ]
+        self._client.log_batch(run_id, metrics=metrics)
+        if str(model.status) != "READY":
+            with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+                Path(folder, "reference.json").write_text(json.dumps(entry["params"], indent=1))
+                self._client.log_model_artifacts(model.model_id, folder)
+            self._client.finalize_logged_model(model.model_id, "READY")
+
+    def register(
+        self,
+        study: str,
+        labels: Labels,
+        folder: Path,
+        *,
+        name: str,
+        loader_module: str,
+        params: Mapping[str, str],
+        requirements: Sequence[str],
+        alias: str,
+    ) -> RegisteredModel:
+        """Log a folder of model files for a run, register it and point the alias at it."""
+        found = self.find(study, **labels)
+        if not found:
+            raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
+        run_id, digest = found[0].run_id, _digest(folder)
+        tags = {"study": study, "run": run_id, "sha256": digest}
+        model = self._ensure_model(run_id, name, tags=tags, params={**params, "sha256": digest})
+        if str(model.status) != "READY":
+            self._client.log_model_artifacts(model.model_id, str(folder))
+            with tempfile.TemporaryDirectory(prefix="transfer-search-") as extra:
+                _write_mlmodel(Path(extra), model.model_id, run_id, loader_module)
+                Path(extra, "requirements.txt").write_text("".join(f"{r}\n" for r in requirements))
+                self._client.log_model_artifacts(model.model_id, extra)
+            self._client.finalize_logged_model(model.model_id, "READY")
+        version = self._ensure_version(name, model.model_id, run_id)
+        self._client.set_registered_model_alias(name, alias, version)
+        return RegisteredModel(
+            name=name, version=version, model_id=model.model_id, uri=f"models:/{name}/{version}"
+        )
+
+    def _search(self, tags: Mapping[str, str]) -> Iterator[Any]:
+        experiment_id, token = self._find_experiment(), None
+        while experiment_id is not None:
+            page = self._client.search_runs(
+                [experiment_id],
+                filter_string=_filter(tags),
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+                max_results=1000,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find_experiment(self) -> str | None:
+        if self._experiment_id is None:
+            found = self._client.get_experiment_by_name(self._experiment)
+            if found is not None and found.lifecycle_stage != "active":
+                raise Refusal(
+                    f"experiment {self._experiment!r} was deleted in MLflow: restore it "
+                    f"(mlflow experiments restore -x {found.experiment_id}) or name another"
+                )
+            self._experiment_id = None if found is None else found.experiment_id
+        return self._experiment_id
+
+    def _ensure_experiment(self) -> str:
+        found = self._find_experiment()
+        if found is not None:
+            return found
+        location = f"{self._artifacts}/{self._experiment}" if self._artifacts else None
+        made = self._client.create_experiment(self._experiment, artifact_location=location)
+        self._experiment_id = str(made)
+        return self._experiment_id
+
+    def _ensure_run(self, study: str, labels: Labels, *, name: str, **made: Any) -> str:
+        """The one run with these labels, made where it is missing."""
+        wanted = _wanted(study, labels)
+        key = frozenset(wanted.items())
+        if key not in self._run_ids:
+            found = next(self._search(wanted), None)
+            self._run_ids[key] = (
+                found.info.run_id if found else self._make_run(wanted, study, name=name, **made)
+            )
+        return self._run_ids[key]
+
+    def _make_run(
+        self,
+        tags: Mapping[str, str],
+        study: str,
+        *,
+        name: str,
+        time: int,
+        parent: Labels | None = None,
+        lasted: float = 0.0,
+    ) -> str:
+        tags = dict(tags)
+        if parent is not None:
+            title = " ".join(parent.values())
+            tags["mlflow.parentRunId"] = self._ensure_run(study, parent, name=title, time=time)
+        run = self._client.create_run(
+            self._ensure_experiment(),
+            start_time=time - round(lasted * 1000),
+            tags=tags,
+            run_name=name,
+        )
+        return str(run.info.run_id)
+
+    def _log(
+        self,
+        run_id: str,
+        time: int,
+        *,
+        metrics: Mapping[str, float],
+        known: Mapping[str, float],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        """One call where MLflow's limits allow. A metric that stands there already is left out."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        fresh = [
+            Metric(name, value, time, 0)
+            for name, value in metrics.items()
+            if known.get(name) != value
+        ]
+        rest = {
+            "params": [Param(name, value) for name, value in params.items()],
+            "tags": [RunTag(name, value) for name, value in tags.items()],
+        }
+        for start in range(0, max(1, len(fresh)), _MAX_METRICS):
+            if fresh or params or tags:
+                self._client.log_batch(run_id, fresh[start : start + _MAX_METRICS], **rest)
+            rest = {}
+
+    def _ensure_model(
+        self, run_id: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, str]
+    ) -> Any:
+        """The one logged model with these tags, and the link from its run."""
+        from mlflow.entities import LoggedModelOutput
+
+        experiment_id = self._ensure_experiment()
+        tags = {TAG + key: value for key, value in tags.items()}
+        found = self._client.search_logged_models([experiment_id], filter_string=_filter(tags))
+        model = next(iter(found), None) or self._client.create_logged_model(
+            experiment_id, name=name, source_run_id=run_id, tags=tags, params=dict(params)
+        )
+        outputs = self._client.get_run(run_id).outputs
+        if model.model_id not in {m.model_id for m in (outputs.model_outputs if outputs else ())}:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        return model
+
+    def _ensure_version(self, name: str, model_id: str, run_id: str) -> str:
+        """The version of the registered model that is this logged model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"models:/{model_id}"
+        for version in self._client.search_model_versions(f"name = '{name}'"):
+            if version.model_id == model_id:
+                return str(version.version)
+        made = self._client.create_model_version(
+            name, source, run_id=run_id, model_id=model_id, await_creation_for=30
+        )
+        return str(made.version)
+
+
+def _wanted(study: str | None, labels: Mapping[str, str]) -> dict[str, str]:
+    tags = labels if study is None else {"study": study, **labels}
+    return {TAG + name: value for name, value in tags.items()}
+
+
+def _filter(tags: Mapping[str, str]) -> str:
+    for value in tags.values():
+        if "'" in value or "\\" in value:
+            raise Refusal(f"{value!r} cannot name a run: MLflow's filters take no quotes")
+    return " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+
+
+def _run(run: Any) -> Run:
+    ours = {k.removeprefix(TAG): v for k, v in run.data.tags.items() if k.startswith(TAG)}
+    info = run.info
+    return Run(
+        run_id=info.run_id,
+        name=info.run_name,
+        status=info.status,
+        started=info.start_time,
+        tags=ours,
+    )
+
+
+def _digest(folder: Path) -> str:
+    """Of names and bytes of all files of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise Refusal(f"no model files in {folder}")
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            part = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
+    return whole.hexdigest()
+
+
+def _write_mlmodel(folder: Path, model_id: str, run_id: str, loader_module: str) -> None:
+    """What makes a plain folder loadable by `mlflow.pyfunc`: our own loader, nothing pickled."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    model = Model(run_id=run_id, model_id=model_id, artifact_path=f"models:/{model_id}")
+    pyfunc.add_to_model(model, loader_module=loader_module)
+    model.save(str(folder / "MLmodel"))

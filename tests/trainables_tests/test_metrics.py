@@ -1,0 +1,145 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.metrics import f1_score
+
+from trainables import metrics
+
+# prefixes in and out of order, types that change inside a span, UD's tags without prefix, and the
+# odd ones: a bare prefix, a type with a hyphen, seqeval's own `.`
+BIO = ("O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "B-A-B", "I-A-B", "B", "I")
+UD = (
+    "NOUN",
+    "VERB",
+    "PROPN",
+    "ADJ",
+    "ADP",
+    "SCONJ",
+    "SYM",
+    "INTJ",
+    "PUNCT",
+    "X",
+    "_",
+    ".",
+    "E",
+    "S",
+)
+TAGS = st.sampled_from((*BIO, *UD))
+PAIRS = st.lists(
+    st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=12), min_size=1, max_size=4
+).map(
+    lambda rows: (
+        [[predicted for predicted, _ in row] for row in rows],
+        [[gold for _, gold in row] for row in rows],
+    )
+)
+
+
+@given(PAIRS)
+def test_span_f1_is_seqevals(rows: tuple[list[list[str]], list[list[str]]]) -> None:
+    predictions, golds = rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = f1_score(golds, predictions)
+    assert metrics.span_f1(predictions, golds) == pytest.approx(expected)
+
+
+def test_span_f1_by_hand() -> None:
+    golds = [("B-PER", "I-PER", "O", "B-LOC")]
+    assert metrics.span_f1(golds, golds) == 1
+    assert metrics.span_f1([("B-PER", "O", "O", "B-LOC")], golds) == pytest.approx(0.5)
+    assert metrics.span_f1([("I-PER", "I-PER", "O", "I-LOC")], golds) == 1  # conlleval forgives
+    assert metrics.span_f1([("O", "O")], [("O", "O")]) == 0
+    # runs of a tag without prefix are one span: half of the second run wrong loses all of it
+    golds = [("NOUN", "NOUN", "VERB", "VERB")]
+    assert metrics.span_f1([("NOUN", "NOUN", "VERB", "ADP")], golds) == pytest.approx(0.4)
+
+
+def test_tag_accuracy_counts_words_not_sentences() -> None:
+    assert metrics.tag_accuracy([("O",), ("X", "O", "O")], [("O",), ("O", "O", "O")]) == 0.75
+
+
+def test_accuracy_and_majority_share() -> None:
+    assert metrics.accuracy(["a", "b", "b", "b"], ["a", "b", "c", "b"]) == 0.75
+    assert metrics.majority_share(["a", "b", "b", "b"]) == 0.75
+    assert metrics.majority_share([("B-X", "O")]) == 1
+
+
+@pytest.mark.parametrize("score", [metrics.accuracy, metrics.tag_accuracy, metrics.span_f1])
+def test_nothing_to_score_and_unequal_numbers_are_refused(score) -> None:
+    with pytest.raises(ValueError, match="no rows"):
+        score([], [])
+    with pytest.raises(ValueError, match="2 predictions for 1 gold"):
+        score([("O",), ("O",)], [("O",)])
+
+
+def test_span_f1_refuses_a_sentence_with_a_tag_too_many() -> None:
+    with pytest.raises(ValueError, match="2 predictions for 1 gold"):
+        metrics.span_f1([("O", "O")], [("O",)])
+    with pytest.raises(ValueError, match="no words"):
+        metrics.tag_accuracy([()], [()])
+    with pytest.raises(ValueError, match="no predictions"):
+        metrics.majority_share([])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The  Cat, sat!", "cat sat"),
+        ("an apple a day", "apple day"),
+        ("theatre", "theatre"),
+        ("the-cat", "thecat"),  # punctuation goes before articles do, as in the SQuAD script
+        ("ÉCOLE", "école"),
+        ("東京。", "東京。"),  # only ASCII punctuation
+        ("«الـقاهرة»", "«الـقاهرة»"),
+        ("%", ""),
+    ],
+)
+def test_normalize(text: str, expected: str) -> None:
+    assert metrics.normalize(text) == expected
+
+
+@given(st.text())
+def test_normalize_twice_never_raises(text: str) -> None:
+    assert metrics.normalize(text) == " ".join(metrics.normalize(text).split())
+
+
+def test_answers_are_scored_against_the_nearest_gold() -> None:
+    golds = ["the Eiffel Tower", "Tower"]
+    assert metrics.exact_match("eiffel tower.", golds) == 1
+    assert metrics.exact_match("eiffel", golds) == 0
+    assert metrics.token_f1("Tower of London", golds) == pytest.approx(0.5)
+    assert metrics.token_f1("a tower", golds) == 1
+    assert metrics.token_f1("bridge", golds) == 0
+    # tokens are a bag: a repeated one counts as often as both have it
+    assert metrics.token_f1("no no", ["no no no"]) == pytest.approx(0.8)
+
+
+def test_unanswerable_rows_are_right_when_empty() -> None:
+    for score in (metrics.exact_match, metrics.token_f1):
+        assert score("", []) == 1
+        assert score("something", []) == 0
+        assert score("", ["something"]) == 0
+
+
+def test_an_answer_without_words_scores_as_in_squad_v1() -> None:
+    assert metrics.exact_match("%", ["%"]) == 1
+    assert metrics.token_f1("%", ["%"]) == 0
+
+
+def test_nearest_is_by_angle_not_by_length() -> None:
+    candidates = np.array([[9.0, 9.0], [0.1, 0.0], [0.0, 5.0], [0.1, 0.0]], np.float32)
+    queries = np.array([[3.0, 0.1], [0.0, 0.2], [1.0, 1.0], [0.0, 0.0]], np.float32)
+    assert metrics.nearest(queries, candidates).tolist() == [1, 2, 0, 0]
+
+
+def test_nearest_in_blocks_is_nearest_at_once() -> None:
+    rng = np.random.default_rng(0)
+    candidates = rng.normal(size=(1500, 8)).astype(np.float32)
+    order = rng.permutation(1500)
+    assert (metrics.nearest(candidates[order] * 3, candidates) == order).all()
+    with pytest.raises(ValueError, match="no candidates"):
+        metrics.nearest(candidates, candidates[:0])

@@ -1,0 +1,118 @@
+"""Weights and training state on disk: safetensors and JSON, hashes beside them, never a pickle."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+HASHES = "hashes.json"
+
+
+class CorruptedError(Exception):
+    """A stored file is not what was written: `path` says which."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+def write_folder(
+    folder: Path,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    documents: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write `<name>.safetensors` and `<name>.json` files and their hashes into a new folder.
+
+    The hashes are written last and everything is flushed, so that a folder with a hash file is
+    whole; the caller then gives it its name by a rename.
+    """
+    folder.mkdir(parents=True)
+    hashes = {}
+    for name, state in tensors.items():
+        path = folder / f"{name}.safetensors"
+        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, path)
+        hashes[path.name] = _hash(path)
+    for name, document in documents.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(document, sort_keys=True, indent=1, allow_nan=False))
+        hashes[path.name] = _hash(path)
+    (folder / HASHES).write_text(json.dumps(hashes, sort_keys=True, indent=1))
+    for path in [*folder.iterdir(), folder]:
+        _flush(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise CorruptedError unless every file is there with the hash it was written with."""
+    try:
+        hashes = json.loads((folder / HASHES).read_text())
+        for name, expected in hashes.items():
+            if _hash(folder / name) != expected:
+                raise CorruptedError(folder / name, "its bytes are not those that were written")
+    except (OSError, ValueError) as error:
+        raise CorruptedError(folder, str(error)) from error
+
+
+def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / f"{name}.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise CorruptedError(folder / f"{name}.safetensors", str(error)) from error
+
+
+def read_document(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CorruptedError(folder / f"{name}.json", str(error)) from error
+    return document
+
+
+def rename_new(source: Path, target: Path) -> bool:
+    """Give a written folder its name; False (and the folder gone) if the name is taken."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(source, target)  # a folder with content in it is never replaced
+    except OSError:
+        if not target.exists():
+            raise
+        shutil.rmtree(source, ignore_errors=True)
+        return False
+    _flush(target.parent)
+    return True
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors under flat names `<parameter>.<slot>`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{p}.{slot}": tensor for p, slots in state.items() for slot, tensor in slots.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`, into an optimizer made in the same way."""
+    content = optimizer.state_dict()
+    content["state"] = {}
+    for name, tensor in tensors.items():
+        parameter, _, slot = name.partition(".")
+        content["state"].setdefault(int(parameter), {})[slot] = tensor
+    optimizer.load_state_dict(content)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,197 @@
+"""Zero-shot evaluation: all languages of a task in one length-sorted pass over one model."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spaces.tasks import Task, TaskKind, get_task
+from trainables.batches import by_length, units_of
+from trainables.data import fingerprint
+from trainables.examples import Example
+from trainables.formats.base import Features, Format, collate
+from trainables.formats.kinds import format_of
+from trainables.formats.retrieval import RetrievalFormat
+from trainables.loop import to_device
+from trainables.metrics import majority_share
+from trainables.model import TransferModel
+from trainables.scores import Mark, ScoringProtocol, TargetScores
+from trainables.workers import autocast
+from trainables.workshop import Workshop
+from trainables.world import TRAINING_VERSION
+
+COLLAPSED_SHARE = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What is scored and how, the model apart. `selection` only goes into the protocol."""
+
+    task: str
+    languages: tuple[str, ...]
+    split: str
+    max_rows: int | None
+    max_length: int
+    retrieval_layer: int | None
+    selection: str
+
+    @property
+    def form(self) -> Format[Any, Any]:
+        return format_of(get_task(self.task).kind, retrieval_layer=self.retrieval_layer)
+
+
+def evaluate(
+    model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool = True
+) -> TargetScores:
+    """Scores of one task in the languages asked for; every worker gets all of them."""
+    task = get_task(scoring.task)
+    predictions = predict(model, scoring, shop)
+    scores = TargetScores(
+        task=task.name,
+        main=task.metric,
+        source_language=task.source_language,
+        chance=task.chance,
+        languages=score(predictions, scoring, shop),
+        num_rows={language: len(predicted) for language, predicted in predictions.items()},
+        protocol=protocol_of(scoring, num_layers=shop.base.num_layers),
+    )
+    mark = _mark(task, scores, predictions.get(task.source_language, []), loss_fell)
+    return replace(scores, mark=mark)
+
+
+def score(
+    predictions: Mapping[str, Sequence[Any]], scoring: Scoring, shop: Workshop
+) -> dict[str, dict[str, float]]:
+    """language -> metric -> value of what was predicted."""
+    task = get_task(scoring.task)
+    return {
+        language: dict(
+            scoring.form.score(predicted, _examples(scoring, language, shop), task, language)
+        )
+        for language, predicted in predictions.items()
+    }
+
+
+def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
+    """One prediction a row for every language: one pass, all languages sorted together by length.
+
+    Workers take the batches in turn and exchange what they predicted.
+    """
+    task = get_task(scoring.task)
+    by_language = {
+        language: shop.data.features(
+            task.name,
+            language,
+            scoring.split,
+            max_rows=scoring.max_rows,
+            max_length=scoring.max_length,
+        )
+        for language in scoring.languages
+    }
+    outputs = _outputs(model, scoring, join(list(by_language.values())), shop)
+    predictions = {}
+    start = 0
+    for language, features in by_language.items():
+        part = outputs[start : start + len(features)]
+        start += len(features)
+        examples = _examples(scoring, language, shop)
+        predictions[language] = scoring.form.decode(part, features, examples, task)
+    return predictions
+
+
+def _examples(scoring: Scoring, language: str, shop: Workshop) -> tuple[Example, ...]:
+    return shop.data.examples(scoring.task, language, scoring.split, max_rows=scoring.max_rows)
+
+
+@torch.inference_mode()
+def _outputs(
+    model: TransferModel, scoring: Scoring, features: Features, shop: Workshop
+) -> list[npt.NDArray[np.float32]]:
+    """What the model says of every sequence, in order."""
+    task, form, workers = get_task(scoring.task), scoring.form, shop.workers
+    head = model.heads[task.training_task] if task.trains else None
+    batches = by_length(
+        features.input_ids.lengths,
+        units_of(features, task.kind),
+        max_tokens=shop.settings.evaluation.max_batch_tokens,
+    )
+    pad_id = shop.base.tokenizer.pad_token_id
+    found: dict[int, npt.NDArray[np.float32]] = {}
+    model.eval()
+    for sequences in batches[workers.rank :: workers.size]:
+        batch = to_device(collate(features, sequences, pad_id=pad_id), workers.device)
+        with autocast(workers.device):
+            hidden = model(batch, all_layers=form.reads_all_layers)
+            found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
+    for part in workers.gather(found):
+        found.update(part)
+    return [found[sequence] for sequence in range(len(features))]
+
+
+def protocol_of(scoring: Scoring, *, num_layers: int) -> ScoringProtocol:
+    """What has to agree before a score of this is put beside another."""
+    task, form = get_task(scoring.task), scoring.form
+    layer = form.layer_of(num_layers) if isinstance(form, RetrievalFormat) else None
+    data = [[code, fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
+    return ScoringProtocol(
+        task=task.name,
+        metric=task.metric,
+        split=scoring.split,
+        selection=scoring.selection,
+        data=_digest(data),
+        labels=_digest(list(task.labels)),
+        rows=scoring.max_rows or 0,
+        layer=layer,
+        pooling="mean" if layer is not None else None,
+        max_length=scoring.max_length,
+        training_version=TRAINING_VERSION,
+    )
+
+
+def _mark(
+    task: Task, scores: TargetScores, source_predictions: Sequence[Any], loss_fell: bool
+) -> Mark:
+    """Collapsed: one class on nearly all source rows, or a loss that did not fall. No signal:
+    otherwise within two standard errors of chance in the source language."""
+    if task.kind is TaskKind.TAGGING:
+        source_predictions = [tag for tags in source_predictions for tag in tags]
+    if task.trains and not loss_fell:
+        return Mark.COLLAPSED
+    counted = task.kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE, TaskKind.TAGGING)
+    if counted and source_predictions and majority_share(source_predictions) >= COLLAPSED_SHARE:
+        return Mark.COLLAPSED
+    score = scores.zero_shot_mean if scores.source is None else scores.source
+    num_rows = scores.num_rows.get(task.source_language, sum(scores.num_rows.values()))
+    error = math.sqrt(task.chance * (1 - task.chance) / num_rows)
+    return Mark.NO_SIGNAL if score <= task.chance + 2 * error else Mark.NONE
+
+
+def join(parts: Sequence[Features]) -> Features:
+    """Sequences of all languages one after the other; rows are numbered on."""
+    rows_before = np.cumsum([0, *(int(part.example[-1]) + 1 for part in parts[:-1])])
+    return Features(
+        input_ids=_chain([part.input_ids for part in parts]),
+        second=np.concatenate([part.second for part in parts]),
+        example=np.concatenate([p.example + n for p, n in zip(parts, rows_before, strict=True)]),
+        labels=_chain([part.labels for part in parts]),
+        origins=_chain([part.origins for part in parts]),
+        num_truncated=sum(part.num_truncated for part in parts),
+    )
+
+
+def _chain(parts: Sequence[Any]) -> Any:
+    kind = type(parts[0])
+    starts = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+    offsets = [p.offsets[:-1] + n for p, n in zip(parts, starts, strict=True)]
+    total = np.array([sum(len(part.values) for part in parts)])
+    return kind(np.concatenate([p.values for p in parts]), np.concatenate([*offsets, total]))
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

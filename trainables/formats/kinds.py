@@ -1,0 +1,26 @@
+"""Which format a task kind has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.tasks import TaskKind
+from trainables.formats.base import Format
+from trainables.formats.choice import ChoiceFormat
+from trainables.formats.classification import ClassificationFormat
+from trainables.formats.mlm import MlmFormat
+from trainables.formats.retrieval import RetrievalFormat
+from trainables.formats.span import SpanFormat
+from trainables.formats.tagging import TaggingFormat
+
+
+def format_of(kind: TaskKind, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
+    """A format with its default options; `retrieval_layer` as in `RetrievalFormat`."""
+    formats: Mapping[TaskKind, Format[Any, Any]] = {
+        TaskKind.CLASSIFICATION: ClassificationFormat(),
+        TaskKind.CHOICE: ChoiceFormat(),
+        TaskKind.SPAN: SpanFormat(),
+        TaskKind.TAGGING: TaggingFormat(),
+        TaskKind.RETRIEVAL: RetrievalFormat(layer=retrieval_layer),
+        TaskKind.MLM: MlmFormat(),
+    }
+    return formats[kind]

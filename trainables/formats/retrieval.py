@@ -1,0 +1,124 @@
+"""Sentence retrieval by the cosine of mean vectors: no head, no training; scores the encoder."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from spaces.tasks import Task
+from trainables import metrics
+from trainables.examples import RetrievalExample
+from trainables.formats import encoding, refusals
+from trainables.formats.base import Batch, Features, Format
+from trainables.formats.heads import masked_mean, to_numpy
+
+Rows = tuple[int, ...]
+
+
+class RetrievalFormat(Format[RetrievalExample, Rows]):
+    """Two sequences a row, text then pivot; a prediction is the row whose text was retrieved for
+    this row's pivot, once a layer (entry 0 by the embeddings, entry n by layer n's output).
+
+    The direction is XTREME's: every English sentence looks for its nearest among those of the
+    other language (paper.md 1.5, from its evaluate_retrieval.py). Vectors are means over all
+    tokens, special ones included, as there.
+    """
+
+    example_type = RetrievalExample
+    reads_all_layers = True
+
+    def __init__(self, *, layer: int | None = None) -> None:
+        """`layer` counts from 1, the output of the first layer; None is `middle_layer`."""
+        if layer is not None and layer < 1:
+            raise ValueError(f"retrieval layer {layer}: layers count from 1")
+        self.layer = layer
+
+    def check(self, example: RetrievalExample, task: Task) -> None:
+        refusals.refuse_other_type(example, task, RetrievalExample)
+        refusals.refuse_empty(example.text, task, example.id, field="text")
+        refusals.refuse_empty(example.pivot, task, example.id, field="pivot")
+
+    def encode(
+        self,
+        examples: Sequence[RetrievalExample],
+        task: Task,
+        *,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+    ) -> Features:
+        template = encoding.Template.of(tokenizer)
+        texts = [text for example in examples for text in (example.text, example.pivot)]
+        whole = encoding.tokenize(tokenizer, texts)
+        segments = [encoding.cut_longest(ids, None, template, max_length) for ids in whole]
+        shorter = [len(cut[0]) < len(ids) for cut, ids in zip(segments, whole, strict=True)]
+        return encoding.build_features(
+            template,
+            segments,
+            labels=[()] * len(segments),
+            example=np.repeat(np.arange(len(examples), dtype=np.int32), 2),
+            num_truncated=sum(a or b for a, b in zip(shorter[::2], shorter[1::2], strict=True)),
+        )
+
+    def build_head(self, task: Task, encoder: nn.Module) -> None:
+        return None
+
+    def num_items(self, batch: Batch) -> int:
+        raise AssertionError("retrieval trains nothing")
+
+    def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        raise AssertionError("retrieval trains nothing")
+
+    def predict(
+        self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
+    ) -> list[npt.NDArray[np.float32]]:
+        """The mean vector of every layer, [number of layers + 1, H]."""
+        means = [masked_mean(layer.float(), batch.attention_mask) for layer in hidden]
+        return list(to_numpy(torch.stack(means, dim=1)))
+
+    def decode(
+        self,
+        outputs: Sequence[npt.NDArray[np.float32]],
+        features: Features,
+        examples: Sequence[RetrievalExample],
+        task: Task,
+    ) -> list[Rows]:
+        assert len(outputs) == 2 * len(examples)
+        if not examples:
+            return []
+        by_layer = []
+        for layer in range(len(outputs[0])):
+            texts = np.stack([output[layer] for output in outputs[::2]])
+            pivots = np.stack([output[layer] for output in outputs[1::2]])
+            by_layer.append(metrics.nearest(pivots, texts).tolist())
+        return list(zip(*by_layer, strict=True))
+
+    def score(
+        self,
+        predictions: Sequence[Rows],
+        examples: Sequence[RetrievalExample],
+        task: Task,
+        language: str,
+    ) -> Mapping[str, float]:
+        """`accuracy` at the chosen layer and `accuracy.layer_<n>` at every layer from 1 on."""
+        golds = range(len(examples))
+        by_layer = [metrics.accuracy(rows, golds) for rows in zip(*predictions, strict=True)]
+        if not by_layer:
+            raise ValueError("no rows to score")
+        num_layers = len(by_layer) - 1
+        scores = {f"accuracy.layer_{n}": by_layer[n] for n in range(1, num_layers + 1)}
+        return {"accuracy": by_layer[self.layer_of(num_layers)], **scores}
+
+    def layer_of(self, num_layers: int) -> int:
+        """The layer that `accuracy` is measured at in an encoder of that many layers."""
+        layer = middle_layer(num_layers) if self.layer is None else self.layer
+        if layer > num_layers:
+            raise ValueError(f"retrieval layer {layer}: the encoder has {num_layers} layers")
+        return layer
+
+
+def middle_layer(num_layers: int) -> int:
+    """Layer 14 of XLM-R Large's 24, as XTREME and jiant (paper.md 1.5); else as far up."""
+    return max(1, (14 * num_layers + 12) // 24)

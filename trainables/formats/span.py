@@ -1,0 +1,248 @@
+"""Extractive question answering over windows of the context.
+
+labels[s] is [start, end, context start, context end + 1], all token positions in the sequence;
+start and end are those of the first answer's first and last token, or 0 and 0 (the first token
+stands for "no answer in this window").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedTokenizerFast
+
+from spaces.tasks import Task
+from trainables import metrics
+from trainables.examples import Answer, SpanExample
+from trainables.formats import encoding, refusals
+from trainables.formats.base import Batch, Features, Format, Ints, Ragged, RowError
+from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
+
+_NO_ANSWER = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A context's tokens; `first` and `past` are the characters a token covers without white
+    space around them (XLM-R counts the space to the word after it), -1 if nothing is left."""
+
+    ids: encoding.Ids
+    first: Ints
+    past: Ints
+
+    def place(self, answer: Answer) -> tuple[int, int] | None:
+        """The first and last token with characters of the answer."""
+        end = answer.start + len(answer.text)
+        (touched,) = np.nonzero((self.first >= 0) & (self.past > answer.start) & (self.first < end))
+        return (int(touched[0]), int(touched[-1])) if len(touched) else None
+
+
+class SpanFormat(Format[SpanExample, str]):
+    """One sequence a window; a prediction is a piece of the context.
+
+    `overlap` is how many tokens two neighbouring windows share (a quarter of `max_length` if
+    None), `max_answer_tokens` the longest span that decoding considers. With `may_abstain`, the
+    empty answer wins where "no answer" beats every span in every window of the row (SQuAD v2.0).
+    """
+
+    example_type = SpanExample
+
+    def __init__(
+        self,
+        *,
+        overlap: int | None = None,
+        max_answer_tokens: int = 30,
+        may_abstain: bool = False,
+    ) -> None:
+        self.overlap = overlap
+        self.max_answer_tokens = max_answer_tokens
+        self.may_abstain = may_abstain
+
+    def check(self, example: SpanExample, task: Task) -> None:
+        refusals.refuse_other_type(example, task, SpanExample)
+        refusals.refuse_empty(example.question, task, example.id, field="question")
+        refusals.refuse_empty(example.context, task, example.id, field="context")
+        for i, answer in enumerate(example.answers):
+            refusals.refuse_empty(answer.text, task, example.id, field=f"answers[{i}]")
+            past = answer.start + len(answer.text)
+            if answer.start < 0 or example.context[answer.start : past] != answer.text:
+                raise RowError(task, example.id, _misplaced(example.context, answer, i))
+
+    def encode(
+        self,
+        examples: Sequence[SpanExample],
+        task: Task,
+        *,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+    ) -> Features:
+        """Rows that `check` let through. A question keeps at most half of `max_length`."""
+        template = encoding.Template.of(tokenizer)
+        room = template.room(max_length, pair=True)
+        questions = encoding.tokenize(tokenizer, [example.question for example in examples])
+        contexts = _tokenize_contexts(tokenizer, {example.context for example in examples})
+        input_ids, second, row_of, labels, origins = [], [], [], [], []
+        num_truncated = 0
+        for row, (example, whole) in enumerate(zip(examples, questions, strict=True)):
+            question = whole[: min(max_length // 2, room - 1)]
+            num_truncated += len(question) < len(whole)
+            context = contexts[example.context]
+            answer = context.place(example.answers[0]) if example.answers else None
+            for window in self._windows(len(context.ids), room - len(question), max_length):
+                ids, start = template.join(question, context.ids[window])
+                past = start + window.stop - window.start
+                input_ids.append(ids)
+                second.append(start)
+                row_of.append(row)
+                labels.append((*_inside(answer, window, start), start, past))
+                spans = np.full((len(ids), 2), -1, np.int32)
+                spans[start:past, 0] = context.first[window]
+                spans[start:past, 1] = context.past[window]
+                origins.append(spans.ravel())
+        return Features(
+            input_ids=Ragged.of(input_ids),
+            second=np.asarray(second, np.int32),
+            example=np.asarray(row_of, np.int32),
+            labels=Ragged.of(labels),
+            origins=encoding.ragged_of_arrays(origins),
+            num_truncated=num_truncated,
+        )
+
+    def _windows(self, num_tokens: int, width: int, max_length: int) -> list[slice]:
+        overlap = max_length // 4 if self.overlap is None else self.overlap
+        step = width - min(overlap, width // 2)
+        past_last_start = max(num_tokens - width, 0) + step
+        starts = range(0, past_last_start, step)
+        return [slice(start, min(start + width, num_tokens)) for start in starts]
+
+    def build_head(self, task: Task, encoder: nn.Module) -> nn.Linear:
+        """[S, L, H] to [S, L, 2]: start and end logits."""
+        return fresh_linear(width_of(encoder), 2)
+
+    def num_items(self, batch: Batch) -> int:
+        """Windows, those without an answer too."""
+        return len(batch.labels)
+
+    def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        """Half the start's and half the end's cross-entropy, over the context and token 0."""
+        start, end, first, past = batch.labels.unbind(dim=1)
+        logits = head(hidden).float()
+        position = torch.arange(logits.shape[1], device=logits.device)
+        inside = (position >= first[:, None]) & (position < past[:, None]) | (position == 0)
+        logits = logits.masked_fill(~inside.unsqueeze(-1), torch.finfo(logits.dtype).min)
+        of_start = cross_entropy(logits[..., 0], start, reduction="sum")
+        of_end = cross_entropy(logits[..., 1], end, reduction="sum")
+        return (of_start + of_end) / 2
+
+    def predict(
+        self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
+    ) -> list[npt.NDArray[np.float32]]:
+        """A window's start and end logits, [L, 2]."""
+        assert head is not None
+        return split_by_length(to_numpy(head(hidden[-1])), batch.attention_mask)
+
+    def decode(
+        self,
+        outputs: Sequence[npt.NDArray[np.float32]],
+        features: Features,
+        examples: Sequence[SpanExample],
+        task: Task,
+    ) -> list[str]:
+        """The best span of all windows of a row, as it stands in the context.
+
+        "No answer" is as good as in the window that likes it least: a window beside the answer
+        rightly says that it has none (as the script of SQuAD v2.0's BERT baseline does).
+        """
+        answers = [""] * len(examples)
+        best = np.full(len(examples), -np.inf)
+        abstain = np.full(len(examples), np.inf)
+        for s, (row, logits) in enumerate(zip(features.example.tolist(), outputs, strict=True)):
+            abstain[row] = min(abstain[row], logits[0].sum())
+            spans = features.origins[s].reshape(-1, 2)
+            score, first, last = _best_span(logits, spans[:, 0] >= 0, self.max_answer_tokens)
+            if score > best[row]:
+                best[row] = score
+                answers[row] = examples[row].context[spans[first, 0] : spans[last, 1]]
+        if self.may_abstain:
+            answers = [
+                "" if no > yes else a for a, no, yes in zip(answers, abstain, best, strict=True)
+            ]
+        return answers
+
+    def score(
+        self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str
+    ) -> Mapping[str, float]:
+        golds = [[answer.text for answer in example.answers] for example in examples]
+        pairs = list(zip(predictions, golds, strict=True))
+        if not pairs:
+            raise ValueError("no rows to score")
+        return {
+            "f1": sum(metrics.token_f1(*pair) for pair in pairs) / len(pairs),
+            "exact_match": sum(metrics.exact_match(*pair) for pair in pairs) / len(pairs),
+        }
+
+
+def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> dict[str, _Context]:
+    """Each context once: SQuAD asks five questions about one on average."""
+    contexts = sorted(texts)
+    if not contexts:
+        return {}
+    encoded = tokenizer(
+        contexts,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
+    rows = zip(contexts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    return {context: _Context(ids, *_trimmed(context, offsets)) for context, ids, offsets in rows}
+
+
+def _trimmed(context: str, offsets: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:
+    num_chars = len(context)
+    solid = np.fromiter((not char.isspace() for char in context), np.bool_, num_chars)
+    index = np.arange(num_chars, dtype=np.int32)
+    next_solid = np.append(np.where(solid, index, num_chars), num_chars)
+    next_solid = np.minimum.accumulate(next_solid[::-1])[::-1]
+    past_solid = np.insert(np.where(solid, index + 1, 0), 0, 0)
+    past_solid = np.maximum.accumulate(past_solid)
+    bounds = np.asarray(offsets, np.int64).reshape(-1, 2)
+    first, past = next_solid[bounds[:, 0]], past_solid[bounds[:, 1]]
+    empty = first >= past
+    return (
+        np.where(empty, -1, first).astype(np.int32),
+        np.where(empty, -1, past).astype(np.int32),
+    )
+
+
+def _inside(answer: tuple[int, int] | None, window: slice, start: int) -> tuple[int, int]:
+    """The answer's place in the sequence, if the window at `start` holds all of it."""
+    if answer is None or answer[0] < window.start or answer[1] >= window.stop:
+        return _NO_ANSWER
+    return answer[0] - window.start + start, answer[1] - window.start + start
+
+
+def _best_span(
+    logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_], max_tokens: int
+) -> tuple[float, int, int]:
+    """Score, first and last token of the best span; the score is -inf if there is none."""
+    masked = np.where(allowed[:, None], logits, -np.inf)
+    ends = np.append(masked[:, 1], np.full(max_tokens - 1, -np.inf))
+    totals = masked[:, 0, None] + np.lib.stride_tricks.sliding_window_view(ends, max_tokens)
+    first, more = np.unravel_index(totals.argmax(), totals.shape)
+    return float(totals[first, more]), int(first), int(first + more)
+
+
+def _misplaced(context: str, answer: Answer, index: int) -> str:
+    stands = context[max(answer.start, 0) :][: len(answer.text)]
+    places = [i for i in range(len(context)) if context.startswith(answer.text, i)]
+    came = f"answers[{index}] {answer.text!r} does not stand at character {answer.start}"
+    if not places:
+        return f"{came}, {stands!r} does, nor elsewhere in the context; drop the row when loading"
+    near = min(places, key=lambda place: abs(place - answer.start))
+    return f"{came}, {stands!r} does; nearest at {near}: mend start when loading"

@@ -1,0 +1,234 @@
+"""train_phase: the only training loop, for every task kind and for all three phases."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from transformers import PreTrainedTokenizerFast
+
+from spaces.phases import Phase, Recipe
+from spaces.tasks import Source, get_task
+from trainables.batches import Step, Steps, rows, shard, step_seed
+from trainables.checkpoint import (
+    optimizer_tensors,
+    read_document,
+    read_tensors,
+    restore_optimizer,
+)
+from trainables.formats.base import Batch, Features
+from trainables.formats.kinds import format_of
+from trainables.model import TransferModel, hidden_states
+from trainables.workers import Workers, autocast
+
+READ_EVERY = 10  # steps between two readings of the loss, each of which waits for the device
+
+
+class DivergedError(Exception):
+    """The loss is infinite or not a number."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Where a phase stands and what it has seen; saved with every checkpoint.
+
+    `losses` are means over READ_EVERY steps each, in the order of the steps; `num_tokens` counts
+    padded positions, `num_useful_tokens` those that are not padding.
+    """
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    dev_scores: list[tuple[int, float]] = field(default_factory=list)
+    num_examples: int = 0
+    num_tokens: int = 0
+    num_useful_tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best_step(self) -> int:
+        """The step of the first best dev score; the last step without any."""
+        best = max(self.dev_scores, key=lambda seen: (seen[1], -seen[0]), default=(self.step, 0.0))
+        return best[0]
+
+    def is_over(self, recipe: Recipe) -> bool:
+        since_best = sum(1 for step, _ in self.dev_scores if step > self.best_step)
+        out_of_patience = recipe.patience is not None and since_best >= recipe.patience
+        return self.step >= recipe.num_steps or out_of_patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """When and how a phase is saved half-way, and the checkpoint folder to go on from."""
+
+    save: Callable[[int, Mapping[str, Mapping[str, Tensor]], Mapping[str, Mapping[str, Any]]], None]
+    every_seconds: float
+    resume: Path | None = None
+
+
+def train_phase(
+    model: TransferModel,
+    phase: Phase,
+    features: Mapping[Source, Features],
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    workers: Workers,
+    max_device_tokens: int,
+    dev_score: Callable[[TransferModel], float],
+    saving: Saving,
+    on_step: Callable[[int], None],
+) -> Progress:
+    """Train `model` in place, by the phase, and tell what happened.
+
+    Args:
+        features: the encoded training rows of every source of the mixture.
+        max_device_tokens: padded tokens of a micro-batch; a step is split in as many as it takes.
+        dev_score: the main score on source-language validation rows; called on every worker.
+        on_step: called after every step with the number of steps done.
+
+    Raises:
+        DivergedError: the loss became infinite or not a number.
+    """
+    recipe = phase.recipe
+    optimizer = build_optimizer(model, recipe)
+    progress, best = _restore(model, optimizer, saving.resume)
+    steps = Steps(phase, features, tokenizer, start=progress.step)
+    encoder = workers.wrap(model.encoder)
+    unread: list[Tensor] = []
+    before, saved, started = progress.seconds, time.monotonic(), time.monotonic()
+    model.train()
+    while not progress.is_over(recipe):
+        step = steps.read(progress.step)
+        torch.manual_seed(step_seed("step", phase.seed, progress.step, workers.rank))
+        unread.append(_backward(encoder, model.heads, step, workers, max_device_tokens))
+        clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = phase.learning_rate * rate_factor(recipe, progress.step)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        _count(progress, step)
+        if progress.step % READ_EVERY == 0 or progress.step == recipe.num_steps:
+            progress.losses.append(_read(unread, workers, phase, progress.step))
+        if recipe.evaluate_every and progress.step % recipe.evaluate_every == 0:
+            progress.dev_scores.append((progress.step, dev_score(model)))
+            model.train()
+            if progress.best_step == progress.step:
+                best = {name: value.clone() for name, value in model.state_dict().items()}
+        progress.seconds = before + time.monotonic() - started
+        # Only where no loss is unread, so that a resumed phase keeps the record of all of them.
+        due = not unread and time.monotonic() - saved > saving.every_seconds
+        if progress.step % READ_EVERY == 0 and workers.share(due):
+            if workers.rank == 0:
+                saving.save(*_checkpoint(model, optimizer, progress, best))
+            saved = time.monotonic()
+        on_step(progress.step)
+    if best:
+        model.load_state_dict(best)
+    return progress
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW (eps 1e-8), no decay on biases and layer norms; fused where the device has it.
+
+    The paper's settings, by the authors' public code (jiant, model_setup.py).
+    """
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, eps=1e-8, fused=decayed[0].is_cuda)
+
+
+def rate_factor(recipe: Recipe, step: int) -> float:
+    """Linear warmup over `warmup_share` of the steps, then linear decay to zero."""
+    warmup = max(1, round(recipe.num_steps * recipe.warmup_share))
+    if step < warmup:
+        return (step + 1) / warmup
+    return (recipe.num_steps - step) / max(1, recipe.num_steps - warmup)
+
+
+def _backward(
+    encoder: nn.Module, heads: nn.ModuleDict, step: Step, workers: Workers, max_tokens: int
+) -> Tensor:
+    """Gradients of the mean loss over the *global* batch; returns this worker's part of it.
+
+    Dividing by the global number of items makes workers and micro-batches change nothing but
+    the order of summation.
+    """
+    form, head = format_of(get_task(step.source.task).kind), heads[step.source.task]
+    num_items = max(1, form.num_items(step.batch))
+    parts = shard(
+        step.batch, step.sizes, rank=workers.rank, size=workers.size, max_tokens=max_tokens
+    )
+    # A worker without rows runs one at no weight: the others wait for its gradients.
+    weight = 1.0 if parts else 0.0
+    parts = parts or [rows(step.batch, range(step.sizes[0]))]
+    total = torch.zeros((), device=workers.device)
+    for i, part in enumerate(parts):
+        part = to_device(part, workers.device)
+        with workers.unsynced(encoder, unless=i == len(parts) - 1):
+            with autocast(workers.device):
+                hidden = hidden_states(encoder, part)[0]
+                loss = form.loss(head, hidden, part) * (weight / num_items)
+            torch.autograd.backward(loss * workers.size)
+        total += loss.detach()
+    workers.average_gradients(head.parameters())
+    return total
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    fields = (batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.labels)
+    return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in fields))
+
+
+def _count(progress: Progress, step: Step) -> None:
+    progress.step += 1
+    progress.num_examples += len(step.sizes)
+    progress.num_tokens += step.batch.input_ids.numel()
+    progress.num_useful_tokens += int(step.batch.attention_mask.sum())
+
+
+def _read(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> float:
+    loss = float(workers.sum(torch.stack(unread).sum() / len(unread)))
+    unread.clear()
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"loss is {loss} by step {step} of {phase.recipe.num_steps} on {phase.mixture} "
+            f"at learning rate {phase.learning_rate:g}"
+        )
+    return loss
+
+
+def _checkpoint(
+    model: TransferModel,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    best: Mapping[str, Tensor],
+) -> tuple[int, dict[str, Mapping[str, Tensor]], dict[str, Mapping[str, Any]]]:
+    tensors: dict[str, Mapping[str, Tensor]] = {
+        "model": model.state_dict(),
+        "optimizer": optimizer_tensors(optimizer),
+        "best": best,
+    }
+    return progress.step, tensors, {"progress": asdict(progress)}
+
+
+def _restore(
+    model: TransferModel, optimizer: torch.optim.Optimizer, folder: Path | None
+) -> tuple[Progress, dict[str, Tensor]]:
+    if folder is None:
+        return Progress(), {}
+    model.load_state_dict(read_tensors(folder, "model"))
+    restore_optimizer(optimizer, read_tensors(folder, "optimizer"))
+    document = read_document(folder, "progress")
+    document["dev_scores"] = [(step, score) for step, score in document["dev_scores"]]
+    best = read_tensors(folder, "best")
+    return Progress(**document), {name: value.to(model.device) for name, value in best.items()}

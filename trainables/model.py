@@ -1,0 +1,145 @@
+"""The encoder and its heads, and what crosses a phase boundary: the encoder alone."""
+
+import copy
+import hashlib
+import inspect
+import json
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+
+from spaces.refusal import Refusal
+from spaces.tasks import get_task
+from trainables.formats.base import Batch
+from trainables.formats.kinds import format_of
+
+State = Mapping[str, Tensor]
+
+
+class TransferModel(nn.Module):
+    """An encoder with one head a task; the head of a task serves all its languages."""
+
+    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
+        return hidden_states(self.encoder, batch, all_layers=all_layers)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
+
+def hidden_states(
+    encoder: nn.Module, batch: Batch, *, all_layers: bool = False
+) -> tuple[Tensor, ...]:
+    """[S, L, H]: the last layer's states, or every layer's with the embeddings first."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    config = getattr(encoder, "module", encoder).config  # `module` where workers wrapped it
+    if getattr(config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = batch.token_type_ids
+    output = encoder(**inputs, output_hidden_states=all_layers)
+    return tuple(output.hidden_states) if all_layers else (output.last_hidden_state,)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseEncoder:
+    """The encoder every trial starts from, loaded once a process, and its tokenizer."""
+
+    encoder: nn.Module
+    tokenizer: PreTrainedTokenizerFast
+    weights_digest: str
+    tokenizer_digest: str
+
+    @classmethod
+    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+        """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
+
+        Safetensors only and no remote code. Raises Refusal.
+        """
+        try:
+            config = AutoConfig.from_pretrained(folder, revision=revision)
+            tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision)
+            encoder = AutoModel.from_pretrained(
+                folder,
+                revision=revision,
+                use_safetensors=True,
+                dtype=torch.float32,
+                **without_pooler(config),
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise Refusal(
+                f"encoder {folder!r} cannot be loaded: {reason}. Expected a folder (or hub name) "
+                "with config.json, a fast tokenizer and safetensors, as `pretrain` writes it"
+            ) from error
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise Refusal(f"encoder {folder!r} has no fast tokenizer (tokenizer.json)")
+        return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
+
+    def model(self, tasks: Iterable[str], *, encoder: State | None, seed: int) -> TransferModel:
+        """A copy of the encoder (with other weights, where given) under new heads for `tasks`.
+
+        Each head is drawn from (seed, task), whatever other heads there are.
+        """
+        body = copy.deepcopy(self.encoder)
+        if encoder is not None:
+            body.load_state_dict(encoder)
+        heads = {}
+        for name in sorted(tasks):
+            torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
+            task = get_task(name)
+            head = format_of(task.kind).build_head(task, body)
+            if head is not None:
+                heads[name] = head
+        return TransferModel(body, heads)
+
+    @property
+    def config(self) -> Any:
+        return self.encoder.config
+
+    @property
+    def num_layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    def check_length(self, max_length: int) -> None:
+        """Refuse sequences longer than the encoder has positions for."""
+        config = self.config
+        # RoBERTa counts positions from the padding id on, so that two are lost.
+        lost = 2 if "roberta" in config.model_type else 0
+        limit = config.max_position_embeddings - lost
+        if max_length > limit:
+            raise Refusal(
+                f"max_length is {max_length} tokens, but the encoder has positions for {limit}; "
+                f"set max_length = {limit} or less"
+            )
+
+
+def without_pooler(config: Any) -> dict[str, bool]:
+    """Keyword arguments that leave out a pooler, which no head here reads."""
+    architecture: Any = AutoModel._model_mapping[type(config)]
+    names = inspect.signature(architecture).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
+
+
+def state_digest(state: State) -> str:
+    """Of names, types, shapes and bytes of all tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Of everything that decides how the tokenizer cuts text."""
+    content = [tokenizer.backend_tokenizer.to_str(), sorted(tokenizer.special_tokens_map.items())]
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()

@@ -1,0 +1,175 @@
+"""The content-addressed store of trained phases: one folder a key, written once, by a rename.
+
+```
+phases/<key>/      encoder.safetensors, heads.safetensors, record.json, hashes.json
+attempts/<key>/<attempt>/checkpoint-<step>/   where a half-done phase goes on
+```
+A phase that diverged leaves a record without weights that says under which key it was retried.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from spaces.refusal import Refusal
+from trainables.checkpoint import (
+    CorruptedError,
+    check_folder,
+    read_document,
+    read_tensors,
+    rename_new,
+    write_folder,
+)
+
+NUM_KEPT = 2  # checkpoints of an attempt: the newest, and one in case it was cut short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRecord:
+    """What is known of a trained phase beside its weights.
+
+    `phase` is what was really trained; `retried_as` is set, and there are no weights, where
+    training diverged and was done again under another key. `losses` are means over equal parts of
+    the steps, `dev_scores` pairs of (step, main score on source-language validation rows).
+    `seconds` is training time over all attempts, `num_tokens` counts padding too.
+    """
+
+    key: str
+    parent: str | None
+    phase: Mapping[str, Any]
+    retried_as: str | None = None
+    retry_of: str | None = None
+    reason: str | None = None
+    losses: tuple[float, ...] = ()
+    dev_scores: tuple[tuple[int, float], ...] = ()
+    num_steps: int = 0
+    best_step: int = 0
+    num_examples: int = 0
+    num_tokens: int = 0
+    num_useful_tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def has_diverged(self) -> bool:
+        """Diverged at half the rate too: there are no weights under any key."""
+        return self.reason is not None and self.retried_as is None
+
+    @property
+    def loss_fell(self) -> bool:
+        """Whether the last tenth of the losses lies below the first; True where too few to say."""
+        part = max(1, len(self.losses) // 10)
+        first, last = self.losses[:part], self.losses[-part:]
+        return len(self.losses) < 4 or sum(last) < sum(first)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRecord":
+        dev_scores = tuple((step, score) for step, score in data["dev_scores"])
+        return cls(**{**data, "losses": tuple(data["losses"]), "dev_scores": dev_scores})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One process's try at a phase; its checkpoints are taken up by the next try."""
+
+    folder: Path
+
+    def save(
+        self,
+        step: int,
+        tensors: Mapping[str, Mapping[str, Tensor]],
+        documents: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the checkpoint of `step` and forget all but the newest ones."""
+        unfinished = self.folder / f"writing-{uuid.uuid4().hex}"
+        write_folder(unfinished, tensors, documents)
+        rename_new(unfinished, self.folder / f"checkpoint-{step:09d}")
+        for old in sorted(self.folder.glob("checkpoint-*"))[:-NUM_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+class PhaseStore:
+    """Phases by key under `root`; `owner` (the study) marks the attempts it may clear away."""
+
+    def __init__(self, root: Path, *, owner: str) -> None:
+        self._phases = root / "phases"
+        self._attempts = root / "attempts"
+        self._owner = owner
+
+    def record(self, key: str) -> PhaseRecord | None:
+        """The record of a committed phase; None if there is none. Weights are not looked at."""
+        folder = self._phases / key
+        if not folder.is_dir():
+            return None
+        try:
+            return PhaseRecord.from_dict(read_document(folder, "record"))
+        except (CorruptedError, TypeError, KeyError) as error:
+            raise _corrupted(folder, error) from error
+
+    def resolve(self, key: str) -> PhaseRecord | None:
+        """The record under a key, or under the one it was retried as."""
+        record = self.record(key)
+        if record is not None and record.retried_as is not None:
+            return self.record(record.retried_as)
+        return record
+
+    def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(encoder, heads) of a committed phase, after checking its hashes. Raises Refusal."""
+        folder = self._phases / key
+        try:
+            check_folder(folder)
+            return read_tensors(folder, "encoder"), read_tensors(folder, "heads")
+        except CorruptedError as error:
+            raise _corrupted(folder, error) from error
+
+    def location(self, key: str) -> dict[str, str]:
+        """Where a phase lies and the hashes of its files: what MLflow keeps of it."""
+        folder = self._phases / key
+        hashes = read_document(folder, "hashes")
+        return {"uri": folder.as_uri(), **{name: str(value) for name, value in hashes.items()}}
+
+    def attempt(self, key: str) -> Attempt:
+        """A folder of one's own to write this phase's checkpoints into."""
+        folder = self._attempts / key / f"{self._owner}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        return Attempt(folder)
+
+    def newest_checkpoint(self, key: str) -> Path | None:
+        """The furthest whole checkpoint of any attempt at this phase; cut ones are passed over."""
+        found = (self._attempts / key).glob("*/checkpoint-*")
+        for folder in sorted(found, key=lambda path: path.name, reverse=True):
+            try:
+                check_folder(folder)
+            except CorruptedError:
+                continue
+            return folder
+        return None
+
+    def commit(
+        self, record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]]
+    ) -> PhaseRecord:
+        """Write a phase under its key. The first to do so wins; returns the record that stands."""
+        unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
+        write_folder(unfinished, tensors, {"record": record.to_dict()})
+        rename_new(unfinished, self._phases / record.key)
+        # Other studies' attempts may be alive; their own commits and `gc` clear them away.
+        for attempt in (self._attempts / record.key).glob(f"{self._owner}-*"):
+            shutil.rmtree(attempt, ignore_errors=True)
+        standing = self.record(record.key)
+        assert standing is not None
+        return standing
+
+
+def _corrupted(folder: Path, error: Exception) -> Refusal:
+    return Refusal(
+        f"phase {folder.name} in the phase store is damaged ({error}); delete the folder {folder} "
+        "and run the study again: it is trained anew"
+    )

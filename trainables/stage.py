@@ -1,0 +1,193 @@
+"""get_or_train: one node of the stage tree, read from the phase store or trained into it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from torch import Tensor
+
+from spaces.phases import Phase
+from spaces.tasks import TaskKind, get_task
+from trainables.evaluate import Scoring, predict, score
+from trainables.loop import DivergedError, Progress, Saving, train_phase
+from trainables.model import TransferModel
+from trainables.phase_store import PhaseRecord
+from trainables.workshop import Workshop
+
+Report = Callable[[Mapping[str, Any]], None]
+PROGRESS_SECONDS = 5.0
+
+
+def get_or_train(phase: Phase, parent: str | None, shop: Workshop, report: Report) -> PhaseRecord:
+    """The record of the phase that starts from `parent` (a key; None: the study's encoder).
+
+    A phase that diverges is trained once more at half its learning rate, and that is what the
+    record says was trained.
+
+    Raises:
+        DivergedError: it diverged at half the rate too, now or in an earlier trial.
+    """
+    key = shop.world.key(phase, parent)
+    record = shop.workers.share(shop.store.resolve(key))
+    reused = record is not None
+    if record is None:
+        record = _train_or_retry(phase, key, parent, shop, report)
+    report({"event": "phase", "key": key, "reused": reused, "record": record.to_dict()})
+    if record.has_diverged:
+        raise DivergedError(record.reason)
+    return record
+
+
+def model_after(key: str | None, tasks: tuple[str, ...], shop: Workshop) -> TransferModel:
+    """The encoder as a phase left it (None: as the study starts), with its heads of `tasks`."""
+    if key is None:
+        return shop.base.model(tasks, encoder=None, seed=0).to(shop.workers.device)
+    encoder, heads = shop.store.load(key)
+    model = shop.base.model(tasks, encoder=encoder, seed=0)
+    wanted = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
+    model.heads.load_state_dict(wanted)
+    return model.to(shop.workers.device)
+
+
+def _train_or_retry(
+    phase: Phase, key: str, parent: str | None, shop: Workshop, report: Report
+) -> PhaseRecord:
+    try:
+        return _train(phase, key, parent, shop, report, retry_of=None)
+    except DivergedError as error:
+        halved = replace(phase, learning_rate=phase.learning_rate / 2)
+        retry_key = shop.world.key(halved, parent)
+        first = PhaseRecord(
+            key=key,
+            parent=parent,
+            phase=phase.to_dict(),
+            retried_as=retry_key,
+            reason=str(error),
+        )
+        record = shop.workers.share(shop.store.resolve(retry_key))
+        if record is None:
+            try:
+                record = _train(halved, retry_key, parent, shop, report, retry_of=key)
+            except DivergedError as again:
+                record = PhaseRecord(
+                    key=retry_key,
+                    parent=parent,
+                    phase=halved.to_dict(),
+                    retry_of=key,
+                    reason=f"{error}; again at half the rate: {again}",
+                )
+                _commit(record, {}, shop)
+        _commit(first, {}, shop)
+        return record
+
+
+def _train(
+    phase: Phase,
+    key: str,
+    parent: str | None,
+    shop: Workshop,
+    report: Report,
+    *,
+    retry_of: str | None,
+) -> PhaseRecord:
+    recipe, data = phase.recipe, shop.data
+    features = {
+        source: data.features(
+            source.task,
+            source.language,
+            "train",
+            max_rows=recipe.max_train_rows,
+            max_length=recipe.max_length,
+        )
+        for source in phase.mixture.sources
+    }
+    tasks = tuple(dict.fromkeys(source.task for source in phase.mixture.sources))
+    encoder = shop.store.load(parent)[0] if parent else None
+    model = shop.base.model(tasks, encoder=encoder, seed=phase.seed).to(shop.workers.device)
+    started = time.monotonic()
+    attempt = shop.store.attempt(key) if shop.workers.rank == 0 else None
+    progress = train_phase(
+        model,
+        phase,
+        features,
+        tokenizer=shop.base.tokenizer,
+        workers=shop.workers,
+        max_device_tokens=shop.settings.resources.max_device_tokens,
+        dev_score=lambda model: _dev_score(model, phase, shop),
+        saving=Saving(
+            save=attempt.save if attempt else _save_nothing,
+            every_seconds=shop.settings.resources.checkpoint_seconds,
+            resume=shop.workers.share(shop.store.newest_checkpoint(key)),
+        ),
+        on_step=_progress_reporter(phase, key, report),
+    )
+    report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
+    record = _record(phase, key, parent, progress, retry_of)
+    tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
+    return _commit(record, tensors, shop)
+
+
+def _commit(
+    record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]], shop: Workshop
+) -> PhaseRecord:
+    standing = shop.store.commit(record, tensors) if shop.workers.rank == 0 else record
+    return shop.workers.share(standing)
+
+
+def _record(
+    phase: Phase, key: str, parent: str | None, progress: Progress, retry_of: str | None
+) -> PhaseRecord:
+    return PhaseRecord(
+        key=key,
+        parent=parent,
+        phase=phase.to_dict(),
+        retry_of=retry_of,
+        losses=tuple(progress.losses),
+        dev_scores=tuple(progress.dev_scores),
+        num_steps=progress.step,
+        best_step=progress.best_step,
+        num_examples=progress.num_examples,
+        num_tokens=progress.num_tokens,
+        num_useful_tokens=progress.num_useful_tokens,
+        seconds=progress.seconds,
+    )
+
+
+def _dev_score(model: TransferModel, phase: Phase, shop: Workshop) -> float:
+    """The mean of the sources' main scores on validation rows of their own language."""
+    values = []
+    for source in phase.mixture.sources:
+        task = get_task(source.task)
+        if task.kind is TaskKind.MLM:
+            continue
+        scoring = Scoring(
+            task=source.task,
+            languages=(source.language,),
+            split="validation",
+            max_rows=phase.recipe.max_dev_rows,
+            max_length=phase.recipe.max_length,
+            retrieval_layer=None,
+            selection="source_dev",
+        )
+        found = score(predict(model, scoring, shop), scoring, shop)
+        values.append(found[source.language][task.metric])
+    return fmean(values)
+
+
+def _progress_reporter(phase: Phase, key: str, report: Report) -> Callable[[int], None]:
+    told = time.monotonic()
+
+    def on_step(step: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            steps = {"step": step, "num_steps": phase.recipe.num_steps}
+            report({"event": "progress", "key": key, "phase": str(phase.mixture), **steps})
+
+    return on_step
+
+
+def _save_nothing(*_: object) -> None:
+    """Only the first worker writes checkpoints."""

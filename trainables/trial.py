@@ -1,0 +1,75 @@
+"""run_trial: one trial plan from the first phase to the last score, read from top to bottom."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from spaces.phases import Target, TrialPlan
+from trainables.evaluate import Scoring, evaluate
+from trainables.loop import DivergedError
+from trainables.scores import Scores, TargetScores
+from trainables.stage import Report, get_or_train, model_after
+from trainables.workshop import Workshop
+
+
+def run_trial(
+    plan: TrialPlan, shop: Workshop, report: Report, *, split: str = "validation"
+) -> Scores | None:
+    """Train what is not in the phase store, score every target, report on the way.
+
+    Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between, a
+    `rung` with the scores so far after every target but the last, one `end`. A trial that diverges
+    ends with `state` failed and its reason; exceptions are left to broken infrastructure.
+
+    Returns the scores, or None if the trial diverged.
+    """
+    started = time.monotonic()
+    seconds = {"evaluation": 0.0}
+    scored: list[TargetScores] = []
+    try:
+        stem = get_or_train(plan.intermediate, None, shop, report) if plan.intermediate else None
+        for rung, target in enumerate(plan.targets):
+            key, loss_fell = stem.key if stem else None, True
+            if target.phase is not None:
+                stage = get_or_train(target.phase, key, shop, report)
+                key, loss_fell = stage.key, stage.loss_fell
+            before = time.monotonic()
+            tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
+            model = model_after(key, tasks, shop)
+            scoring = scoring_of(target, shop, split=split)
+            scored.append(evaluate(model, scoring, shop, loss_fell=loss_fell))
+            seconds["evaluation"] += time.monotonic() - before
+            if rung + 1 < len(plan.targets):
+                report({"event": "rung", "rung": rung, "scores": _scores(scored, shop).to_dict()})
+    except DivergedError as error:
+        report(_end("failed", started, seconds, reason=str(error)))
+        return None
+    scores = _scores(scored, shop)
+    report(_end("scored", started, seconds, scores=scores.to_dict()))
+    return scores
+
+
+def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
+    """How the study scores one of its targets."""
+    evaluation = shop.settings.evaluation
+    recipe = target.phase.recipe if target.phase else None
+    return Scoring(
+        task=target.task,
+        languages=shop.settings.languages_of(target.task),
+        split=split,
+        max_rows=evaluation.max_rows,
+        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        retrieval_layer=evaluation.retrieval_layer,
+        selection=evaluation.selection.value,
+    )
+
+
+def _scores(scored: list[TargetScores], shop: Workshop) -> Scores:
+    return Scores(targets=tuple(scored), of_interest=shop.settings.objective_targets)
+
+
+def _end(
+    state: str, started: float, seconds: Mapping[str, float], **content: Any
+) -> dict[str, Any]:
+    total = time.monotonic() - started
+    return {"event": "end", "state": state, "seconds": {**seconds, "total": total}, **content}

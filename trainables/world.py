@@ -1,0 +1,42 @@
+"""World: what a phase's result depends on beside the phase itself. It goes into every key."""
+
+from dataclasses import dataclass
+
+from spaces.phases import Phase
+from trainables.data import ENCODING_VERSION, fingerprint
+from trainables.model import BaseEncoder
+
+# Raised by hand when the same phase would give other weights or scores; a golden test fails if it
+# was forgotten.
+TRAINING_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The encoder's weights and tokenizer; data and versions are looked up for each phase."""
+
+    weights_digest: str
+    tokenizer_digest: str
+
+    @classmethod
+    def of(cls, base: BaseEncoder) -> "World":
+        return cls(base.weights_digest, base.tokenizer_digest)
+
+    def facts(self, phase: Phase) -> dict[str, str]:
+        """Names and digests for `Phase.key`."""
+        facts = {
+            "encoder": self.weights_digest,
+            "tokenizer": self.tokenizer_digest,
+            "training_version": str(TRAINING_VERSION),
+            "encoding_version": str(ENCODING_VERSION),
+        }
+        splits = ["train", "validation"] if phase.recipe.evaluate_every else ["train"]
+        for source in phase.mixture.sources:
+            for split in splits:
+                digest = fingerprint(source.task, source.language, split)
+                facts[f"{source.task}@{source.language}/{split}"] = digest
+        return facts
+
+    def key(self, phase: Phase, parent: str | None) -> str:
+        """The content key of a phase that starts from `parent` (None: from the encoder)."""
+        return phase.key(self.facts(phase), parent)
