@@ -38,7 +38,7 @@ class Outbox:
     """
 
     def __init__(self, path: Path, deliver: Deliver) -> None:
-        self._path = path
+        self.path = path
         self._deliver = deliver
         self._position_file = path.with_name(path.name + ".position")
         self._process_lock = filelock.FileLock(path.with_name(path.name + ".lock"), timeout=0)
@@ -57,7 +57,7 @@ class Outbox:
     def append(self, record: Mapping[str, Any]) -> None:
         """Store a record for good (fsync) and return; nothing is sent from here."""
         line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
-        with self._append_lock, self._path.open("ab+") as file:
+        with self._append_lock, self.path.open("ab+") as file:
             if file.tell() and not _ends_a_line(file.fileno(), file.tell()):
                 line = b"\n" + line  # the writer before us died in the middle of its record
             file.write(line)
@@ -134,7 +134,7 @@ class Outbox:
                 behind = True
                 failures += 1
                 level = logging.WARNING if failures == 1 else logging.DEBUG
-                log.log(level, "record kept in %s, to be sent later: %s", self._path, error)
+                log.log(level, "record kept in %s, to be sent later: %s", self.path, error)
             self._rest(behind, failures)
 
     def _rest(self, behind: bool, failures: int) -> None:
@@ -162,15 +162,15 @@ class Outbox:
             self._refused = (start, times)
             if times < _MAX_ATTEMPTS:
                 raise
-            log.error("record refused, moved to %s.refused: %s", self._path, error)
-            with self._path.with_name(self._path.name + ".refused").open("a") as file:
+            log.error("record refused, moved to %s.refused: %s", self.path, error)
+            with self.path.with_name(self.path.name + ".refused").open("a") as file:
                 file.write(json.dumps({"error": str(error), "record": record}) + "\n")
 
     def _undelivered(self) -> Iterator[tuple[int, int, dict[str, Any] | None]]:
         """(start, end, record) of each; None for a line that a crash cut off."""
-        if not self._path.exists():
+        if not self.path.exists():
             return
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             position = self._read_position(file.fileno())
             file.seek(position)
             for line in file:

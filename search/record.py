@@ -121,7 +121,7 @@ def _state(run: Run) -> str:
 
 
 def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """What the runs hold, by role; a run that has nothing yet (cut off, or just made) is left out."""
+    """What the runs hold, by role; a run that was cut off before it had its file is left out."""
     wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
     with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
         read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))

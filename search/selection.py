@@ -25,7 +25,8 @@ class TrialRow:
     """One trial of the record.
 
     `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
-    wall time: `training`, `evaluation`, `waiting` (on data or a checkpoint), `total`.
+    wall time as the driver saw it: `training`, `evaluation`, `startup` (of a cold worker; zero on
+    a warm one) and `total`, which has everything else in it too.
     `duplicate_of` is the number of the equal trial whose score this one was told.
     """
 

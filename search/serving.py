@@ -4,10 +4,13 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-PREDICTOR_MODULE = "trainables.export"
+
+def load_predictor(folder: Path) -> Any:
+    """An object with `predict`, made of the plain folder of model files."""
+    # Imported when a model is loaded, since it brings torch.
+    return importlib.import_module("trainables.export").load_predictor(folder)
 
 
 def _load_pyfunc(path: str) -> Any:
-    """A predictor (an object with `predict`) of the plain folder that a model is."""
-    # Imported when a model is loaded, since it brings torch.
-    return importlib.import_module(PREDICTOR_MODULE).load_predictor(Path(path))
+    """The name and signature that MLflow asks for."""
+    return load_predictor(Path(path))

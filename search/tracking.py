@@ -209,7 +209,7 @@ class Tracker:
                 Path(extra, "requirements.txt").write_text("".join(f"{r}\n" for r in requirements))
                 self._client.log_model_artifacts(model.model_id, extra)
             self._client.finalize_logged_model(model.model_id, "READY")
-        version = self._ensure_version(name, model.model_id, run_id)
+        version = self._ensure_version(name, model, run_id)
         self._client.set_registered_model_alias(name, alias, version)
         return RegisteredModel(
             name=name, version=version, model_id=model.model_id, uri=f"models:/{name}/{version}"
@@ -327,7 +327,7 @@ class Tracker:
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         return model
 
-    def _ensure_version(self, name: str, model_id: str, run_id: str) -> str:
+    def _ensure_version(self, name: str, model: Any, run_id: str) -> str:
         """The version of the registered model that is this logged model."""
         from mlflow.exceptions import MlflowException
 
@@ -336,12 +336,17 @@ class Tracker:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"models:/{model_id}"
         for version in self._client.search_model_versions(f"name = '{name}'"):
-            if version.model_id == model_id:
+            if version.source == model.artifact_location:
                 return str(version.version)
+        # Not `models:/<id>` as the source: on SQLite, MLflow looks that up at the address of the
+        # process, which is not ours.
         made = self._client.create_model_version(
-            name, source, run_id=run_id, model_id=model_id, await_creation_for=30
+            name,
+            model.artifact_location,
+            run_id=run_id,
+            model_id=model.model_id,
+            await_creation_for=30,
         )
         return str(made.version)
 

@@ -37,6 +37,7 @@ class Recipe:
     patience: int | None = None
     max_dev_rows: int = 500
     mask_share: float = 0.15
+    adam_beta2: float = 0.999
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "max_dev_rows"):
@@ -50,6 +51,8 @@ class Recipe:
             raise Refusal(f"warmup_share must lie in [0, 1]; got {self.warmup_share}")
         if not 0 < self.mask_share < 1:
             raise Refusal(f"mask_share must lie between 0 and 1; got {self.mask_share}")
+        if not 0 < self.adam_beta2 < 1:
+            raise Refusal(f"adam_beta2 must lie between 0 and 1; got {self.adam_beta2}")
         if self.weight_decay < 0 or not self.max_grad_norm > 0:
             raise Refusal("weight_decay must not be negative and max_grad_norm above zero")
         if self.patience is not None and self.evaluate_every is None:

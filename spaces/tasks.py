@@ -141,6 +141,15 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 num_train_rows=1000,
             ),
             Task(
+                name="text",
+                kind=TaskKind.MLM,
+                dataset="pocket",
+                languages=POCKET_LANGUAGES,
+                metric="accuracy",
+                chance=0.0,
+                num_train_rows=100_000,
+            ),
+            Task(
                 name="retrieval",
                 kind=TaskKind.RETRIEVAL,
                 dataset="pocket",

@@ -142,7 +142,8 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=0.0, eps=1e-8, fused=decayed[0].is_cuda)
+    betas = (0.9, recipe.adam_beta2)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-8, fused=decayed[0].is_cuda)
 
 
 def rate_factor(recipe: Recipe, step: int) -> float:

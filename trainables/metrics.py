@@ -47,7 +47,8 @@ def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
     """
     _refuse_unequal(len(predictions), len(golds))
     for predicted, gold in zip(predictions, golds, strict=True):
-        _refuse_unequal(len(predicted), len(gold))
+        if len(predicted) != len(gold):
+            raise ValueError(f"{len(predicted)} predicted tags for a sentence of {len(gold)} words")
     predicted_spans, gold_spans = _spans(predictions), _spans(golds)
     if not predicted_spans and not gold_spans:
         return 0.0

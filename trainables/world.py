@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spaces.phases import Phase
+from spaces.phases import Phase, TrialPlan
 from trainables.data import ENCODING_VERSION, fingerprint
 from trainables.model import BaseEncoder
 
@@ -40,3 +40,15 @@ class World:
     def key(self, phase: Phase, parent: str | None) -> str:
         """The content key of a phase that starts from `parent` (None: from the encoder)."""
         return phase.key(self.facts(phase), parent)
+
+    def stages(self, plan: TrialPlan) -> list[tuple[str, str | None, Phase]]:
+        """(key, parent's key, phase) of every phase of a plan, in the order they are trained."""
+        stages: list[tuple[str, str | None, Phase]] = []
+        stem = None
+        if plan.intermediate is not None:
+            stem = self.key(plan.intermediate, None)
+            stages.append((stem, None, plan.intermediate))
+        for target in plan.targets:
+            if target.phase is not None:
+                stages.append((self.key(target.phase, stem), stem, target.phase))
+        return stages

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from spaces.refusal import Refusal
 from spaces.tasks import Task
 from trainables.examples import Example
 
@@ -21,7 +22,7 @@ E = TypeVar("E", bound=Example)
 P = TypeVar("P")
 
 
-class RowError(ValueError):
+class RowError(Refusal):
     """A row that cannot be used. The message names the task, the row's id and how to mend it."""
 
     def __init__(self, task: Task, row: str, message: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+from trainables.pocket.documents import draw_document
 from trainables.pocket.inventory import (
     CLOSED,
     CYCLES,
@@ -38,7 +39,7 @@ class Draft:
     """The phrases of one row, and its answer: a label, the index of a phrase or of an item.
 
     Pairs: two phrases. Choices: the text, then the choices. Span: the question, then the context.
-    Tagging: one phrase. Retrieval: the text, then its pivot.
+    Tagging: one phrase. Retrieval: the text, then its pivot. Text: the phrases of a document.
     """
 
     phrases: tuple[Items, ...]
@@ -160,6 +161,10 @@ def _retrieval(rng: random.Random) -> Draft:
     return Draft((tuple(items), _shuffled(list(items), rng)))
 
 
+def _text(rng: random.Random) -> Draft:
+    return Draft(draw_document(rng))
+
+
 _MAKERS: Mapping[str, Callable[[random.Random], Draft]] = MappingProxyType(
     {
         "pos": _tagging,
@@ -171,6 +176,7 @@ _MAKERS: Mapping[str, Callable[[random.Random], Draft]] = MappingProxyType(
         "coh": _coh,
         "qakind": _qakind,
         "retrieval": _retrieval,
+        "text": _text,
     }
 )
 TASK_NAMES: tuple[str, ...] = tuple(_MAKERS)

@@ -12,10 +12,12 @@ from trainables.examples import (
     RetrievalExample,
     SpanExample,
     TaggingExample,
+    TextExample,
 )
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pocket.drafts import SPLITS, TASK_NAMES, Draft, drafts
 from trainables.pocket.items import phrase, phrase_text
+from trainables.pocket.text import document_text
 
 PIVOT_LANGUAGE = "en"
 
@@ -65,6 +67,10 @@ def _retrieval(row_id: str, draft: Draft, language: str) -> RetrievalExample:
     )
 
 
+def _text(row_id: str, draft: Draft, language: str) -> TextExample:
+    return TextExample(id=row_id, text=document_text(draft.phrases, language), pair=None)
+
+
 _RENDERERS: Mapping[str, Callable[[str, Draft, str], Example]] = MappingProxyType(
     {
         "pos": _pos,
@@ -76,6 +82,7 @@ _RENDERERS: Mapping[str, Callable[[str, Draft, str], Example]] = MappingProxyTyp
         "coh": _pair,
         "qakind": _span,
         "retrieval": _retrieval,
+        "text": _text,
     }
 )
 

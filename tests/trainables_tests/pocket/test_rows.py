@@ -9,6 +9,7 @@ from trainables.examples import (
     RetrievalExample,
     SpanExample,
     TaggingExample,
+    TextExample,
 )
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pocket.drafts import COH_LABELS, REL_LABELS, SPLITS, TASK_NAMES, num_rows
@@ -29,6 +30,8 @@ def content(row: Example) -> tuple[object, ...]:
             return row.words
         case RetrievalExample():
             return (row.text, row.pivot)
+        case TextExample():
+            return (row.text,)
         case _:
             raise AssertionError(f"no such row in the pocket: {row}")
 

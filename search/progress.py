@@ -1,0 +1,115 @@
+"""The search as it runs: bars with an ETA on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from search.selection import TrialRow, TrialState
+from spaces.phases import TrialPlan
+
+
+class SearchProgress:
+    """Watches a search: one bar for all trials, one line for each trial in flight.
+
+    The ETA is the mean time between finished trials, times the trials left.
+    """
+
+    def __init__(self, console: Console, *, num_trials: int) -> None:
+        self._console = console
+        self._num_trials = num_trials
+        self._num_finished = 0
+        self._started = time.monotonic()
+        self._tasks: dict[int, TaskID] = {}
+        self._best: TrialRow | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._all = self._bars.add_task("trials", total=num_trials, note="")
+
+    def __enter__(self) -> "SearchProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def resumed(self, num_finished: int) -> None:
+        """Trials that earlier runs of the study finished."""
+        self._num_trials -= num_finished
+        self._bars.update(self._all, total=max(1, self._num_trials))
+
+    def started(self, number: int, plan: TrialPlan) -> None:
+        num_phases = sum(1 for target in plan.targets if target.phase) + (not plan.is_baseline)
+        text = f"trial {number:4d}  {describe(plan)}"
+        self._tasks[number] = self._bars.add_task(text, total=num_phases, note="")
+
+    def moved(self, number: int, event: Mapping[str, Any]) -> None:
+        task = self._tasks.get(number)
+        if task is None:
+            return
+        if event["event"] == "progress":
+            note = f"{event['phase']} step {event['step']}/{event['num_steps']}"
+            self._bars.update(task, note=note)
+        elif event["event"] == "phase":
+            self._bars.update(task, advance=1, note="reused" if event["reused"] else "trained")
+
+    def finished(self, row: TrialRow) -> None:
+        task = self._tasks.pop(row.number, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        self._num_finished += 1
+        if row.state is TrialState.SCORED and row.objective is not None:
+            standing = self._best.objective if self._best else None
+            if standing is None or row.objective > standing:
+                self._best = row
+        self._bars.update(self._all, completed=self._num_finished, note=self._note())
+        self._console.print(
+            f"[{self._num_finished}/{self._num_trials}] trial {row.number} "
+            f"{describe(row.plan)}: {_result(row)}   {self._note()}",
+            highlight=False,
+            markup=False,
+        )
+
+    def _note(self) -> str:
+        each = (time.monotonic() - self._started) / self._num_finished
+        left = max(0, self._num_trials - self._num_finished) * each
+        best = f"best {100 * (self._best.objective or 0):.1f}, " if self._best else ""
+        return f"{best}about {duration(left)} left"
+
+
+def describe(plan: TrialPlan) -> str:
+    """A trial plan in a few words: `fact 2e-04 -> 5e-04`."""
+    rates = {target.phase.learning_rate for target in plan.targets if target.phase}
+    target = " ".join(f"{rate:.0e}" for rate in sorted(rates)) or "no target phase"
+    if plan.intermediate is None:
+        return f"none -> {target}"
+    return f"{plan.intermediate.mixture} {plan.intermediate.learning_rate:.0e} -> {target}"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _result(row: TrialRow) -> str:
+    if row.objective is None:
+        return f"{row.state} ({row.reason})" if row.reason else str(row.state)
+    return f"{100 * row.objective:.1f}" + (
+        "" if row.state is TrialState.SCORED else f" {row.state}"
+    )

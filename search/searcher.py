@@ -1,0 +1,287 @@
+"""StudySearcher: the seam between Ray Tune and the study. It hands out plans and hears of them."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ray.tune.search import Searcher
+
+from search.sampler import Asked, OptunaStudy, Told
+from search.selection import PhaseRow, TrialRow, TrialState, best_baseline
+from spaces.phases import Phase, TrialPlan
+from spaces.study import StudySettings
+from trainables.on_ray import unpack
+from trainables.phase_store import PhaseRecord, PhaseStore
+from trainables.scores import Scores, objective
+from trainables.world import World
+
+MAX_DUPLICATES = 20  # in a row: then the space is exhausted
+
+
+class Log(Protocol):
+    """The part of the MLflow record that a search writes to."""
+
+    def trial_started(
+        self, number: int, *, params: Mapping[str, Any], plan: TrialPlan, phase_keys: list[str]
+    ) -> None: ...
+
+    def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None: ...
+
+    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None: ...
+
+
+class Watch(Protocol):
+    """What shows the search while it runs."""
+
+    def started(self, number: int, plan: TrialPlan) -> None: ...
+
+    def moved(self, number: int, event: Mapping[str, Any]) -> None: ...
+
+    def finished(self, row: TrialRow) -> None: ...
+
+
+@dataclass(slots=True)
+class Live:
+    """A trial in flight: what it is, which phases it has to train, what was heard of it."""
+
+    asked: Asked
+    missing: set[str]
+    started: float = field(default_factory=time.monotonic)
+    phase_keys: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
+    scores: Scores | None = None
+    end: dict[str, Any] | None = None
+    pruned: bool = False
+
+
+class StudySearcher(Searcher):
+    """Asks Optuna, holds back plans whose phases are being trained, tells what came of them.
+
+    Tune never sees a metric: trials report events, and only this class reads them. Polls that
+    find nothing to do touch neither database nor store.
+    """
+
+    def __init__(
+        self,
+        study: OptunaStudy,
+        settings: StudySettings,
+        *,
+        world: World,
+        store: PhaseStore,
+        log: Log,
+        watch: Watch,
+        stop: threading.Event,
+        max_concurrent: int,
+    ) -> None:
+        super().__init__()
+        self._study = study
+        self._settings = settings
+        self._world = world
+        self._store = store
+        self._log = log
+        self._watch = watch
+        self._max_concurrent = max_concurrent
+        self._left = study.running()
+        self._live: dict[str, Live] = {}
+        self._held: list[Asked] = []
+        self._done: set[str] = set()
+        self._changed = False
+        self._duplicates = 0
+        self._deadline = _deadline(settings)
+        self._stop = stop
+        self.rows: list[TrialRow] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher to disk; no URL and no client may land there, and nothing here
+        # is ever unpickled: recovery is by content.
+        return {}
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the search was told to end before its budget was used up."""
+        return self._stop.is_set()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the sampler finds nothing new in the space any more."""
+        return self._duplicates >= MAX_DUPLICATES
+
+    def suggest(self, trial_id: str) -> Any:
+        """Params; None (ask again later) or FINISHED."""
+        if self.is_stopped:
+            return Searcher.FINISHED
+        asked = self._released() or self._next()
+        if asked is None:
+            return None if self._live else Searcher.FINISHED
+        missing = self._missing(asked)
+        self._live[trial_id] = Live(asked, missing)
+        keys = [key for key, _, _ in self._world.stages(asked.plan)]
+        self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=keys)
+        self._watch.started(asked.number, asked.plan)
+        return dict(asked.params)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        live, event = self._live.get(trial_id), unpack(result)
+        if live is None or event is None:
+            return
+        if event["event"] == "start":
+            live.seconds["startup"] = event["seconds"]
+        elif event["event"] == "trained":
+            live.seconds["training"] += event["seconds"]
+        elif event["event"] == "phase":
+            self._phase_done(live, event)
+        elif event["event"] == "end":
+            live.end = event
+            live.seconds["evaluation"] = event["seconds"]["evaluation"]
+        self._watch.moved(live.asked.number, event)
+
+    def should_prune(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tune's stop condition, asked of every result: does the pruner end the trial here?"""
+        live, event = self._live.get(trial_id), unpack(result)
+        if live is None or event is None or event["event"] != "rung":
+            return False
+        live.scores = Scores.from_dict(event["scores"])
+        value = self._objective(live.scores)
+        live.pruned = self._study.prunes(live.asked, rung=event["rung"], value=value)
+        return live.pruned
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        live = self._live.pop(trial_id, None)
+        self._changed = True
+        if live is None or self.is_stopped:
+            return  # still RUNNING in the database: the next driver takes it up
+        row = self._row(live)
+        self.rows.append(row)
+        # The record first: a driver that dies in between runs the trial again and finds all of it.
+        self._log.trial_finished(row, baseline=best_baseline(self.rows))
+        if row.state is TrialState.SCORED and row.objective is not None:
+            self._study.tell_scored(live.asked, row.objective)
+        elif row.state is TrialState.PRUNED:
+            self._study.tell_pruned(live.asked)
+        else:
+            self._study.tell_failed(live.asked, row.reason or "")
+        self._watch.finished(row)
+
+    def _next(self) -> Asked | None:
+        """The next plan that can run now; plans that have to wait are held on the way."""
+        while self._left or self._may_ask():
+            asked = self._left.pop(0) if self._left else self._study.ask()
+            if self._tell_duplicate(asked):
+                continue
+            if not self._waits(asked):
+                return asked
+            self._held.append(asked)
+        return None
+
+    def _may_ask(self) -> bool:
+        taken = self._study.num_counted + len(self._live) + len(self._held)
+        return (
+            not self.is_exhausted
+            and taken < self._settings.budget.num_trials
+            and len(self._held) < self._max_concurrent
+            and time.monotonic() < self._deadline
+        )
+
+    def _released(self) -> Asked | None:
+        """The first held plan that need not wait any more; any one if nothing is in flight."""
+        if not self._changed and self._live:
+            return None
+        self._changed = False
+        for asked in list(self._held):
+            if self._live and self._waits(asked):
+                continue
+            self._held.remove(asked)
+            if not self._tell_duplicate(asked):
+                self._changed = True  # others may be free too
+                return asked
+        return None
+
+    def _waits(self, asked: Asked) -> bool:
+        """Whether a trial in flight trains a phase that this plan needs, or is this very plan."""
+        training = {key for live in self._live.values() for key in live.missing}
+        equal = any(live.asked.plan == asked.plan for live in self._live.values())
+        return equal or bool(training & self._missing(asked))
+
+    def _missing(self, asked: Asked) -> set[str]:
+        """Keys of the plan's phases that are not in the store; asked of the store once a key."""
+        keys = {key for key, _, _ in self._world.stages(asked.plan)}
+        self._done |= {key for key in keys - self._done if self._store.resolve(key) is not None}
+        return keys - self._done
+
+    def _tell_duplicate(self, asked: Asked) -> bool:
+        told: Told | None = self._study.told.get(asked.plan)
+        if told is None:
+            self._duplicates = 0
+            return False
+        self._duplicates += 1
+        self._study.tell_duplicate(asked, told)
+        row = TrialRow(
+            number=asked.number,
+            state=TrialState.DUPLICATE,
+            params=asked.params,
+            plan=asked.plan,
+            phase_keys=(),
+            objective=told.value,
+            duplicate_of=told.number,
+        )
+        self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
+        self._log.trial_finished(row, baseline=best_baseline(self.rows))
+        return True
+
+    def _phase_done(self, live: Live, event: Mapping[str, Any]) -> None:
+        record = PhaseRecord.from_dict(event["record"])
+        self._done |= {event["key"], record.key}
+        live.missing.discard(event["key"])
+        live.phase_keys.append(record.key)
+        self._changed = True
+        self._log.phase_finished(_phase_row(record), plan_phase=record.phase)
+
+    def _row(self, live: Live) -> TrialRow:
+        asked, end = live.asked, live.end
+        state = TrialState.FAILED
+        reason: str | None = "its worker failed and could not be started again"
+        if live.pruned:
+            state, reason = TrialState.PRUNED, None
+        elif end is not None:
+            state, reason = TrialState(end["state"]), end.get("reason")
+            live.scores = Scores.from_dict(end["scores"]) if "scores" in end else live.scores
+        value = self._objective(live.scores) if live.scores else None
+        return TrialRow(
+            number=asked.number,
+            state=state,
+            params=asked.params,
+            plan=asked.plan,
+            phase_keys=tuple(live.phase_keys),
+            objective=value,
+            scores=live.scores,
+            reason=reason,
+            seconds={**live.seconds, "total": time.monotonic() - live.started},
+        )
+
+    def _objective(self, scores: Scores) -> float:
+        evaluation = self._settings.evaluation
+        return objective(scores, evaluation.selection, pivot_languages=evaluation.pivot_languages)
+
+
+def _phase_row(record: PhaseRecord) -> PhaseRow:
+    phase = Phase.from_dict(record.phase)
+    return PhaseRow(
+        key=record.key,
+        parent=record.parent,
+        name=str(phase.mixture),
+        learning_rate=phase.learning_rate,
+        num_steps=record.num_steps,
+        num_examples=record.num_examples,
+        seconds=record.seconds,
+        dev_score=max((score for _, score in record.dev_scores), default=None),
+        retried=record.retry_of is not None,
+    )
+
+
+def _deadline(settings: StudySettings) -> float:
+    hours = settings.budget.max_hours
+    return time.monotonic() + hours * 3600 if hours else float("inf")

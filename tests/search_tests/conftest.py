@@ -1,0 +1,191 @@
+"""Planted rows of a study, with scores that are known in advance."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.selection import PhaseRow, TrialRow, TrialState
+from search.tracking import prepare
+from spaces.mixture import Mixture
+from spaces.phases import Phase, Recipe, Target, TrialPlan
+from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores
+
+RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
+
+
+def phase(source: str, rate: float, seed: int = 0) -> Phase:
+    return Phase(mixture=Mixture.of({source: 1.0}), learning_rate=rate, seed=seed, recipe=RECIPE)
+
+
+def plan(source: str | None, rate: float = 2e-4, target_rate: float = 1e-4) -> TrialPlan:
+    """An intermediate phase (or none), then two targets that train and one that does not."""
+    return TrialPlan(
+        encoder="tiny",
+        intermediate=phase(source, rate) if source else None,
+        targets=(
+            Target(task="rel", phase=phase("rel", target_rate)),
+            Target(task="coh", phase=phase("coh", target_rate)),
+            Target(task="retrieval", phase=None),
+        ),
+    )
+
+
+def target_scores(
+    task: str, values: Mapping[str, float], *, mark: Mark = Mark.NONE, **protocol: Any
+) -> TargetScores:
+    fields = {
+        "task": task,
+        "metric": "accuracy",
+        "split": "validation",
+        "selection": "target_dev",
+        "data": "d1",
+        "labels": "a,b",
+        "rows": 0,
+        "layer": None,
+        "pooling": None,
+        "max_length": 32,
+        "training_version": 1,
+    }
+    return TargetScores(
+        task=task,
+        main="accuracy",
+        source_language="en",
+        chance=0.25,
+        languages={language: {"accuracy": value} for language, value in values.items()},
+        num_rows=dict.fromkeys(values, 100),
+        protocol=ScoringProtocol(**{**fields, **protocol}),
+        mark=mark,
+    )
+
+
+def scores(level: float, *, mark: Mark = Mark.NONE, **protocol: Any) -> Scores:
+    """Zero-shot mean of `level` over rel and coh; German above it, Turkish below."""
+    rel = {"en": level + 0.2, "de": level + 0.1, "tr": level - 0.1}
+    coh = {"en": level + 0.3, "de": level + 0.05, "tr": level - 0.05}
+    return Scores(
+        targets=(
+            target_scores("rel", rel, mark=mark, **protocol),
+            target_scores("coh", coh, **protocol),
+            target_scores("retrieval", {"de": 0.9, "tr": 0.1 + level / 3}, **protocol),
+        ),
+        of_interest=("rel", "coh"),
+    )
+
+
+def scored(
+    number: int,
+    level: float,
+    source: str | None,
+    *,
+    rate: float = 2e-4,
+    target_rate: float = 1e-4,
+    **more: Any,
+) -> TrialRow:
+    params = {"intermediate": source or "none", "target.learning_rate": target_rate}
+    if source:
+        params["intermediate.learning_rate"] = rate
+    keys = (f"{number:02d}r" * 10, f"{number:02d}c" * 10)
+    return TrialRow(
+        number=number,
+        state=TrialState.SCORED,
+        params=params,
+        plan=plan(source, rate, target_rate),
+        phase_keys=((f"{source}-{rate}",) if source else ()) + keys,
+        objective=level,
+        scores=scores(level, **more),
+        seconds={
+            "training": 2.0 + number / 3,
+            "evaluation": 1.0,
+            "waiting": 0.1,
+            "total": 3.5 + number / 3,
+        },
+    )
+
+
+def unscored(number: int, state: TrialState, **fields: Any) -> TrialRow:
+    return TrialRow(
+        number=number,
+        state=state,
+        params={"intermediate": "fact"},
+        plan=plan("fact"),
+        phase_keys=("fact-0.0002",),
+        **fields,
+    )
+
+
+def study_rows() -> tuple[TrialRow, ...]:
+    """Two baselines (0.50, 0.52), fact at 0.60 and 0.61, and one of every other end."""
+    return (
+        scored(0, 0.50, None, target_rate=1e-4),
+        scored(1, 0.52, None, target_rate=2e-4),
+        scored(2, 0.60, "fact", target_rate=1e-4),
+        scored(3, 0.61, "fact", target_rate=2e-4),
+        scored(4, 0.30, "coh", rate=9e-4, mark=Mark.COLLAPSED),
+        unscored(5, TrialState.FAILED, reason="loss was not finite, twice"),
+        unscored(6, TrialState.PRUNED),
+        unscored(7, TrialState.DUPLICATE, duplicate_of=2, objective=0.60),
+        unscored(8, TrialState.RUNNING),
+    )
+
+
+def phase_row(key: str, **fields: Any) -> PhaseRow:
+    given: dict[str, Any] = {
+        "key": key,
+        "parent": None,
+        "name": "fact",
+        "learning_rate": 2e-4,
+        "num_steps": 20,
+        "num_examples": 160,
+        "seconds": 1.5,
+        "dev_score": 1 / 3,
+        "retried": False,
+    }
+    return PhaseRow(**{**given, **fields})
+
+
+class Planted:
+    """The makers above, as one fixture."""
+
+    plan = staticmethod(plan)
+    phase = staticmethod(phase)
+    scores = staticmethod(scores)
+    target_scores = staticmethod(target_scores)
+    scored = staticmethod(scored)
+    unscored = staticmethod(unscored)
+    study_rows = staticmethod(study_rows)
+    phase_row = staticmethod(phase_row)
+
+
+@pytest.fixture(scope="session")
+def planted() -> type[Planted]:
+    return Planted
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Made once: creating the tables takes MLflow two seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    prepare(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def uri(tmp_path: Path, empty_database: bytes) -> str:
+    (tmp_path / "mlflow.db").write_bytes(empty_database)
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Wait until a condition holds; fail after `seconds`."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "timed out"
+            time.sleep(0.02)
+
+    return wait

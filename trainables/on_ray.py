@@ -1,0 +1,199 @@
+"""The only file that knows Ray Train: how a trial plan gets onto workers.
+
+Two launchers of the same `run_trial`: inline in the warm Tune actor where a trial has one worker,
+a TorchTrainer around the whole trial where it has several.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from spaces.phases import TrialPlan
+from spaces.study import StudySettings
+from trainables.quiet import quiet_libraries
+from trainables.scores import Scores
+from trainables.trial import run_trial
+from trainables.workers import Workers, best_device
+from trainables.workshop import Workshop
+
+MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What every worker of a study is told, once: the settings (as JSON), where the stores are,
+    and the folder that the study's encoder stands for."""
+
+    settings: str
+    home: str
+    encoder: str
+
+    @classmethod
+    def of(cls, settings: StudySettings, *, home: Path, encoder: str) -> "Launch":
+        return cls(settings.model_dump_json(), str(home.resolve()), encoder)
+
+    def read_settings(self) -> StudySettings:
+        return StudySettings.parse(json.loads(self.settings))
+
+
+@lru_cache(maxsize=1)
+def workshop(launch: Launch) -> Workshop:
+    """The workshop of this process, opened by its first trial and kept for the next ones."""
+    quiet_libraries()
+    settings = launch.read_settings()
+    torch.set_num_threads(settings.resources.cpus_per_worker)
+    several = settings.resources.num_workers > 1
+    device = ray.train.torch.get_device() if several else best_device()
+    workers = Workers.of_process_group(device) if several else Workers.alone()
+    return Workshop.open(settings, home=Path(launch.home), encoder=launch.encoder, workers=workers)
+
+
+def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
+    """What Ray Tune runs, with the resources that a trial of the study takes."""
+    resources = launch.read_settings().resources
+    if resources.num_workers == 1:
+        share = {"CPU": float(resources.cpus_per_worker), "GPU": float(resources.gpus_per_worker)}
+        bundle = {name: amount for name, amount in share.items() if amount}
+    else:
+        # The trial itself only waits for its workers: no CPU, and a place on the head node.
+        bundle = {"node:__internal_head__": 0.001}
+    factory = tune.PlacementGroupFactory([bundle])
+    wrapped: Callable[[dict[str, Any]], None] = tune.with_resources(
+        partial(trial, launch=launch), factory
+    )
+    return wrapped
+
+
+def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
+    """One Tune trial: the params are decoded here, once, and run where the study says."""
+    settings = launch.read_settings()
+    plan = settings.search_space().decode(params)
+    if settings.resources.num_workers == 1:
+        is_warm, started = workshop.cache_info().currsize > 0, time.monotonic()
+        shop = workshop(launch)
+        startup = 0.0 if is_warm else time.monotonic() - started
+        tune.report(pack({"event": "start", "seconds": startup}))
+        run_trial(plan, shop, lambda event: tune.report(pack(event)))
+    else:
+        name = f"trial-{tune.get_context().get_trial_id()}"
+        _fit(plan, launch, name=name, split="validation", callbacks=[TuneReportCallback()])
+
+
+def pack(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as Tune carries it: as text, since Tune flattens nested dicts."""
+    return {"event": event["event"], "payload": json.dumps(event)}
+
+
+def unpack(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The event of a Tune result; None if it carries none."""
+    event: dict[str, Any] | None = json.loads(result["payload"]) if "payload" in result else None
+    return event
+
+
+def train_plans(
+    plans: Sequence[tuple[TrialPlan, str]],
+    launch: Launch,
+    *,
+    max_concurrent: int,
+    on_done: Callable[[int, list[dict[str, Any]]], None],
+) -> None:
+    """Run (plan, split) pairs without Tune, as `retrain` does, through the same phase store.
+
+    `on_done` gets the index of a plan and its events, as plans finish.
+    """
+    resources = launch.read_settings().resources
+    if resources.num_workers > 1:
+        for index, (plan, split) in enumerate(plans):
+            name = f"{launch.read_settings().study.name}-{index}"
+            on_done(index, _fit(plan, launch, name=name, split=split, callbacks=[]))
+        return
+    actor = ray.remote(
+        num_cpus=resources.cpus_per_worker,
+        num_gpus=resources.gpus_per_worker,
+        max_restarts=MAX_FAILURES,
+        max_task_retries=MAX_FAILURES,
+    )(_WarmWorker)
+    pool = ray.util.ActorPool([actor.remote(launch) for _ in range(max_concurrent)])
+    tasks = [(index, plan.to_dict(), split) for index, (plan, split) in enumerate(plans)]
+    for index, events in pool.map_unordered(lambda worker, task: worker.run.remote(*task), tasks):
+        on_done(index, events)
+
+
+class _WarmWorker:
+    """Outside Tune: an actor that keeps its workshop between plans."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+
+    def run(self, index: int, plan: dict[str, Any], split: str) -> tuple[int, list[dict[str, Any]]]:
+        events: list[dict[str, Any]] = []
+        shop = workshop(self._launch)
+        run_trial(
+            TrialPlan.from_dict(plan), shop, lambda event: events.append(dict(event)), split=split
+        )
+        return index, events
+
+
+def _fit(
+    plan: TrialPlan, launch: Launch, *, name: str, split: str, callbacks: list[Any]
+) -> list[dict[str, Any]]:
+    """One Ray Train run for the whole trial; returns the first worker's events."""
+    resources = launch.read_settings().resources
+    train: Any = ray.train  # its V2 classes, which the type stubs do not show
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    per_worker = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+    trainer = train.torch.TorchTrainer(
+        _train_worker,
+        train_loop_config={"plan": plan.to_dict(), "launch": launch, "split": split},
+        scaling_config=train.ScalingConfig(
+            num_workers=resources.num_workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker={key: value for key, value in per_worker.items() if value},
+        ),
+        torch_config=train.torch.TorchConfig(
+            backend="nccl" if resources.gpus_per_worker else "gloo"
+        ),
+        run_config=train.RunConfig(
+            name=name,
+            storage_path=str(Path(launch.home) / "ray-train"),
+            callbacks=callbacks,
+            failure_config=train.FailureConfig(
+                max_failures=MAX_FAILURES, controller_failure_limit=3
+            ),
+        ),
+    )
+    result = trainer.fit()
+    events: list[dict[str, Any]] = json.loads(result.return_value)
+    return events
+
+
+def _train_worker(config: dict[str, Any]) -> str:
+    """One of several workers; all of them report the same events at the same points."""
+    events: list[dict[str, Any]] = []
+
+    def report(event: Mapping[str, Any]) -> None:
+        if event["event"] != "progress":  # told by the clock, so not at the same points
+            events.append(dict(event))
+            ray.train.report(pack(event))
+
+    shop = workshop(config["launch"])
+    run_trial(TrialPlan.from_dict(config["plan"]), shop, report, split=config["split"])
+    return json.dumps(events)
+
+
+def scores_of(events: Sequence[Mapping[str, Any]]) -> Scores | None:
+    """The scores that a trial's events end with; None if it diverged."""
+    end = events[-1]
+    return Scores.from_dict(end["scores"]) if end.get("scores") else None
