@@ -125,7 +125,7 @@ def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> 
                 "kind": "model",
                 "key": key,
                 "run": trial_labels(row.number),
-                "name": f"trial-{row.number:04d}-{'-'.join(tasks) or 'intermediate'}",
+                "name": f"trial-{row.number:04d}-{'-'.join(tasks) or key[:8]}",
                 "params": {"phase_key": key, "targets": ", ".join(tasks), **locations[key]},
                 "metrics": [name for name in names if name in metrics],
             }
@@ -136,22 +136,20 @@ def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> 
 def target_phases(row: TrialRow) -> dict[str, tuple[str, ...]]:
     """Key of each target phase -> the targets it serves; of the intermediate, if no target trains.
 
-    The keys of a row are those of its different phases, the intermediate one first.
+    A row lists the keys of its different phases in the order of the plan. Where there are more or
+    fewer (a trial that was taken up again, a phase that was retried) the targets are not known.
     """
     tasks: dict[Phase, list[str]] = {}
     for target in row.plan.targets:
         if target.phase is not None:
             tasks.setdefault(target.phase, []).append(target.task)
-    keys = row.phase_keys[0 if row.plan.is_baseline else 1 :]
+    keys = list(dict.fromkeys(row.phase_keys))
     if not tasks:
-        return dict.fromkeys(row.phase_keys[:1], ())
-    if len(keys) == len(tasks):
-        return {key: tuple(names) for key, names in zip(keys, tasks.values(), strict=True)}
-    # One key for each target that trains, whether they share a phase or not.
-    shared: dict[str, tuple[str, ...]] = {}
-    for key, name in zip(keys, (t.task for t in row.plan.targets if t.phase), strict=True):
-        shared[key] = (*shared.get(key, ()), name)
-    return shared
+        return dict.fromkeys(keys[:1], ())
+    keys = keys[0 if row.plan.is_baseline else 1 :]
+    if len(keys) != len(tasks):
+        return dict.fromkeys(keys, ())
+    return {key: tuple(names) for key, names in zip(keys, tasks.values(), strict=True)}
 
 
 def retrain_entry(

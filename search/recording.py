@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search import entries
+from search.addresses import check_reachable
 from search.entries import Entry
 from search.outbox import Outbox, Undeliverable
 from search.selection import (
@@ -233,3 +234,17 @@ class Record:
                 case kind:
                     raise Undeliverable(f"unknown kind of entry {kind!r}")
         self._tracker = tracker  # kept only if all went well: ids may be stale after a failure
+
+
+def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) -> None:
+    """Send what an ended driver could not; nothing to do where it left no outbox.
+
+    Raises Refusal at once where there is something to send and MLflow does not answer.
+    """
+    if not outbox.exists():
+        return
+    record = Record(tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox)
+    if record.pending:
+        check_reachable(tracking_uri)
+        record.outbox.start()
+        record.close(timeout=30.0)

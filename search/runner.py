@@ -1,5 +1,6 @@
 """run_study: a study file becomes a finished search. READ THIS FIRST."""
 
+import logging
 import os
 import shutil
 import signal
@@ -85,7 +86,8 @@ def _tune(
             search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=max_concurrent,
-            reuse_actors=True,
+            # A warm actor is what makes inline trials cheap; Train's workers are new for each fit.
+            reuse_actors=launch.read_settings().resources.num_workers == 1,
         ),
         run_config=tune.RunConfig(
             name="study",
@@ -95,6 +97,8 @@ def _tune(
             verbose=0,
         ),
     )
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # metrics it misses were never meant for it
     tuner.fit()
 
 
@@ -169,6 +173,7 @@ def local_ray(settings: StudySettings, *, num_cores: int) -> Iterator[Path]:
         {
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "TUNE_DISABLE_SIGINT_HANDLER": "1",
+            "RAY_AIR_NEW_OUTPUT": "0",
             "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
             "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -182,7 +187,7 @@ def local_ray(settings: StudySettings, *, num_cores: int) -> Iterator[Path]:
             include_dashboard=several,
             object_store_memory=100 * 2**20,
             log_to_driver=False,
-            configure_logging=False,
+            logging_level=logging.ERROR,
             runtime_env={"env_vars": environment},
             _temp_dir=str(scratch / "ray"),
         )

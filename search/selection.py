@@ -82,13 +82,26 @@ def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
 
 
 def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
-    """Zero-shot mean minus that of the best baseline of the study."""
+    """Zero-shot mean minus that of the best baseline of the study.
+
+    None for a trial that was not scored to its end: a pruned one lacks targets.
+    """
+    if row.state is not TrialState.SCORED:
+        return None
     if row.scores is None or baseline is None or baseline.scores is None:
         return None
     return row.scores.zero_shot_mean - baseline.scores.zero_shot_mean
 
 
 def paired_gain(row: TrialRow, rows: Sequence[TrialRow]) -> float | None:
-    """Zero-shot mean minus that of the baseline with the same target phases and seed, if any."""
-    twin = next((r for r in ranked(rows) if r.plan == row.plan.baseline()), None)
+    """Zero-shot mean minus that of the baseline with the same target phases and seed, if any.
+
+    None for a baseline, which has no other side, and against a collapsed one, which is no measure.
+    """
+    if row.plan.is_baseline:
+        return None
+    plan = row.plan.baseline()
+    twin = next(iter(ranked([r for r in rows if r.plan == plan])), None)
+    if twin is None or (twin.scores and twin.scores.is_collapsed):
+        return None
     return transfer_gain(row, twin)

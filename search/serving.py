@@ -5,12 +5,25 @@ from pathlib import Path
 from typing import Any
 
 
+class Served:
+    """The predictor behind MLflow's interface, which hands rows over as a table."""
+
+    def __init__(self, predictor: Any) -> None:
+        self.predictor = predictor
+
+    def predict(self, rows: Any, params: dict[str, Any] | None = None) -> list[Any]:
+        """One prediction a row of a data frame, or of a list of dicts."""
+        records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
+        predictions: list[Any] = self.predictor.predict(records)
+        return predictions
+
+
 def load_predictor(folder: Path) -> Any:
     """An object with `predict`, made of the plain folder of model files."""
     # Imported when a model is loaded, since it brings torch.
     return importlib.import_module("trainables.export").load_predictor(folder)
 
 
-def _load_pyfunc(path: str) -> Any:
+def _load_pyfunc(path: str) -> Served:
     """The name and signature that MLflow asks for."""
-    return load_predictor(Path(path))
+    return Served(load_predictor(Path(path)))

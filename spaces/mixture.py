@@ -30,9 +30,9 @@ class Mixture:
         for name, weight in weights.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise Refusal(f"share of {name!r} must be finite and not negative; got {weight}")
-        total = math.fsum(weights.values())
-        if total <= 0:
+        if not any(weights.values()):
             raise Refusal(f"a mixture needs one share above zero; got {dict(weights)}")
+        total = math.fsum(weights.values())
         # Sources are summed under their own name, so that `mnli` and `mnli@en` are one.
         merged: dict[Source, float] = {}
         for name, weight in weights.items():
@@ -56,14 +56,11 @@ class Mixture:
             cap: rows of a source counted at most; the paper's is 2**17.
             max_train_rows: rows of a source that the phase reads at most.
         """
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise Refusal(f"temperature must be finite and above zero; got {temperature}")
-        weights = {}
-        for name in sources:
-            rows = get_task(Source.parse(name).task).num_train_rows
-            rows = min(rows, cap or rows, max_train_rows or rows)
-            weights[name] = float(rows) ** (1 / temperature)
-        return cls.of(weights)
+        if max_train_rows is not None and max_train_rows <= 0:
+            raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
+        rows = {name: get_task(Source.parse(name).task).num_train_rows for name in sources}
+        read = {name: min(count, max_train_rows or count) for name, count in rows.items()}
+        return cls.of(proportions(read, temperature=temperature, cap=cap))
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -81,3 +78,17 @@ class Mixture:
     def from_dict(cls, shares: Mapping[str, float]) -> "Mixture":
         """The inverse of `to_dict`, to the last bit."""
         return cls(tuple(sorted((Source.parse(name), share) for name, share in shares.items())))
+
+
+def proportions(
+    rows: Mapping[str, int], *, temperature: float, cap: int | None
+) -> dict[str, float]:
+    """min(rows, cap) to the power 1 / temperature, in parts of the largest."""
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise Refusal(f"temperature must be finite and above zero; got {temperature}")
+    if cap is not None and cap <= 0:
+        raise Refusal(f"cap must be above zero; got {cap}")
+    counted = {name: min(count, cap or count) for name, count in rows.items()}
+    # Divided first: a power of the counts themselves overflows at low temperatures.
+    largest = max(counted.values(), default=0) or 1
+    return {name: (count / largest) ** (1 / temperature) for name, count in counted.items()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
@@ -23,7 +24,11 @@ class Recipe:
     Without `evaluate_every` the last weights are kept. `mask_share` is for mlm sources.
     """
 
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "strict": True}
+    __pydantic_config__: ClassVar[Any] = {
+        "extra": "forbid",
+        "strict": True,
+        "allow_inf_nan": False,
+    }
 
     num_steps: int
     batch_size: int
@@ -53,8 +58,10 @@ class Recipe:
             raise Refusal(f"mask_share must lie between 0 and 1; got {self.mask_share}")
         if not 0 < self.adam_beta2 < 1:
             raise Refusal(f"adam_beta2 must lie between 0 and 1; got {self.adam_beta2}")
-        if self.weight_decay < 0 or not self.max_grad_norm > 0:
-            raise Refusal("weight_decay must not be negative and max_grad_norm above zero")
+        if not 0 <= self.weight_decay < math.inf:
+            raise Refusal(f"weight_decay must be zero or more; got {self.weight_decay}")
+        if not 0 < self.max_grad_norm < math.inf:
+            raise Refusal(f"max_grad_norm must be finite and above zero; got {self.max_grad_norm}")
         if self.patience is not None and self.evaluate_every is None:
             raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
 

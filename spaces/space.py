@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, unknown
 from spaces.tasks import Source, get_task
 
 NONE, ALL, MIXED = "none", "all", "mixture"
@@ -35,6 +35,12 @@ class Grid:
         if not all(0 < value < 1 for value in self.values):
             raise Refusal(f"learning rates must lie between 0 and 1; got {self.values}")
 
+    def __contains__(self, rate: Any) -> bool:
+        return rate in self.values
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}"
+
     def suggest(self, trial: Suggest, name: str) -> None:
         trial.suggest_categorical(name, self.values)
 
@@ -52,7 +58,14 @@ class Range:
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high < 1:
-            raise Refusal(f"a learning-rate range needs 0 < low < high < 1; got {self}")
+            given = f"low {self.low}, high {self.high}"
+            raise Refusal(f"a learning-rate range needs 0 < low < high < 1; got {given}")
+
+    def __contains__(self, rate: Any) -> bool:
+        return isinstance(rate, float) and self.low <= rate <= self.high
+
+    def __str__(self) -> str:
+        return f"a number from {self.low} to {self.high}"
 
     def suggest(self, trial: Suggest, name: str) -> None:
         trial.suggest_float(name, self.low, self.high, log=True)
@@ -61,6 +74,9 @@ class Range:
         """`count` values in the middles of equal parts of the logarithmic range."""
         span = math.log(self.high / self.low)
         return tuple(self.low * math.exp(span * (i + 0.5) / count) for i in range(count))
+
+
+UNIFORM = Range(1e-6, 1 - 1e-6)  # of each source's number behind the shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +109,11 @@ class SearchSpace:
             )
         if self.mixture == "shares" and any("+" in o or o == ALL for o in self.intermediate):
             raise Refusal("with mixture = 'shares' intermediate lists plain sources (and none)")
-        for point in self.points:
-            self.decode(point)
+        for number, point in enumerate(self.points, start=1):
+            try:
+                self._check_point(point)
+            except Refusal as error:
+                raise Refusal(f"point {number}: {error}") from error
         for point in self.first_points():
             self.decode(point)
 
@@ -118,15 +137,13 @@ class SearchSpace:
             self.intermediate_learning_rate.suggest(trial, "intermediate.learning_rate")
         if option == MIXED:
             for source in self.sources:
-                trial.suggest_float(f"mix.{source}", 1e-6, 1 - 1e-6)
-        if any(get_task(task).trains for task, _ in self.targets):
+                trial.suggest_float(f"mix.{source}", UNIFORM.low, UNIFORM.high)
+        if self.has_target_phases:
             self.target_learning_rate.suggest(trial, "target.learning_rate")
 
     def decode(self, params: Mapping[str, Any]) -> TrialPlan:
         """The plan that the suggested parameters mean; refuses what is incomplete or foreign."""
-        option = _read(params, "intermediate")
-        if option not in self.options:
-            raise Refusal(f"intermediate {option!r} is not one of {', '.join(self.options)}")
+        option = self._option(params)
         intermediate = None
         if option != NONE:
             intermediate = Phase(
@@ -140,9 +157,40 @@ class SearchSpace:
 
     def first_points(self) -> list[dict[str, Any]]:
         """What every study tries first: the baselines, then the points of the study file."""
-        rates = self.target_learning_rate.spread(self.num_baselines)
-        baselines = [{"intermediate": NONE, "target.learning_rate": rate} for rate in rates]
+        baselines: list[dict[str, Any]] = [{"intermediate": NONE}]
+        if self.has_target_phases:
+            rates = self.target_learning_rate.spread(self.num_baselines)
+            baselines = [{"intermediate": NONE, "target.learning_rate": rate} for rate in rates]
         return [*baselines, *(dict(point) for point in self.points)]
+
+    @property
+    def has_target_phases(self) -> bool:
+        """False where every target is a retrieval task."""
+        return any(get_task(task).trains for task, _ in self.targets)
+
+    def _check_point(self, point: Mapping[str, Any]) -> None:
+        """A point of the study file names what `suggest` would, inside the same ranges."""
+        option = self._option(point)
+        ranges: dict[str, Grid | Range] = {}
+        if option != NONE:
+            ranges["intermediate.learning_rate"] = self.intermediate_learning_rate
+        if option == MIXED:
+            ranges.update({f"mix.{source}": UNIFORM for source in self.sources})
+        if self.has_target_phases:
+            ranges["target.learning_rate"] = self.target_learning_rate
+        for name, value in point.items():
+            if name != "intermediate" and name not in ranges:
+                what = f"parameter of intermediate {option!r}"
+                raise unknown(what, name, ("intermediate", *ranges))
+            if name in ranges and value not in ranges[name]:
+                raise Refusal(f"{name} is {value!r}; expected {ranges[name]}")
+        self.decode(point)
+
+    def _option(self, params: Mapping[str, Any]) -> str:
+        option: str = _read(params, "intermediate")
+        if option not in self.options:
+            raise unknown("intermediate", str(option), self.options)
+        return option
 
     def _mixture(self, option: str, params: Mapping[str, Any]) -> Mixture:
         if option == MIXED:

@@ -8,9 +8,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from spaces.languages import get_language
+from spaces.messages import first_refusal
 from spaces.phases import Recipe
 from spaces.refusal import Refusal, unknown
 from spaces.space import Grid, Range, SearchSpace
@@ -30,7 +39,7 @@ class SelectionRule(StrEnum):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class StudySection(Section):
@@ -49,7 +58,12 @@ class RateRange(Section):
     high: Rate
 
 
-Rates = Annotated[tuple[Rate, ...], Field(min_length=1)] | RateRange
+# A table is a range and anything else a grid, so that an error speaks of the one that was meant.
+Rates = Annotated[
+    Annotated[tuple[Rate, ...], Field(min_length=1), Tag("grid")]
+    | Annotated[RateRange, Tag("range")],
+    Discriminator(lambda rates: _form_of(rates)),
+]
 
 
 class SpaceSection(Section):
@@ -140,12 +154,7 @@ class StudySettings(Section):
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
         """Read a shipped study by name or a TOML file by path. Raises Refusal."""
-        path = _find(str(study))
-        try:
-            text = path.read_text(encoding="utf-8")
-            return cls.parse(tomllib.loads(text), where=str(study))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise Refusal(f"study file {str(study)!r} cannot be read: {error}") from error
+        return cls.parse(_read_file(str(study)), where=str(study))
 
     @classmethod
     def parse(cls, data: dict[str, Any], *, where: str = "study") -> "StudySettings":
@@ -154,8 +163,11 @@ class StudySettings(Section):
             # By way of JSON: there, strict still takes arrays as tuples and strings as enums.
             settings = cls.model_validate_json(json.dumps(data, default=str))
         except ValidationError as error:
-            raise _first_refusal(error, data, where) from None
-        settings._check()
+            raise Refusal(f"{where}: {first_refusal(error, data, cls)}") from None
+        try:
+            settings._check()
+        except Refusal as refusal:
+            raise Refusal(f"{where}: {refusal}") from None
         return settings
 
     def search_space(self) -> SearchSpace:
@@ -209,49 +221,70 @@ class StudySettings(Section):
                 "its languages, the other rules have none"
             )
         self.search_space()
+        self._check_languages()
+
+    def _check_languages(self) -> None:
+        """Every target has a zero-shot language, and the selection rule allows some language."""
+        evaluation = self.evaluation
+        allowed = 0
+        for name in self.space.targets:
+            entry, scored = get_task(name), self.languages_of(name)
+            zero_shot = [language for language in scored if language != entry.source_language]
+            if not zero_shot:
+                raise unknown(
+                    f"language for target {name!r} in evaluation.languages",
+                    ", ".join(evaluation.languages),
+                    entry.zero_shot_languages,
+                )
+            selecting = {
+                SelectionRule.TARGET_DEV: zero_shot,
+                SelectionRule.SOURCE_DEV: [entry.source_language],
+                SelectionRule.PIVOT_DEV: evaluation.pivot_languages,
+            }[evaluation.selection]
+            if name in self.objective_targets:
+                allowed += len(set(selecting) & set(scored))
+        if not allowed:
+            raise Refusal(
+                f"selection {evaluation.selection.value!r} allows no language in which an "
+                f"objective target ({', '.join(self.objective_targets)}) is scored"
+            )
 
 
 def shipped_studies() -> tuple[str, ...]:
     """Names of the studies that come with the package."""
     folder = resources.files("spaces") / "studies"
+    if not folder.is_dir():
+        return ()
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def _find(study: str) -> Path:
-    if study.endswith(".toml") or "/" in study:
-        return Path(study)
-    if study not in shipped_studies():
-        raise unknown("study", study, shipped_studies())
-    return Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
+def _read_file(study: str) -> dict[str, Any]:
+    shipped = shipped_studies()
+    if study in shipped:
+        path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
+    elif study.endswith(".toml") or "/" in study:
+        path = Path(study)
+    else:
+        raise unknown("study", study, shipped)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        reason = f"it is not UTF-8 ({error.reason} at byte {error.start})"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"it is not TOML ({error})"
+    except RecursionError:
+        reason = "it is not TOML that can be read (too many brackets in each other)"
+    except (OSError, ValueError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    raise Refusal(
+        f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
+        f"shipped study: {', '.join(shipped)}"
+    )
+
+
+def _form_of(rates: Any) -> str:
+    return "range" if isinstance(rates, dict | RateRange) else "grid"
 
 
 def _rates(rates: tuple[float, ...] | RateRange) -> Grid | Range:
     return Range(rates.low, rates.high) if isinstance(rates, RateRange) else Grid(rates)
-
-
-def _first_refusal(error: ValidationError, data: dict[str, Any], where: str) -> Refusal:
-    """One line of pydantic's list: the first error, with the nearest key where one is unknown."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_keys(tuple(str(part) for part in first["loc"][:-1]))
-        return Refusal(f"{where}: {unknown('key', place, known)}")
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, Refusal):
-        return Refusal(f"{where}: {place}: {cause}")
-    given = first["input"] if not isinstance(first["input"], dict) else "a table"
-    return Refusal(f"{where}: {place} is {given!r}: {first['msg']}")
-
-
-def _known_keys(section: tuple[str, ...]) -> list[str]:
-    """Dotted names of the keys that a section of the study file may have."""
-    prefix = "".join(f"{part}." for part in section)
-    if section[:1] == ("training",) and len(section) > 1:
-        return [prefix + name for name in Recipe.__dataclass_fields__]
-    fields = StudySettings.model_fields
-    if section:
-        annotation = fields[section[0]].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, Section)
-        fields = annotation.model_fields
-    return [prefix + name for name in fields]

@@ -1,5 +1,6 @@
 """Task: data, label set, kind and metric. A task is one entry of TASKS; roles live in phases."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,6 +56,9 @@ class Task:
     single_split: bool = False
 
     def __post_init__(self) -> None:
+        # Names go into parameter names, file names and module names of heads.
+        if not re.fullmatch("[a-z][a-z0-9_-]*", self.name):
+            raise Refusal(f"task name {self.name!r}: expected small letters, digits, _ and -")
         if self.metric not in METRICS[self.kind]:
             raise unknown(f"metric of {self.name!r}", self.metric, METRICS[self.kind])
         for language in self.languages:

@@ -97,7 +97,8 @@ class Batches:
 
     An epoch is a permutation of the units, drawn from (seed, epoch); it is cut in pools, sorted by
     length inside each, cut into batches within both limits, and the batches are shuffled. A unit
-    is what must stay together: a row with all its choices, otherwise one sequence.
+    is what must stay together: a row with all its choices, otherwise one sequence. The units of a
+    batch have equally many sequences, and its last one is the longest.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class Batches:
         seed: str,
     ) -> None:
         self._units = units_of(features, kind)
-        self._lengths = np.array([features.input_ids.lengths[u].max() for u in self._units])
+        lengths = features.input_ids.lengths
+        self._lengths = np.array([lengths[unit].max() for unit in self._units])
+        self._sizes = np.array([len(unit) for unit in self._units])
         self._batch_size = batch_size
         self._max_tokens = max_batch_tokens
         self._seed = seed
@@ -133,22 +136,20 @@ class Batches:
         pool_size = self._batch_size * POOL_BATCHES
         for start in range(0, len(order), pool_size):
             pool = order[start : start + pool_size]
-            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+            pool = pool[np.lexsort((self._lengths[pool], self._sizes[pool]))]
             batches.extend(self._cut(pool))
         rng.shuffle(batches)
         return batches
 
     def _cut(self, pool: npt.NDArray[np.int64]) -> Iterator[list[int]]:
         batch: list[int] = []
-        width = 0
         for unit in pool.tolist():
-            length = int(self._lengths[unit]) * len(self._units[unit])
-            width = max(width, length)
+            tokens = int(self._lengths[unit] * self._sizes[unit]) * (len(batch) + 1)
             full = len(batch) == self._batch_size
-            over = self._max_tokens is not None and width * (len(batch) + 1) > self._max_tokens
-            if batch and (full or over):
+            over = self._max_tokens is not None and tokens > self._max_tokens
+            if batch and (full or over or self._sizes[unit] != self._sizes[batch[0]]):
                 yield batch
-                batch, width = [], length
+                batch = []
             batch.append(unit)
         if batch:
             yield batch

@@ -49,12 +49,15 @@ def write_folder(
         _flush(path)
 
 
-def check_folder(folder: Path) -> None:
-    """Raise CorruptedError unless every file is there with the hash it was written with."""
+def check_folder(folder: Path, *, only: str | None = None) -> None:
+    """Raise CorruptedError unless every file (`only` that one, where named) is there with the
+    hash it was written with."""
     try:
         hashes = json.loads((folder / HASHES).read_text())
-        for name, expected in hashes.items():
-            if _hash(folder / name) != expected:
+        if not isinstance(hashes, dict) or not hashes:
+            raise CorruptedError(folder / HASHES, "it lists no files")
+        for name in hashes if only is None else [only]:
+            if _hash(folder / name) != hashes.get(name):
                 raise CorruptedError(folder / name, "its bytes are not those that were written")
     except (OSError, ValueError) as error:
         raise CorruptedError(folder, str(error)) from error
@@ -63,7 +66,7 @@ def check_folder(folder: Path) -> None:
 def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
     try:
         return load_file(folder / f"{name}.safetensors")
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CorruptedError(folder / f"{name}.safetensors", str(error)) from error
 
 

@@ -81,8 +81,20 @@ def score(
 def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
     """One prediction a row for every language: one pass, all languages sorted together by length.
 
-    Workers take the batches in turn and exchange what they predicted.
+    Workers take the batches in turn and exchange what they predicted. Where a format keeps
+    vectors of all layers, which are large, it is one pass a language.
     """
+    passes = [scoring.languages] if scoring.languages else []
+    if scoring.form.reads_all_layers:
+        passes = [(language,) for language in scoring.languages]
+    predictions: dict[str, list[Any]] = {}
+    for languages in passes:
+        predictions.update(_predict(model, replace(scoring, languages=languages), shop))
+    return predictions
+
+
+def _predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
+    """All the languages of `scoring` in one pass."""
     task = get_task(scoring.task)
     by_language = {
         language: shop.data.features(
@@ -174,7 +186,8 @@ def _mark(
 
 def join(parts: Sequence[Features]) -> Features:
     """Sequences of all languages one after the other; rows are numbered on."""
-    rows_before = np.cumsum([0, *(int(part.example[-1]) + 1 for part in parts[:-1])])
+    num_rows = [int(part.example[-1]) + 1 if len(part) else 0 for part in parts]
+    rows_before = np.cumsum([0, *num_rows[:-1]])
     return Features(
         input_ids=_chain([part.input_ids for part in parts]),
         second=np.concatenate([part.second for part in parts]),

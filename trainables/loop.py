@@ -30,15 +30,15 @@ READ_EVERY = 10  # steps between two readings of the loss, each of which waits f
 
 
 class DivergedError(Exception):
-    """The loss is infinite or not a number."""
+    """The loss or a weight is infinite or not a number."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """Where a phase stands and what it has seen; saved with every checkpoint.
 
-    `losses` are means over READ_EVERY steps each, in the order of the steps; `num_tokens` counts
-    padded positions, `num_useful_tokens` those that are not padding.
+    `losses` are means over READ_EVERY steps each (the last over what is left), in their order;
+    `num_tokens` counts padded positions, `num_useful_tokens` those that are not padding.
     """
 
     step: int = 0
@@ -111,13 +111,13 @@ def train_phase(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         _count(progress, step)
-        if progress.step % READ_EVERY == 0 or progress.step == recipe.num_steps:
-            progress.losses.append(_read(unread, workers, phase, progress.step))
         if recipe.evaluate_every and progress.step % recipe.evaluate_every == 0:
             progress.dev_scores.append((progress.step, dev_score(model)))
             model.train()
             if progress.best_step == progress.step:
                 best = {name: value.clone() for name, value in model.state_dict().items()}
+        if progress.step % READ_EVERY == 0 or progress.is_over(recipe):
+            progress.losses.append(_read(unread, workers, phase, progress.step))
         progress.seconds = before + time.monotonic() - started
         # Only where no loss is unread, so that a resumed phase keeps the record of all of them.
         due = not unread and time.monotonic() - saved > saving.every_seconds
@@ -128,6 +128,7 @@ def train_phase(
         on_step(progress.step)
     if best:
         model.load_state_dict(best)
+    _refuse_infinite(model, phase)
     return progress
 
 
@@ -206,6 +207,15 @@ def _read(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> fl
             f"at learning rate {phase.learning_rate:g}"
         )
     return loss
+
+
+def _refuse_infinite(model: TransferModel, phase: Phase) -> None:
+    """The last update is one that no loss has seen."""
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise DivergedError(
+            f"weights are infinite or not a number at the end of {phase.mixture} "
+            f"at learning rate {phase.learning_rate:g}"
+        )
 
 
 def _checkpoint(

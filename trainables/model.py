@@ -15,10 +15,12 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
+from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of
 
 State = Mapping[str, Tensor]
+POSITIONS = "position_embeddings"  # what Hugging Face encoders call that module
 
 
 class TransferModel(nn.Module):
@@ -82,6 +84,14 @@ class BaseEncoder:
             ) from error
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise Refusal(f"encoder {folder!r} has no fast tokenizer (tokenizer.json)")
+        if tokenizer.pad_token_id is None:
+            raise Refusal(f"encoder {folder!r} has a tokenizer without a pad_token; give it one")
+        num_embeddings = encoder.get_input_embeddings().weight.shape[0]
+        if len(tokenizer) > num_embeddings:
+            raise Refusal(
+                f"encoder {folder!r} has {num_embeddings} embeddings, its tokenizer "
+                f"{len(tokenizer)} tokens: they do not belong together"
+            )
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(self, tasks: Iterable[str], *, encoder: State | None, seed: int) -> TransferModel:
@@ -110,11 +120,18 @@ class BaseEncoder:
         return int(self.config.num_hidden_layers)
 
     def check_length(self, max_length: int) -> None:
-        """Refuse sequences longer than the encoder has positions for."""
-        config = self.config
-        # RoBERTa counts positions from the padding id on, so that two are lost.
-        lost = 2 if "roberta" in config.model_type else 0
-        limit = config.max_position_embeddings - lost
+        """Refuse sequences longer than the encoder has positions for, or too short for texts."""
+        try:
+            encoding.Template.of(self.tokenizer).room(max_length, pair=True)
+        except ValueError as error:
+            raise Refusal(f"{error} tokens with this encoder's tokenizer") from error
+        limit = getattr(self.config, "max_position_embeddings", None)
+        if limit is None:
+            return
+        positions = [m for n, m in self.encoder.named_modules() if n.endswith(POSITIONS)]
+        padding = getattr(positions[0], "padding_idx", None) if positions else None
+        # RoBERTa and its kin count positions from the padding id on, so that two are lost.
+        limit -= 0 if padding is None else padding + 1
         if max_length > limit:
             raise Refusal(
                 f"max_length is {max_length} tokens, but the encoder has positions for {limit}; "

@@ -110,8 +110,9 @@ class PhaseStore:
         if not folder.is_dir():
             return None
         try:
+            check_folder(folder, only="record.json")
             return PhaseRecord.from_dict(read_document(folder, "record"))
-        except (CorruptedError, TypeError, KeyError) as error:
+        except (CorruptedError, TypeError, KeyError, ValueError) as error:
             raise _corrupted(folder, error) from error
 
     def resolve(self, key: str) -> PhaseRecord | None:
@@ -133,7 +134,10 @@ class PhaseStore:
     def location(self, key: str) -> dict[str, str]:
         """Where a phase lies and the hashes of its files: what MLflow keeps of it."""
         folder = self._phases / key
-        hashes = read_document(folder, "hashes")
+        try:
+            hashes = read_document(folder, "hashes")
+        except CorruptedError as error:
+            raise _corrupted(folder, error) from error
         return {"uri": folder.as_uri(), **{name: str(value) for name, value in hashes.items()}}
 
     def attempt(self, key: str) -> Attempt:
@@ -160,12 +164,17 @@ class PhaseStore:
         unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
         write_folder(unfinished, tensors, {"record": record.to_dict()})
         rename_new(unfinished, self._phases / record.key)
-        # Other studies' attempts may be alive; their own commits and `gc` clear them away.
-        for attempt in (self._attempts / record.key).glob(f"{self._owner}-*"):
-            shutil.rmtree(attempt, ignore_errors=True)
+        self.clear_attempts(record.key)
         standing = self.record(record.key)
         assert standing is not None
         return standing
+
+    def clear_attempts(self, key: str) -> None:
+        """Remove this owner's attempts at a phase. Other studies' may be alive; their own commits
+        and `gc` clear them away."""
+        for attempt in (self._attempts / key).glob("*-*-*"):
+            if attempt.name.rsplit("-", 2)[0] == self._owner:
+                shutil.rmtree(attempt, ignore_errors=True)
 
 
 def _corrupted(folder: Path, error: Exception) -> Refusal:

@@ -11,10 +11,10 @@ import multiprocessing
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from spaces.phases import Phase, Recipe
 from spaces.tasks import Source, get_task
 from trainables.checkpoint import rename_new
 from trainables.data import ENCODING_VERSION
+from trainables.examples import TextExample
 from trainables.formats.kinds import format_of
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import TransferModel
@@ -76,7 +77,7 @@ class BaseRecipe:
 
 
 def pocket_base(*, seed: int = 0) -> BaseRecipe:
-    """The base of the shipped pocket studies: 12 languages, about 5 million tokens."""
+    """The base of the shipped pocket studies: 12 languages, about 3.5 million tokens."""
     return BaseRecipe(
         languages=LANGUAGES,
         num_rows=100_000,
@@ -85,7 +86,7 @@ def pocket_base(*, seed: int = 0) -> BaseRecipe:
         num_layers=3,
         num_heads=4,
         feed_forward_size=256,
-        phase=_phase(num_steps=5000, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
+        phase=_phase(num_steps=3500, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
     )
 
 
@@ -111,7 +112,7 @@ def _phase(*, num_steps: int, learning_rate: float, max_batch_tokens: int, seed:
         max_batch_tokens=max_batch_tokens,
         warmup_share=0.06,
         mask_share=0.35,
-        adam_beta2=0.98,
+        adam_beta2=0.95,
     )
     mixture = Mixture.of({TASK: 1.0})
     return Phase(mixture=mixture, learning_rate=learning_rate, seed=seed, recipe=recipe)
@@ -149,20 +150,16 @@ def train_base(
     text = list(
         pretraining_text(recipe.num_rows, seed=recipe.phase.seed, languages=recipe.languages)
     )
-    first_rows = islice(text, NUM_TOKENIZER_ROWS)
-    texts = (part for row in first_rows for part in (row.text, row.pair) if part)
-    tokenizer = train_tokenizer(
-        texts, max_vocabulary=recipe.max_vocabulary, max_length=recipe.phase.recipe.max_length
-    )
+    max_length = recipe.phase.recipe.max_length
+    pieces = train_pieces(text, recipe.max_vocabulary) if workers.rank == 0 else ""
+    tokenizer = fast_tokenizer(workers.share(pieces), max_length=max_length)
     torch.manual_seed(recipe.phase.seed)
     encoder = new_encoder(recipe, tokenizer)
     task = get_task(TASK)
     form = format_of(task.kind)
     head = form.build_head(task, encoder)
     assert head is not None
-    features = form.encode(
-        text, task, tokenizer=tokenizer, max_length=recipe.phase.recipe.max_length
-    )
+    features = form.encode(text, task, tokenizer=tokenizer, max_length=max_length)
     progress = train_phase(
         TransferModel(encoder, {TASK: head}).to(workers.device),
         recipe.phase,
@@ -177,10 +174,8 @@ def train_base(
     return encoder, tokenizer, progress
 
 
-def train_tokenizer(
-    texts: Iterator[str], *, max_vocabulary: int, max_length: int
-) -> PreTrainedTokenizerFast:
-    """A BPE tokenizer with XLM-R's special tokens and pair template.
+def train_pieces(text: Sequence[TextExample], max_vocabulary: int) -> str:
+    """A BPE tokenizer with XLM-R's special tokens and pair template, as JSON.
 
     Words, punctuation and numbers each begin a piece of their own, so that "May, 3" and "May , 3"
     are cut alike.
@@ -199,14 +194,19 @@ def train_tokenizer(
     trainer = BpeTrainer(
         vocab_size=max_vocabulary, special_tokens=list(SPECIALS), show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    rows = text[:NUM_TOKENIZER_ROWS]
+    tokenizer.train_from_iterator((part for r in rows for part in (r.text, r.pair or "")), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[(token, SPECIALS.index(token)) for token in ("<s>", "</s>")],
     )
+    return tokenizer.to_str()
+
+
+def fast_tokenizer(pieces: str, *, max_length: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=Tokenizer.from_str(pieces),
         bos_token="<s>",
         cls_token="<s>",
         eos_token="</s>",
@@ -275,7 +275,11 @@ def _process_group(recipe: BaseRecipe, num_processes: int) -> Iterator[Workers]:
 
 def _join_group(rendezvous: str, rank: int, num_processes: int) -> None:
     distributed.init_process_group(
-        "gloo", init_method=rendezvous, rank=rank, world_size=num_processes
+        "gloo",
+        init_method=rendezvous,
+        rank=rank,
+        world_size=num_processes,
+        timeout=timedelta(minutes=5),
     )
 
 

@@ -57,30 +57,21 @@ def _train_or_retry(
     try:
         return _train(phase, key, parent, shop, report, retry_of=None)
     except DivergedError as error:
-        halved = replace(phase, learning_rate=phase.learning_rate / 2)
-        retry_key = shop.world.key(halved, parent)
-        first = PhaseRecord(
-            key=key,
-            parent=parent,
-            phase=phase.to_dict(),
-            retried_as=retry_key,
-            reason=str(error),
-        )
-        record = shop.workers.share(shop.store.resolve(retry_key))
-        if record is None:
-            try:
-                record = _train(halved, retry_key, parent, shop, report, retry_of=key)
-            except DivergedError as again:
-                record = PhaseRecord(
-                    key=retry_key,
-                    parent=parent,
-                    phase=halved.to_dict(),
-                    retry_of=key,
-                    reason=f"{error}; again at half the rate: {again}",
-                )
-                _commit(record, {}, shop)
-        _commit(first, {}, shop)
-        return record
+        first = PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), reason=str(error))
+    halved = replace(phase, learning_rate=phase.learning_rate / 2)
+    retry_key = shop.world.key(halved, parent)
+    known = shop.workers.share(shop.store.record(retry_key))
+    try:
+        if known is not None and known.reason is not None:
+            raise DivergedError(known.reason)
+        record = known or _train(halved, retry_key, parent, shop, report, retry_of=key)
+    except DivergedError as again:
+        # Only under this key: a trial that asks for half the rate has a retry of its own.
+        shop.store.clear_attempts(retry_key)
+        reason = f"{first.reason}; again at half the rate: {again}"
+        return _commit(replace(first, reason=reason), {}, shop)
+    _commit(replace(first, retried_as=retry_key), {}, shop)
+    return record
 
 
 def _train(

@@ -37,7 +37,8 @@ class Workers:
         if self.size == 1:
             return encoder
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(encoder, device_ids=devices)
+        # Buffers are constants (positions), the same everywhere from the start.
+        return DistributedDataParallel(encoder, device_ids=devices, broadcast_buffers=False)
 
     def unsynced(self, encoder: nn.Module, unless: bool) -> AbstractContextManager[None]:
         """Keep gradients local for a micro-batch that is not the step's last."""

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from spaces.tasks import Source, TaskKind, get_task
 from trainables.data import Data
+from trainables.formats.retrieval import RetrievalFormat
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
 from trainables.workers import Workers
@@ -32,6 +35,7 @@ class Workshop:
             encoder: the folder (or hub name) that the study's encoder stands for.
         """
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
+        check_encoder(settings, base)
         base.encoder.to(workers.device)
         return cls(
             settings=settings,
@@ -41,3 +45,37 @@ class Workshop:
             store=PhaseStore(home, owner=settings.study.name),
             workers=workers,
         )
+
+
+def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
+    """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
+    training, evaluation = settings.training, settings.evaluation
+    kinds = {name: get_task(name).kind for name in settings.space.targets}
+    lengths = {"training.intermediate.max_length": training.intermediate.max_length}
+    for name, kind in kinds.items():
+        if kind is TaskKind.RETRIEVAL:
+            lengths["evaluation.retrieval_max_length"] = evaluation.retrieval_max_length
+            _check_layer(evaluation.retrieval_layer, base)
+        else:
+            table = f"training.targets.{name}" if name in training.targets else "training.target"
+            recipe = training.targets.get(name, training.target)
+            lengths[f"{table}.max_length"] = recipe.max_length
+    for key, length in lengths.items():
+        try:
+            base.check_length(length)
+        except Refusal as error:
+            raise Refusal(f"{key}: {error}") from error
+    sources = [Source.parse(name).task for name in settings.search_space().sources]
+    if base.tokenizer.mask_token_id is None:
+        for name in sources:
+            if get_task(name).kind is TaskKind.MLM:
+                raise Refusal(f"{name!r} masks tokens, but the encoder's tokenizer has no mask")
+
+
+def _check_layer(layer: int | None, base: BaseEncoder) -> None:
+    try:
+        RetrievalFormat(layer=layer).layer_of(base.num_layers)
+    except ValueError as error:
+        raise Refusal(
+            f"evaluation.retrieval_layer: {error}; set one from 1 to {base.num_layers}"
+        ) from error

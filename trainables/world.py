@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
+from spaces.tasks import get_task
 from trainables.data import ENCODING_VERSION, fingerprint
 from trainables.model import BaseEncoder
 
@@ -32,6 +33,8 @@ class World:
         }
         splits = ["train", "validation"] if phase.recipe.evaluate_every else ["train"]
         for source in phase.mixture.sources:
+            task = get_task(source.task)
+            facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
             for split in splits:
                 digest = fingerprint(source.task, source.language, split)
                 facts[f"{source.task}@{source.language}/{split}"] = digest

@@ -1,0 +1,155 @@
+"""The findings of a study in words: short sentences, numbers in percentage points. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def percent(value: float | None) -> str:
+    """0.613 as `61.3`."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of scores, with its sign: 0.013 as `+1.3`."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def sentences(found: Json) -> list[str]:
+    """What a reader wants to know first, then what to beware of."""
+    return [*_answer(found), *_retrained(found), *_cautions(found)]
+
+
+def closing(found: Json) -> list[str]:
+    """How the study ran: what mattered to the objective, phases shared, overhead."""
+    phases, overhead, summary = found["phases"], found["overhead_seconds"], found["summary"]
+    lines = [
+        f"Phases: {phases['trained']} trained, {phases['used']} used by scored trials, "
+        f"{phases['reused']} of them taken from an earlier trial."
+    ]
+    if overhead is not None:
+        lines.append(
+            f"Overhead of a warm trial, neither training nor evaluation: {overhead:.2f} s (median)."
+        )
+    importance = summary.get("importance") or {}
+    if importance:
+        order = sorted(importance.items(), key=lambda item: -item[1])
+        shares = (f"{name} {share:.2f}" for name, share in order)
+        lines.append(f"Share of the objective's variation by param: {', '.join(shares)}.")
+    if summary.get("is_exhausted"):
+        lines.append("The space is exhausted: every plan in it was tried.")
+    return lines
+
+
+def _answer(found: Json) -> Iterator[str]:
+    best, baseline = found["best"], found["baseline"]
+    if best is None:
+        yield f"No trial is scored yet; the study is {found['state']}."
+        return
+    if baseline is None:
+        yield "No baseline is scored: whether intermediate training helps cannot be told."
+        return
+    if best["collapsed"]:
+        yield "Every scored trial collapsed: nothing is learned at these learning rates."
+        return
+    level = percent(baseline["zero_shot_mean"])
+    name = f"trial {baseline['number']}, {level} %"
+    if best["intermediate"] is None:
+        rest = [group for group in found["intermediates"] if group["intermediate"] is not None]
+        yield f"No intermediate training beats the best baseline ({name})."
+        if rest:
+            short = points(max(group["high"] for group in rest) - baseline["zero_shot_mean"])
+            yield f"The best trial with one stands at {short} points against it."
+        return
+    gain = best["transfer_gain"]
+    verb = "lifts" if gain >= 0 else "lowers"
+    yield (
+        f"Intermediate training on {best['intermediate']} {verb} the zero-shot mean by "
+        f"{points(gain)} points over the best baseline ({name}), to "
+        f"{percent(best['zero_shot_mean'])} % (trial {best['number']})."
+    )
+    yield from _pairs(found, best["intermediate"])
+    yield _losers(found)
+
+
+def _pairs(found: Json, intermediate: str) -> Iterator[str]:
+    """Over all its learning rates, beside baselines with the same target phases."""
+    group = next(g for g in found["intermediates"] if g["intermediate"] == intermediate)
+    gains = group["paired_gains"]
+    if len(gains) > 1:
+        above = sum(gain > 0 for gain in gains)
+        yield (
+            f"Beside the baseline with the same target phases, {above} of {len(gains)} trials on "
+            f"{intermediate} gain, from {points(min(gains))} to {points(max(gains))} points."
+        )
+
+
+def _losers(found: Json) -> str:
+    cells = [c for c in found["languages"] if not c["is_source"] and c["difference"] is not None]
+    lost = sorted((c for c in cells if c["difference"] < 0), key=lambda c: c["difference"])
+    if not lost:
+        return f"No language loses (of {len(cells)} scores in zero-shot languages)."
+    named = [f"{c['task']} {c['language']} {points(c['difference'])}" for c in lost[:8]]
+    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
+    return f"Languages that lose: {', '.join(named)}{more} (of {len(cells)} scores)."
+
+
+def _retrained(found: Json) -> Iterator[str]:
+    for retrain in found["retrains"]:
+        gain = retrain["gain"]
+        if gain is None:
+            continue
+        seeds = f"{gain['num']} fresh seed{'s' if gain['num'] > 1 else ''}"
+        between = ""
+        if gain["low"] is not None:
+            told = "" if gain["excludes_zero"] else ", which cannot be told from none"
+            between = (
+                f" (95 % interval {points(gain['low'])} to {points(gain['high'])}{told}; "
+                "paired by seed)"
+            )
+        yield (
+            f"Retrained as {retrain['name']!r} with {seeds} on the test split: "
+            f"{points(gain['mean'])} points over its baseline{between}."
+        )
+
+
+def _cautions(found: Json) -> Iterator[str]:
+    selection = found["selection"]
+    if found["best"] is not None and found["state"] == "finished" and not found["retrains"]:
+        num = len(found["ranked"])
+        yield (
+            f"The best of {num} trials is measured on the rows that chose it, and so looks better "
+            "than it is: `retrain` measures it on test rows with fresh seeds."
+        )
+    for other in selection["other_rules"]:
+        if found["best"] is not None and other["number"] != found["best"]["number"]:
+            yield (
+                f"Selected by {other['rule']} instead of {selection['rule']}, trial "
+                f"{other['number']} ({other['name']}) would be the best, with a zero-shot mean "
+                f"of {percent(other['zero_shot_mean'])} %."
+            )
+    if selection["left_out"]:
+        yield (
+            f"Without rows under the rule {selection['rule']}, and so without a say in selection: "
+            f"{', '.join(selection['left_out'])}."
+        )
+    unscored: dict[str, list[str]] = {}
+    for task, languages in found["unscored_languages"].items():
+        unscored.setdefault(", ".join(languages), []).append(task)
+    for names, tasks in unscored.items():
+        yield f"No rows under the rule {selection['rule']} in {names} (of {', '.join(tasks)})."
+    collapsed = [t for t in found["trials"] if t["state"] == "scored" and t["collapsed"]]
+    if collapsed:
+        rates = [
+            f"{rate['rate']:g} ({role}): {rate['collapsed']:.0%} of {rate['num_trials']}"
+            for role, group in found["learning_rates"].items()
+            for rate in group
+            if rate["collapsed"]
+        ]
+        yield f"Collapsed, by learning rate, and kept out of averages: {'; '.join(rates)}."
+    for task, names in found["protocol_differences"].items():
+        yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."

@@ -1,0 +1,223 @@
+"""The command line: parse, call one function, print. Heavy imports wait for their command."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from search.home import Home
+from spaces.refusal import Refusal
+from spaces.study import StudySettings, shipped_studies
+from spaces.tasks import TASKS
+
+app = typer.Typer(
+    name="transfer-search",
+    help="Search intermediate tasks and learning rates for zero-shot cross-lingual transfer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
+NameArgument = Annotated[str, typer.Argument(help="Name of a study that was run.")]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+RenameOption = Annotated[
+    str | None, typer.Option("--name", help="Run the study under another name.")
+]
+ExperimentOption = Annotated[str, typer.Option(help="MLflow experiment.")]
+TrackingOption = Annotated[
+    str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
+]
+
+
+def main() -> None:
+    """Entry point: a refusal is one line on standard error and exit code 2."""
+    try:
+        app()
+    except Refusal as refusal:
+        print(f"transfer-search: {refusal}".replace("\n", " "), file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None) -> None:
+    """Run a study, or take it up where an earlier run left it; then print its report."""
+    from search.bases import find_encoder
+    from search.plan import check_study
+    from search.progress import SearchProgress
+    from search.report import render
+    from search.runner import run_study
+
+    console, place, settings = Console(), Home.of(home), _load(study, name)
+    check_study(settings)
+    find_encoder(settings, place, console=console)
+    with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
+        outcome = run_study(settings, place, watch)
+    if not outcome.is_finished:
+        console.print("interrupted; the same command goes on from here", style="bold")
+        raise typer.Exit(130)
+    render(outcome.record, console)
+    if outcome.is_exhausted:
+        console.print("the space is exhausted: the sampler found nothing new 20 times in a row")
+
+
+@app.command()
+def plan(study: StudyArgument, name: RenameOption = None, as_json: JsonOption = False) -> None:
+    """Show what a study would run: trials, stages, contract errors. Starts nothing."""
+    from search.plan import plan_study
+    from search.views import show_plan
+
+    found = plan_study(_load(study, name))
+    _show(found.to_dict(), as_json, lambda console: show_plan(found, console))
+    if found.errors:
+        raise typer.Exit(2)
+
+
+@app.command()
+def report(
+    study: NameArgument,
+    home: HomeOption = None,
+    experiment: ExperimentOption = "transfer-search",
+    tracking_uri: TrackingOption = None,
+    html: Annotated[Path | None, typer.Option(help="Write one HTML page here.")] = None,
+    force: Annotated[bool, typer.Option(help="Mix scores of unlike protocols.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what came of a study, from MLflow alone."""
+    from search.record import read_study
+    from search.recording import drain_left
+    from search.report import render, render_html, report_json
+
+    place = Home.of(home)
+    uri = tracking_uri or place.mlflow_uri()
+    drain_left(tracking_uri=uri, experiment=experiment, study=study, outbox=place.outbox(study))
+    record = read_study(tracking_uri=uri, experiment=experiment, study=study)
+    if html is not None:
+        html.write_text(render_html(record, force=force), encoding="utf-8")
+    _show(
+        report_json(record, force=force),
+        as_json,
+        lambda console: render(record, console, force=force),
+    )
+
+
+@app.command()
+def retrain(
+    study: NameArgument,
+    home: HomeOption = None,
+    experiment: ExperimentOption = "transfer-search",
+    tracking_uri: TrackingOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
+    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the best trial again with fresh seeds beside its baseline, on the test split, and
+    register its models."""
+    from search import retrain as retraining
+    from search.views import show_verdict, verdict_json
+
+    place = Home.of(home)
+    errors = Console(stderr=True)
+    verdict = retraining.retrain(
+        study,
+        place,
+        experiment=experiment,
+        tracking_uri=tracking_uri or place.mlflow_uri(),
+        num_seeds=seeds,
+        trial=trial,
+        on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
+    )
+    _show(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
+
+
+@app.command()
+def export(
+    study: NameArgument,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    target: Annotated[str, typer.Option(help="The target to export.")],
+    home: HomeOption = None,
+    experiment: ExperimentOption = "transfer-search",
+    tracking_uri: TrackingOption = None,
+    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+) -> None:
+    """Write one target of a trial as a Hugging Face folder."""
+    from search.exporting import export_trial
+
+    place = Home.of(home)
+    uri = tracking_uri or place.mlflow_uri()
+    export_trial(
+        study, folder, place, experiment=experiment, tracking_uri=uri, target=target, trial=trial
+    )
+    print(f"wrote {folder}")
+
+
+@app.command()
+def tasks(as_json: JsonOption = False) -> None:
+    """List the tasks: kind, languages, metric."""
+    rows = {
+        name: {
+            "kind": task.kind.value,
+            "dataset": task.dataset,
+            "metric": task.metric,
+            "labels": list(task.labels),
+            "source_language": task.source_language,
+            "languages": list(task.languages),
+            "train_on": task.training_task if task.trains else None,
+        }
+        for name, task in TASKS.items()
+    }
+
+    def show(console: Console) -> None:
+        table = Table("task", "kind", "metric", "source", "languages", box=None)
+        for name, task in TASKS.items():
+            languages = " ".join(task.languages)
+            source = task.source_language if task.trains else "-"
+            table.add_row(name, task.kind.value, task.metric, source, languages)
+        console.print(table)
+
+    _show(rows, as_json, show)
+
+
+@app.command()
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look at Python, packages, disk, devices and MLflow; exit code 2 if anything is amiss."""
+    from search.doctor import examine
+
+    findings = list(examine(Home.of(home)))
+
+    def show(console: Console) -> None:
+        for finding in findings:
+            mark = "ok  " if finding.is_good else "BAD "
+            console.print(f"{mark} {finding.what}: {finding.detail}", markup=False, soft_wrap=True)
+
+    found = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
+    _show(found, as_json, show)
+    if not all(finding.is_good for finding in findings):
+        raise typer.Exit(2)
+
+
+def _load(study: str, name: str | None) -> StudySettings:
+    settings = StudySettings.load(study)
+    if name is None:
+        return settings
+    content = settings.model_dump(mode="json")
+    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
+
+
+def _show(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
+    if as_json:
+        print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        show(Console())
+
+
+__all__ = ["app", "main", "shipped_studies"]

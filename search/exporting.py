@@ -1,0 +1,51 @@
+"""export: one target of a searched trial as a Hugging Face folder."""
+
+from pathlib import Path
+
+from search.bases import find_encoder
+from search.home import Home
+from search.record import read_study
+from search.retrain import about_target, choose
+from spaces.refusal import unknown
+from spaces.study import StudySettings
+from trainables.export import export_target
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+
+def export_trial(
+    study: str,
+    folder: Path,
+    home: Home,
+    *,
+    experiment: str,
+    tracking_uri: str,
+    target: str,
+    trial: int | None,
+) -> None:
+    """Write encoder, head, tokenizer and card of the best trial, or of the one named.
+
+    Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
+    not in the phase store.
+    """
+    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
+    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    if target not in settings.space.targets:
+        raise unknown(f"target of study {study!r}", target, settings.space.targets)
+    row = choose(record, trial)
+    encoder = find_encoder(settings, home)
+    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    about = about_target(row.plan, target, shop)
+    assert row.scores is not None
+    scores = next(scored for scored in row.scores.targets if scored.task == target)
+    lines = [
+        f"# {study}-{target}",
+        "",
+        f"Target `{target}` of trial {row.number} of study `{study}`; validation scores "
+        f"({scores.main}), which also chose the trial:",
+        "",
+        "| language | score |",
+        "|---|---|",
+        *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
+    ]
+    export_target(folder, shop, about, card="\n".join([*lines, ""]))

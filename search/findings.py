@@ -1,0 +1,315 @@
+"""What a study found, computed from its record alone: the content of every form of the report."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from statistics import median
+from typing import Any
+
+from search.entries import describe
+from search.intervals import Interval, mean_interval, paired_difference
+from search.record import RetrainRow, StudyRecord
+from search.selection import (
+    TrialRow,
+    TrialState,
+    best_baseline,
+    paired_gain,
+    ranked,
+    transfer_gain,
+)
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal
+from spaces.study import SelectionRule
+from spaces.tasks import TASKS
+from trainables.scores import Mark, Scores, ScoringProtocol, objective, selecting_languages
+
+Json = dict[str, Any]
+
+_MAX_RATES = 12
+
+
+def find(record: StudyRecord, *, force: bool = False) -> Json:
+    """Everything the report shows, as JSON values; scores and gains in [0, 1].
+
+    Raises Refusal where trials were scored under different protocols, unless `force` is set.
+    """
+    different = protocol_differences(record.rows)
+    if different and not force:
+        task, names = next(iter(different.items()))
+        raise Refusal(
+            f"trials of study {record.name!r} were scored differently on {task!r}: "
+            f"{', '.join(names)}; their scores do not compare. --force reports them all the same"
+        )
+    baseline, order = best_baseline(record.rows), ranked(record.rows)
+    trials = {row.number: _trial(row, record.rows, baseline) for row in record.rows}
+    sound = [row for row in order if not _is_collapsed(row)]
+    return {
+        "study": record.name,
+        "state": record.state,
+        "digest": record.digest,
+        "selection": _selection(record),
+        "baseline": trials[baseline.number] if baseline else None,
+        "best": trials[order[0].number] if order else None,
+        "ranked": [row.number for row in order],
+        "trials": list(trials.values()),
+        "languages": _languages(order[0] if order else None, baseline),
+        "unscored_languages": _unscored(record),
+        "intermediates": _intermediates(sound, trials),
+        "learning_rates": _learning_rates(order),
+        "protocol": _protocols(record.rows),
+        "protocol_differences": different,
+        "overhead_seconds": _overhead(record.rows),
+        "seconds": _seconds(record.rows),
+        "phases": _phases(record),
+        "retrains": _retrains(record.retrains),
+        "summary": dict(record.summary),
+    }
+
+
+def protocol_differences(rows: Sequence[TrialRow]) -> dict[str, list[str]]:
+    """Task -> the fields of the protocol that are not the same in all its scores."""
+    first: dict[str, ScoringProtocol] = {}
+    different: dict[str, set[str]] = defaultdict(set)
+    for target in chain.from_iterable(row.scores.targets for row in rows if row.scores):
+        known = first.setdefault(target.task, target.protocol)
+        different[target.task].update(known.differences(target.protocol))
+    return {task: sorted(names) for task, names in different.items() if names}
+
+
+def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
+    """The selection rule of the study and its pivot languages."""
+    evaluation = record.settings.get("evaluation", {})
+    rule = SelectionRule(evaluation.get("selection", SelectionRule.TARGET_DEV))
+    return rule, tuple(evaluation.get("pivot_languages", ()))
+
+
+def _is_collapsed(row: TrialRow) -> bool:
+    return row.scores is not None and row.scores.is_collapsed
+
+
+def _trial(row: TrialRow, rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
+    scores, plan = row.scores, row.plan
+    targets = scores.targets if scores else ()
+    return {
+        "number": row.number,
+        "name": describe(plan),
+        "state": row.state.value,
+        "params": dict(row.params),
+        "intermediate": _intermediate(plan),
+        "rates": {
+            "intermediate": plan.intermediate.learning_rate if plan.intermediate else None,
+            "target": sorted({t.phase.learning_rate for t in plan.targets if t.phase}),
+        },
+        "objective": row.objective,
+        "zero_shot_mean": scores.zero_shot_mean if scores else None,
+        "transfer_gap": scores.transfer_gap if scores else None,
+        "transfer_gain": transfer_gain(row, baseline),
+        "paired_gain": paired_gain(row, rows),
+        "worst_language": list(scores.worst_language) if scores else None,
+        "collapsed": _is_collapsed(row),
+        "marks": {t.task: t.mark.value for t in targets if t.mark is not Mark.NONE},
+        "reason": row.reason,
+        "duplicate_of": row.duplicate_of,
+        "scores": {t.task: t.by_language for t in targets},
+        "source_languages": {t.task: t.source_language for t in targets},
+        "seconds": dict(row.seconds) if row.seconds else None,
+    }
+
+
+def _intermediate(plan: TrialPlan) -> str | None:
+    return str(plan.intermediate.mixture) if plan.intermediate else None
+
+
+def _selection(record: StudyRecord) -> Json:
+    """The rule, what the other rules would have chosen, and the targets that it leaves out."""
+    rule, pivots = rule_of(record)
+    rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
+    scored = [row for row in ranked(record.rows) if not _is_collapsed(row)]
+    choices = [(r, _chosen(scored, r, pivots)) for r in rules if r is not rule]
+    shown = scored[0].scores if scored else None
+    return {
+        "rule": rule.value,
+        "pivot_languages": list(pivots),
+        "left_out": [
+            target.task
+            for target in (shown.objective_targets if shown else ())
+            if not selecting_languages(target, rule, pivot_languages=pivots)
+        ],
+        "other_rules": [
+            {
+                "rule": other.value,
+                "number": row.number,
+                "name": describe(row.plan),
+                "zero_shot_mean": row.scores.zero_shot_mean if row.scores else None,
+            }
+            for other, row in choices
+            if row is not None
+        ],
+    }
+
+
+def _chosen(
+    rows: Sequence[TrialRow], rule: SelectionRule, pivots: Sequence[str]
+) -> TrialRow | None:
+    def value(row: TrialRow) -> float:
+        assert row.scores is not None
+        return objective(row.scores, rule, pivot_languages=pivots)
+
+    try:
+        return max((row for row in rows if row.scores), key=value, default=None)
+    except Refusal:  # no target has rows under this rule
+        return None
+
+
+def _languages(best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
+    """Cell by cell of the language matrix: the best trial beside the best baseline, if another."""
+    if best is None or best.scores is None:
+        return []
+    base = baseline.scores if baseline and baseline.number != best.number else None
+    other = {t.task: t.by_language for t in base.targets} if base else {}
+    cells = []
+    for target in best.scores.targets:
+        for language, score in target.by_language.items():
+            against = other.get(target.task, {}).get(language)
+            cells.append(
+                {
+                    "task": target.task,
+                    "language": language,
+                    "is_source": language == target.source_language,
+                    "num_rows": target.num_rows.get(language),
+                    "best": score,
+                    "baseline": against,
+                    "difference": None if against is None else score - against,
+                }
+            )
+    return cells
+
+
+def _unscored(record: StudyRecord) -> dict[str, list[str]]:
+    """Task -> languages the study asked for that no trial has scores in (no rows to select by)."""
+    asked = set(record.settings.get("evaluation", {}).get("languages", ()))
+    scored: dict[str, set[str]] = defaultdict(set)
+    for target in chain.from_iterable(row.scores.targets for row in record.rows if row.scores):
+        scored[target.task].update(target.languages)
+    missing = {}
+    for task in scored:
+        languages = TASKS[task].languages if task in TASKS else ()
+        wanted = [code for code in languages if not asked or code in asked]
+        missing[task] = [code for code in wanted if code not in scored[task]]
+    return {task: languages for task, languages in missing.items() if languages}
+
+
+def _intermediates(rows: Sequence[TrialRow], trials: Mapping[int, Json]) -> list[Json]:
+    """Each intermediate over its trials, collapsed ones left out; best mean first."""
+    groups: dict[str | None, list[Json]] = defaultdict(list)
+    for row in rows:
+        groups[_intermediate(row.plan)].append(trials[row.number])
+    found = []
+    for name, members in groups.items():
+        means = [trial["zero_shot_mean"] for trial in members if trial["scores"]]
+        if not means:
+            continue
+        pairs = [t["paired_gain"] for t in members if t["paired_gain"] is not None]
+        found.append(
+            {
+                "intermediate": name,
+                "num_trials": len(means),
+                "mean": sum(means) / len(means),
+                "low": min(means),
+                "high": max(means),
+                "paired_gains": pairs,
+            }
+        )
+    return sorted(found, key=lambda group: -group["mean"])
+
+
+def _learning_rates(rows: Sequence[TrialRow]) -> dict[str, list[Json]]:
+    """How many trials collapsed at each learning rate, by the role of the phase."""
+    counts: dict[str, dict[float, list[bool]]] = {"intermediate": {}, "target": {}}
+    for row in rows:
+        rates = {t.phase.learning_rate for t in row.plan.targets if t.phase}
+        if row.plan.intermediate:
+            rate = row.plan.intermediate.learning_rate
+            counts["intermediate"].setdefault(rate, []).append(_is_collapsed(row))
+        for rate in rates:
+            counts["target"].setdefault(rate, []).append(_is_collapsed(row))
+    return {
+        role: [
+            {"rate": rate, "num_trials": len(marks), "collapsed": sum(marks) / len(marks)}
+            for rate, marks in sorted(_rounded(by_rate).items())
+        ]
+        for role, by_rate in counts.items()
+    }
+
+
+def _rounded(by_rate: dict[float, list[bool]]) -> dict[float, list[bool]]:
+    """Rates drawn from a range, brought together by their first digit; a grid stays as it is."""
+    if len(by_rate) <= _MAX_RATES:
+        return by_rate
+    together: dict[float, list[bool]] = defaultdict(list)
+    for rate, marks in by_rate.items():
+        together[float(f"{rate:.0e}")] += marks
+    return together
+
+
+def _protocols(rows: Sequence[TrialRow]) -> Json:
+    found: Json = {}
+    for target in chain.from_iterable(row.scores.targets for row in rows if row.scores):
+        found.setdefault(target.task, asdict(target.protocol))
+    return found
+
+
+def _overhead(rows: Sequence[TrialRow]) -> float | None:
+    """Median seconds of a warm trial that were neither training nor evaluation."""
+    spent = [row.seconds for row in rows if row.seconds and row.state is TrialState.SCORED]
+    warm = [seconds for seconds in spent if not seconds.get("startup")]
+    rest = [s["total"] - s.get("training", 0.0) - s.get("evaluation", 0.0) for s in warm]
+    return median(rest) if rest else None
+
+
+def _seconds(rows: Sequence[TrialRow]) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
+    for row in rows:
+        for name, seconds in (row.seconds or {}).items():
+            total[name] += seconds
+    return dict(total)
+
+
+def _phases(record: StudyRecord) -> dict[str, int]:
+    """How often phases were used by scored trials, and how few had to be trained for it."""
+    scored = [row for row in record.rows if row.state is TrialState.SCORED]
+    used = [set(row.phase_keys) for row in scored]
+    different = set().union(*used)
+    num_used = sum(len(keys) for keys in used)
+    return {
+        "trained": len(record.phases),
+        "used": num_used,
+        "reused": num_used - len(different),
+    }
+
+
+def _retrains(rows: Sequence[RetrainRow]) -> list[Json]:
+    """Each retrain: winner and baseline over the seeds, and the difference seed by seed."""
+    by_name: dict[str, dict[str, dict[int, Scores]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        if row.scores is not None and not row.scores.is_collapsed:
+            by_name[row.name][row.role][row.seed] = row.scores
+    found = []
+    for name, roles in by_name.items():
+        winner, baseline = roles.get("winner", {}), roles.get("baseline", {})
+        both = sorted(winner.keys() & baseline.keys())
+        means = {
+            role: _interval(mean_interval([s.zero_shot_mean for s in scores.values()]))
+            for role, scores in (("winner", winner), ("baseline", baseline))
+            if scores
+        }
+        first = [winner[seed].zero_shot_mean for seed in both]
+        second = [baseline[seed].zero_shot_mean for seed in both]
+        gain = _interval(paired_difference(first, second)) if both else None
+        found.append({"name": name, "seeds": both, "gain": gain, **means})
+    return found
+
+
+def _interval(interval: Interval) -> Json:
+    return {**asdict(interval), "excludes_zero": interval.excludes_zero}

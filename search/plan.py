@@ -1,0 +1,163 @@
+"""What a study would run: its plans, the stages they share, contract errors. Starts nothing."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spaces.phases import Phase, TrialPlan
+from spaces.refusal import Refusal
+from spaces.space import MIXED, NONE, Grid, SearchSpace
+from spaces.study import SelectionRule, StudySettings
+from spaces.tasks import get_task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """Counts are over all plans of a grid, None where a range makes them endless.
+
+    `num_stages` of `num_phases` phases are left when equal ones are trained once; `examples` are
+    those of all stages, `examples_without_tree` what the plans would train each for itself.
+    `errors` stop a run, `warnings` are kept in the record.
+    """
+
+    study: str
+    num_trials: int
+    first: tuple[TrialPlan, ...]
+    num_plans: int | None
+    num_phases: int | None
+    num_stages: int | None
+    examples: int | None
+    examples_without_tree: int | None
+    stages: tuple[tuple[str, int], ...]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "study": self.study,
+            "num_trials": self.num_trials,
+            "first": [plan.to_dict() for plan in self.first],
+            "num_plans": self.num_plans,
+            "num_phases": self.num_phases,
+            "num_stages": self.num_stages,
+            "examples": self.examples,
+            "examples_without_tree": self.examples_without_tree,
+            "stages": dict(self.stages),
+            "errors": list(self.errors),
+            "warnings": list(self.warnings),
+        }
+
+
+def plan_study(settings: StudySettings) -> StudyPlan:
+    """Everything that can be said of a study without training, without its encoder."""
+    space = settings.search_space()
+    first = tuple(space.decode(point) for point in space.first_points())
+    plans = list(all_plans(space))
+    is_endless = not plans
+    paths = [path for plan in plans for path in stage_paths(plan)]
+    stages = set(paths)
+    counted = None if is_endless else len(paths)
+    return StudyPlan(
+        study=settings.study.name,
+        num_trials=settings.budget.num_trials,
+        first=first,
+        num_plans=None if is_endless else len(plans),
+        num_phases=counted,
+        num_stages=None if is_endless else len(stages),
+        examples=None if is_endless else sum(_examples(path[-1]) for path in stages),
+        examples_without_tree=None if is_endless else sum(_examples(path[-1]) for path in paths),
+        stages=tuple(_tree(plans).items()),
+        errors=tuple(contract_errors(settings)),
+        warnings=tuple(contract_warnings(settings)),
+    )
+
+
+def all_plans(space: SearchSpace) -> Iterator[TrialPlan]:
+    """Every plan of a grid, once; nothing where a rate is a range or shares are drawn."""
+    rates = (space.intermediate_learning_rate, space.target_learning_rate)
+    if MIXED in space.options or not all(isinstance(rate, Grid) for rate in rates):
+        return
+    intermediate, target = (rate.spread(1) for rate in rates)
+    seen = set()
+    for option, stem, tip in itertools.product(space.options, intermediate, target):
+        params: dict[str, Any] = {"intermediate": option, "target.learning_rate": tip}
+        if option != NONE:
+            params["intermediate.learning_rate"] = stem
+        plan = space.decode(params)
+        if plan not in seen:
+            seen.add(plan)
+            yield plan
+
+
+def stage_paths(plan: TrialPlan) -> list[tuple[Phase, ...]]:
+    """The phases of a plan as paths from the encoder; equal paths are one node of the tree."""
+    stem = () if plan.intermediate is None else (plan.intermediate,)
+    tips = [(*stem, target.phase) for target in plan.targets if target.phase is not None]
+    return [stem, *tips] if stem else tips
+
+
+def contract_errors(settings: StudySettings) -> Iterator[str]:
+    """What would make a run stop, or its scores meaningless."""
+    for name in settings.space.targets:
+        if not any(
+            language != get_task(name).source_language for language in settings.languages_of(name)
+        ):
+            yield (
+                f"target {name!r} has no zero-shot language among [evaluation] languages "
+                f"{list(settings.evaluation.languages)}; it has {list(get_task(name).languages)}"
+            )
+        yield from _selection_errors(settings, name)
+
+
+def contract_warnings(settings: StudySettings) -> Iterator[str]:
+    """What a reader of the scores should know."""
+    sources = set(settings.search_space().sources)
+    for name in settings.space.targets:
+        task = get_task(name)
+        if task.trains and task.training_task in {source.split("@")[0] for source in sources}:
+            yield (
+                f"target {name!r} trains on the rows of {task.training_task!r}, which is an "
+                "intermediate task too: a gain of that pair is a second pass over the same data"
+            )
+    budget, plans = settings.budget.num_trials, len(list(all_plans(settings.search_space())))
+    if plans and budget > plans:
+        yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"
+    num_first = len(settings.search_space().first_points())
+    if budget < num_first:
+        yield f"the budget of {budget} trials does not reach past the {num_first} first points"
+
+
+def check_study(settings: StudySettings) -> None:
+    """Raise Refusal with the first contract error."""
+    for error in contract_errors(settings):
+        raise Refusal(f"study {settings.study.name!r}: {error}")
+
+
+def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:
+    evaluation, task = settings.evaluation, get_task(name)
+    if name not in settings.objective_targets:
+        return
+    scored = settings.languages_of(name)
+    if evaluation.selection is SelectionRule.PIVOT_DEV:
+        if not set(evaluation.pivot_languages) & set(scored):
+            yield f"target {name!r} has none of the pivot languages {evaluation.pivot_languages}"
+    elif evaluation.selection is SelectionRule.SOURCE_DEV and task.source_language not in scored:
+        yield (
+            f"target {name!r} has no rows in its source language {task.source_language!r}, from "
+            "which source_dev selects; leave it out of [evaluation] objective"
+        )
+
+
+def _tree(plans: Iterable[TrialPlan]) -> dict[str, int]:
+    """Intermediate stage (or none) -> how many target stages start from it."""
+    tips: dict[str, set[Phase]] = {}
+    for plan in plans:
+        stem = plan.intermediate
+        name = f"{stem.mixture} at {stem.learning_rate:g}" if stem else NONE
+        tips.setdefault(name, set()).update(t.phase for t in plan.targets if t.phase is not None)
+    return {name: len(phases) for name, phases in tips.items()}
+
+
+def _examples(phase: Phase) -> int:
+    return phase.recipe.num_steps * phase.recipe.batch_size

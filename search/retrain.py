@@ -1,0 +1,245 @@
+"""retrain: the chosen trial plan again, with fresh seeds on the test split, its baseline beside it,
+and the models of its best seed in the registry."""
+
+import os
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from search.bases import find_encoder
+from search.home import Home
+from search.intervals import Interval, paired_difference
+from search.record import StudyRecord, read_study
+from search.recording import Record
+from search.runner import local_ray, max_concurrent_trials, recording
+from search.selection import TrialRow, TrialState, best
+from search.tracking import RegisteredModel
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal, unknown
+from spaces.study import StudySettings
+from spaces.tasks import get_task
+from trainables import on_ray
+from trainables.export import About, export_target
+from trainables.scores import Scores
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+WINNER, BASELINE = "winner", "baseline"
+SPLIT = "test"  # read here and by `evaluate` only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrained:
+    """One seed of the winner or of its baseline; `scores` is None if it diverged."""
+
+    role: str
+    seed: int
+    plan: TrialPlan
+    scores: Scores | None
+    phase_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of a retrain: all runs, the paired gain over the seeds, the models registered."""
+
+    study: str
+    trial: int
+    runs: tuple[Retrained, ...]
+    gain: Interval | None
+    models: tuple[RegisteredModel, ...]
+
+    def scores_of(self, role: str) -> list[Scores]:
+        return [run.scores for run in self.runs if run.role == role and run.scores is not None]
+
+    def card(self, task: str) -> str:
+        """The model card of one target: what it is, and its test scores beside the baseline's."""
+        plan = self.runs[0].plan
+        lines = [
+            f"# {self.study}-{task}",
+            "",
+            f"Task `{task}`, trained in {get_task(task).source_language}; intermediate training: "
+            f"{plan.intermediate.mixture if plan.intermediate else 'none'}. Trial {self.trial} of "
+            f"study `{self.study}`, trained again with {len(self.scores_of(WINNER))} fresh seeds; "
+            "this model is the first of them. Means over the seeds, test split, main metric:",
+            "",
+            "| language | winner | baseline |",
+            "|---|---|---|",
+        ]
+        columns = [self.by_language(role, task) for role in (WINNER, BASELINE)]
+        for language, value in columns[0].items():
+            baseline = columns[1].get(language)
+            shown = "" if baseline is None else f"{100 * baseline:.1f}"
+            lines.append(f"| {language} | {100 * value:.1f} | {shown} |")
+        return "\n".join([*lines, ""])
+
+    def by_language(self, role: str, task: str) -> dict[str, float]:
+        """Language -> mean over the seeds of the task's main score; empty without any run."""
+        found = [t.by_language for s in self.scores_of(role) for t in s.targets if t.task == task]
+        if not found:
+            return {}
+        return {language: fmean(scores[language] for scores in found) for language in found[0]}
+
+    def summary(self) -> dict[str, Any]:
+        """For the record: zero-shot means by role and seed, and the gain."""
+        means = {
+            f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
+            for run in self.runs
+        }
+        return {"zero_shot_mean": means, "gain": asdict(self.gain) if self.gain else None}
+
+
+def retrain(
+    study: str,
+    home: Home,
+    *,
+    experiment: str,
+    tracking_uri: str,
+    num_seeds: int,
+    trial: int | None,
+    on_done: Callable[[int, int], None],
+) -> Verdict:
+    """Train the best trial (or the one named) and its baseline with `num_seeds` fresh seeds each.
+
+    What to train is read from MLflow alone. Raises Refusal.
+    """
+    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
+    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    row = choose(record, trial)
+    plans = [
+        (role, seed, plan.with_seed(seed))
+        for seed in fresh_seeds(settings, num_seeds)
+        for role, plan in roles(row.plan)
+    ]
+    name = f"trial-{row.number}"
+    encoder = find_encoder(settings, home)
+    with recording(settings, home) as log:
+        for role, seed, plan in plans:
+            log.retrain_started(name, seed=seed, role=role, plan=plan, phase_keys=())
+        runs = tuple(_train(plans, settings, home, encoder, on_done))
+        for run in runs:
+            log.retrain_finished(
+                name,
+                seed=run.seed,
+                role=run.role,
+                plan=run.plan,
+                phase_keys=run.phase_keys,
+                scores=run.scores,
+                reason=None if run.scores else "diverged, also at half its learning rate",
+            )
+        verdict = Verdict(
+            study=study, trial=row.number, runs=runs, gain=paired_gain(runs), models=()
+        )
+        shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+        models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
+        log.retrain_closed(name, summary=verdict.summary())
+        return replace(verdict, models=models)
+
+
+def choose(record: StudyRecord, trial: int | None) -> TrialRow:
+    """The trial asked for, or the best one. Raises Refusal if it has no score."""
+    if trial is None:
+        return best(record.rows)
+    scored = {str(row.number): row for row in record.rows if row.state is TrialState.SCORED}
+    if str(trial) not in scored:
+        raise unknown(f"scored trial of study {record.name!r}", str(trial), scored)
+    return scored[str(trial)]
+
+
+def roles(plan: TrialPlan) -> list[tuple[str, TrialPlan]]:
+    """The winner and the baseline beside it; a winner without intermediate phase has none."""
+    if plan.is_baseline:
+        return [(WINNER, plan)]
+    return [(WINNER, plan), (BASELINE, plan.baseline())]
+
+
+def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
+    """Seeds that the search did not use; the first ones are the same for every count."""
+    draw = random.Random(f"retrain:{settings.study.seed}")
+    seeds: list[int] = []
+    while len(seeds) < count:
+        seed = draw.randrange(1, 2**31)
+        if seed != settings.study.seed and seed not in seeds:
+            seeds.append(seed)
+    return seeds
+
+
+def paired_gain(runs: Sequence[Retrained]) -> Interval | None:
+    """Winner minus baseline of the zero-shot mean, over the seeds that have both."""
+    means = {(r.role, r.seed): r.scores.zero_shot_mean for r in runs if r.scores is not None}
+    seeds = [s for role, s in means if role == WINNER and (BASELINE, s) in means]
+    if not seeds:
+        return None
+    winner, baseline = ([means[role, s] for s in seeds] for role in (WINNER, BASELINE))
+    return paired_difference(winner, baseline)
+
+
+def _train(
+    plans: Sequence[tuple[str, int, TrialPlan]],
+    settings: StudySettings,
+    home: Home,
+    encoder: str,
+    on_done: Callable[[int, int], None],
+) -> list[Retrained]:
+    """All plans on the test split, through the same phase store, as many at once as fit."""
+    num_cores = os.cpu_count() or 1
+    launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
+    runs: dict[int, Retrained] = {}
+
+    def done(index: int, events: list[dict[str, Any]]) -> None:
+        role, seed, plan = plans[index]
+        keys = tuple(e["record"]["key"] for e in events if e["event"] == "phase")
+        scores = on_ray.scores_of(events)
+        runs[index] = Retrained(role=role, seed=seed, plan=plan, scores=scores, phase_keys=keys)
+        on_done(len(runs), len(plans))
+
+    with local_ray(settings, num_cores=num_cores):
+        on_ray.train_plans(
+            [(plan, SPLIT) for _, _, plan in plans],
+            launch,
+            max_concurrent=max_concurrent_trials(settings, num_cores=num_cores),
+            on_done=done,
+        )
+    return [runs[index] for index in range(len(plans))]
+
+
+def _register(
+    verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
+) -> RegisteredModel:
+    """The first seed's model of one target: the test split must not choose between seeds."""
+    run = next((r for r in verdict.runs if r.role == WINNER and r.scores is not None), None)
+    if run is None:
+        raise Refusal(f"every seed of trial {verdict.trial} diverged: there is no model")
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        folder = Path(scratch) / "model"
+        about = about_target(run.plan, task, shop)
+        export_target(folder, shop, about, card=verdict.card(task))
+        return log.register_model(
+            folder,
+            name=f"{verdict.study}-{task}",
+            retrain=retrain,
+            seed=run.seed,
+            params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
+            requirements=["transfer-search"],
+        )
+
+
+def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
+    """What the model folder of one target of a trained plan says of itself."""
+    target = next(target for target in plan.targets if target.task == task)
+    stages = {phase: key for key, _, phase in shop.world.stages(plan)}
+    phase = target.phase or plan.intermediate
+    record = shop.store.resolve(stages[phase]) if phase else None
+    return About(
+        task=task,
+        labels=get_task(task).labels,
+        max_length=target.phase.recipe.max_length
+        if target.phase
+        else shop.settings.evaluation.retrieval_max_length,
+        phase_key=record.key if record else None,
+        plan=plan.to_dict(),
+    )

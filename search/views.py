@@ -1,0 +1,77 @@
+"""Plans and verdicts on a terminal, and the verdict as JSON."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.answers import percent, points
+from search.plan import StudyPlan
+from search.progress import describe
+from search.retrain import BASELINE, WINNER, Verdict
+
+
+def show_plan(plan: StudyPlan, console: Console) -> None:
+    """The stage tree, what comes first, errors and warnings."""
+    console.print(f"study {plan.study}: {plan.num_trials} trials", highlight=False)
+    if plan.num_plans is None:
+        console.print("the space is continuous: its plans cannot be counted", highlight=False)
+    else:
+        assert plan.examples is not None
+        assert plan.examples_without_tree is not None
+        console.print(
+            f"the space has {plan.num_plans} plans: {plan.num_phases} phases, of which "
+            f"{plan.num_stages} are distinct stages and trained once; "
+            f"{plan.examples:,} examples instead of {plan.examples_without_tree:,}",
+            highlight=False,
+        )
+        table = Table("intermediate stage", "target stages from it", box=None)
+        for name, count in plan.stages:
+            table.add_row(name, str(count))
+        console.print(table)
+    console.print("first: " + "; ".join(describe(first) for first in plan.first), highlight=False)
+    for warning in plan.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False)
+    for error in plan.errors:
+        console.print(f"error: {error}", markup=False, highlight=False)
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON values: test scores by target, role and language, the paired gain."""
+    tasks = [t.task for t in verdict.scores_of(WINNER)[0].targets]
+    return {
+        "study": verdict.study,
+        "trial": verdict.trial,
+        **verdict.summary(),
+        "scores": {
+            task: {role: verdict.by_language(role, task) for role in (WINNER, BASELINE)}
+            for task in tasks
+        },
+        "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
+    }
+
+
+def show_verdict(verdict: Verdict, console: Console) -> None:
+    """Test scores of the winner beside its baseline's, the gain with its interval, the models."""
+    found = verdict_json(verdict)
+    for task, scores in found["scores"].items():
+        table = Table(
+            "language", WINNER, BASELINE, "difference", title=f"{task}, test split", box=None
+        )
+        for language, value in scores[WINNER].items():
+            baseline = scores[BASELINE].get(language)
+            difference = None if baseline is None else value - baseline
+            table.add_row(language, percent(value), percent(baseline), points(difference))
+        console.print(table)
+    gain = verdict.gain
+    if gain is not None:
+        between = ""
+        if gain.low is not None and gain.high is not None:
+            between = f" (95 % interval {points(gain.low)} to {points(gain.high)})"
+        console.print(
+            f"gain over the baseline, zero-shot mean, {gain.num} paired seeds: "
+            f"{points(gain.mean)}{between}",
+            highlight=False,
+        )
+    for model in verdict.models:
+        console.print(f"registered {model.name} version {model.version}", highlight=False)

@@ -1,0 +1,53 @@
+"""An address without an answer costs seconds, says what to do, and never shows a password."""
+
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from search.addresses import sqlite_path
+from search.record import list_studies, read_study
+from spaces.refusal import Refusal
+
+EXPERIMENT = "transfer-search"
+
+
+def test_the_file_of_an_address() -> None:
+    assert sqlite_path("sqlite:////data/mlflow.db") == Path("/data/mlflow.db")
+    assert sqlite_path("sqlite:///mlflow.db") == Path("mlflow.db")
+    assert sqlite_path("https://mlflow.example") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("sqlite:////nowhere/mlflow.db", "no MLflow database at /nowhere/mlflow.db"),
+        ("postgresql://me:secret@db/mlflow", "has the scheme 'postgresql'"),
+        ("http://127.0.0.1:9", "does not answer"),
+        ("http://me:secret@127.0.0.1:9/", "does not answer"),
+        ("http://[", "does not answer"),
+    ],
+)
+def test_an_address_where_nobody_is_is_refused_at_once(address: str, said: str) -> None:
+    started = time.monotonic()
+    for read in (
+        lambda: read_study(tracking_uri=address, experiment=EXPERIMENT, study="s"),
+        lambda: list_studies(tracking_uri=address, experiment=EXPERIMENT),
+    ):
+        with pytest.raises(Refusal, match=said) as refusal:
+            read()
+        assert "\n" not in str(refusal.value)
+        assert "secret" not in str(refusal.value)
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_accepts_and_says_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.addresses._PROBE_SECONDS", 0.3)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Refusal, match="does not answer"):
+            list_studies(tracking_uri=address, experiment=EXPERIMENT)

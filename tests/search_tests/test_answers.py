@@ -1,0 +1,124 @@
+"""The sentences of the report."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.answers import closing, percent, points, sentences
+from search.findings import find
+from search.record import RetrainRow, StudyRecord
+from search.selection import TrialRow, TrialState
+from trainables.scores import Mark, Scores
+
+
+def said(rows: tuple[TrialRow, ...], **fields: Any) -> str:
+    given: dict[str, Any] = {
+        "name": "pocket",
+        "state": "finished",
+        "digest": "",
+        "settings": {},
+        "phases": (),
+        "summary": {},
+        "retrains": (),
+    }
+    found = find(StudyRecord(**{**given, **fields}, rows=rows))
+    return "\n".join([*sentences(found), *closing(found)])
+
+
+def test_numbers() -> None:
+    assert (percent(0.6134), percent(None), percent(1.0)) == ("61.3", "–", "100.0")
+    assert (points(0.013), points(-0.02), points(-0.0001)) == ("+1.3", "−2.0", "0.0")
+    assert points(None) == "–"
+
+
+def test_intermediate_training_helps(planted: Any) -> None:
+    text = said(planted.study_rows())
+    assert (
+        "Intermediate training on fact lifts the zero-shot mean by +9.0 points over the best "
+        "baseline (trial 1, 52.0 %), to 61.0 % (trial 3)."
+    ) in text
+    assert "2 of 2 trials on fact gain, from +9.0 to +10.0 points" in text
+    assert "No language loses (of 6 scores" in text
+    assert "`retrain` measures it on test rows" in text
+    assert "Collapsed, by learning rate" in text
+    assert "0.0009 (intermediate): 100% of 1" in text
+    assert "Overhead of a warm trial, neither training nor evaluation: 0.50 s" in text
+
+
+def test_it_does_not(planted: Any) -> None:
+    rows = (planted.scored(0, 0.6, None), planted.scored(1, 0.55, "fact"))
+    text = said(rows)
+    assert "No intermediate training beats the best baseline (trial 0, 60.0 %)." in text
+    assert "stands at −5.0 points" in text
+
+
+def test_languages_that_lose_are_named_worst_first(planted: Any) -> None:
+    target = planted.target_scores("rel", {"en": 0.9, "de": 0.9, "tr": 0.30, "sw": 0.35})
+    base = planted.target_scores("rel", {"en": 0.9, "de": 0.5, "tr": 0.40, "sw": 0.40})
+    rows = (
+        replace(planted.scored(0, 0.43, None), scores=Scores(targets=(base,))),
+        replace(planted.scored(1, 0.52, "fact"), scores=Scores(targets=(target,))),
+    )
+    assert "Languages that lose: rel tr −10.0, rel sw −5.0 (of 3 scores)." in said(rows)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (5, 9, "No trial is scored yet; the study is finished."),
+        (2, 4, "No baseline is scored"),
+        (0, 0, "No trial is scored yet"),
+    ],
+)
+def test_what_cannot_be_told_yet(planted: Any, first: int, last: int, expected: str) -> None:
+    assert expected in said(planted.study_rows()[first:last])
+
+
+def test_all_collapsed(planted: Any) -> None:
+    rows = tuple(
+        planted.scored(n, 0.3, s, mark=Mark.COLLAPSED) for n, s in enumerate((None, "coh"))
+    )
+    assert "Every scored trial collapsed" in said(rows)
+
+
+def test_a_retrain_says_whether_it_can_be_told_from_none(planted: Any) -> None:
+    def runs(gains: tuple[float, ...]) -> tuple[RetrainRow, ...]:
+        return tuple(
+            RetrainRow(
+                name="final",
+                seed=seed,
+                role=role,
+                state=TrialState.SCORED,
+                plan=planted.plan("fact"),
+                phase_keys=(),
+                scores=planted.scores(0.5 + (gain if role == "winner" else 0.0)),
+                reason=None,
+            )
+            for seed, gain in enumerate(gains)
+            for role in ("winner", "baseline")
+        )
+
+    rows = planted.study_rows()
+    clear = said(rows, retrains=runs((0.05, 0.06, 0.07)))
+    assert "with 3 fresh seeds on the test split: +6.0 points over its baseline" in clear
+    assert "(95 % interval +3.5 to +8.5; paired by seed)" in clear
+    assert "`retrain` measures it" not in clear
+    noisy = said(rows, retrains=runs((0.05, -0.04, 0.02)))
+    assert "which cannot be told from none" in noisy
+    assert "with 1 fresh seed on the test split: +5.0 points over its baseline." in said(
+        rows, retrains=runs((0.05,))
+    )
+
+
+def test_languages_without_rows_are_said_once_for_all_tasks(planted: Any) -> None:
+    settings = {"evaluation": {"languages": ["de", "tr", "sw"]}}
+    text = said(planted.study_rows(), settings=settings)
+    assert "No rows under the rule target_dev in sw (of rel, coh, retrieval)." in text
+
+
+def test_what_mattered_is_said_largest_first(planted: Any) -> None:
+    summary = {"importance": {"a": 0.1, "target.learning_rate": 0.9}, "is_exhausted": True}
+    text = said(planted.study_rows(), summary=summary)
+    assert "target.learning_rate 0.90, a 0.10" in text
+    assert "The space is exhausted" in text

@@ -1,0 +1,78 @@
+"""Which trial is best, and what it gains over which baseline."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.selection import (
+    TrialState,
+    best,
+    best_baseline,
+    paired_gain,
+    ranked,
+    transfer_gain,
+)
+from spaces.refusal import Refusal
+from trainables.scores import Mark
+
+
+def test_scored_trials_by_objective_then_number_collapsed_last(planted: Any) -> None:
+    rows = planted.study_rows()
+    assert [row.number for row in ranked(rows)] == [3, 2, 1, 0, 4]
+    level = [planted.scored(n, 0.5, None) for n in (4, 2, 3)]
+    assert [row.number for row in ranked(level)] == [2, 3, 4]
+    lucky = planted.scored(9, 0.99, "coh", mark=Mark.COLLAPSED)
+    assert ranked([*rows, lucky])[-2:] == [lucky, rows[4]]
+    quiet = planted.scored(9, 0.99, "coh", mark=Mark.NO_SIGNAL)
+    assert best([*rows, quiet]) == quiet
+
+
+def test_the_order_of_the_rows_does_not_matter(planted: Any) -> None:
+    rows = planted.study_rows()
+    assert ranked(rows[::-1]) == ranked(rows)
+
+
+def test_only_scored_trials_are_chosen(planted: Any) -> None:
+    rows = [row for row in planted.study_rows() if row.state is not TrialState.SCORED]
+    assert ranked(rows) == []
+    assert best_baseline(rows) is None
+    with pytest.raises(Refusal, match="no scored trial yet"):
+        best(rows)
+
+
+def test_gains_are_against_the_best_baseline(planted: Any) -> None:
+    rows = planted.study_rows()
+    baseline = best_baseline(rows)
+    assert baseline == rows[1]
+    gains = [transfer_gain(row, baseline) for row in rows[:5]]
+    assert gains == pytest.approx([-0.02, 0.0, 0.08, 0.09, -0.22])
+    assert [transfer_gain(row, baseline) for row in rows[5:]] == [None] * 4
+    assert transfer_gain(rows[2], None) is None
+
+
+def test_a_trial_without_all_targets_has_no_gain(planted: Any) -> None:
+    pruned = replace(planted.scored(2, 0.6, "fact"), state=TrialState.PRUNED)
+    assert transfer_gain(pruned, planted.scored(0, 0.5, None)) is None
+
+
+def test_paired_gains_are_against_the_same_target_phases(planted: Any) -> None:
+    rows = planted.study_rows()
+    assert paired_gain(rows[2], rows) == pytest.approx(0.60 - 0.50)
+    assert paired_gain(rows[3], rows) == pytest.approx(0.61 - 0.52)
+    assert paired_gain(rows[2], rows[1:]) is None  # its own baseline is not there
+    assert paired_gain(rows[0], rows) is None  # a baseline is no pair with itself
+
+
+def test_another_seed_is_another_pair(planted: Any) -> None:
+    row = planted.scored(2, 0.6, "fact")
+    base = planted.scored(0, 0.5, None)
+    assert paired_gain(row, [replace(base, plan=base.plan.with_seed(1))]) is None
+
+
+def test_a_collapsed_baseline_measures_nothing(planted: Any) -> None:
+    rows = [
+        planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),
+        planted.scored(1, 0.6, "fact"),
+    ]
+    assert paired_gain(rows[1], rows) is None

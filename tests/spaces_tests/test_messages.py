@@ -1,0 +1,46 @@
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spaces.messages import first_refusal
+from spaces.phases import Recipe
+from spaces.refusal import Refusal
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    count: int
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    inner: Inner | None = None
+    tables: dict[str, Recipe] = {}
+    others: dict[str, str | float] = {}
+
+
+def told(content: dict) -> str:
+    with pytest.raises(ValidationError) as error:
+        Outer.model_validate(content)
+    refusal = first_refusal(error.value, content, Outer)
+    assert isinstance(refusal, Refusal)
+    return str(refusal)
+
+
+def test_unknown_keys_are_looked_up_where_they_stand() -> None:
+    assert told({"iner": 1}) == "unknown section 'iner'. Did you mean 'inner'? Known: inner, " + (
+        "others, tables"
+    )
+    message = told({"inner": {"count": 1, "cuont": 2}})
+    assert message == "unknown key in [inner] 'cuont'. Did you mean 'count'? Known: count"
+    message = told({"tables": {"x": {"num_step": 1}}})
+    assert message.startswith("unknown key in [tables.x] 'num_step'. Did you mean 'num_steps'?")
+
+
+def test_alternatives_are_named_together() -> None:
+    assert told({"others": {"a": []}}) == "others.a is []; expected text in quotes or a number"
+
+
+def test_a_long_value_is_cut() -> None:
+    message = told({"inner": "x" * 200})
+    assert len(message) < 140
+    assert message.endswith("...; expected a table")

@@ -1,0 +1,128 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces.mixture import Mixture, proportions
+from spaces.refusal import Refusal
+from spaces.tasks import TASKS, Source
+
+TRAINING = sorted(
+    f"{task.name}@{language}"
+    for task in TASKS.values()
+    if task.trains
+    for language in task.languages
+)
+weights = st.dictionaries(st.sampled_from(TRAINING), st.floats(0, 1e9), min_size=1).filter(
+    lambda found: any(weight > 1e-9 for weight in found.values())
+)
+
+
+@given(weights)
+def test_shares_sum_to_one_and_survive_json(found: dict[str, float]) -> None:
+    mixture = Mixture.of(found)
+    assert math.isclose(math.fsum(share for _, share in mixture.shares), 1)
+    assert list(mixture.sources) == sorted(set(mixture.sources))
+    assert Mixture.from_dict(json.loads(json.dumps(mixture.to_dict()))) == mixture
+
+
+def test_shares_are_proportional_to_their_weights() -> None:
+    mixture = Mixture.of({"rel": 3, "fact": 1, "coh": 0})
+    assert mixture.shares == ((Source("fact", "en"), 0.25), (Source("rel", "en"), 0.75))
+    assert str(mixture) == "fact:0.25+rel:0.75"
+    assert str(Mixture.of({"fact@de": 2})) == "fact@de"
+
+
+def test_a_source_in_its_own_language_is_the_task() -> None:
+    assert Mixture.of({"fact": 1, "fact@en": 1}) == Mixture.of({"fact": 1})
+
+
+def test_the_capped_proportions_of_the_paper() -> None:
+    rows = {
+        "anli": 1_104_934,
+        "mnli": 392_702,
+        "qqp": 363_846,
+        "squad2": 130_319,
+        "squad1": 87_599,
+        "hellaswag": 39_905,
+        "ccg": 38_015,
+        "cosmosqa": 25_262,
+        "csqa": 9_741,
+    }
+    found = proportions(rows, temperature=1, cap=2**17)
+    total = sum(found.values())
+    shares = [weight / total for weight in found.values()]
+    by_hand = [0.181, 0.181, 0.181, 0.180, 0.121, 0.055, 0.0525, 0.035, 0.0135]
+    assert shares == pytest.approx(by_hand, abs=6e-4)
+
+
+def test_temperature_brings_shares_together() -> None:
+    found = proportions({"a": 1600, "b": 100}, temperature=2, cap=None)
+    assert found["a"] / found["b"] == pytest.approx(4)  # by hand: sqrt(16)
+    assert proportions({"a": 9, "b": 3}, temperature=1e9, cap=None)["b"] == pytest.approx(1)
+    assert proportions({"a": 10**6, "b": 1}, temperature=1e-3, cap=None) == {"a": 1, "b": 0}
+
+
+def test_proportional_counts_the_rows_that_are_read() -> None:
+    rel, fact = TASKS["rel"].num_train_rows, TASKS["fact"].num_train_rows
+    whole = Mixture.proportional(["rel", "fact"], temperature=1, cap=None)
+    assert whole.to_dict() == pytest.approx(
+        {"rel@en": rel / (rel + fact), "fact@en": fact / (rel + fact)}
+    )
+    halved = Mixture.proportional(["rel", "fact"], temperature=1, cap=None, max_train_rows=100)
+    capped = Mixture.proportional(["rel", "fact"], temperature=1, cap=100)
+    assert halved == capped == Mixture.of({"rel": 1, "fact": 1})
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.integers(1, 10**7), min_size=1),
+    st.floats(0.01, 100),
+    st.none() | st.integers(1, 10**7),
+)
+def test_proportions_keep_the_order_of_the_rows(rows, temperature, cap) -> None:
+    found = proportions(rows, temperature=temperature, cap=cap)
+    assert max(found.values()) == 1
+    order = sorted(rows, key=lambda name: rows[name])
+    values = [found[name] for name in order]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{}, {"rel": 0.0}, {"rel": -1.0, "fact": 2.0}, {"rel": math.nan}, {"rel": math.inf}],
+)
+def test_weights_that_make_no_mixture_are_refused(weights: dict[str, float]) -> None:
+    with pytest.raises(Refusal):
+        Mixture.of(weights)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        (),
+        ((Source("rel", "en"), 0.4),),
+        ((Source("rel", "en"), 0.5), (Source("fact", "en"), 0.5)),
+        ((Source("fact", "en"), 0.5), (Source("fact", "en"), 0.5)),
+        ((Source("fact", "en"), 0.0), (Source("rel", "en"), 1.0)),
+    ],
+)
+def test_shares_that_are_not_valid_do_not_exist(shares) -> None:
+    with pytest.raises(Refusal):
+        Mixture(shares)
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0}, {"temperature": math.inf}, {"cap": 0}, {"cap": -1}]
+)
+def test_settings_of_proportions_are_refused(options: dict) -> None:
+    with pytest.raises(Refusal, match=next(iter(options))):
+        Mixture.proportional(["rel"], **{"temperature": 1, "cap": None, **options})
+
+
+def test_no_rows_are_no_mixture() -> None:
+    with pytest.raises(Refusal, match="max_train_rows must be above zero"):
+        Mixture.proportional(["rel"], temperature=1, cap=None, max_train_rows=0)
+    with pytest.raises(Refusal, match="needs one share above zero"):
+        Mixture.proportional([], temperature=1, cap=None)

@@ -1,0 +1,344 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spaces.refusal import Refusal
+from spaces.study import SelectionRule, StudySettings, shipped_studies
+
+MINIMAL = """
+[study]
+name = "tiny"
+encoder = "folder"
+seed = 0
+
+[space]
+intermediate = ["none", "fact"]
+intermediate_learning_rate = [1e-5]
+target_learning_rate = { low = 1e-6, high = 1e-4 }
+targets = ["coh"]
+
+[training.intermediate]
+num_steps = 4
+batch_size = 2
+max_length = 64
+
+[training.target]
+num_steps = 4
+batch_size = 2
+max_length = 64
+
+[budget]
+num_trials = 2
+"""
+
+
+def refusal(content: dict[str, Any]) -> str:
+    with pytest.raises(Refusal) as refused:
+        StudySettings.parse(content, where="my.toml")
+    message = str(refused.value)
+    assert message.startswith("my.toml: ")
+    assert "\n" not in message
+    assert "Value error" not in message
+    return message.removeprefix("my.toml: ")
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(MINIMAL)
+    found = StudySettings.load(path)
+    assert found.study.name == "tiny"
+    assert found.evaluation.selection is SelectionRule.TARGET_DEV
+    assert found.search_space().seed == 0
+    assert StudySettings.load(str(path)) == found
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_makes_a_space(name: str) -> None:
+    found = StudySettings.load(name)
+    space = found.search_space()
+    assert all(space.decode(point) for point in space.first_points())
+    assert found.budget.num_trials >= len(space.first_points())
+
+
+def test_settings_survive_json(tables) -> None:
+    found = StudySettings.parse(
+        tables(
+            {
+                "space.target_learning_rate": {"low": 1e-6, "high": 1e-4},
+                "evaluation.selection": "pivot_dev",
+                "evaluation.pivot_languages": ["de"],
+                "training.targets.coh": {"num_steps": 7},
+                "budget.max_hours": 2,
+            }
+        )
+    )
+    again = StudySettings.parse(json.loads(found.model_dump_json()))
+    assert again == found
+    assert again.digest() == found.digest()
+    assert again.search_space() == found.search_space()
+
+
+def test_a_targets_table_says_what_differs(tables) -> None:
+    found = StudySettings.parse(tables({"training.targets.coh": {"num_steps": 7}}))
+    recipes = dict(found.search_space().targets)
+    assert (recipes["coh"].num_steps, recipes["fact"].num_steps) == (7, 40)
+    assert recipes["coh"].batch_size == recipes["fact"].batch_size
+
+
+def test_whole_numbers_serve_as_numbers(tables) -> None:
+    ints = StudySettings.parse(tables({"space.temperature": 2, "training.target.weight_decay": 0}))
+    floats = StudySettings.parse(
+        tables({"space.temperature": 2.0, "training.target.weight_decay": 0.0})
+    )
+    assert ints.digest() == floats.digest()
+    recipe = ints.search_space().targets[0][1]
+    assert json.dumps(recipe.weight_decay) == "0.0"  # or its phases would get keys of their own
+
+
+def test_the_digest_is_of_what_decides_results(tables) -> None:
+    digest = StudySettings.parse(tables()).digest()
+    for same in ({"budget.num_trials": 9}, {"resources.num_workers": 2}, {"tracking.keep_best": 1}):
+        assert StudySettings.parse(tables(same)).digest() == digest
+    for other in ({"study.seed": 1}, {"space.cap": 5}, {"evaluation.max_rows": 5}):
+        assert StudySettings.parse(tables(other)).digest() != digest
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("bugdet", {}, "unknown section 'bugdet'. Did you mean 'budget'?"),
+        ("study.sed", 0, "unknown key in [study] 'sed'. Did you mean 'seed'?"),
+        (
+            "training.intermediate.num_step",
+            3,
+            "unknown key in [training.intermediate] 'num_step'. Did you mean 'num_steps'?",
+        ),
+        (
+            "training.targets.coh",
+            {"batchsize": 3},
+            "unknown key in [training.targets.coh] 'batchsize'. Did you mean 'batch_size'?",
+        ),
+        (
+            "space.target_learning_rate",
+            {"low": 1e-6, "hihg": 1e-4, "high": 1e-4},
+            "unknown key in [space.target_learning_rate] 'hihg'. Did you mean 'high'? "
+            "Known: high, low",
+        ),
+        ("training.targets.cohh", {}, "unknown task 'cohh'. Did you mean 'coh'?"),
+        ("training.targets.rel", {}, "unknown target of the study 'rel'"),
+        ("space.targets", ["cho"], "unknown task 'cho'. Did you mean 'coh'?"),
+        ("space.intermediate", ["fact@xx"], "unknown language of task 'fact' 'xx'"),
+        ("evaluation.languages", ["xx"], "unknown language 'xx'"),
+        ("evaluation.objective", ["rel"], "unknown target of the study 'rel'"),
+        ("space.points", [{"intermediat": "fact"}], "point 1: the parameters"),
+        (
+            "space.points",
+            [{"intermediate": "none", "target.learning_rate": 1e-3, "x": 1}],
+            "point 1: unknown parameter of intermediate 'none' 'x'",
+        ),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message: str) -> None:
+    assert message in refusal(tables({key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("budget", None, "budget is missing"),
+        ("training.target.num_steps", None, "training.target.num_steps is missing"),
+        ("study.seed", None, "study.seed is missing"),
+        ("study", 3, "study is 3; expected a table"),
+        ("training.target", [], "training.target is []; expected a table"),
+        ("training.targets.coh", 1, "training.targets.coh is 1; expected a table"),
+        ("study.seed", 1.5, "study.seed is 1.5; expected a whole number"),
+        ("study.seed", -1, "study.seed is -1; expected 0 or more"),
+        ("study.encoder", 3, "study.encoder is 3; expected text in quotes"),
+        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe' or 'random'"),
+        ("budget.num_trials", 0, "budget.num_trials is 0; expected a number above 0"),
+        ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
+        ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),
+        ("budget.max_hours", float("inf"), "budget.max_hours is inf; expected a finite number"),
+        ("space.temperature", 0, "space.temperature is 0; expected a number above 0"),
+        ("space.temperature", float("nan"), "space.temperature is nan; expected a finite number"),
+        ("space.intermediate", "fact", "space.intermediate is 'fact'; expected a list"),
+        ("space.intermediate", [], "space.intermediate is []; expected at least one entry"),
+        ("space.intermediate", ["fact", 2], "space.intermediate.1 is 2; expected text in quotes"),
+        (
+            "training.target.num_steps",
+            "4",
+            "training.target.num_steps is '4'; expected a whole number",
+        ),
+        (
+            "training.target.max_length",
+            4,
+            "training.target: max_length must be 8 tokens or more; got 4",
+        ),
+        (
+            "training.targets.coh",
+            {"patience": 2},
+            "training.targets.coh: patience counts evaluations",
+        ),
+        (
+            "evaluation.selection",
+            "dev",
+            "evaluation.selection is 'dev'; expected 'target_dev', 'source_dev' or 'pivot_dev'",
+        ),
+        (
+            "space.points",
+            [{"intermediate": [1]}],
+            "space.points.0.intermediate is [1]; expected text in quotes or a number",
+        ),
+        ("space.points", {"intermediate": "none"}, "space.points is a table; expected a list"),
+        (
+            "space.intermediate",
+            ["x" * 500, 3],
+            "space.intermediate.1 is 3; expected text in quotes",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_expected(tables, key, value, message: str) -> None:
+    assert refusal(tables({key: value})).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1e-5, " is 1e-05; expected a list of learning rates, or a table with low and high"),
+        ("1e-5", " is '1e-5'; expected a list of learning rates, or a table with low and high"),
+        ([], " is []; expected at least one entry"),
+        (["1e-5"], ".0 is '1e-5'; expected a number"),
+        ([1e-5, 1], ".1 is 1; expected a number below 1"),
+        ([0], ".0 is 0; expected a number above 0"),
+        ({"low": 1e-5}, ".high is missing"),
+        ({"low": "a", "high": 1e-5}, ".low is 'a'; expected a number"),
+        ({"low": 1e-5, "high": 2}, ".high is 2; expected a number below 1"),
+    ],
+)
+def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> None:
+    for key in ("space.intermediate_learning_rate", "space.target_learning_rate"):
+        assert refusal(tables({key: value})) == key + message
+
+
+def test_a_range_upside_down_and_a_grid_with_twins_are_refused(tables) -> None:
+    key = "space.target_learning_rate"
+    assert "needs 0 < low < high < 1" in refusal(tables({key: {"low": 1e-4, "high": 1e-5}}))
+    assert "needs values, each once" in refusal(tables({key: [1e-5, 1e-5]}))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".x", "a b", "x\n", "x" * 65, "%(x)s", "é"])
+def test_a_hostile_name_is_refused(tables, name: str) -> None:
+    assert "study.name is" in refusal(tables({"study.name": name}))
+
+
+def test_the_selection_rule_and_its_languages_belong_together(tables) -> None:
+    pivots = {"evaluation.pivot_languages": ["de"]}
+    assert "the other rules have none" in refusal(tables(pivots))
+    assert "pivot_dev names" in refusal(tables({"evaluation.selection": "pivot_dev"}))
+    found = StudySettings.parse(tables({**pivots, "evaluation.selection": "pivot_dev"}))
+    assert found.evaluation.pivot_languages == ("de",)
+
+
+def test_a_rule_that_allows_no_language_is_refused(tables) -> None:
+    message = refusal(
+        tables({"evaluation.selection": "source_dev", "evaluation.objective": ["retrieval"]})
+    )
+    assert message.startswith("selection 'source_dev' allows no language")
+    message = refusal(
+        tables(
+            {
+                "evaluation.selection": "pivot_dev",
+                "evaluation.pivot_languages": ["de"],
+                "evaluation.languages": ["ja"],
+            }
+        )
+    )
+    assert message.startswith("selection 'pivot_dev' allows no language")
+
+
+def test_a_target_without_a_zero_shot_language_is_refused(tables) -> None:
+    message = refusal(tables({"evaluation.languages": ["en"]}))
+    assert "unknown language for target 'coh' in evaluation.languages 'en'" in message
+
+
+def test_languages_are_those_asked_for_and_the_source(tables) -> None:
+    found = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
+    assert found.languages_of("coh") == ("en", "ja", "sw")
+    assert found.languages_of("retrieval") == ("ja", "sw")
+    assert len(StudySettings.parse(tables()).languages_of("coh")) == 12
+
+
+def test_retrieval_enters_the_objective_by_name_alone(tables) -> None:
+    assert StudySettings.parse(tables()).objective_targets == ("coh", "fact")
+    named = tables({"evaluation.objective": ["retrieval", "coh"]})
+    assert StudySettings.parse(named).objective_targets == ("retrieval", "coh")
+    alone = StudySettings.parse(tables({"space.targets": ["retrieval"]}))
+    assert alone.objective_targets == ("retrieval",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[study\nname = 1", "it is not TOML (Expected"),
+        (b"[study]\nname = \xff", "it is not UTF-8 (invalid start byte at byte 15)"),
+        (b"a = 1\na = 2\n", "(at line 2, column 6)"),
+        (b"a = " + b"[" * 100_000, "it is not TOML that can be read"),
+        (b"a = " + b"9" * 5000, "cannot be read"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, content, message: str) -> None:
+    path = tmp_path / "my.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Refusal) as refused:
+        StudySettings.load(path)
+    assert message in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "name of a shipped study" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_is_no_study_file(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="Is a directory"):
+        StudySettings.load(tmp_path)
+
+
+def test_an_unknown_shipped_name_is_refused() -> None:
+    with pytest.raises(Refusal, match="unknown study 'nosuch'"):
+        StudySettings.load("nosuch")
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+KEYS = [
+    "study.name",
+    "study.encoder",
+    "space.points",
+    "space.intermediate",
+    "space.intermediate_learning_rate",
+    "training",
+    "training.targets",
+    "training.target.num_steps",
+    "training.target.patience",
+    "evaluation.languages",
+    "evaluation.selection",
+    "budget",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.sampled_from(KEYS), junk)
+def test_whatever_stands_there_is_taken_or_refused_in_a_line(tables, key: str, value: Any) -> None:
+    content = tables({key: value}) if value is not None else tables()
+    try:
+        StudySettings.parse(content)
+    except Refusal as refused:
+        assert len(str(refused).splitlines()) == 1
