@@ -1,8 +1,10 @@
-"""The address of the record: what may be given, and whether somebody answers there."""
+"""The address of the record: what may be given, whether somebody answers, what to say if not."""
 
+import contextlib
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from spaces.refusal import Refusal
@@ -44,6 +46,18 @@ def check_reachable(tracking_uri: str) -> None:
         raise Refusal(
             f"MLflow at {plain} does not answer ({reason}): start it, or set tracking.mlflow"
         ) from None
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turn whatever an MLflow call raises into a refusal of one line."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        line = str(error).strip().partition("\n")[0]
+        raise Refusal(f"MLflow: {line or type(error).__name__}") from error
 
 
 def _without_password(uri: str) -> str:

@@ -59,7 +59,7 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
 
     console, place, settings = Console(), Home.of(home), _load(study, name)
     check_study(settings)
-    find_encoder(settings, place, console=console)
+    find_encoder(settings, place)
     with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
         outcome = run_study(settings, place, watch)
     if not outcome.is_finished:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from search import entries
+from search.addresses import refusing
 from search.selection import PhaseRow, TrialRow, TrialState
-from search.tracking import Run, Tracker, connect, refusing
+from search.tracking import Run, Tracker, connect
 from spaces.phases import TrialPlan
 from spaces.refusal import unknown
 from trainables.scores import Scores

@@ -4,6 +4,7 @@ MLflow may be away while a study runs: every method of `Record` stores one line 
 one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search import entries
-from search.addresses import check_reachable
+from search.addresses import check_reachable, refusing
 from search.entries import Entry
 from search.outbox import Outbox, Undeliverable
 from search.selection import (
@@ -23,7 +24,7 @@ from search.selection import (
     ranked,
     transfer_gain,
 )
-from search.tracking import RegisteredModel, Tracker, connect, delivering, refusing
+from search.tracking import RegisteredModel, Tracker, connect, delivering
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from trainables.scores import Scores
@@ -192,6 +193,7 @@ class Record:
                 self._study,
                 entries.retrain_labels(retrain, seed=seed, role=role),
                 folder,
+                digest=_digest(folder),
                 name=name,
                 loader_module="search.serving",
                 params=params,
@@ -248,3 +250,16 @@ def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) 
         check_reachable(tracking_uri)
         record.outbox.start()
         record.close(timeout=30.0)
+
+
+def _digest(folder: Path) -> str:
+    """Of names and bytes of all files of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise Refusal(f"no model files in {folder}")
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            part = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
+    return whole.hexdigest()

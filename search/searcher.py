@@ -35,6 +35,8 @@ class Log(Protocol):
 class Watch(Protocol):
     """What shows the search while it runs."""
 
+    def resumed(self, num_finished: int) -> None: ...
+
     def started(self, number: int, plan: TrialPlan) -> None: ...
 
     def moved(self, number: int, event: Mapping[str, Any]) -> None: ...
@@ -84,6 +86,7 @@ class StudySearcher(Searcher):
         self._watch = watch
         self._max_concurrent = max_concurrent
         self._left = study.running()
+        watch.resumed(study.num_counted)
         self._live: dict[str, Live] = {}
         self._held: list[Asked] = []
         self._done: set[str] = set()

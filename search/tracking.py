@@ -4,7 +4,6 @@ Nothing global: no active run, no tracking address of the process. Every write m
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -12,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import filelock
 
 from search.addresses import check_reachable, check_scheme, sqlite_path
-from search.entries import TRIAL, Entry, Labels
+from search.entries import STUDY, TRIAL, Entry, Labels
 from search.outbox import Undeliverable
 from spaces.refusal import Refusal
 
@@ -52,18 +52,6 @@ def prepare(tracking_uri: str) -> None:
     with filelock.FileLock(path.with_name(path.name + ".lock")):
         path.touch(mode=0o600)
         connect(tracking_uri).search_experiments(max_results=1)
-
-
-@contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """Turn whatever an MLflow call raises into a refusal of one line."""
-    try:
-        yield
-    except Refusal:
-        raise
-    except Exception as error:
-        line = str(error).strip().partition("\n")[0]
-        raise Refusal(f"MLflow: {line or type(error).__name__}") from error
 
 
 @contextlib.contextmanager
@@ -104,6 +92,21 @@ class RegisteredModel:
     uri: str
 
 
+@dataclass(slots=True)
+class _Known:
+    """What a run has already, so far as we know: nobody else writes it while we hold the outbox."""
+
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    status: str
+
+    @classmethod
+    def of(cls, run: Any) -> "_Known":
+        data = run.data
+        return cls(dict(data.params), dict(data.metrics), dict(data.tags), run.info.status)
+
+
 class Tracker:
     """One experiment of an MLflow server: bring runs and models into a state, and read them."""
 
@@ -114,6 +117,7 @@ class Tracker:
         # Without a server MLflow's default is a folder in whatever directory one stands in.
         self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
+        self._known: dict[str, _Known] = {}
         self._experiment_id: str | None = None
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
@@ -137,31 +141,30 @@ class Tracker:
         run_id = self._ensure_run(
             study, entry["labels"], name=entry["name"], time=entry["time"], **made
         )
-        data = self._client.get_run(run_id).data
-        # MLflow refuses to change a param: what a resume may change (the budget) is in the files.
-        params = {k: v for k, v in entry.get("params", {}).items() if k not in data.params}
-        tags = {TAG + name: value for name, value in entry.get("tags", {}).items()}
-        tags = {name: value for name, value in tags.items() if data.tags.get(name) != value}
-        metrics = entry.get("metrics", {})
+        known = self._known[run_id]
         self._log(
-            run_id, entry["time"], metrics=metrics, known=data.metrics, params=params, tags=tags
+            run_id,
+            entry["time"],
+            metrics=entry.get("metrics", {}),
+            params=entry.get("params", {}),
+            tags={TAG + name: value for name, value in entry.get("tags", {}).items()},
         )
-        for name, content in entry.get("files", {}).items():
-            self._client.log_text(run_id, json.dumps(content, ensure_ascii=False, indent=1), name)
-        if entry["status"] == "RUNNING":
-            self._client.update_run(run_id, status="RUNNING")
-        elif entry["status"]:
-            self._client.set_terminated(run_id, entry["status"], end_time=entry["time"])
+        if entry.get("files"):
+            self._put_files(run_id, entry["files"])
+        status = entry["status"]
+        if status == "RUNNING" and known.status != "RUNNING":
+            self._client.update_run(run_id, status=status)
+        elif status not in (None, "RUNNING"):
+            self._client.set_terminated(run_id, status, end_time=entry["time"])
+        known.status = status or known.status
         return run_id
 
     def put_gains(self, study: str, entry: Entry) -> None:
         """Write the metrics of trials that are missing or have changed."""
         for run in self._search(_wanted(study, {"role": TRIAL})):
             metrics = entry["gains"].get(run.data.tags[TAG + "trial"], {})
-            known = run.data.metrics
-            self._log(
-                run.info.run_id, entry["time"], metrics=metrics, known=known, params={}, tags={}
-            )
+            self._known[run.info.run_id] = _Known.of(run)
+            self._log(run.info.run_id, entry["time"], metrics=metrics, params={}, tags={})
 
     def put_model(self, study: str, entry: Entry) -> None:
         """A logged model that says where the files of a phase lie, linked to its run."""
@@ -191,6 +194,7 @@ class Tracker:
         labels: Labels,
         folder: Path,
         *,
+        digest: str,
         name: str,
         loader_module: str,
         params: Mapping[str, str],
@@ -201,7 +205,7 @@ class Tracker:
         found = self.find(study, **labels)
         if not found:
             raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
-        run_id, digest = found[0].run_id, _digest(folder)
+        run_id = found[0].run_id
         tags = {"study": study, "run": run_id, "sha256": digest}
         model = self._ensure_model(run_id, name, tags=tags, params={**params, "sha256": digest})
         if str(model.status) != "READY":
@@ -247,7 +251,8 @@ class Tracker:
         found = self._find_experiment()
         if found is not None:
             return found
-        location = f"{self._artifacts}/{self._experiment}" if self._artifacts else None
+        folder = quote(self._experiment, safe="")
+        location = f"{self._artifacts}/{folder}" if self._artifacts else None
         made = self._client.create_experiment(self._experiment, artifact_location=location)
         self._experiment_id = str(made)
         return self._experiment_id
@@ -257,10 +262,11 @@ class Tracker:
         wanted = _wanted(study, labels)
         key = frozenset(wanted.items())
         if key not in self._run_ids:
-            found = next(self._search(wanted), None)
-            self._run_ids[key] = (
-                found.info.run_id if found else self._make_run(wanted, study, name=name, **made)
+            run = next(self._search(wanted), None) or self._make_run(
+                wanted, study, name=name, **made
             )
+            self._run_ids[key] = run.info.run_id
+            self._known[run.info.run_id] = _Known.of(run)
         return self._run_ids[key]
 
     def _make_run(
@@ -272,18 +278,27 @@ class Tracker:
         time: int,
         parent: Labels | None = None,
         lasted: float = 0.0,
-    ) -> str:
+    ) -> Any:
         tags = dict(tags)
         if parent is not None:
+            above = None if parent["role"] == STUDY else {"role": STUDY}
             title = " ".join(parent.values())
-            tags["mlflow.parentRunId"] = self._ensure_run(study, parent, name=title, time=time)
-        run = self._client.create_run(
+            tags["mlflow.parentRunId"] = self._ensure_run(
+                study, parent, name=title, time=time, parent=above
+            )
+        return self._client.create_run(
             self._ensure_experiment(),
             start_time=time - round(lasted * 1000),
             tags=tags,
             run_name=name,
         )
-        return str(run.info.run_id)
+
+    def _put_files(self, run_id: str, files: Mapping[str, Any]) -> None:
+        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+            for name, content in files.items():
+                text = json.dumps(content, ensure_ascii=False, indent=1)
+                Path(folder, name).write_text(text, encoding="utf-8")
+            self._client.log_artifacts(run_id, folder)
 
     def _log(
         self,
@@ -291,26 +306,26 @@ class Tracker:
         time: int,
         *,
         metrics: Mapping[str, float],
-        known: Mapping[str, float],
         params: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
-        """One call where MLflow's limits allow. A metric that stands there already is left out."""
+        """Write what the run does not have, in one call where MLflow's limits allow."""
         from mlflow.entities import Metric, Param, RunTag
 
-        fresh = [
-            Metric(name, value, time, 0)
-            for name, value in metrics.items()
-            if known.get(name) != value
-        ]
+        known = self._known[run_id]
+        fresh = [Metric(k, v, time, 0) for k, v in metrics.items() if known.metrics.get(k) != v]
+        # MLflow refuses to change a param: what a resume may change (the budget) is in the files.
         rest = {
-            "params": [Param(name, value) for name, value in params.items()],
-            "tags": [RunTag(name, value) for name, value in tags.items()],
+            "params": [Param(k, v) for k, v in params.items() if k not in known.params],
+            "tags": [RunTag(k, v) for k, v in tags.items() if known.tags.get(k) != v],
         }
         for start in range(0, max(1, len(fresh)), _MAX_METRICS):
-            if fresh or params or tags:
+            if fresh or any(rest.values()):
                 self._client.log_batch(run_id, fresh[start : start + _MAX_METRICS], **rest)
             rest = {}
+        known.metrics.update(metrics)
+        known.params.update(params)
+        known.tags.update(tags)
 
     def _ensure_model(
         self, run_id: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, str]
@@ -375,19 +390,6 @@ def _run(run: Any) -> Run:
         started=info.start_time,
         tags=ours,
     )
-
-
-def _digest(folder: Path) -> str:
-    """Of names and bytes of all files of a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise Refusal(f"no model files in {folder}")
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            part = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
-    return whole.hexdigest()
 
 
 def _write_mlmodel(folder: Path, model_id: str, run_id: str, loader_module: str) -> None:

@@ -3,7 +3,7 @@
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -97,9 +97,10 @@ def _inner(kind: Any, key: str) -> Iterable[Any]:
         annotation = get_args(kind)[1]
     else:
         return []
+    alternatives = (annotation,)
     if get_origin(annotation) in (Union, types.UnionType):
-        return get_args(annotation)
-    return [annotation]
+        alternatives = get_args(annotation)
+    return [get_args(a)[0] if get_origin(a) is Annotated else a for a in alternatives]
 
 
 def _fields(kind: Any) -> list[str]:

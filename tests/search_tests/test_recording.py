@@ -195,7 +195,11 @@ def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: An
     }
     assert retrains[0].scores == planted.scores(0.5)
     runs = runs_of(uri)
-    assert runs["retrain final"].info.status == "FINISHED"
+    retrain = runs["retrain final"]
+    assert retrain.info.status == "FINISHED"
+    assert retrain.data.tags["mlflow.parentRunId"] == runs["pocket"].info.run_id
+    winner = runs["final winner seed 7"]
+    assert winner.data.tags["mlflow.parentRunId"] == retrain.info.run_id
     assert "k1" in held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
 
 

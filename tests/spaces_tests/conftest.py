@@ -15,7 +15,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "target_learning_rate": [1e-3, 3e-3],
         "targets": ["coh", "fact", "retrieval"],
     },
-    "training": {"intermediate": RECIPE, "target": RECIPE},
+    "training": {"intermediate": dict(RECIPE), "target": dict(RECIPE)},
     "budget": {"num_trials": 4},
 }
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +22,7 @@ class Outer(BaseModel):
 
 def told(content: dict) -> str:
     with pytest.raises(ValidationError) as error:
-        Outer.model_validate(content)
+        Outer.model_validate_json(json.dumps(content))
     refusal = first_refusal(error.value, content, Outer)
     assert isinstance(refusal, Refusal)
     return str(refusal)

@@ -1,0 +1,79 @@
+"""What tests of several packages share: one thread, a small base made once, a small study file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spaces.study import StudySettings
+from trainables.pretrain import pretrain, tiny_base
+from trainables.quiet import quiet_libraries
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    quiet_libraries()
+
+
+@pytest.fixture(scope="session")
+def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base of three languages, trained in seconds, once a test run."""
+    return pretrain(tiny_base(), tmp_path_factory.mktemp("base"))
+
+
+StudyFile = Callable[..., Path]
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, small_base: Path) -> StudyFile:
+    """Writes a study of seconds on the small base; arguments replace keys of its sections:
+    `study_file(study={"name": "other"}, budget={"num_trials": 3})`."""
+
+    def write(**sections: dict[str, Any]) -> Path:
+        content: dict[str, dict[str, Any]] = {
+            "study": {"name": "small", "encoder": str(small_base), "seed": 3, "sampler": "random"},
+            "space": {
+                "intermediate": ["none", "fact", "rel", "fact+rel"],
+                "intermediate_learning_rate": [5e-4, 1e-3],
+                "target_learning_rate": [5e-4, 1e-3],
+                "targets": ["coh", "retrieval"],
+            },
+            "training.intermediate": {"num_steps": 30, "batch_size": 16, "max_length": 64},
+            "training.target": {
+                "num_steps": 20,
+                "batch_size": 16,
+                "max_length": 64,
+                "max_train_rows": 200,
+            },
+            "evaluation": {"languages": ["de", "es"], "max_rows": 60},
+            "resources": {"checkpoint_seconds": 0.2},
+            "budget": {"num_trials": 5},
+        }
+        for name, keys in sections.items():
+            section = name.replace("__", ".")
+            content[section] = {**content.get(section, {}), **keys}
+        path = tmp_path / f"{content['study']['name']}.toml"
+        path.write_text("\n".join(_toml(name, keys) for name, keys in content.items()))
+        StudySettings.load(path)
+        return path
+
+    return write
+
+
+def _toml(name: str, keys: dict[str, Any]) -> str:
+    lines = [f"{key} = {_value(value)}" for key, value in keys.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        inner = ", ".join(f'"{key}" = {_value(item)}' for key, item in value.items())
+        return f"{{ {inner} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)

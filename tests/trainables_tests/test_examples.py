@@ -1,0 +1,26 @@
+import dataclasses
+import typing
+
+import pytest
+
+from spaces.tasks import TaskKind
+from trainables import examples
+from trainables.examples import PairExample
+from trainables.formats.kinds import format_of
+
+
+@pytest.mark.parametrize("kind", TaskKind)
+def test_every_kind_reads_one_form_of_row(kind: TaskKind) -> None:
+    assert format_of(kind).example_type in typing.get_args(examples.Example)
+
+
+@pytest.mark.parametrize("form", typing.get_args(examples.Example))
+def test_rows_are_frozen_and_have_an_id(form: type) -> None:
+    assert "id" in {field.name for field in dataclasses.fields(form)}
+    assert form.__dataclass_params__.frozen
+
+
+def test_a_row_does_not_change() -> None:
+    row = PairExample(id="1", text_a="a", text_b=None, label="x")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        row.label = "y"  # type: ignore[misc]
