@@ -71,7 +71,7 @@ def delivering() -> Iterator[None]:
         raise Undeliverable(f"{type(error).__name__}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """What readers need of an MLflow run; `tags` are ours, without their prefix."""
 
@@ -383,13 +383,7 @@ def _filter(tags: Mapping[str, str]) -> str:
 def _run(run: Any) -> Run:
     ours = {k.removeprefix(TAG): v for k, v in run.data.tags.items() if k.startswith(TAG)}
     info = run.info
-    return Run(
-        run_id=info.run_id,
-        name=info.run_name,
-        status=info.status,
-        started=info.start_time,
-        tags=ours,
-    )
+    return Run(info.run_id, info.run_name, info.status, info.start_time, ours)
 
 
 def _write_mlmodel(folder: Path, model_id: str, run_id: str, loader_module: str) -> None:
