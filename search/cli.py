@@ -12,7 +12,7 @@ from rich.table import Table
 
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, shipped_studies
+from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
 
     console, place, settings = Console(), Home.of(home), _load(study, name)
     check_study(settings)
-    find_encoder(settings, place)
+    find_encoder(settings, place, console=console)
     with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
         outcome = run_study(settings, place, watch)
     if not outcome.is_finished:
@@ -220,4 +220,5 @@ def _show(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
         show(Console())
 
 
-__all__ = ["app", "main", "shipped_studies"]
+if __name__ == "__main__":
+    main()

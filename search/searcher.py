@@ -258,7 +258,7 @@ class StudySearcher(Searcher):
             state=state,
             params=asked.params,
             plan=asked.plan,
-            phase_keys=tuple(live.phase_keys),
+            phase_keys=tuple(dict.fromkeys(live.phase_keys)),
             objective=value,
             scores=live.scores,
             reason=reason,

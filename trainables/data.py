@@ -122,18 +122,18 @@ def read_features(path: Path) -> Features:
     """Memory-mapped: processes on one machine share the pages."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
-    except (OSError, pa.ArrowInvalid) as error:
+        return Features(
+            input_ids=_ragged(table["input_ids"]),
+            second=table["second"].to_numpy(),
+            example=table["example"].to_numpy(),
+            labels=_ragged(table["labels"]),
+            origins=_ragged(table["origins"]),
+            num_truncated=int(table.schema.metadata[b"num_truncated"]),
+        )
+    except (OSError, pa.ArrowException, AttributeError, KeyError, TypeError) as error:
         raise Refusal(
             f"tokenised rows {path.name} cannot be read ({error}); delete {path} and run again"
         ) from error
-    return Features(
-        input_ids=_ragged(table["input_ids"]),
-        second=table["second"].to_numpy(),
-        example=table["example"].to_numpy(),
-        labels=_ragged(table["labels"]),
-        origins=_ragged(table["origins"]),
-        num_truncated=int(table.schema.metadata[b"num_truncated"]),
-    )
 
 
 def _lists(ragged: Ragged) -> pa.LargeListArray:

@@ -61,7 +61,7 @@ def evaluate(
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers),
     )
-    mark = _mark(task, scores, predictions.get(task.source_language, []), loss_fell)
+    mark = mark_of(task, scores, predictions.get(task.source_language, []), loss_fell)
     return replace(scores, mark=mark)
 
 
@@ -166,7 +166,7 @@ def protocol_of(scoring: Scoring, *, num_layers: int) -> ScoringProtocol:
     )
 
 
-def _mark(
+def mark_of(
     task: Task, scores: TargetScores, source_predictions: Sequence[Any], loss_fell: bool
 ) -> Mark:
     """Collapsed: one class on nearly all source rows, or a loss that did not fall. No signal:

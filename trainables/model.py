@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -18,6 +19,7 @@ from spaces.tasks import get_task
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of
+from trainables.quiet import quiet_libraries
 
 State = Mapping[str, Tensor]
 POSITIONS = "position_embeddings"  # what Hugging Face encoders call that module
@@ -66,22 +68,28 @@ class BaseEncoder:
 
         Safetensors only and no remote code. Raises Refusal.
         """
+        quiet_libraries()
         try:
             config = AutoConfig.from_pretrained(folder, revision=revision)
             tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision)
-            encoder = AutoModel.from_pretrained(
+            encoder, loading = AutoModel.from_pretrained(
                 folder,
                 revision=revision,
                 use_safetensors=True,
                 dtype=torch.float32,
+                output_loading_info=True,
                 **without_pooler(config),
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise Refusal(
                 f"encoder {folder!r} cannot be loaded: {reason}. Expected a folder (or hub name) "
                 "with config.json, a fast tokenizer and safetensors, as `pretrain` writes it"
             ) from error
+        # They would be drawn at random, in silence.
+        missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+        if missing:
+            raise Refusal(f"encoder {folder!r} lacks weights {', '.join(missing[:5])}")
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise Refusal(f"encoder {folder!r} has no fast tokenizer (tokenizer.json)")
         if tokenizer.pad_token_id is None:

@@ -195,7 +195,7 @@ MIX = {"mix.fact": 0.5, "mix.rel": 0.5, "mix.coh@de": 0.5}
 def test_a_point_that_is_not_of_the_space_is_refused(
     space: SearchSpace, point: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(Refusal, match="^point 1: ") as refused:
+    with pytest.raises(Refusal, match=r"^point 1: ") as refused:
         dataclasses.replace(space, points=(point,))
     assert message in str(refused.value)
 
@@ -223,17 +223,17 @@ def test_a_point_of_shares_is_taken() -> None:
     ],
 )
 def test_a_space_that_makes_no_plans_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(Refusal, match=re.escape(message)):
         dataclasses.replace(CHOICE, **change)
 
 
 @pytest.mark.parametrize("values", [(), (1e-5, 1e-5), (0.0,), (1.0,), (math.nan,), (1e-5, 2)])
 def test_a_grid_out_of_range_is_refused(values: tuple[float, ...]) -> None:
-    with pytest.raises(Refusal, match="learning-rate|learning rates"):
+    with pytest.raises(Refusal, match=r"learning-rate|learning rates"):
         Grid(values)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1e-5), (1e-5, 1e-5), (1e-4, 1e-5), (0.1, 1)])
 def test_a_range_that_is_none_is_refused(low: float, high: float) -> None:
-    with pytest.raises(Refusal, match="needs 0 < low < high < 1"):
+    with pytest.raises(Refusal, match=re.escape("needs 0 < low < high < 1")):
         Range(low, high)

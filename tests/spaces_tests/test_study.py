@@ -338,7 +338,9 @@ KEYS = [
 @given(st.sampled_from(KEYS), junk)
 def test_whatever_stands_there_is_taken_or_refused_in_a_line(tables, key: str, value: Any) -> None:
     content = tables({key: value}) if value is not None else tables()
+    told = ""
     try:
         StudySettings.parse(content)
     except Refusal as refused:
-        assert len(str(refused).splitlines()) == 1
+        told = str(refused)
+    assert len(told.splitlines()) <= 1
