@@ -15,6 +15,9 @@ from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
+UsageError = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
+INTERRUPTED = 130  # what a shell says of Ctrl-C
+
 app = typer.Typer(
     name="transfer-search",
     help="Search intermediate tasks and learning rates for zero-shot cross-lingual transfer.",
@@ -26,7 +29,7 @@ app = typer.Typer(
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
 NameArgument = Annotated[str, typer.Argument(help="Name of a study that was run.")]
 HomeOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -40,12 +43,20 @@ TrackingOption = Annotated[
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error and exit code 2."""
+    """Entry point: a refusal is one line on standard error and exit code 2, an interruption one
+    line and 130."""
     try:
-        app()
-    except Refusal as refusal:
-        print(f"transfer-search: {refusal}".replace("\n", " "), file=sys.stderr)
-        sys.exit(2)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except (Refusal, UsageError) as error:
+        code = 2
+        _complain(error.format_message() if hasattr(error, "format_message") else str(error))
+    if code == INTERRUPTED:
+        _complain("interrupted; the same command goes on from here")
+    sys.exit(code)
+
+
+def _complain(line: str) -> None:
+    print(f"transfer-search: {' '.join(line.split())}", file=sys.stderr)
 
 
 @app.command()
@@ -62,9 +73,8 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
     find_encoder(settings, place, console=console)
     with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
         outcome = run_study(settings, place, watch)
-    if not outcome.is_finished:
-        console.print("interrupted; the same command goes on from here", style="bold")
-        raise typer.Exit(130)
+    if outcome.record is None:
+        raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
     if outcome.is_exhausted:
         console.print("the space is exhausted: the sampler found nothing new 20 times in a row")

@@ -8,7 +8,8 @@ from search.record import read_study
 from search.retrain import about_target, choose
 from spaces.refusal import unknown
 from spaces.study import StudySettings
-from trainables.export import export_target
+from trainables.export import check_new, export_target
+from trainables.quiet import quiet_libraries
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -28,6 +29,8 @@ def export_trial(
     Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
     not in the phase store.
     """
+    quiet_libraries()
+    check_new(folder)
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
     if target not in settings.space.targets:

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
 
@@ -14,9 +15,11 @@ class Home:
     path: Path
 
     @classmethod
-    def of(cls, path: Path | None) -> "Home":
-        chosen = path or Path(os.environ.get("TRANSFER_SEARCH_HOME") or ".transfer-search")
-        return cls(chosen.resolve())
+    def of(cls, path: str | Path | None) -> "Home":
+        if path is not None and not str(path).strip():
+            raise Refusal("--home is empty; name a folder, or leave it out")
+        chosen = path or os.environ.get("TRANSFER_SEARCH_HOME") or ".transfer-search"
+        return cls(Path(chosen).resolve())
 
     @property
     def bases(self) -> Path:
@@ -33,3 +36,22 @@ class Home:
         named = settings.tracking.mlflow if settings else None
         default = f"sqlite:///{self.path / 'mlflow.db'}"
         return named or os.environ.get("MLFLOW_TRACKING_URI") or default
+
+
+def check_writable(folder: Path, what: str) -> None:
+    """Refuse a folder that is none or cannot be made or written; nothing is made here."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise Refusal(f"{what} {folder} cannot be used: {place} is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise Refusal(f"{what} {folder} cannot be used: {place} cannot be written")
+
+
+def hide_password(url: str) -> str:
+    """The address with `***` for its password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{place}"

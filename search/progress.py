@@ -26,10 +26,10 @@ class SearchProgress:
         self._tasks: dict[int, TaskID] = {}
         self._best: TrialRow | None = None
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -82,6 +82,7 @@ class SearchProgress:
             f"{describe(row.plan)}: {_result(row)}   {self._note()}",
             highlight=False,
             markup=False,
+            soft_wrap=True,
         )
 
     def _note(self) -> str:

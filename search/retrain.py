@@ -1,7 +1,6 @@
 """retrain: the chosen trial plan again, with fresh seeds on the test split, its baseline beside it,
 and the models of its best seed in the registry."""
 
-import os
 import random
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,9 +12,10 @@ from typing import Any
 from search.bases import find_encoder
 from search.home import Home
 from search.intervals import Interval, paired_difference
+from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
 from search.recording import Record
-from search.runner import local_ray, max_concurrent_trials, recording
+from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
 from search.tracking import RegisteredModel
 from spaces.phases import TrialPlan
@@ -24,6 +24,7 @@ from spaces.study import StudySettings
 from spaces.tasks import get_task
 from trainables import on_ray
 from trainables.export import About, export_target
+from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.workers import Workers
 from trainables.workshop import Workshop
@@ -107,9 +108,11 @@ def retrain(
 
     What to train is read from MLflow alone. Raises Refusal.
     """
+    quiet_libraries()
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
     row = choose(record, trial)
+    check_places(home, tracking_uri)
     plans = [
         (role, seed, plan.with_seed(seed))
         for seed in fresh_seeds(settings, num_seeds)
@@ -117,7 +120,8 @@ def retrain(
     ]
     name = f"trial-{row.number}"
     encoder = find_encoder(settings, home)
-    with recording(settings, home) as log:
+    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    with recording(study, home, tracking_uri=tracking_uri, experiment=experiment) as log:
         for role, seed, plan in plans:
             log.retrain_started(name, seed=seed, role=role, plan=plan, phase_keys=())
         runs = tuple(_train(plans, settings, home, encoder, on_done))
@@ -134,7 +138,6 @@ def retrain(
         verdict = Verdict(
             study=study, trial=row.number, runs=runs, gain=paired_gain(runs), models=()
         )
-        shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
         models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
         log.retrain_closed(name, summary=verdict.summary())
         return replace(verdict, models=models)
@@ -186,7 +189,8 @@ def _train(
     on_done: Callable[[int, int], None],
 ) -> list[Retrained]:
     """All plans on the test split, through the same phase store, as many at once as fit."""
-    num_cores = os.cpu_count() or 1
+    machine = Machine.here()
+    max_concurrent = machine.max_concurrent_trials(settings)
     launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
     runs: dict[int, Retrained] = {}
 
@@ -197,11 +201,11 @@ def _train(
         runs[index] = Retrained(role=role, seed=seed, plan=plan, scores=scores, phase_keys=keys)
         on_done(len(runs), len(plans))
 
-    with local_ray(settings, num_cores=num_cores):
+    with local_ray(launch, machine):
         on_ray.train_plans(
             [(plan, SPLIT) for _, _, plan in plans],
             launch,
-            max_concurrent=max_concurrent_trials(settings, num_cores=num_cores),
+            max_concurrent=max_concurrent,
             on_done=done,
         )
     return [runs[index] for index in range(len(plans))]
@@ -231,9 +235,11 @@ def _register(
 def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
     """What the model folder of one target of a trained plan says of itself."""
     target = next(target for target in plan.targets if target.task == task)
-    stages = {phase: key for key, _, phase in shop.world.stages(plan)}
-    phase = target.phase or plan.intermediate
-    record = shop.store.resolve(stages[phase]) if phase else None
+    stages = shop.world.stages(plan)
+    key = stem = stages[0][0] if plan.intermediate else None
+    if target.phase is not None:
+        key = next(k for k, parent, p in stages if parent == stem and p == target.phase)
+    record = shop.store.resolve(key) if key else None
     return About(
         task=task,
         labels=get_task(task).labels,

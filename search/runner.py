@@ -1,10 +1,7 @@
 """run_study: a study file becomes a finished search. READ THIS FIRST."""
 
 import logging
-import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import ray
 from ray import tune
 
+from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
 from search.fence import ATTRIBUTE, Fence
-from search.home import Home
+from search.home import Home, check_writable, hide_password
+from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.sampler import OptunaStudy
@@ -31,17 +29,20 @@ from spaces.study import StudySettings
 from trainables import on_ray
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
+from trainables.quiet import quiet_libraries
+from trainables.workshop import check_encoder
 from trainables.world import World
 
 DRAIN_SECONDS = 60.0
+INTERRUPTED_DRAIN_SECONDS = 5.0
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run of the search left: the record, and whether the search is finished."""
+    """What a run of the search left: the record, None where the search is not finished."""
 
-    record: StudyRecord
+    record: StudyRecord | None
     is_finished: bool
     is_exhausted: bool
 
@@ -52,14 +53,27 @@ def run_study(settings: StudySettings, home: Home, watch: Watch) -> Outcome:
     Raises:
         Refusal: before anything is trained, if the study cannot run here.
     """
-    num_cores = os.cpu_count() or 1
-    max_concurrent = max_concurrent_trials(settings, num_cores=num_cores)
-    prepare(home.mlflow_uri(settings))
+    quiet_libraries()
+    machine = Machine.here()
+    max_concurrent = machine.max_concurrent_trials(settings)
+    uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
+    check_places(home, uri)
     encoder = find_encoder(settings, home)
     base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    check_encoder(settings, base)
     store = PhaseStore(home.path, owner=settings.study.name)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
-    with driving(study, settings) as stop, recording(settings, home) as record:
+    with refusing():
+        prepare(uri)
+    with (
+        driving(study, settings) as stop,
+        recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
+    ):
+        record.study_started(
+            settings=_recorded(settings),
+            digest=settings.digest(),
+            versions={package: metadata.version(package) for package in PACKAGES},
+        )
         searcher = StudySearcher(
             study,
             settings,
@@ -71,9 +85,13 @@ def run_study(settings: StudySettings, home: Home, watch: Watch) -> Outcome:
             max_concurrent=max_concurrent,
         )
         launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
-        with local_ray(settings, num_cores=num_cores) as scratch:
-            _tune(searcher, launch, max_concurrent=max_concurrent, scratch=scratch)
-        return _finish(settings, home, study, searcher, record, store)
+        if not searcher.is_done:
+            with local_ray(launch, machine) as scratch:
+                _tune(searcher, launch, max_concurrent=max_concurrent, scratch=scratch)
+        if searcher.is_stopped:
+            record.close(INTERRUPTED_DRAIN_SECONDS)
+            return Outcome(None, is_finished=False, is_exhausted=False)
+        return _finish(settings, uri, study, searcher, record, store)
 
 
 def _tune(
@@ -117,84 +135,56 @@ class _Stopper(tune.Stopper):
 
 def _finish(
     settings: StudySettings,
-    home: Home,
+    tracking_uri: str,
     study: OptunaStudy,
     searcher: StudySearcher,
     record: Record,
     store: PhaseStore,
 ) -> Outcome:
     """Write the summary and the best trials' models once the budget is used up."""
-    is_finished = not searcher.is_stopped
-    record.drain(DRAIN_SECONDS)
-    uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
-    if is_finished:
-        rows = read_study(tracking_uri=uri, experiment=experiment, study=settings.study.name).rows
-        summary = {
-            "importance": study.importance(),
-            "is_exhausted": searcher.is_exhausted,
-            "num_trials": study.num_counted,
-        }
-        record.study_finished(rows=rows, summary=summary)
-        best = ranked(rows)[: settings.tracking.keep_best]
-        keys = {key for row in best for key in row.phase_keys}
-        record.log_models(best, {key: store.location(key) for key in sorted(keys)})
-        record.drain(DRAIN_SECONDS)
-    finished = read_study(tracking_uri=uri, experiment=experiment, study=settings.study.name)
-    return Outcome(finished, is_finished, searcher.is_exhausted)
 
-
-def max_concurrent_trials(settings: StudySettings, *, num_cores: int) -> int:
-    """How many trials fit beside each other on this machine. Raises Refusal if not even one."""
-    resources = settings.resources
-    cores = resources.num_workers * resources.cpus_per_worker
-    fitting = num_cores // cores
-    if fitting == 0:
-        raise Refusal(
-            f"a trial of study {settings.study.name!r} takes {resources.num_workers} workers x "
-            f"{resources.cpus_per_worker} CPUs = {cores}, and this machine has {num_cores}; lower "
-            "num_workers or cpus_per_worker in [resources]"
+    def read() -> StudyRecord:
+        if not record.drain(DRAIN_SECONDS):
+            raise Refusal(
+                f"study {settings.study.name!r} is searched to its end, but {record.pending} "
+                f"records wait for MLflow at {hide_password(tracking_uri)}: run it again when "
+                "MLflow answers"
+            )
+        experiment = settings.tracking.experiment
+        return read_study(
+            tracking_uri=tracking_uri, experiment=experiment, study=settings.study.name
         )
-    return min(fitting, resources.max_concurrent_trials or fitting)
 
-
-@contextmanager
-def local_ray(settings: StudySettings, *, num_cores: int) -> Iterator[Path]:
-    """A Ray of this run's own, its scratch folder removed at the end."""
-    # A short path: Ray's sockets lie under it, and a socket's path is limited to 107 characters.
-    scratch = Path(tempfile.mkdtemp(prefix="ts-"))
-    several = settings.resources.num_workers > 1
-    environment = {
-        "OMP_NUM_THREADS": str(settings.resources.cpus_per_worker),
-        "TOKENIZERS_PARALLELISM": "false",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    rows = read().rows
+    summary = {
+        "importance": study.importance(),
+        "is_exhausted": searcher.is_exhausted,
+        "num_trials": study.num_counted,
     }
-    os.environ.update(
-        {
-            "RAY_DISABLE_IMPORT_WARNING": "1",
-            "TUNE_DISABLE_SIGINT_HANDLER": "1",
-            "RAY_AIR_NEW_OUTPUT": "0",
-            "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-            "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        }
-    )
-    try:
-        ray.init(
-            address="local",
-            num_cpus=num_cores,
-            # Train cleans up after a stopped trial through the dashboard's state API.
-            include_dashboard=several,
-            object_store_memory=100 * 2**20,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": environment},
-            _temp_dir=str(scratch / "ray"),
-        )
-        yield scratch
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+    record.study_finished(rows=rows, summary=summary)
+    best = ranked(rows)[: settings.tracking.keep_best]
+    keys = {key for row in best for key in row.phase_keys}
+    record.log_models(best, {key: store.location(key) for key in sorted(keys)})
+    return Outcome(read(), is_finished=True, is_exhausted=searcher.is_exhausted)
+
+
+def check_places(home: Home, tracking_uri: str) -> None:
+    """Refuse what cannot be written or does not answer, before anything is made."""
+    check_writable(home.path, "the home folder")
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        check_reachable(tracking_uri)
+    else:
+        check_writable(path.absolute().parent, "the folder of the MLflow database")
+
+
+def _recorded(settings: StudySettings) -> dict[str, Any]:
+    """The settings as MLflow keeps them: passwords of addresses left out."""
+    content = settings.model_dump(mode="json")
+    for name in ("mlflow", "optuna"):
+        if content["tracking"][name]:
+            content["tracking"][name] = hide_password(content["tracking"][name])
+    return content
 
 
 @contextmanager
@@ -220,27 +210,25 @@ def driving(study: OptunaStudy, settings: StudySettings) -> Iterator[threading.E
         with fence:
             yield stop
         if fence.lost:
-            raise Refusal(f"another driver took study {settings.study.name!r} over")
+            raise Refusal(
+                f"study {settings.study.name!r} is no longer this driver's: {fence.lost}; the "
+                "same command goes on from here when no other driver runs it"
+            )
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def recording(settings: StudySettings, home: Home) -> Iterator[Record]:
-    """The study's MLflow record, opened, told of this start, and emptied at the end."""
+def recording(study: str, home: Home, *, tracking_uri: str, experiment: str) -> Iterator[Record]:
+    """The study's MLflow record, emptied at the end, in a hurry where it ends by an error."""
+    outbox = home.outbox(study)
     record = Record.open(
-        tracking_uri=home.mlflow_uri(settings),
-        experiment=settings.tracking.experiment,
-        study=settings.study.name,
-        outbox=home.outbox(settings.study.name),
+        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
     )
+    timeout = INTERRUPTED_DRAIN_SECONDS
     try:
-        record.study_started(
-            settings=settings.model_dump(mode="json"),
-            digest=settings.digest(),
-            versions={package: metadata.version(package) for package in PACKAGES},
-        )
         yield record
+        timeout = DRAIN_SECONDS
     finally:
-        record.close(timeout=DRAIN_SECONDS)
+        record.close(timeout)

@@ -3,7 +3,8 @@ knows Optuna; its database is the truth about trials."""
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from search.home import hide_password
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
-INCOMPLETE, DUPLICATE_OF, REASON = "incomplete", "duplicate_of", "reason"
+# Marks on trials: asked by half only; told the score of another; why it failed; and that this says
+# nothing of its plan, because what failed was a worker.
+INCOMPLETE, DUPLICATE_OF, REASON, BROKEN = "incomplete", "duplicate_of", "reason", "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,22 @@ class Told:
 
 
 class OptunaStudy:
-    """One study of the database, opened by one driver."""
+    """One study of the database, opened by one driver. Every method raises Refusal if the database
+    fails."""
 
     def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
         self._study = study
         self._settings = settings
         self._space = settings.search_space()
-        self.num_counted = 0
+        self._counted: set[int] = set()
         self.told: dict[TrialPlan, Told] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
+
+    @property
+    def num_counted(self) -> int:
+        """Finished trials that count against the budget: all but duplicates and half-asked ones."""
+        return len(self._counted)
 
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
@@ -56,6 +66,12 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             parsed = make_url(url)
+        except (SQLAlchemyError, ValueError) as error:
+            raise Refusal(
+                "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
+                "postgresql://USER:PASSWORD@HOST/NAME"
+            ) from error
+        with _reaching(url):
             arguments: dict[str, Any] = {}
             if parsed.get_backend_name() == "sqlite" and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -71,18 +87,14 @@ class OptunaStudy:
             made_by = study.user_attrs.get("digest")
             if made_by is None:
                 study.set_user_attr("digest", settings.digest())
-        except (SQLAlchemyError, OSError, ImportError, optuna.exceptions.StorageInternalError) as e:
-            raise Refusal(
-                f"the study database {_without_password(url)} cannot be opened: "
-                f"{str(e).splitlines()[0]}; check [tracking] optuna"
-            ) from e
         if made_by not in (None, settings.digest()):
             raise Refusal(
                 f"study {settings.study.name!r} belongs to another study file: its study, space, "
                 "training or evaluation section differs; restore that file or take another "
                 "[study] name"
             )
-        return cls(study, settings)
+        with _reaching(url):
+            return cls(study, settings)
 
     def ask(self) -> Asked:
         """The next trial: first the baselines and the points of the study file, then the sampler.
@@ -90,11 +102,12 @@ class OptunaStudy:
         The draw depends on the study seed, how many trials were asked before, and (tpe) what they
         got; not on how often the driver was started.
         """
-        trials = self._study.get_trials(deepcopy=False)
+        with _reaching():
+            trials = self._study.get_trials(deepcopy=False)
         index = sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
         points = self._space.first_points()
         point = points[index] if index < len(points) else None
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _reaching():
             warnings.simplefilter("ignore")  # experimental parts, fixed parameters
             self._study.sampler = _sampler(self._settings, index, point)
             trial = self._study.ask()
@@ -104,40 +117,45 @@ class OptunaStudy:
     def running(self) -> list[Asked]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
         asked = []
-        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        with _reaching():
+            left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for frozen in left:
             try:
                 plan = self._space.decode(frozen.params)
             except Refusal:
-                self._study._storage.set_trial_user_attr(frozen._trial_id, INCOMPLETE, True)
-                self._study.tell(frozen.number, state=TrialState.FAIL)
+                self._set(frozen.number, INCOMPLETE, True)
+                self._tell(frozen.number, TrialState.FAIL, None)
                 continue
             asked.append(Asked(frozen.number, frozen.params, plan))
         return asked
 
     def tell_scored(self, asked: Asked, value: float) -> None:
-        self._tell(asked, TrialState.COMPLETE, value)
+        self._tell(asked.number, TrialState.COMPLETE, value)
 
-    def tell_failed(self, asked: Asked, reason: str) -> None:
-        self._set(asked, REASON, reason)
-        self._tell(asked, TrialState.FAIL, None)
+    def tell_failed(self, asked: Asked, reason: str, *, is_broken: bool = False) -> None:
+        """`is_broken`: a worker failed, not the plan, which may be tried again as another trial."""
+        self._set(asked.number, REASON, reason)
+        if is_broken:
+            self._set(asked.number, BROKEN, True)
+        self._tell(asked.number, TrialState.FAIL, None)
 
     def tell_pruned(self, asked: Asked) -> None:
         """The value is the last one that was reported."""
-        self._tell(asked, TrialState.PRUNED, None)
+        self._tell(asked.number, TrialState.PRUNED, None)
 
     def tell_duplicate(self, asked: Asked, of: Told) -> None:
         """The score of the equal plan, at once; it does not count against the budget."""
-        self._set(asked, DUPLICATE_OF, of.number)
+        self._set(asked.number, DUPLICATE_OF, of.number)
         state = TrialState.FAIL if of.value is None else TrialState.COMPLETE
-        self._tell(asked, state, of.value)
+        self._tell(asked.number, state, of.value)
 
     def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
         """Report a rung's value; whether the pruner wants the trial stopped."""
-        trial = optuna.Trial(self._study, self._study.trials[asked.number]._trial_id)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _reaching():
             warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
+            trial = optuna.Trial(self._study, self._id_of(asked.number))
             trial.report(value, rung)
-        return trial.should_prune()
+            return trial.should_prune()
 
     def importance(self) -> dict[str, float]:
         """How much each parameter explains of the objective (fANOVA); empty if too few trials."""
@@ -149,18 +167,26 @@ class OptunaStudy:
         varying = {n for n in common if len({frozen.params[n] for frozen in trials}) > 1}
         if not varying:
             return {}
-        return dict(optuna.importance.get_param_importances(self._study, params=sorted(varying)))
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._settings.study.seed)
+        return dict(
+            optuna.importance.get_param_importances(
+                self._study, evaluator=evaluator, params=sorted(varying)
+            )
+        )
 
     def read_mark(self, name: str) -> dict[str, Any] | None:
         """A mark on the study itself, fresh from the database."""
-        mark: dict[str, Any] | None = self._study.user_attrs.get(name)
+        with _reaching():
+            mark: dict[str, Any] | None = self._study.user_attrs.get(name)
         return mark
 
     def write_mark(self, name: str, value: dict[str, Any] | None) -> None:
-        self._study.set_user_attr(name, value)
+        with _reaching():
+            self._study.set_user_attr(name, value)
 
-    def _tell(self, asked: Asked, state: TrialState, value: float | None) -> None:
-        frozen = self._study.tell(asked.number, value, state=state, skip_if_finished=True)
+    def _tell(self, number: int, state: TrialState, value: float | None) -> None:
+        with _reaching():
+            frozen = self._study.tell(number, value, state=state, skip_if_finished=True)
         self._remember(frozen)
 
     def _remember(self, frozen: FrozenTrial) -> None:
@@ -168,14 +194,19 @@ class OptunaStudy:
             return
         if DUPLICATE_OF in frozen.user_attrs:
             return
-        self.num_counted += 1
-        if frozen.state is not TrialState.PRUNED:
+        self._counted.add(frozen.number)
+        if frozen.state is not TrialState.PRUNED and BROKEN not in frozen.user_attrs:
             value = frozen.value if frozen.state is TrialState.COMPLETE else None
             self.told[self._space.decode(frozen.params)] = Told(frozen.number, value)
 
-    def _set(self, asked: Asked, name: str, value: Any) -> None:
-        trial_id = self._study.trials[asked.number]._trial_id
-        self._study._storage.set_trial_user_attr(trial_id, name, value)
+    def _set(self, number: int, name: str, value: Any) -> None:
+        # Of a trial that was told already nothing is changed.
+        with _reaching(), suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._study._storage.set_trial_user_attr(self._id_of(number), name, value)
+
+    def _id_of(self, number: int) -> int:
+        study = self._study
+        return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
 def _sampler(
@@ -202,8 +233,23 @@ def _pruner(settings: StudySettings) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def _without_password(url: str) -> str:
+@contextmanager
+def _reaching(url: str = "") -> Iterator[None]:
+    """What the database raises becomes a Refusal of one line, without the password of its URL."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return "given in [tracking] optuna"
+        yield
+    except Refusal:
+        raise
+    except (
+        SQLAlchemyError,
+        OSError,
+        ImportError,
+        RuntimeError,  # made by another version of Optuna
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        place = f" {hide_password(url)}" if url else ""
+        raise Refusal(
+            f"the study database{place} cannot be used: {reason}; check [tracking] optuna"
+        ) from error

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from search.sampler import Asked, OptunaStudy, Told
+from search.sampler import Asked, OptunaStudy
 from search.selection import PhaseRow, TrialRow, TrialState, best_baseline
 from spaces.phases import Phase, TrialPlan
+from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.on_ray import unpack
 from trainables.phase_store import PhaseRecord, PhaseStore
@@ -55,14 +56,15 @@ class Live:
     seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
     scores: Scores | None = None
     end: dict[str, Any] | None = None
+    error: str | None = None
     pruned: bool = False
 
 
 class StudySearcher(Searcher):
     """Asks Optuna, holds back plans whose phases are being trained, tells what came of them.
 
-    Tune never sees a metric: trials report events, and only this class reads them. Polls that
-    find nothing to do touch neither database nor store.
+    Tune sees no metric: trials report events, which only this class reads. Polls that find
+    nothing to do touch neither database nor store.
     """
 
     def __init__(
@@ -92,19 +94,23 @@ class StudySearcher(Searcher):
         self._done: set[str] = set()
         self._changed = False
         self._duplicates = 0
-        self._deadline = _deadline(settings)
+        hours = settings.budget.max_hours
+        self._deadline = time.monotonic() + hours * 3600 if hours else float("inf")
         self._stop = stop
         self.rows: list[TrialRow] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher to disk; no URL and no client may land there, and nothing here
-        # is ever unpickled: recovery is by content.
-        return {}
+        return {}  # Tune writes its searcher to disk: no URL, no client; recovery is by content
 
     @property
     def is_stopped(self) -> bool:
         """Whether the search was told to end before its budget was used up."""
         return self._stop.is_set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing to run, not even what an earlier driver left."""
+        return not self._left and not self._may_ask()
 
     @property
     def is_exhausted(self) -> bool:
@@ -135,6 +141,8 @@ class StudySearcher(Searcher):
             live.seconds["training"] += event["seconds"]
         elif event["event"] == "phase":
             self._phase_done(live, event)
+        elif event["event"] == "error":
+            live.error = event["reason"]
         elif event["event"] == "end":
             live.end = event
             live.seconds["evaluation"] = event["seconds"]["evaluation"]
@@ -145,8 +153,11 @@ class StudySearcher(Searcher):
         live, event = self._live.get(trial_id), unpack(result)
         if live is None or event is None or event["event"] != "rung":
             return False
-        live.scores = Scores.from_dict(event["scores"])
-        value = self._objective(live.scores)
+        scores = Scores.from_dict(event["scores"])
+        value = self._objective(scores)
+        if value is None:  # no objective target is scored yet
+            return False
+        live.scores = scores
         live.pruned = self._study.prunes(live.asked, rung=event["rung"], value=value)
         return live.pruned
 
@@ -166,7 +177,7 @@ class StudySearcher(Searcher):
         elif row.state is TrialState.PRUNED:
             self._study.tell_pruned(live.asked)
         else:
-            self._study.tell_failed(live.asked, row.reason or "")
+            self._study.tell_failed(live.asked, row.reason or "", is_broken=live.end is None)
         self._watch.finished(row)
 
     def _next(self) -> Asked | None:
@@ -216,12 +227,11 @@ class StudySearcher(Searcher):
         return keys - self._done
 
     def _tell_duplicate(self, asked: Asked) -> bool:
-        told: Told | None = self._study.told.get(asked.plan)
+        told = self._study.told.get(asked.plan)
         if told is None:
             self._duplicates = 0
             return False
         self._duplicates += 1
-        self._study.tell_duplicate(asked, told)
         row = TrialRow(
             number=asked.number,
             state=TrialState.DUPLICATE,
@@ -233,6 +243,7 @@ class StudySearcher(Searcher):
         )
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
         self._log.trial_finished(row, baseline=best_baseline(self.rows))
+        self._study.tell_duplicate(asked, told)
         return True
 
     def _phase_done(self, live: Live, event: Mapping[str, Any]) -> None:
@@ -244,30 +255,35 @@ class StudySearcher(Searcher):
         self._log.phase_finished(_phase_row(record), plan_phase=record.phase)
 
     def _row(self, live: Live) -> TrialRow:
-        asked, end = live.asked, live.end
+        """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
+        asked, end, scores = live.asked, live.end, None
         state = TrialState.FAILED
-        reason: str | None = "its worker failed and could not be started again"
+        reason: str | None = live.error or "its worker died"
         if live.pruned:
-            state, reason = TrialState.PRUNED, None
+            state, reason, scores = TrialState.PRUNED, None, live.scores
         elif end is not None:
             state, reason = TrialState(end["state"]), end.get("reason")
-            live.scores = Scores.from_dict(end["scores"]) if "scores" in end else live.scores
-        value = self._objective(live.scores) if live.scores else None
+            scores = Scores.from_dict(end["scores"]) if "scores" in end else None
         return TrialRow(
             number=asked.number,
             state=state,
             params=asked.params,
             plan=asked.plan,
+            # A trial that was started again tells its phases again.
             phase_keys=tuple(dict.fromkeys(live.phase_keys)),
-            objective=value,
-            scores=live.scores,
+            objective=self._objective(scores) if scores else None,
+            scores=scores,
             reason=reason,
             seconds={**live.seconds, "total": time.monotonic() - live.started},
         )
 
-    def _objective(self, scores: Scores) -> float:
-        evaluation = self._settings.evaluation
-        return objective(scores, evaluation.selection, pivot_languages=evaluation.pivot_languages)
+    def _objective(self, scores: Scores) -> float | None:
+        """None where no objective target is scored yet in a language that may select."""
+        rule = self._settings.evaluation
+        try:
+            return objective(scores, rule.selection, pivot_languages=rule.pivot_languages)
+        except Refusal:
+            return None
 
 
 def _phase_row(record: PhaseRecord) -> PhaseRow:
@@ -283,8 +299,3 @@ def _phase_row(record: PhaseRecord) -> PhaseRow:
         dev_score=max((score for _, score in record.dev_scores), default=None),
         retried=record.retry_of is not None,
     )
-
-
-def _deadline(settings: StudySettings) -> float:
-    hours = settings.budget.max_hours
-    return time.monotonic() + hours * 3600 if hours else float("inf")

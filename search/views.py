@@ -1,19 +1,22 @@
 """Plans and verdicts on a terminal, and the verdict as JSON."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search.answers import percent, points
 from search.plan import StudyPlan
 from search.progress import describe
-from search.retrain import BASELINE, WINNER, Verdict
+
+if TYPE_CHECKING:  # it brings torch and Ray, which a plan does not need
+    from search.retrain import Verdict
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:
     """The stage tree, what comes first, errors and warnings."""
-    console.print(f"study {plan.study}: {plan.num_trials} trials", highlight=False)
+    console.print(f"study {plan.study}: {plan.num_trials} trials", highlight=False, markup=False)
     if plan.num_plans is None:
         console.print("the space is continuous: its plans cannot be counted", highlight=False)
     else:
@@ -27,17 +30,20 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
         )
         table = Table("intermediate stage", "target stages from it", box=None)
         for name, count in plan.stages:
-            table.add_row(name, str(count))
+            table.add_row(Text(name), str(count))
         console.print(table)
-    console.print("first: " + "; ".join(describe(first) for first in plan.first), highlight=False)
+    first = "; ".join(describe(point) for point in plan.first)
+    console.print(f"first: {first}", highlight=False, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
     for error in plan.errors:
         console.print(f"error: {error}", markup=False, highlight=False)
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: "Verdict") -> dict[str, Any]:
     """The verdict as JSON values: test scores by target, role and language, the paired gain."""
+    from search.retrain import BASELINE, WINNER
+
     tasks = [t.task for t in verdict.scores_of(WINNER)[0].targets]
     return {
         "study": verdict.study,
@@ -51,12 +57,14 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def show_verdict(verdict: Verdict, console: Console) -> None:
+def show_verdict(verdict: "Verdict", console: Console) -> None:
     """Test scores of the winner beside its baseline's, the gain with its interval, the models."""
+    from search.retrain import BASELINE, WINNER
+
     found = verdict_json(verdict)
     for task, scores in found["scores"].items():
         table = Table(
-            "language", WINNER, BASELINE, "difference", title=f"{task}, test split", box=None
+            "language", WINNER, BASELINE, "difference", title=Text(f"{task}, test split"), box=None
         )
         for language, value in scores[WINNER].items():
             baseline = scores[BASELINE].get(language)
@@ -74,4 +82,6 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
             highlight=False,
         )
     for model in verdict.models:
-        console.print(f"registered {model.name} version {model.version}", highlight=False)
+        console.print(
+            f"registered {model.name} version {model.version}", highlight=False, markup=False
+        )

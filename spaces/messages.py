@@ -11,6 +11,7 @@ from spaces.refusal import Refusal, unknown
 
 Place = Sequence[str | int]
 
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _EXPECTED: Mapping[str, str] = types.MappingProxyType(
     {
         "int_type": "a whole number",
@@ -37,12 +38,16 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
 def first_refusal(
     error: ValidationError, data: Mapping[str, Any], model: type[BaseModel]
 ) -> Refusal:
-    """The first error that pydantic found in `data`, as the author of the file should read it."""
-    first = error.errors()[0]
+    """The first error that pydantic found in `data`, as the author of the file should read it.
+
+    Unknown keys come before all else: a key that is missing may be there under a wrong name.
+    """
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] in _UNKNOWN), errors[0])
     kind, context = first["type"], first.get("ctx", {})
     place = _place(first["loc"], data)
     key = ".".join(str(part) for part in place)
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+    if kind in _UNKNOWN:
         table = ".".join(str(part) for part in place[:-1])
         what = f"key in [{table}]" if table else "section"
         return unknown(what, str(place[-1]), _known_keys(place[:-1], model))
@@ -51,7 +56,7 @@ def first_refusal(
     if isinstance(context.get("error"), Refusal):
         return Refusal(f"{key}: {context['error']}")
     expected = _EXPECTED.get(kind, first["msg"]).format(**context)
-    others = {e["type"] for e in error.errors() if e["loc"][:-1] == first["loc"][:-1]}
+    others = {e["type"] for e in errors if e["loc"][:-1] == first["loc"][:-1]}
     if others == {"string_type", "float_type"}:  # a value that may be either
         expected = "text in quotes or a number"
     if kind == "tuple_type" and "grid" in first["loc"]:

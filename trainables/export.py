@@ -5,15 +5,16 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal
 from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
 from trainables.examples import (
@@ -46,17 +47,25 @@ class About:
 
 def export_target(folder: Path, shop: Workshop, about: About, *, card: str) -> None:
     """Write the encoder and head of one target, the tokenizer and the card into a new folder."""
-    if folder.exists() and any(folder.iterdir()):
-        raise Refusal(f"{folder} is not empty; export into a new folder")
+    check_new(folder)
     task = get_task(about.task)
     tasks = (task.training_task,) if task.trains else ()
     model = model_after(about.phase_key, tasks, shop)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"{folder} cannot be written: {error.strerror}") from error
     model.encoder.save_pretrained(folder)  # type: ignore[operator]
     shop.base.tokenizer.save_pretrained(folder)
     save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / HEAD)
     (folder / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
     (folder / "README.md").write_text(card)
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that something is in already."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise Refusal(f"{folder} is there already and not an empty folder; export into a new one")
 
 
 class Predictor:
@@ -78,6 +87,8 @@ class Predictor:
         Raises:
             Refusal: a row lacks a column, or the task is retrieval, which predicts nothing.
         """
+        if not rows:
+            return []
         task = get_task(self.about.task)
         form = format_of(task.kind)
         examples = [_example(task, str(i), row) for i, row in enumerate(rows)]
@@ -105,7 +116,7 @@ def load_predictor(folder: Path) -> Predictor:
         content = json.loads((folder / ABOUT).read_text())
         about = About(**{**content, "labels": tuple(content["labels"])})
         heads = load_file(folder / HEAD)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
     task = get_task(about.task)
     if about.labels != task.labels:
@@ -115,7 +126,10 @@ def load_predictor(folder: Path) -> Predictor:
         )
     base = BaseEncoder.load(str(folder))
     model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
-    model.heads.load_state_dict(heads)
+    try:
+        model.heads.load_state_dict(heads)
+    except RuntimeError as error:
+        raise Refusal(f"the head in {folder} is not one of task {task.name!r}") from error
     return Predictor(model, base, about)
 
 
@@ -131,15 +145,38 @@ def _example(task: Task, row_id: str, row: Mapping[str, Any]) -> Example:
     """A row without its answer, which is filled with something that the checks accept."""
     if task.kind not in _COLUMNS:
         raise Refusal(f"task {task.name!r} is a {task.kind} task: it predicts nothing for a row")
-    for column in _COLUMNS[task.kind]:
-        if column not in row:
-            raise unknown(f"row {row_id}: no column {column!r}; column", column, row)
+
+    def text(column: str) -> str:
+        value = _cell(task, row_id, row, column)
+        if not isinstance(value, str):
+            raise Refusal(f"row {row_id}: {column} is {value!r}; expected text")
+        return value
+
+    def texts(column: str) -> tuple[str, ...]:
+        values = _cell(task, row_id, row, column)
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise Refusal(f"row {row_id}: {column} is {values!r}; expected a list of texts")
+        return tuple(str(value) for value in values)
+
     if task.kind is TaskKind.CLASSIFICATION:
+        # A table has a not-a-number where a row has no second text.
         text_b = row.get("text_b")
-        return PairExample(id=row_id, text_a=row["text_a"], text_b=text_b, label=task.labels[0])
+        second = text("text_b") if text_b is not None and text_b == text_b else None
+        return PairExample(id=row_id, text_a=text("text_a"), text_b=second, label=task.labels[0])
     if task.kind is TaskKind.CHOICE:
-        return ChoiceExample(id=row_id, text=row["text"], choices=tuple(row["choices"]), label=0)
+        return ChoiceExample(id=row_id, text=text("text"), choices=texts("choices"), label=0)
     if task.kind is TaskKind.SPAN:
-        return SpanExample(id=row_id, question=row["question"], context=row["context"], answers=())
-    words = tuple(row["words"])
+        question, context = text("question"), text("context")
+        return SpanExample(id=row_id, question=question, context=context, answers=())
+    words = texts("words")
     return TaggingExample(id=row_id, words=words, tags=(task.labels[0],) * len(words))
+
+
+def _cell(task: Task, row_id: str, row: Mapping[str, Any], column: str) -> Any:
+    if column not in row:
+        wanted, given = ", ".join(_COLUMNS[task.kind]), ", ".join(map(str, row))
+        raise Refusal(
+            f"row {row_id} has no column {column!r}: a {task.kind} task reads {wanted}; the row "
+            f"has {given or 'no column'}"
+        )
+    return row[column]

@@ -7,7 +7,8 @@ a TorchTrainer around the whole trial where it has several.
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,10 +19,13 @@ import ray.train
 import ray.train.torch
 import torch
 from ray import tune
+from ray.exceptions import RayError
+from ray.train import TrainingFailedError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from spaces.phases import TrialPlan
-from spaces.study import StudySettings
+from spaces.refusal import Refusal
+from spaces.study import StudySettings, TrackingSection
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.trial import run_trial
@@ -34,7 +38,8 @@ MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What every worker of a study is told, once: the settings (as JSON), where the stores are,
-    and the folder that the study's encoder stands for."""
+    and the folder that the study's encoder stands for. Ray writes it to disk: where the record
+    goes, which may hold a password, is left out."""
 
     settings: str
     home: str
@@ -42,7 +47,13 @@ class Launch:
 
     @classmethod
     def of(cls, settings: StudySettings, *, home: Path, encoder: str) -> "Launch":
-        return cls(settings.model_dump_json(), str(home.resolve()), encoder)
+        told = settings.model_copy(update={"tracking": TrackingSection()})
+        return cls(told.model_dump_json(), str(home.resolve()), encoder)
+
+    @property
+    def train_folder(self) -> Path:
+        """Ray Train's scratch: nothing in it is read again, and the run's end removes it."""
+        return Path(self.home) / "ray-train" / self.read_settings().study.name
 
     def read_settings(self) -> StudySettings:
         return StudySettings.parse(json.loads(self.settings))
@@ -77,7 +88,18 @@ def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
 
 
 def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
-    """One Tune trial: the params are decoded here, once, and run where the study says."""
+    """One Tune trial, run where the study says. What breaks it is told first; only what another
+    try may mend is raised."""
+    try:
+        _trial(params, launch)
+    except Exception as error:
+        tune.report(pack({"event": "error", "reason": first_line(error)}))
+        if not isinstance(error, Refusal):
+            raise
+
+
+def _trial(params: Mapping[str, Any], launch: Launch) -> None:
+    """The params are decoded here, once."""
     settings = launch.read_settings()
     plan = settings.search_space().decode(params)
     if settings.resources.num_workers == 1:
@@ -87,8 +109,18 @@ def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
         tune.report(pack({"event": "start", "seconds": startup}))
         run_trial(plan, shop, lambda event: tune.report(pack(event)))
     else:
-        name = f"trial-{tune.get_context().get_trial_id()}"
-        _fit(plan, launch, name=name, split="validation", callbacks=[TuneReportCallback()])
+        _fit(plan, launch, split="validation", callbacks=[TuneReportCallback()])
+
+
+def first_line(error: BaseException) -> str:
+    """The error behind what Ray wraps around it, in a line."""
+    failures = getattr(error, "worker_failures", None)  # of Ray Train, by rank
+    if failures:
+        return first_line(next(iter(failures.values())))
+    while isinstance(cause := getattr(error, "cause", None), BaseException):
+        error = cause
+    lines = str(error).strip().splitlines() or [""]
+    return lines[0] if isinstance(error, Refusal) else f"{type(error).__name__}: {lines[0]}"
 
 
 def pack(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,24 +143,36 @@ def train_plans(
 ) -> None:
     """Run (plan, split) pairs without Tune, as `retrain` does, through the same phase store.
 
-    `on_done` gets the index of a plan and its events, as plans finish.
+    `on_done` gets the index of a plan and its events, as plans finish. Raises Refusal where a plan
+    cannot be trained.
     """
+    several = launch.read_settings().resources.num_workers > 1
+    try:
+        if several:
+            for index, (plan, split) in enumerate(plans):
+                on_done(index, _fit(plan, launch, split=split, callbacks=[]))
+        else:
+            for index, events in _run_on_actors(plans, launch, max_concurrent):
+                on_done(index, events)
+    except (RayError, TrainingFailedError) as error:
+        raise Refusal(f"training failed: {first_line(error)}") from error
+
+
+def _run_on_actors(
+    plans: Sequence[tuple[TrialPlan, str]], launch: Launch, max_concurrent: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(index, events) of every plan, as plans finish."""
     resources = launch.read_settings().resources
-    if resources.num_workers > 1:
-        for index, (plan, split) in enumerate(plans):
-            name = f"{launch.read_settings().study.name}-{index}"
-            on_done(index, _fit(plan, launch, name=name, split=split, callbacks=[]))
-        return
+    num_actors = min(max_concurrent, len(plans))
     actor = ray.remote(
         num_cpus=resources.cpus_per_worker,
         num_gpus=resources.gpus_per_worker,
         max_restarts=MAX_FAILURES,
         max_task_retries=MAX_FAILURES,
     )(_WarmWorker)
-    pool = ray.util.ActorPool([actor.remote(launch) for _ in range(max_concurrent)])
+    pool = ray.util.ActorPool([actor.remote(launch) for _ in range(num_actors)])
     tasks = [(index, plan.to_dict(), split) for index, (plan, split) in enumerate(plans)]
-    for index, events in pool.map_unordered(lambda worker, task: worker.run.remote(*task), tasks):
-        on_done(index, events)
+    yield from pool.map_unordered(lambda worker, task: worker.run.remote(*task), tasks)
 
 
 class _WarmWorker:
@@ -147,7 +191,7 @@ class _WarmWorker:
 
 
 def _fit(
-    plan: TrialPlan, launch: Launch, *, name: str, split: str, callbacks: list[Any]
+    plan: TrialPlan, launch: Launch, *, split: str, callbacks: list[Any]
 ) -> list[dict[str, Any]]:
     """One Ray Train run for the whole trial; returns the first worker's events."""
     resources = launch.read_settings().resources
@@ -166,8 +210,9 @@ def _fit(
             backend="nccl" if resources.gpus_per_worker else "gloo"
         ),
         run_config=train.RunConfig(
-            name=name,
-            storage_path=str(Path(launch.home) / "ray-train"),
+            # A name of its own: a run of a known name would be taken for finished.
+            name=uuid.uuid4().hex,
+            storage_path=str(launch.train_folder),
             callbacks=callbacks,
             failure_config=train.FailureConfig(
                 max_failures=MAX_FAILURES, controller_failure_limit=3

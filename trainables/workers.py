@@ -38,7 +38,7 @@ class Workers:
             return encoder
         devices = [self.device] if self.device.type == "cuda" else None
         # Buffers are constants (positions), the same everywhere from the start.
-        return DistributedDataParallel(encoder, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(encoder, device_ids=devices, forward_sync_buffers=False)
 
     def unsynced(self, encoder: nn.Module, unless: bool) -> AbstractContextManager[None]:
         """Keep gradients local for a micro-batch that is not the step's last."""

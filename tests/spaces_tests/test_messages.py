@@ -29,9 +29,8 @@ def told(content: dict) -> str:
 
 
 def test_unknown_keys_are_looked_up_where_they_stand() -> None:
-    assert told({"iner": 1}) == "unknown section 'iner'. Did you mean 'inner'? Known: inner, " + (
-        "others, tables"
-    )
+    message = told({"iner": 1})
+    assert message == "unknown section 'iner'. Did you mean 'inner'? Known: inner, others, tables"
     message = told({"inner": {"count": 1, "cuont": 2}})
     assert message == "unknown key in [inner] 'cuont'. Did you mean 'count'? Known: count"
     message = told({"tables": {"x": {"num_step": 1}}})

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from spaces.phases import Phase, Recipe
-from spaces.tasks import Source, TaskKind
-from trainables.batches import Steps
+from spaces.tasks import TaskKind
+from trainables.batches import Steps, shard
 from trainables.checkpoint import check_folder, write_folder
+from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of
 from trainables.loop import (
     READ_EVERY,
@@ -48,9 +49,6 @@ def test_the_loss_falls(kind, task_of_kind, make_phase, make_features, train) ->
 
 def test_what_is_counted(make_phase, make_features, train, tokenizer) -> None:
     phase, features = make_phase("rel", num_steps=7), make_features("rel")
-    told: list[int] = []
-    model_of = BaseEncoder.model
-    assert callable(model_of)
     _, progress = train(phase, features)
     steps = Steps(phase, features, tokenizer, start=0)
     read = [steps.read(step) for step in range(7)]
@@ -60,7 +58,6 @@ def test_what_is_counted(make_phase, make_features, train, tokenizer) -> None:
     assert progress.num_useful_tokens == sum(int(step.batch.attention_mask.sum()) for step in read)
     assert progress.best_step == 7
     assert progress.seconds > 0
-    assert not told
 
 
 def test_a_phase_is_a_function_of_its_seed(make_phase, make_features, train) -> None:
@@ -75,37 +72,32 @@ def test_a_phase_is_a_function_of_its_seed(make_phase, make_features, train) -> 
 
 
 @pytest.mark.parametrize("kind", TRAINED)
-def test_micro_batches_change_nothing(kind, task_of_kind, make_phase, make_features, train) -> None:
-    """One step of plain descent each: what differs in the weights are the gradients."""
+def test_gradients_of_micro_batches_add_up(
+    kind, task_of_kind, base, make_phase, make_features, tokenizer
+) -> None:
     name = task_of_kind(kind)
-    phase, features = make_phase(name, num_steps=1, weight_decay=0.0), make_features(name)
-    whole, whole_progress = train(phase, features)
-    parts, parts_progress = train(phase, features, max_device_tokens=1)
-    assert parts_progress.losses == pytest.approx(whole_progress.losses, rel=1e-5)
-    for key, value in whole.state_dict().items():
-        # Adam's first step is as long as the rate wherever the gradient is not next to nothing
-        torch.testing.assert_close(parts.state_dict()[key], value, rtol=0, atol=1e-4)
+    step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
+    model, form = base.model([name], encoder=None, seed=0).eval(), format_of(kind)
+    num_items = form.num_items(step.batch)
 
+    def gradients(parts: list[Batch]) -> list[Tensor]:
+        model.zero_grad()
+        for part in parts:
+            (form.loss(model.heads[name], model(part)[0], part) / num_items).backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
-def gradients(model: TransferModel, parts: list[Any], num_items: int, name: str) -> list[Tensor]:
-    form = format_of(TaskKind.CLASSIFICATION)
-    model.zero_grad()
-    for part in parts:
-        (form.loss(model.heads[name], model(part)[0], part) / num_items).backward()
-    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
-
-
-def test_gradients_of_micro_batches_add_up(base, make_phase, make_features, tokenizer) -> None:
-    from trainables.batches import shard
-
-    step = Steps(make_phase("rel"), make_features("rel"), tokenizer, start=0).read(0)
-    model = base.model(["rel"], encoder=None, seed=0).eval()
-    count = len(step.sizes)
-    whole = gradients(model, [step.batch], count, "rel")
     parts = shard(step.batch, step.sizes, rank=0, size=1, max_tokens=60)
     assert len(parts) > 1
-    for one, other in zip(whole, gradients(model, parts, count, "rel"), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    for one, other in zip(gradients([step.batch]), gradients(parts), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_micro_batches_change_no_loss(make_phase, make_features, train) -> None:
+    phase, features = make_phase("rel", "fact", num_steps=20), make_features("rel", "fact")
+    _, whole = train(phase, features)
+    _, parts = train(phase, features, max_device_tokens=1)
+    assert parts.losses == pytest.approx(whole.losses, rel=1e-3)
+    assert replace(parts, losses=[], seconds=0) == replace(whole, losses=[], seconds=0)
 
 
 # ---- resuming
@@ -113,7 +105,7 @@ def test_gradients_of_micro_batches_add_up(base, make_phase, make_features, toke
 
 def dev_score(model: TransferModel) -> float:
     """Any pure function of the weights that goes up and down."""
-    return float(model.heads["rel"].dense.weight.abs().sum().double() * 1e3 % 1)
+    return float(model.heads["rel"].dense.weight.detach().abs().sum().double() * 1e3 % 1)
 
 
 def run(
@@ -249,7 +241,7 @@ def test_a_rate_that_is_too_large_is_told(train, make_phase, make_features) -> N
     phase = make_phase(
         "rel", learning_rate=0.9, weight_decay=1e6, warmup_share=0.0, num_steps=30, batch_size=2
     )
-    with pytest.raises(DivergedError, match="learning rate 0.9"):
+    with pytest.raises(DivergedError, match=r"learning rate 0\.9"):
         train(phase, make_features("rel"))
 
 
@@ -350,4 +342,3 @@ def test_when_patience_ends(scores, patience, best: int, over: bool) -> None:
 def test_losses_are_read_seldom(make_phase, make_features, train) -> None:
     _, progress = train(make_phase("rel", num_steps=READ_EVERY * 2 + 3), make_features("rel"))
     assert len(progress.losses) == 3
-    assert Source("rel", "en") in make_features("rel")

@@ -39,6 +39,9 @@ PHASES = {
     "two tasks with different heads": phase_of("rel", "fact"),
     "tied embeddings": phase_of("rel", *TEXTS),
 }
+# A constant added to what goes into a softmax: its gradient is zero but for rounding, which Adam
+# makes into steps.
+UNDETERMINED = ("key.bias", "heads.fact.out_proj.bias")
 MICRO = 150  # padded tokens of a micro-batch: the workers have different numbers of them
 
 
@@ -105,6 +108,8 @@ def test_two_workers_train_what_one_does(trained: Path, name: str) -> None:
     assert alone.keys() == first.keys()
     for key, value in alone.items():
         assert torch.equal(first[key], second[key]), key
+        if key.endswith(UNDETERMINED):
+            continue
         tolerance = 1e-4 if key == "losses" else 1e-5
         torch.testing.assert_close(first[key], value, rtol=0, atol=tolerance)
 

@@ -1,0 +1,82 @@
+"""Our import names are ours, the wheel holds three packages, every module has its test file."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("search", "trainables", "spaces")
+MODULES = sorted(
+    path.relative_to(ROOT)
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_module_has_its_test_file(module: Path) -> None:
+    package, *folders, name = module.parts
+    mirror = ROOT / "tests" / f"{package}_tests" / Path(*folders) / f"test_{name}"
+    assert mirror.exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_foreign_owner_of_our_names(package: str) -> None:
+    owners = set(importlib.metadata.packages_distributions().get(package, []))
+    assert owners <= {"transfer-search"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_files_are_short_enough_to_read(module: Path) -> None:
+    assert len((ROOT / module).read_text().splitlines()) <= 400
+
+
+def test_init_files_are_empty() -> None:
+    assert all(
+        not path.read_text()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("__init__.py")
+    )
+
+
+def test_nothing_is_pickled_or_trusted() -> None:
+    forbidden = re.compile(r"\b(pickle|torch\.(save|load)|trust_remote_code=True)\b(?!_)")
+    # babel ships its own tables as pickles: bytes of an installed package, read as babel does.
+    for module in set(MODULES) - {Path("trainables/pocket/cldr.py")}:
+        code = re.sub(r'""".*?"""|#.*', "", (ROOT / module).read_text(), flags=re.DOTALL)
+        assert not forbidden.search(code), module
+
+
+def test_the_readme_tree_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text()
+    flat = [m for m in MODULES if len(m.parts) == 2]
+    missing = [str(module) for module in flat if module.name not in readme]
+    assert not missing
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_three_packages_and_their_data(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "-q",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert tops - {"transfer_search-0.1.0.dist-info"} == set(PACKAGES)
+    assert "spaces/studies/pocket.toml" in names
+    assert "search/templates/report.html.j2" in names

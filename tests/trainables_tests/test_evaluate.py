@@ -1,0 +1,220 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spaces.tasks import TASKS, TaskKind, get_task
+from trainables.evaluate import (
+    Scoring,
+    evaluate,
+    join,
+    mark_of,
+    predict,
+    protocol_of,
+    score,
+)
+from trainables.formats.base import Features, Ragged
+from trainables.scores import Mark, TargetScores
+
+SCORED = [
+    task.name
+    for task in TASKS.values()
+    if task.kind is not TaskKind.MLM and task.dataset == "pocket"
+]
+
+
+def scoring_of(task: str, *languages: str, **changes) -> Scoring:
+    scoring = Scoring(
+        task=task,
+        languages=languages or ("de", "ja"),
+        split="validation",
+        max_rows=15,
+        max_length=64,
+        retrieval_layer=None,
+        selection="target_dev",
+    )
+    return replace(scoring, **changes)
+
+
+def model_of(shop, task: str):
+    entry = get_task(task)
+    return shop.base.model([entry.training_task] if entry.trains else [], encoder=None, seed=0)
+
+
+@pytest.mark.parametrize("task", SCORED)
+def test_languages_do_not_change_each_others_scores(open_shop, task: str) -> None:
+    shop = open_shop()
+    model = model_of(shop, task)
+    languages = ("de", "ja", "sw") if not get_task(task).trains else ("en", "de", "ja")
+    scores = evaluate(model, scoring_of(task, *languages), shop)
+    assert set(scores.languages) == set(languages)
+    assert all(0 <= v <= 1 for found in scores.languages.values() for v in found.values())
+    assert scores.num_rows == dict.fromkeys(languages, 15)
+    for language in languages:
+        alone = scoring_of(task, language)
+        predictions = predict(model, alone, shop)
+        assert score(predictions, alone, shop)[language] == scores.languages[language]
+
+
+@pytest.mark.parametrize("task", SCORED)
+def test_batches_do_not_change_predictions(open_shop, task: str) -> None:
+    large, small = open_shop(), open_shop(evaluation={"max_rows": 12, "max_batch_tokens": 1})
+    model, scoring = model_of(large, task), scoring_of(task, "de", "ja")
+    assert predict(model, scoring, large) == predict(model, scoring, small)
+
+
+def test_predictions_are_one_a_row_in_order(open_shop) -> None:
+    """A head that tells the number of tokens of a row, whatever batch it was in."""
+    shop = open_shop()
+    found = predict(model_of(shop, "fact"), scoring_of("fact", "ja", "de"), shop)
+    assert list(found) == ["ja", "de"]
+    assert [len(rows) for rows in found.values()] == [15, 15]
+    assert predict(model_of(shop, "fact"), scoring_of("fact", languages=()), shop) == {}
+
+
+def test_dropout_is_off_and_no_gradient_is_kept(open_shop) -> None:
+    shop = open_shop()
+    model = model_of(shop, "coh")
+    model.train()
+    evaluate(model, scoring_of("coh"), shop)
+    assert not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_retrieval_is_scored_at_the_layer_asked_for(open_shop) -> None:
+    shop = open_shop()
+    model = model_of(shop, "retrieval")
+    for layer in (1, 2):
+        found = evaluate(model, scoring_of("retrieval", retrieval_layer=layer), shop)
+        for values in found.languages.values():
+            assert values["accuracy"] == values[f"accuracy.layer_{layer}"]
+        assert found.protocol.layer == layer
+        assert found.source is None
+
+
+# ---- marks
+
+
+def scores_of(task: str, source: float, zero_shot: float, num_rows: int = 400) -> TargetScores:
+    entry = get_task(task)
+    languages = {"de": zero_shot, **({"en": source} if entry.trains else {})}
+    return TargetScores(
+        task=task,
+        main=entry.metric,
+        source_language="en",
+        chance=entry.chance,
+        languages={code: {entry.metric: value} for code, value in languages.items()},
+        num_rows=dict.fromkeys(languages, num_rows),
+        protocol=protocol_of(scoring_of(task), num_layers=2),
+    )
+
+
+MIXED = ["coherent", "incoherent"] * 200
+
+
+@pytest.mark.parametrize(
+    ("source", "predictions", "loss_fell", "mark"),
+    [
+        (0.9, MIXED, True, Mark.NONE),
+        (0.9, MIXED, False, Mark.COLLAPSED),
+        (0.5, ["coherent"] * 400, True, Mark.COLLAPSED),
+        (0.5, ["coherent"] * 396 + ["incoherent"] * 4, True, Mark.COLLAPSED),
+        (0.9, ["coherent"] * 395 + ["incoherent"] * 5, True, Mark.NONE),
+        (0.5, MIXED, True, Mark.NO_SIGNAL),
+        # by hand: two standard errors of 400 coins are 2 * sqrt(0.25 / 400) = 0.05
+        (0.55, MIXED, True, Mark.NO_SIGNAL),
+        (0.5525, MIXED, True, Mark.NONE),
+        (0.1, MIXED, True, Mark.NO_SIGNAL),
+    ],
+)
+def test_marks_of_classification(source: float, predictions, loss_fell: bool, mark: Mark) -> None:
+    scores = scores_of("coh", source, 0.5)
+    assert mark_of(get_task("coh"), scores, predictions, loss_fell) is mark
+
+
+def test_marks_of_other_kinds(task_of_kind) -> None:
+    fact = get_task("fact")
+    assert mark_of(fact, scores_of("fact", 0.25, 0.2), [1] * 400, True) is Mark.COLLAPSED
+    assert mark_of(fact, scores_of("fact", 0.9, 0.2), [0, 1, 2, 3] * 100, True) is Mark.NONE
+    retrieval = get_task("retrieval")
+    # nothing was trained for it: only the signal counts, in the zero-shot languages
+    assert mark_of(retrieval, scores_of("retrieval", 0, 0.5), [], False) is Mark.NONE
+    assert mark_of(retrieval, scores_of("retrieval", 0, 0.0), [], True) is Mark.NO_SIGNAL
+
+
+def test_a_tagger_of_one_tag_is_collapsed(task_of_kind) -> None:
+    task = get_task(task_of_kind(TaskKind.TAGGING))
+    scores = scores_of(task.name, 0.9, 0.5)
+    one, other = task.labels[:2]
+    assert mark_of(task, scores, [(one,) * 3] * 100, True) is Mark.COLLAPSED
+    assert mark_of(task, scores, [(one, other)] * 100, True) is Mark.NONE
+
+
+def test_a_collapsed_model_is_marked(open_shop) -> None:
+    shop = open_shop()
+    model = model_of(shop, "coh")
+    with torch.no_grad():
+        model.heads["coh"].out_proj.weight.zero_()
+        model.heads["coh"].out_proj.bias.copy_(torch.tensor([0.0, 9.0]))
+    scores = evaluate(model, scoring_of("coh", "en", "de"), shop)
+    assert scores.mark is Mark.COLLAPSED
+
+
+# ---- protocols
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"split": "test"}, ["split", "data"]),
+        ({"max_rows": None}, ["rows"]),
+        ({"max_length": 32}, ["max_length"]),
+        ({"selection": "source_dev"}, ["selection"]),
+        ({"languages": ("de", "sw")}, ["data"]),
+        ({"retrieval_layer": 2}, ["layer"]),
+        ({}, []),
+    ],
+)
+def test_protocols_that_differ_name_the_fields(change: dict, fields: list[str]) -> None:
+    one = protocol_of(scoring_of("retrieval"), num_layers=2)
+    other = protocol_of(scoring_of("retrieval", **change), num_layers=2)
+    assert one.differences(other) == fields
+    assert one.pooling == "mean"
+
+
+def test_only_retrieval_has_a_layer() -> None:
+    protocol = protocol_of(scoring_of("coh", retrieval_layer=2), num_layers=2)
+    assert (protocol.layer, protocol.pooling) == (None, None)
+
+
+# ---- joining
+
+
+def test_languages_are_joined_one_after_the_other() -> None:
+    def part(*rows: list[int], counts: list[int]) -> Features:
+        return Features(
+            input_ids=Ragged.of(rows),
+            second=np.array([len(row) for row in rows], np.int32),
+            example=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+            labels=Ragged.of([row[:1] for row in rows]),
+            origins=Ragged.of([[] for _ in rows]),
+            num_truncated=len(rows),
+        )
+
+    empty = part(counts=[])
+    parts = [
+        empty,
+        part([1, 2], [3], counts=[2]),
+        empty,
+        part([4], [5, 6, 7], counts=[1, 1]),
+        empty,
+    ]
+    joined = join(parts)
+    assert [joined.input_ids[i].tolist() for i in range(4)] == [[1, 2], [3], [4], [5, 6, 7]]
+    assert [joined.labels[i].tolist() for i in range(4)] == [[1], [3], [4], [5]]
+    assert joined.example.tolist() == [0, 0, 1, 2]
+    assert joined.second.tolist() == [2, 1, 1, 3]
+    assert joined.num_truncated == 4
+    assert len(joined) == 4
+    assert len(join([empty])) == 0

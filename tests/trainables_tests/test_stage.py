@@ -1,0 +1,199 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from trainables.checkpoint import write_folder
+from trainables.loop import DivergedError, Saving, train_phase
+from trainables.model import state_digest
+from trainables.stage import get_or_train, model_after
+from trainables.workers import Workers
+
+
+def phases_told(events: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    return [(e["key"], e["reused"]) for e in events if e["event"] == "phase"]
+
+
+def test_a_phase_is_trained_once(open_shop, make_phase, events) -> None:
+    shop, phase = open_shop(), make_phase("rel", num_steps=4, max_train_rows=30)
+    first = get_or_train(phase, None, shop, events.append)
+    again = get_or_train(phase, None, open_shop(), events.append)
+    key = shop.world.key(phase, None)
+    assert phases_told(events) == [(key, False), (key, True)]
+    assert again == first
+    assert first.num_steps == first.best_step == 4
+    assert first.parent is None
+    assert first.phase == phase.to_dict()
+    assert [event["event"] for event in events] == ["trained", "phase", "phase"]
+
+
+def test_a_phase_goes_on_from_its_parents_encoder(open_shop, make_phase, events) -> None:
+    shop = open_shop()
+    options = {"num_steps": 4, "max_train_rows": 30}
+    stem = get_or_train(make_phase("rel", **options), None, shop, events.append)
+    after = get_or_train(make_phase("coh", **options), stem.key, shop, events.append)
+    alone = get_or_train(make_phase("coh", **options), None, shop, events.append)
+    assert len({stem.key, after.key, alone.key}) == 3
+    assert after.parent == stem.key
+    _, stem_heads = shop.store.load(stem.key)
+    encoder, heads = shop.store.load(after.key)
+    assert {name.partition(".")[0] for name in stem_heads} == {"rel"}
+    assert {name.partition(".")[0] for name in heads} == {"coh"}
+    assert state_digest(encoder) != state_digest(shop.store.load(alone.key)[0])
+
+
+def test_the_model_after_a_phase(open_shop, make_phase, events) -> None:
+    shop = open_shop()
+    untouched = model_after(None, (), shop)
+    assert state_digest(untouched.encoder.state_dict()) == shop.base.weights_digest
+    phase = make_phase("rel", "fact", num_steps=4, max_train_rows=30)
+    record = get_or_train(phase, None, shop, events.append)
+    encoder, heads = shop.store.load(record.key)
+    model = model_after(record.key, ("fact",), shop)
+    assert state_digest(model.encoder.state_dict()) == state_digest(encoder)
+    assert list(model.heads) == ["fact"]
+    assert torch.equal(model.heads["fact"].dense.weight, heads["fact.dense.weight"])
+    assert len(model_after(record.key, (), shop).heads) == 0
+
+
+def test_validation_rows_choose_the_weights(open_shop, make_phase, events) -> None:
+    shop = open_shop()
+    phase = make_phase(
+        "rel", "fact@de", num_steps=8, evaluate_every=2, max_dev_rows=10, max_train_rows=30
+    )
+    record = get_or_train(phase, None, shop, events.append)
+    assert [step for step, _ in record.dev_scores] == [2, 4, 6, 8]
+    best = max(score for _, score in record.dev_scores)
+    assert (record.best_step, best) in record.dev_scores
+
+
+def test_a_half_done_phase_goes_on_where_it_stopped(open_shop, make_phase, tmp_path, events):
+    """The checkpoint of a process that was killed is planted; the end is that of an undisturbed
+    run in a store of its own."""
+    phase = make_phase("rel", num_steps=25, max_train_rows=40)
+    undisturbed = open_shop(tmp_path / "one")
+    expected = get_or_train(phase, None, undisturbed, events.append)
+
+    shop = open_shop(tmp_path / "two")
+    key, attempt = shop.world.key(phase, None), shop.store.attempt(shop.world.key(phase, None))
+    source = phase.mixture.sources[0]
+    features = shop.data.features("rel", "en", "train", max_rows=40, max_length=64)
+    train_phase(
+        shop.base.model(["rel"], encoder=None, seed=0),
+        phase,
+        {source: features},
+        tokenizer=shop.base.tokenizer,
+        workers=Workers.alone(),
+        max_device_tokens=16_384,
+        dev_score=lambda model: 0.0,
+        saving=Saving(
+            save=lambda step, *rest: attempt.save(step, *rest) if step == 10 else None,
+            every_seconds=0,
+        ),
+        on_step=lambda step: None,
+    )
+    # what another process was cut short in
+    write_folder(attempt.folder / "writing-x", {"model": {}}, {})
+    assert shop.store.newest_checkpoint(key) == attempt.folder / "checkpoint-000000010"
+    steps: list[int] = []
+    record = get_or_train(phase, None, shop, lambda event: steps.append(event.get("step", 0)))
+    assert replace(record, seconds=0) == replace(expected, seconds=0)
+    for name in ("encoder", "heads"):
+        one = load_file(tmp_path / "one" / "phases" / key / f"{name}.safetensors")
+        two = load_file(tmp_path / "two" / "phases" / key / f"{name}.safetensors")
+        assert state_digest(one) == state_digest(two)
+    assert not attempt.folder.exists()
+
+
+# ---- divergence
+
+RECIPE = {"num_steps": 200, "batch_size": 1, "warmup_share": 0.0, "max_train_rows": 30}
+
+
+@pytest.fixture
+def edge(make_phase):
+    """A phase that diverges at its rate and not at half of it: every step multiplies the weights
+    by 1 - rate * decay, -19 and then less at the first, +- 0.9 at half..."""
+    return make_phase("rel", learning_rate=0.02, weight_decay=199.0, **RECIPE)
+
+
+def test_a_diverged_phase_is_done_again_at_half_the_rate(open_shop, edge, events) -> None:
+    shop = open_shop()
+    record = get_or_train(edge, None, shop, events.append)
+    halved = replace(edge, learning_rate=edge.learning_rate / 2)
+    key, retry_key = shop.world.key(edge, None), shop.world.key(halved, None)
+    assert record.key == retry_key
+    assert record.retry_of == key
+    assert record.phase["learning_rate"] == edge.learning_rate / 2
+    assert not record.has_diverged
+    assert model_after(record.key, ("rel",), shop).heads
+    first = shop.store.record(key)
+    assert first is not None
+    assert first.retried_as == retry_key
+    assert first.reason is not None
+    assert "loss is nan" in first.reason
+    # found again under either key, by this trial and by one that asks for half the rate
+    assert get_or_train(edge, None, shop, events.append) == record
+    assert get_or_train(halved, None, shop, events.append) == record
+    assert phases_told(events) == [(key, False), (key, True), (retry_key, True)]
+
+
+def planted(open_shop, encoder_folder, home, value: float) -> Any:
+    """A workshop whose encoder has a weight that is no number."""
+    shop = open_shop(home)
+    with torch.no_grad():
+        next(shop.base.encoder.parameters()).fill_(value)
+    return shop
+
+
+def test_a_second_divergence_is_told_and_remembered(
+    open_shop, encoder_folder, tmp_path, make_phase, events
+) -> None:
+    shop = planted(open_shop, encoder_folder, tmp_path / "home", float("nan"))
+    phase = make_phase("rel", num_steps=10, max_train_rows=30)
+    with pytest.raises(DivergedError, match="again at half the rate: loss is nan") as diverged:
+        get_or_train(phase, None, shop, events.append)
+    key = shop.world.key(phase, None)
+    record = shop.store.record(key)
+    assert record is not None
+    assert record.has_diverged
+    assert record.reason == str(diverged.value)
+    # not trained again
+    with pytest.raises(DivergedError, match="again at half the rate"):
+        get_or_train(phase, None, open_shop(), events.append)
+    assert phases_told(events) == [(key, False), (key, True)]
+    assert [event["event"] for event in events] == ["phase", "phase"]
+
+
+def test_a_rate_whose_double_diverged_twice_has_a_retry_of_its_own(
+    open_shop, make_phase, events
+) -> None:
+    """Whichever rate is tried first, each ends the same."""
+
+    def outcome(rates: list[float], home: str) -> dict[float, bool]:
+        shop, found = open_shop(shops / home), {}
+        for rate in rates:
+            phase = make_phase("rel", learning_rate=rate, weight_decay=199.0, **RECIPE)
+            try:
+                get_or_train(phase, None, shop, events.append)
+                found[rate] = True
+            except DivergedError:
+                found[rate] = False
+        return found
+
+    shops = open_shop().data.folder.parent
+    expected = {0.04: False, 0.02: True, 0.01: True}
+    assert outcome([0.04, 0.02, 0.01], "down") == expected
+    assert outcome([0.01, 0.02, 0.04], "up") == expected
+
+
+def test_a_damaged_parent_is_refused(open_shop, make_phase, events, tmp_path) -> None:
+    shop = open_shop()
+    stem = get_or_train(make_phase("rel", num_steps=2), None, shop, events.append)
+    path = tmp_path / "home" / "phases" / stem.key / "encoder.safetensors"
+    state = load_file(path)
+    save_file({name: value + 1 for name, value in state.items()}, path)
+    with pytest.raises(ValueError, match="is damaged"):
+        get_or_train(make_phase("coh", num_steps=2), stem.key, shop, events.append)

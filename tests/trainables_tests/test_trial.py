@@ -1,0 +1,120 @@
+import json
+
+import pytest
+import torch
+
+from spaces.study import SelectionRule
+from trainables.scores import Scores, objective
+from trainables.trial import run_trial, scoring_of
+
+PARAMS = {
+    "intermediate": "rel",
+    "intermediate.learning_rate": 1e-3,
+    "target.learning_rate": 1e-3,
+}
+BASELINE = {"intermediate": "none", "target.learning_rate": 1e-3}
+TARGETS = {"targets": ["coh", "retrieval", "fact"]}
+
+
+def plan_of(shop, params):
+    return shop.settings.search_space().decode(params)
+
+
+def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
+    shop = open_shop(space=TARGETS)
+    plan = plan_of(shop, PARAMS)
+    scores = run_trial(plan, shop, events.append)
+    assert scores is not None
+    told = [event["event"] for event in events if event["event"] != "progress"]
+    phase = ["trained", "phase"]
+    assert told == [*phase, *phase, "rung", "rung", *phase, "end"]
+    stages = [key for key, _, _ in shop.world.stages(plan)]
+    assert [event["key"] for event in events if event["event"] == "phase"] == stages
+    rungs = [event for event in events if event["event"] == "rung"]
+    assert [rung["rung"] for rung in rungs] == [0, 1]
+    assert [len(rung["scores"]["targets"]) for rung in rungs] == [1, 2]
+    end = events[-1]
+    assert end["state"] == "scored"
+    assert end["seconds"]["total"] >= end["seconds"]["evaluation"] > 0
+    json.dumps(events, allow_nan=False)
+    assert Scores.from_dict(json.loads(json.dumps(end["scores"]))) == scores
+
+
+def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:
+    shop = open_shop(space=TARGETS)
+    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+    assert scores is not None
+    assert [target.task for target in scores.targets] == ["coh", "retrieval", "fact"]
+    coh, retrieval, _ = scores.targets
+    assert set(coh.languages) == {"en", "de", "ja", "sw"}
+    assert set(retrieval.languages) == {"de", "ja", "sw"}
+    assert set(coh.num_rows.values()) == {12}
+    assert scores.of_interest == ("coh", "fact")
+    assert 0 <= objective(scores, SelectionRule.TARGET_DEV) <= 1
+
+
+def test_trials_that_share_an_intermediate_phase_train_it_once(open_shop, events) -> None:
+    shop = open_shop(
+        space={"target_learning_rate": [1e-3, 2e-3]},
+    )
+    for rate in (1e-3, 2e-3):
+        run_trial(plan_of(shop, {**PARAMS, "target.learning_rate": rate}), shop, events.append)
+    reused = [event["reused"] for event in events if event["event"] == "phase"]
+    assert reused == [False, False, True, False]
+
+
+def test_a_trial_run_again_finds_everything(open_shop, events) -> None:
+    shop = open_shop()
+    first = run_trial(plan_of(shop, PARAMS), shop, events.append)
+    events.clear()
+    torch.manual_seed(5)
+    again = run_trial(plan_of(shop, PARAMS), open_shop(), events.append)
+    assert again == first
+    assert [event["event"] for event in events] == ["phase", "phase", "rung", "end"]
+    assert all(event["reused"] for event in events if event["event"] == "phase")
+
+
+def test_scores_do_not_depend_on_what_ran_before(open_shop, tmp_path, events) -> None:
+    one, two = open_shop(tmp_path / "one"), open_shop(tmp_path / "two")
+    run_trial(plan_of(one, BASELINE), one, events.append)
+    after = run_trial(plan_of(one, PARAMS), one, events.append)
+    assert run_trial(plan_of(two, PARAMS), two, events.append) == after
+
+
+def test_a_diverged_trial_ends_with_its_reason(open_shop, events) -> None:
+    shop = open_shop()
+    with torch.no_grad():
+        next(shop.base.encoder.parameters()).fill_(float("inf"))
+    assert run_trial(plan_of(shop, PARAMS), shop, events.append) is None
+    assert [event["event"] for event in events] == ["phase", "end"]
+    assert events[-1]["state"] == "failed"
+    assert "again at half the rate" in events[-1]["reason"]
+    assert "scores" not in events[-1]
+    # remembered: the trial fails again without training
+    events.clear()
+    assert run_trial(plan_of(shop, PARAMS), shop, events.append) is None
+    assert [event["event"] for event in events] == ["phase", "end"]
+    assert events[0]["reused"]
+
+
+def test_a_broken_store_is_no_failed_trial(open_shop, events, tmp_path) -> None:
+    shop = open_shop()
+    plan = plan_of(shop, PARAMS)
+    run_trial(plan, shop, events.append)
+    key = shop.world.stages(plan)[0][0]
+    (tmp_path / "home" / "phases" / key / "record.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged"):
+        run_trial(plan, shop, events.append)
+
+
+def test_how_a_target_is_scored(open_shop) -> None:
+    shop = open_shop(
+        evaluation={"max_rows": 7, "retrieval_layer": 1, "retrieval_max_length": 48},
+    )
+    coh, retrieval = plan_of(shop, BASELINE).targets
+    scoring = scoring_of(coh, shop, split="test")
+    assert (scoring.task, scoring.split, scoring.max_length) == ("coh", "test", 64)
+    assert (scoring.max_rows, scoring.selection) == (7, "target_dev")
+    scoring = scoring_of(retrieval, shop, split="validation")
+    assert (scoring.max_length, scoring.retrieval_layer) == (48, 1)
+    assert "en" not in scoring.languages

@@ -1,0 +1,64 @@
+import re
+
+import pytest
+
+from spaces.refusal import Refusal
+from trainables.workshop import Workshop, check_encoder
+from trainables.world import World
+
+
+def test_a_workshop_is_opened(open_shop, base, tmp_path) -> None:
+    shop = open_shop()
+    assert isinstance(shop, Workshop)
+    assert shop.world == World.of(base)
+    assert shop.base.weights_digest == base.weights_digest
+    assert shop.data.folder == tmp_path / "home" / "data"
+    assert shop.store.record("a" * 40) is None
+    assert not (tmp_path / "home").exists()  # nothing is written before something is trained
+
+
+RECIPE = {"num_steps": 1, "batch_size": 1}
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (
+            {"evaluation": {"retrieval_layer": 3}},
+            "evaluation.retrieval_layer: retrieval layer 3: the encoder has 2 layers; "
+            "set one from 1 to 2",
+        ),
+        (
+            {"evaluation": {"retrieval_max_length": 129}},
+            "evaluation.retrieval_max_length: max_length is 129 tokens, but the encoder has "
+            "positions for 128",
+        ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 200},
+                    "target": {**RECIPE, "max_length": 64},
+                }
+            },
+            "training.intermediate.max_length: max_length is 200",
+        ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 64},
+                    "target": {**RECIPE, "max_length": 64},
+                    "targets": {"coh": {"max_length": 300}},
+                }
+            },
+            "training.targets.coh.max_length: max_length is 300",
+        ),
+    ],
+)
+def test_what_the_encoder_cannot_do_is_refused_before_training(open_shop, tables, message) -> None:
+    with pytest.raises(Refusal, match=re.escape(message)):
+        open_shop(**tables)
+
+
+def test_what_no_target_reads_is_not_checked(open_shop) -> None:
+    shop = open_shop(space={"targets": ["coh"]}, evaluation={"retrieval_layer": 3})
+    check_encoder(shop.settings, shop.base)
