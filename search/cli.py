@@ -15,7 +15,7 @@ from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
-UsageError = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
+UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
 INTERRUPTED = 130  # what a shell says of Ctrl-C
 
 app = typer.Typer(
@@ -66,10 +66,11 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
     from search.plan import check_study
     from search.progress import SearchProgress
     from search.report import render
-    from search.runner import run_study
+    from search.runner import check_places, run_study
 
     console, place, settings = Console(), Home.of(home), _load(study, name)
     check_study(settings)
+    check_places(place, place.mlflow_uri(settings))
     find_encoder(settings, place, console=console)
     with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
         outcome = run_study(settings, place, watch)

@@ -235,17 +235,21 @@ def _register(
 def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
     """What the model folder of one target of a trained plan says of itself."""
     target = next(target for target in plan.targets if target.task == task)
-    stages = shop.world.stages(plan)
-    key = stem = stages[0][0] if plan.intermediate else None
-    if target.phase is not None:
-        key = next(k for k, parent, p in stages if parent == stem and p == target.phase)
-    record = shop.store.resolve(key) if key else None
+    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
+    stem = stages[0] if plan.intermediate else None
+    wanted = target.phase or plan.intermediate
+    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
+    recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
+    key = shop.store.trained_as(chosen[0]) if chosen else None
+    if key is not None and shop.store.resolve(key) is None:
+        raise Refusal(
+            f"the phase that ends in target {task!r} is not in the phase store under this home; "
+            "take the home folder of the study, or run it again here"
+        )
     return About(
         task=task,
         labels=get_task(task).labels,
-        max_length=target.phase.recipe.max_length
-        if target.phase
-        else shop.settings.evaluation.retrieval_max_length,
-        phase_key=record.key if record else None,
+        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        phase_key=key,
         plan=plan.to_dict(),
     )

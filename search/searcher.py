@@ -56,7 +56,7 @@ class Live:
     seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
     scores: Scores | None = None
     end: dict[str, Any] | None = None
-    error: str | None = None
+    error: str | None = None  # what broke the worker last
     pruned: bool = False
 
 
@@ -126,7 +126,7 @@ class StudySearcher(Searcher):
             return None if self._live else Searcher.FINISHED
         missing = self._missing(asked)
         self._live[trial_id] = Live(asked, missing)
-        keys = [key for key, _, _ in self._world.stages(asked.plan)]
+        keys = self._keys(asked)
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=keys)
         self._watch.started(asked.number, asked.plan)
         return dict(asked.params)
@@ -222,9 +222,13 @@ class StudySearcher(Searcher):
 
     def _missing(self, asked: Asked) -> set[str]:
         """Keys of the plan's phases that are not in the store; asked of the store once a key."""
-        keys = {key for key, _, _ in self._world.stages(asked.plan)}
+        keys = set(self._keys(asked))
         self._done |= {key for key in keys - self._done if self._store.resolve(key) is not None}
         return keys - self._done
+
+    def _keys(self, asked: Asked) -> list[str]:
+        stages = self._world.stages(asked.plan, trained_as=self._store.trained_as)
+        return [key for key, _, _ in stages]
 
     def _tell_duplicate(self, asked: Asked) -> bool:
         told = self._study.told.get(asked.plan)
@@ -257,23 +261,21 @@ class StudySearcher(Searcher):
     def _row(self, live: Live) -> TrialRow:
         """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
         asked, end, scores = live.asked, live.end, None
-        state = TrialState.FAILED
-        reason: str | None = live.error or "its worker died"
+        state, reason = TrialState.FAILED, live.error or "its worker died"
         if live.pruned:
-            state, reason, scores = TrialState.PRUNED, None, live.scores
+            state, reason, scores = TrialState.PRUNED, "", live.scores
         elif end is not None:
-            state, reason = TrialState(end["state"]), end.get("reason")
+            state, reason = TrialState(end["state"]), end.get("reason", "")
             scores = Scores.from_dict(end["scores"]) if "scores" in end else None
         return TrialRow(
             number=asked.number,
             state=state,
             params=asked.params,
             plan=asked.plan,
-            # A trial that was started again tells its phases again.
-            phase_keys=tuple(dict.fromkeys(live.phase_keys)),
+            phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try tells them again
             objective=self._objective(scores) if scores else None,
             scores=scores,
-            reason=reason,
+            reason=reason or None,
             seconds={**live.seconds, "total": time.monotonic() - live.started},
         )
 

@@ -126,9 +126,7 @@ def train_phase(
                 saving.save(*_checkpoint(model, optimizer, progress, best))
             saved = time.monotonic()
         on_step(progress.step)
-    if best:
-        model.load_state_dict(best)
-    _refuse_infinite(model, phase)
+    _finish(model, best, phase)
     return progress
 
 
@@ -209,8 +207,10 @@ def _read(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> fl
     return loss
 
 
-def _refuse_infinite(model: TransferModel, phase: Phase) -> None:
-    """The last update is one that no loss has seen."""
+def _finish(model: TransferModel, best: Mapping[str, Tensor], phase: Phase) -> None:
+    """Restore the best weights, and look at them: no loss has seen the last update."""
+    if best:
+        model.load_state_dict(best)
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise DivergedError(
             f"weights are infinite or not a number at the end of {phase.mixture} "

@@ -122,6 +122,11 @@ class PhaseStore:
             return self.record(record.retried_as)
         return record
 
+    def trained_as(self, key: str) -> str:
+        """The key that the phase's weights are under; its own where it is not there yet."""
+        record = self.resolve(key)
+        return record.key if record is not None else key
+
     def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(encoder, heads) of a committed phase, after checking its hashes. Raises Refusal."""
         folder = self._phases / key

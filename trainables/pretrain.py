@@ -11,7 +11,7 @@ import multiprocessing
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -19,8 +19,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as distributed
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from tokenizers.trainers import BpeTrainer
 from torch import nn
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
@@ -29,18 +27,16 @@ from spaces.phases import Phase, Recipe
 from spaces.tasks import Source, get_task
 from trainables.checkpoint import rename_new
 from trainables.data import ENCODING_VERSION
-from trainables.examples import TextExample
 from trainables.formats.kinds import format_of
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import TransferModel
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pocket.text import pretraining_text
+from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.workers import Workers
 from trainables.world import TRAINING_VERSION
 
 TASK = "text"
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # XLM-R's, in the order of their ids
-NUM_TOKENIZER_ROWS = 20_000
 NUM_HASHED_ROWS = 1_000
 POSITIONS_LOST = 2  # XLM-R counts positions from the padding id on
 
@@ -77,7 +73,7 @@ class BaseRecipe:
 
 
 def pocket_base(*, seed: int = 0) -> BaseRecipe:
-    """The base of the shipped pocket studies: 12 languages, about 3.5 million tokens."""
+    """The base of the shipped pocket studies: 12 languages, 3.5 million tokens, 210 CPU-seconds."""
     return BaseRecipe(
         languages=LANGUAGES,
         num_rows=100_000,
@@ -91,16 +87,16 @@ def pocket_base(*, seed: int = 0) -> BaseRecipe:
 
 
 def tiny_base(*, seed: int = 0) -> BaseRecipe:
-    """A base for tests: three languages, seconds to train."""
+    """A base for tests: three languages, 20 CPU-seconds; it knows the kinds and a few facts."""
     return BaseRecipe(
-        languages=LANGUAGES[:3],
-        num_rows=10_000,
+        languages=("en", "de", "sw"),
+        num_rows=20_000,
         max_vocabulary=1500,
-        hidden_size=64,
+        hidden_size=96,
         num_layers=2,
         num_heads=2,
-        feed_forward_size=128,
-        phase=_phase(num_steps=500, learning_rate=5e-3, max_batch_tokens=1024, seed=seed),
+        feed_forward_size=192,
+        phase=_phase(num_steps=900, learning_rate=3e-3, max_batch_tokens=768, seed=seed),
     )
 
 
@@ -133,7 +129,7 @@ def pretrain(
     folder = home / "encoders" / f"pocket-{recipe.key()}"
     if folder.exists():
         return folder
-    with _process_group(recipe, num_processes) as workers:
+    with _one_thread(), _process_group(recipe, num_processes) as workers:
         encoder, tokenizer, progress = train_base(recipe, workers=workers, on_step=on_step)
     log.info("base %s: %d tokens in %.0f s", folder, progress.num_useful_tokens, progress.seconds)
     unfinished = folder.with_name(f"writing-{uuid.uuid4().hex}")
@@ -174,50 +170,6 @@ def train_base(
     return encoder, tokenizer, progress
 
 
-def train_pieces(text: Sequence[TextExample], max_vocabulary: int) -> str:
-    """A BPE tokenizer with XLM-R's special tokens and pair template, as JSON.
-
-    Words, punctuation and numbers each begin a piece of their own, so that "May, 3" and "May , 3"
-    are cut alike.
-    """
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.Punctuation(),
-            pre_tokenizers.Digits(individual_digits=False),
-            pre_tokenizers.Metaspace(),
-        ]
-    )
-    tokenizer.decoder = decoders.Metaspace()
-    trainer = BpeTrainer(
-        vocab_size=max_vocabulary, special_tokens=list(SPECIALS), show_progress=False
-    )
-    rows = text[:NUM_TOKENIZER_ROWS]
-    tokenizer.train_from_iterator((part for r in rows for part in (r.text, r.pair or "")), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[(token, SPECIALS.index(token)) for token in ("<s>", "</s>")],
-    )
-    return tokenizer.to_str()
-
-
-def fast_tokenizer(pieces: str, *, max_length: int) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(pieces),
-        bos_token="<s>",
-        cls_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_max_length=max_length,
-    )
-
-
 def new_encoder(recipe: BaseRecipe, tokenizer: PreTrainedTokenizerFast) -> XLMRobertaModel:
     """XLM-R's architecture with weights from torch's global generator; no pooler."""
     config = XLMRobertaConfig(
@@ -242,19 +194,27 @@ def _no_dev_score(model: nn.Module) -> float:
 
 
 @contextmanager
+def _one_thread() -> Iterator[None]:
+    """On a busy machine two threads wait for each other at every small operation."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
+
+
+@contextmanager
 def _process_group(recipe: BaseRecipe, num_processes: int) -> Iterator[Workers]:
-    """This process as the first of `num_processes` that train together on the CPU."""
+    """This process as the first of `num_processes` that train together, on the CPU if several."""
     if num_processes == 1:
         yield Workers.alone()
         return
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tempfile.mkdtemp(prefix="pretrain-")
     rendezvous = f"file://{folder}/rendezvous"
     spawn = multiprocessing.get_context("spawn")
-    arguments = (recipe, num_processes, rendezvous)
     others = [
-        spawn.Process(target=_other_process, args=(*arguments, rank), daemon=True)
+        spawn.Process(target=_other_process, args=(recipe, num_processes, rendezvous, rank))
         for rank in range(1, num_processes)
     ]
     for process in others:
@@ -262,14 +222,15 @@ def _process_group(recipe: BaseRecipe, num_processes: int) -> Iterator[Workers]:
     try:
         _join_group(rendezvous, 0, num_processes)
         yield Workers.of_process_group(torch.device("cpu"))
-        for process in others:
-            process.join()
-    finally:
+    except BaseException:
         for process in others:
             process.kill()
+        raise
+    finally:
+        for process in others:
+            process.join()
         if distributed.is_initialized():
             distributed.destroy_process_group()
-        torch.set_num_threads(num_threads)
         shutil.rmtree(folder, ignore_errors=True)
 
 

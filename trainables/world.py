@@ -1,5 +1,6 @@
 """World: what a phase's result depends on beside the phase itself. It goes into every key."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
@@ -44,13 +45,20 @@ class World:
         """The content key of a phase that starts from `parent` (None: from the encoder)."""
         return phase.key(self.facts(phase), parent)
 
-    def stages(self, plan: TrialPlan) -> list[tuple[str, str | None, Phase]]:
-        """(key, parent's key, phase) of every phase of a plan, in the order they are trained."""
+    def stages(
+        self, plan: TrialPlan, *, trained_as: Callable[[str], str] = lambda key: key
+    ) -> list[tuple[str, str | None, Phase]]:
+        """(key, parent's key, phase) of every phase of a plan, in the order they are trained.
+
+        `trained_as` tells under which key a stem was really trained: another one than planned
+        where it diverged and was retried (`PhaseStore.trained_as`).
+        """
         stages: list[tuple[str, str | None, Phase]] = []
         stem = None
         if plan.intermediate is not None:
-            stem = self.key(plan.intermediate, None)
-            stages.append((stem, None, plan.intermediate))
+            planned = self.key(plan.intermediate, None)
+            stages.append((planned, None, plan.intermediate))
+            stem = trained_as(planned)
         for target in plan.targets:
             if target.phase is not None:
                 stages.append((self.key(target.phase, stem), stem, target.phase))

@@ -5,16 +5,12 @@ import pytest
 import torch
 
 from trainables.model import BaseEncoder, state_digest
-from trainables.pocket.text import pretraining_text
 from trainables.pretrain import (
-    SPECIALS,
     BaseRecipe,
-    fast_tokenizer,
     pocket_base,
     pretrain,
     tiny_base,
     train_base,
-    train_pieces,
 )
 from trainables.workers import Workers
 
@@ -36,22 +32,6 @@ def test_the_key_is_of_the_content() -> None:
         replace(recipe, phase=replace(recipe.phase, learning_rate=1e-3)),
     ]
     assert len({recipe.key(), *(other.key() for other in others)}) == 1 + len(others)
-
-
-def test_the_tokenizer_is_like_xlm_rs() -> None:
-    text = list(pretraining_text(500, seed=0))
-    tokenizer = fast_tokenizer(train_pieces(text, 6000), max_length=128)
-    assert tuple(tokenizer.convert_ids_to_tokens(list(range(5)))) == SPECIALS
-    assert tokenizer("Monday", "Montag").tokens() == [
-        "<s>",
-        "▁Monday",
-        "</s>",
-        "</s>",
-        "▁Montag",
-        "</s>",
-    ]
-    assert tokenizer("Monday, 12")["input_ids"] == tokenizer("Monday , 12")["input_ids"]
-    assert train_pieces(text, 6000) == tokenizer.backend_tokenizer.to_str()
 
 
 def test_a_base_is_trained_once_and_loads(tmp_path: Path) -> None:
