@@ -4,20 +4,19 @@ and the models of its best seed in the registry."""
 import random
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from search.bases import find_encoder
 from search.home import Home
-from search.intervals import Interval, paired_difference
 from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
 from search.tracking import RegisteredModel
+from search.verdict import BASELINE, WINNER, Retrained, Verdict
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
@@ -25,73 +24,10 @@ from spaces.tasks import get_task
 from trainables import on_ray
 from trainables.export import About, export_target
 from trainables.quiet import quiet_libraries
-from trainables.scores import Scores
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
-WINNER, BASELINE = "winner", "baseline"
 SPLIT = "test"  # read here and by `evaluate` only
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retrained:
-    """One seed of the winner or of its baseline; `scores` is None if it diverged."""
-
-    role: str
-    seed: int
-    plan: TrialPlan
-    scores: Scores | None
-    phase_keys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a retrain: all runs, the paired gain over the seeds, the models registered."""
-
-    study: str
-    trial: int
-    runs: tuple[Retrained, ...]
-    gain: Interval | None
-    models: tuple[RegisteredModel, ...]
-
-    def scores_of(self, role: str) -> list[Scores]:
-        return [run.scores for run in self.runs if run.role == role and run.scores is not None]
-
-    def card(self, task: str) -> str:
-        """The model card of one target: what it is, and its test scores beside the baseline's."""
-        plan = self.runs[0].plan
-        lines = [
-            f"# {self.study}-{task}",
-            "",
-            f"Task `{task}`, trained in {get_task(task).source_language}; intermediate training: "
-            f"{plan.intermediate.mixture if plan.intermediate else 'none'}. Trial {self.trial} of "
-            f"study `{self.study}`, trained again with {len(self.scores_of(WINNER))} fresh seeds; "
-            "this model is the first of them. Means over the seeds, test split, main metric:",
-            "",
-            "| language | winner | baseline |",
-            "|---|---|---|",
-        ]
-        columns = [self.by_language(role, task) for role in (WINNER, BASELINE)]
-        for language, value in columns[0].items():
-            baseline = columns[1].get(language)
-            shown = "" if baseline is None else f"{100 * baseline:.1f}"
-            lines.append(f"| {language} | {100 * value:.1f} | {shown} |")
-        return "\n".join([*lines, ""])
-
-    def by_language(self, role: str, task: str) -> dict[str, float]:
-        """Language -> mean over the seeds of the task's main score; empty without any run."""
-        found = [t.by_language for s in self.scores_of(role) for t in s.targets if t.task == task]
-        if not found:
-            return {}
-        return {language: fmean(scores[language] for scores in found) for language in found[0]}
-
-    def summary(self) -> dict[str, Any]:
-        """For the record: zero-shot means by role and seed, and the gain."""
-        means = {
-            f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
-            for run in self.runs
-        }
-        return {"zero_shot_mean": means, "gain": asdict(self.gain) if self.gain else None}
 
 
 def retrain(
@@ -135,9 +71,7 @@ def retrain(
                 scores=run.scores,
                 reason=None if run.scores else "diverged, also at half its learning rate",
             )
-        verdict = Verdict(
-            study=study, trial=row.number, runs=runs, gain=paired_gain(runs), models=()
-        )
+        verdict = Verdict(study=study, trial=row.number, runs=runs, models=())
         models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
         log.retrain_closed(name, summary=verdict.summary())
         return replace(verdict, models=models)
@@ -169,16 +103,6 @@ def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
         if seed != settings.study.seed and seed not in seeds:
             seeds.append(seed)
     return seeds
-
-
-def paired_gain(runs: Sequence[Retrained]) -> Interval | None:
-    """Winner minus baseline of the zero-shot mean, over the seeds that have both."""
-    means = {(r.role, r.seed): r.scores.zero_shot_mean for r in runs if r.scores is not None}
-    seeds = [s for role, s in means if role == WINNER and (BASELINE, s) in means]
-    if not seeds:
-        return None
-    winner, baseline = ([means[role, s] for s in seeds] for role in (WINNER, BASELINE))
-    return paired_difference(winner, baseline)
 
 
 def _train(

@@ -1,17 +1,16 @@
 """Plans and verdicts on a terminal, and the verdict as JSON."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from search.answers import percent, points
+from search.intervals import Interval
 from search.plan import StudyPlan
 from search.progress import describe
-
-if TYPE_CHECKING:  # it brings torch and Ray, which a plan does not need
-    from search.retrain import Verdict
+from search.verdict import BASELINE, WINNER, Verdict
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:
@@ -40,27 +39,22 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
         console.print(f"error: {error}", markup=False, highlight=False)
 
 
-def verdict_json(verdict: "Verdict") -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as JSON values: test scores by target, role and language, the paired gain."""
-    from search.retrain import BASELINE, WINNER
-
-    tasks = [t.task for t in verdict.scores_of(WINNER)[0].targets]
     return {
         "study": verdict.study,
         "trial": verdict.trial,
         **verdict.summary(),
         "scores": {
             task: {role: verdict.by_language(role, task) for role in (WINNER, BASELINE)}
-            for task in tasks
+            for task in verdict.tasks
         },
         "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
     }
 
 
-def show_verdict(verdict: "Verdict", console: Console) -> None:
+def show_verdict(verdict: Verdict, console: Console) -> None:
     """Test scores of the winner beside its baseline's, the gain with its interval, the models."""
-    from search.retrain import BASELINE, WINNER
-
     found = verdict_json(verdict)
     for task, scores in found["scores"].items():
         table = Table(
@@ -71,17 +65,25 @@ def show_verdict(verdict: "Verdict", console: Console) -> None:
             difference = None if baseline is None else value - baseline
             table.add_row(language, percent(value), percent(baseline), points(difference))
         console.print(table)
-    gain = verdict.gain
-    if gain is not None:
-        between = ""
-        if gain.low is not None and gain.high is not None:
-            between = f" (95 % interval {points(gain.low)} to {points(gain.high)})"
-        console.print(
-            f"gain over the baseline, zero-shot mean, {gain.num} paired seeds: "
-            f"{points(gain.mean)}{between}",
-            highlight=False,
-        )
+    for name, gain in [(task, verdict.gain(task)) for task in verdict.tasks] + [
+        ("all objective targets", verdict.gain())
+    ]:
+        if gain is not None:
+            console.print(
+                f"gain over the baseline, zero-shot mean of {name}: {_interval(gain)}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     for model in verdict.models:
         console.print(
             f"registered {model.name} version {model.version}", highlight=False, markup=False
         )
+
+
+def _interval(gain: Interval) -> str:
+    seeds = f"{gain.num} paired seeds"
+    if gain.low is None or gain.high is None:
+        return f"{points(gain.mean)} ({seeds})"
+    low, high = points(gain.low), points(gain.high)
+    return f"{points(gain.mean)} ({seeds}, 95 % interval {low} to {high})"

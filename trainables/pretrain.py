@@ -38,6 +38,7 @@ from trainables.world import TRAINING_VERSION
 
 TASK = "text"
 NUM_HASHED_ROWS = 1_000
+MAX_PROCESSES = 2  # a step is 50 ms of work: more of them wait longer than they compute
 POSITIONS_LOST = 2  # XLM-R counts positions from the padding id on
 
 log = logging.getLogger(__name__)
@@ -123,9 +124,10 @@ def pretrain(
 ) -> Path:
     """The folder of the base under `home`, trained first if it is not there.
 
-    With several processes, this one is the first of them; each gets one thread. `on_step` is told
-    the number of steps done. Raises DivergedError.
+    With several processes (MAX_PROCESSES are of use), this one is the first of them; each gets one
+    thread. `on_step` is told the number of steps done. Raises DivergedError.
     """
+    num_processes = min(num_processes, MAX_PROCESSES)
     folder = home / "encoders" / f"pocket-{recipe.key()}"
     if folder.exists():
         return folder

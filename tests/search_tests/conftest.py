@@ -1,16 +1,24 @@
-"""Planted rows of a study, with scores that are known in advance."""
+"""Planted rows of a study, with scores known in advance; a small study, and one that was run."""
 
+import json
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
+from search.record import StudyRecord, read_study
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import prepare
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
+from spaces.study import StudySettings
 from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores
 
 RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
@@ -189,3 +197,123 @@ def wait_for() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+# ---- a study of seconds, as settings, as an empty Optuna database, and as one that was run
+
+SMALL: dict[str, dict[str, Any]] = {
+    "study": {"name": "tiny", "encoder": "tiny", "seed": 5, "sampler": "random"},
+    "space": {
+        "intermediate": ["none", "fact", "coh", "coh+fact"],
+        "intermediate_learning_rate": [1e-3, 2e-3],
+        "target_learning_rate": [1e-3, 3e-3],
+        "targets": ["rel", "retrieval"],
+    },
+    "training": {
+        "intermediate": {
+            "num_steps": 20,
+            "batch_size": 16,
+            "max_length": 64,
+            "max_train_rows": 320,
+        },
+        "target": {"num_steps": 60, "batch_size": 16, "max_length": 64, "max_train_rows": 1000},
+    },
+    "evaluation": {"languages": ["de", "es"], "max_rows": 60},
+    "resources": {"checkpoint_seconds": 0.2, "max_concurrent_trials": 2},
+    "budget": {"num_trials": 6},
+}
+
+
+@pytest.fixture(scope="session")
+def settings_of() -> Callable[..., StudySettings]:
+    """The small study; arguments replace keys of its sections: `budget={"num_trials": 3}`."""
+
+    def make(**sections: dict[str, Any]) -> StudySettings:
+        content = {name: {**SMALL[name], **sections.get(name, {})} for name in SMALL}
+        content |= {name: sections[name] for name in sections.keys() - SMALL.keys()}
+        return StudySettings.parse(content)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def empty_optuna(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Made once: creating the tables takes Optuna a second."""
+    path = tmp_path_factory.mktemp("optuna") / "optuna.db"
+    optuna.storages.RDBStorage(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def optuna_url(tmp_path: Path, empty_optuna: bytes) -> str:
+    (tmp_path / "optuna.db").write_bytes(empty_optuna)
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+def write_study(path: Path, settings: StudySettings) -> Path:
+    """As the TOML file that a user would have written."""
+    content = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    tables = {
+        name: {key: value for key, value in keys.items() if not isinstance(value, dict)}
+        for name, keys in content.items()
+    }
+    tables |= {f"training.{name}": keys for name, keys in content["training"].items()}
+    lines = []
+    for name, keys in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+    path.write_text("\n".join(lines))
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A study that `run` finished in a process of its own, and what that process printed."""
+
+    home: Path
+    file: Path
+    settings: StudySettings
+    pid: int
+    stdout: str
+    stderr: str
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def record(self) -> StudyRecord:
+        name, experiment = self.settings.study.name, self.settings.tracking.experiment
+        return read_study(tracking_uri=self.uri, experiment=experiment, study=name)
+
+    def copy(self, folder: Path) -> Path:
+        """A home of one's own with the same databases, phases and records."""
+        shutil.copytree(self.home, folder)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., list[str]]:
+    """The command line of this checkout, to be run in a process of its own."""
+    return lambda *arguments: [sys.executable, "-m", "search.cli", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+    small_base: Path,
+    settings_of: Callable[..., StudySettings],
+    command: Callable[..., list[str]],
+) -> Finished:
+    """Six trials, two at a time. Tests do not write into its home: they copy it."""
+    folder = tmp_path_factory.mktemp("finished")
+    settings = settings_of(study={"encoder": str(small_base)})
+    file, home = write_study(folder / "tiny.toml", settings), folder / "home"
+    process = subprocess.Popen(
+        command("run", file, "--home", home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    stdout, stderr = process.communicate(timeout=500)
+    assert process.returncode == 0, stderr
+    return Finished(home, file, settings, process.pid, stdout, stderr)

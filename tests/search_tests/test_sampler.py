@@ -1,0 +1,317 @@
+"""The Optuna study: what is asked, counted and told, over restarts of the driver."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.sampler import Asked, OptunaStudy
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+
+Settings = Callable[..., StudySettings]
+BASELINES = [
+    {"intermediate": "none", "target.learning_rate": 1e-3},
+    {"intermediate": "none", "target.learning_rate": 3e-3},
+]
+POINT = {"intermediate": "fact", "intermediate.learning_rate": 2e-3, "target.learning_rate": 1e-3}
+
+
+def raw(url: str, name: str = "tiny") -> optuna.Study:
+    """The study as Optuna itself reads it."""
+    return optuna.load_study(study_name=name, storage=url)
+
+
+def fixed(asked: Asked) -> float:
+    """The same in every process, unlike `hash` of text."""
+    return 0.5 + sum(ord(letter) for letter in repr(sorted(asked.params.items()))) % 97 / 400
+
+
+def test_first_the_baselines_then_the_points_then_the_sampler(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    settings = settings_of(space={"points": [POINT]})
+    study = OptunaStudy.open(optuna_url, settings)
+    asked = [study.ask() for _ in range(6)]
+    assert [one.number for one in asked] == list(range(6))
+    assert [dict(one.params) for one in asked[:3]] == [*BASELINES, POINT]
+    assert [one.plan.is_baseline for one in asked[:3]] == [True, True, False]
+    for one in asked:
+        assert settings.search_space().decode(one.params) == one.plan
+
+
+def test_a_range_has_baselines_in_its_parts(settings_of: Settings, optuna_url: str) -> None:
+    rates = {"low": 1e-4, "high": 1e-2}
+    settings = settings_of(space={"target_learning_rate": rates, "num_baselines": 2})
+    study = OptunaStudy.open(optuna_url, settings)
+    first = [study.ask().params for _ in range(2)]
+    assert [params["intermediate"] for params in first] == ["none", "none"]
+    assert first[0]["target.learning_rate"] == pytest.approx(10**-3.5)
+    assert first[1]["target.learning_rate"] == pytest.approx(10**-2.5)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_draws_do_not_depend_on_restarts(
+    sampler: str, settings_of: Settings, tmp_path: Path, empty_optuna: bytes
+) -> None:
+    settings = settings_of(
+        study={"sampler": sampler},
+        space={"intermediate_learning_rate": {"low": 1e-5, "high": 1e-2}},
+    )
+
+    def draw(name: str, *, reopen: bool) -> list[dict[str, Any]]:
+        path = tmp_path / name
+        path.write_bytes(empty_optuna)
+        study, params = OptunaStudy.open(f"sqlite:///{path}", settings), []
+        for _ in range(14):  # past the eight draws that tpe makes at random
+            asked = study.ask()
+            params.append(dict(asked.params))
+            study.tell_scored(asked, fixed(asked))
+            if reopen:
+                study = OptunaStudy.open(f"sqlite:///{path}", settings)
+        return params
+
+    straight = draw("a.db", reopen=False)
+    assert draw("b.db", reopen=True) == straight
+    rates = [p["intermediate.learning_rate"] for p in straight if p["intermediate"] != "none"]
+    assert len(set(rates)) == len(rates), "a restart or an index drew the same again"
+
+
+def test_draws_depend_on_the_seed(
+    settings_of: Settings, tmp_path: Path, empty_optuna: bytes
+) -> None:
+    drawn = []
+    for seed in (1, 2):
+        path = tmp_path / f"{seed}.db"
+        path.write_bytes(empty_optuna)
+        study = OptunaStudy.open(f"sqlite:///{path}", settings_of(study={"seed": seed}))
+        drawn.append([study.ask().params for _ in range(10)][2:])
+    assert drawn[0] != drawn[1]
+
+
+def test_a_random_draw_depends_on_its_index_alone(
+    settings_of: Settings, tmp_path: Path, empty_optuna: bytes
+) -> None:
+    drawn = []
+    for told in (True, False):
+        path = tmp_path / f"{told}.db"
+        path.write_bytes(empty_optuna)
+        study = OptunaStudy.open(f"sqlite:///{path}", settings_of())
+        params = []
+        for _ in range(6):
+            asked = study.ask()
+            params.append(dict(asked.params))
+            if told:
+                study.tell_scored(asked, 0.5)
+        drawn.append(params)
+    assert drawn[0] == drawn[1]
+
+
+def test_running_trials_are_taken_up_under_their_numbers(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    settings = settings_of()
+    study = OptunaStudy.open(optuna_url, settings)
+    asked = [study.ask() for _ in range(3)]
+    study.tell_scored(asked[1], 0.4)
+    again = OptunaStudy.open(optuna_url, settings)
+    assert again.running() == [asked[0], asked[2]]
+    assert again.num_counted == 1
+    assert again.told[asked[1].plan].value == 0.4
+
+
+def test_a_half_asked_trial_is_failed_and_drawn_again(
+    settings_of: Settings, optuna_url: str, tmp_path: Path, empty_optuna: bytes
+) -> None:
+    settings = settings_of()
+    whole = tmp_path / "whole.db"
+    whole.write_bytes(empty_optuna)
+    undisturbed = OptunaStudy.open(f"sqlite:///{whole}", settings)
+    expected = [undisturbed.ask().params for _ in range(4)]
+
+    study = OptunaStudy.open(optuna_url, settings)
+    for _ in range(2):
+        study.tell_scored(study.ask(), 0.5)
+    half = raw(optuna_url).ask()  # killed between two parameters
+    half.suggest_categorical("intermediate", settings.search_space().options)
+    raw(optuna_url).ask()  # killed before the first one
+
+    again = OptunaStudy.open(optuna_url, settings)
+    assert again.running() == []
+    states = [trial.state for trial in raw(optuna_url).trials]
+    assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL] * 2
+    assert again.num_counted == 2
+    next_ones = [again.ask() for _ in range(2)]
+    assert [one.number for one in next_ones] == [4, 5]
+    assert [one.params for one in next_ones] == expected[2:]
+    assert OptunaStudy.open(optuna_url, settings).num_counted == 2
+
+
+def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: str) -> None:
+    points = [POINT, {**POINT, "intermediate": "coh"}, BASELINES[0]]
+    settings = settings_of(space={"points": points})
+    study = OptunaStudy.open(optuna_url, settings)
+    scored, failed, broken, pruned, second = (study.ask() for _ in range(5))
+    study.tell_scored(scored, 0.6)
+    study.tell_failed(failed, "loss was not finite")
+    study.tell_failed(broken, "OSError: no space", is_broken=True)
+    study.prunes(pruned, rung=0, value=0.25)
+    study.tell_pruned(pruned)
+    study.tell_duplicate(second, study.told[scored.plan])
+    for one in (study, OptunaStudy.open(optuna_url, settings)):
+        assert one.num_counted == 4
+        assert one.told[scored.plan].value == 0.6
+        assert one.told[failed.plan].value is None
+        assert one.told.keys() == {scored.plan, failed.plan}
+    trials = raw(optuna_url).trials
+    assert Counter(t.state for t in trials) == {
+        TrialState.COMPLETE: 2,
+        TrialState.FAIL: 2,
+        TrialState.PRUNED: 1,
+    }
+    assert trials[second.number].value == 0.6
+    assert trials[second.number].user_attrs["duplicate_of"] == scored.number
+    assert trials[failed.number].user_attrs["reason"] == "loss was not finite"
+    assert trials[pruned.number].value == 0.25
+
+
+def test_a_duplicate_of_a_failed_plan_fails(settings_of: Settings, optuna_url: str) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of())
+    first, second = study.ask(), study.ask()
+    study.tell_failed(first, "diverged")
+    study.tell_duplicate(second, study.told[first.plan])
+    assert raw(optuna_url).trials[1].state is TrialState.FAIL
+    assert study.num_counted == 1
+
+
+def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of())
+    asked = study.ask()
+    study.tell_scored(asked, 0.6)
+    study.tell_scored(asked, 0.7)
+    study.tell_failed(asked, "too late")
+    study.tell_pruned(asked)
+    assert study.num_counted == 1
+    assert study.told[asked.plan].value == 0.6
+    trial = raw(optuna_url).trials[0]
+    assert (trial.state, trial.value, trial.user_attrs) == (TrialState.COMPLETE, 0.6, {})
+
+
+def test_the_median_pruner_prunes_and_takes_a_rung_twice(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of(study={"pruner": "median"}))
+    for _ in range(4):
+        asked = study.ask()
+        assert not study.prunes(asked, rung=0, value=0.8)
+        study.tell_scored(asked, 0.8)
+    low, high = study.ask(), study.ask()
+    assert study.prunes(low, rung=0, value=0.1)
+    assert study.prunes(low, rung=0, value=0.1), "taken up again, it reports the rung again"
+    assert not study.prunes(high, rung=0, value=0.9)
+
+
+def test_without_a_pruner_nothing_is_pruned(settings_of: Settings, optuna_url: str) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of())
+    for _ in range(5):
+        asked = study.ask()
+        study.prunes(asked, rung=0, value=0.8)
+        study.tell_scored(asked, 0.8)
+    assert not study.prunes(study.ask(), rung=0, value=0.0)
+
+
+def test_importance(settings_of: Settings, optuna_url: str) -> None:
+    settings = settings_of(space={"target_learning_rate": [1e-3, 2e-3, 3e-3, 4e-3]})
+    study = OptunaStudy.open(optuna_url, settings)
+    for number in range(16):
+        asked = study.ask()
+        if number == 3:
+            assert study.importance() == {}
+        study.tell_scored(asked, asked.params["target.learning_rate"] * 100)
+    found = study.importance()
+    assert found.keys() == {"intermediate", "target.learning_rate"}
+    assert found["target.learning_rate"] > 0.9
+    assert sum(found.values()) == pytest.approx(1)
+    assert study.importance() == found
+
+
+def test_importance_of_equal_scores_is_empty(settings_of: Settings, optuna_url: str) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of())
+    for _ in range(6):
+        study.tell_scored(study.ask(), 0.5)
+    assert study.importance() == {}
+
+
+def test_another_study_file_under_the_same_name(settings_of: Settings, optuna_url: str) -> None:
+    OptunaStudy.open(optuna_url, settings_of())
+    OptunaStudy.open(optuna_url, settings_of(budget={"num_trials": 50}))  # this may change
+    with pytest.raises(Refusal, match="'tiny' belongs to another study file") as caught:
+        OptunaStudy.open(optuna_url, settings_of(study={"seed": 6}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://someone:hunter2@127.0.0.1:1/studies",
+        "postgresql://someone:hunter2@127.0.0.1:port/studies",
+        "postgresql://someone:hunt@er2@127.0.0.1:1/studies",
+        "nonsense://someone:hunter2@host/studies",
+        "someone:hunter2@host",
+        "",
+    ],
+)
+def test_a_database_that_cannot_be_reached(url: str, settings_of: Settings) -> None:
+    with pytest.raises(Refusal) as caught:
+        OptunaStudy.open(url, settings_of())
+    assert "[tracking] optuna" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "er2" not in str(caught.value)
+
+
+def test_a_path_that_cannot_be_written(settings_of: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "below" / "optuna.db", tmp_path):
+        with pytest.raises(Refusal, match="cannot be used") as caught:
+            OptunaStudy.open(f"sqlite:///{place}", settings_of())
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database(settings_of: Settings, tmp_path: Path) -> None:
+    (tmp_path / "optuna.db").write_text("these are words, not tables " * 100)
+    with pytest.raises(Refusal, match="cannot be used"):
+        OptunaStudy.open(f"sqlite:///{tmp_path / 'optuna.db'}", settings_of())
+
+
+def test_a_database_that_breaks_later(
+    settings_of: Settings, optuna_url: str, tmp_path: Path
+) -> None:
+    study = OptunaStudy.open(optuna_url, settings_of())
+    asked = study.ask()
+    with sqlite3.connect(tmp_path / "optuna.db") as connection:
+        connection.execute("DROP TABLE trial_values")
+        connection.execute("DROP TABLE trial_user_attributes")
+        connection.execute("DROP TABLE study_user_attributes")
+    for call in (
+        lambda: study.tell_scored(asked, 0.5),
+        lambda: study.read_mark("driver"),
+        lambda: study.write_mark("driver", {}),
+        study.ask,
+    ):
+        with pytest.raises(Refusal, match="the study database cannot be used") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_marks_are_read_fresh(settings_of: Settings, optuna_url: str) -> None:
+    one, other = (OptunaStudy.open(optuna_url, settings_of()) for _ in range(2))
+    assert one.read_mark("driver") is None
+    other.write_mark("driver", {"id": "x", "time": 1.5})
+    assert one.read_mark("driver") == {"id": "x", "time": 1.5}
+    one.write_mark("driver", None)
+    assert other.read_mark("driver") is None

@@ -1,0 +1,537 @@
+"""The searcher, driven by hand as Tune drives it, with made events and nothing trained."""
+
+import pickle
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState as OptunaState
+from ray.tune.search import Searcher
+
+from search.sampler import OptunaStudy
+from search.searcher import MAX_DUPLICATES, StudySearcher
+from search.selection import TrialRow, TrialState
+from spaces.phases import Phase, TrialPlan
+from spaces.study import StudySettings
+from trainables.on_ray import pack
+from trainables.phase_store import PhaseRecord, PhaseStore
+from trainables.scores import Scores, objective
+from trainables.world import World
+
+Settings = Callable[..., StudySettings]
+RATE = {"intermediate.learning_rate": 1e-3}
+
+
+def point(intermediate: str, target: float = 1e-3, **rates: float) -> dict[str, Any]:
+    rate = {} if intermediate == "none" else {**RATE, **rates}
+    return {"intermediate": intermediate, "target.learning_rate": target, **rate}
+
+
+class Log:
+    """What a search writes to the record."""
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+        self.phases: list[str] = []
+        self.rows: dict[int, TrialRow] = {}
+        self.baselines: dict[int, int | None] = {}
+
+    def trial_started(
+        self, number: int, *, params: Mapping[str, Any], plan: TrialPlan, phase_keys: list[str]
+    ) -> None:
+        self.started.append(number)
+
+    def phase_finished(self, row: Any, *, plan_phase: Mapping[str, Any]) -> None:
+        self.phases.append(row.key)
+
+    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None:
+        self.rows[row.number] = row
+        self.baselines[row.number] = baseline.number if baseline else None
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.num_resumed: int | None = None
+        self.events: list[tuple[int, str]] = []
+
+    def resumed(self, num_finished: int) -> None:
+        self.num_resumed = num_finished
+
+    def started(self, number: int, plan: TrialPlan) -> None:
+        self.events.append((number, "started"))
+
+    def moved(self, number: int, event: Mapping[str, Any]) -> None:
+        self.events.append((number, event["event"]))
+
+    def finished(self, row: TrialRow) -> None:
+        self.events.append((row.number, "finished"))
+
+
+class Counting:
+    """Any object, and how many attributes of it were used."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.num_uses = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("num_counted", "told"):  # kept in memory
+            self.num_uses += 1
+        return getattr(self._inner, name)
+
+
+class Drive:
+    """A searcher and hands to drive it: `ask` as Tune does, `train` and `end` as a trial does."""
+
+    def __init__(
+        self, settings: StudySettings, url: str, folder: Path, scores: Callable[..., Scores]
+    ) -> None:
+        self.settings, self.url, self.make_scores = settings, url, scores
+        self.log, self.watch, self.stop = Log(), Watch(), threading.Event()
+        self.store = Counting(PhaseStore(folder, owner="tiny"))
+        self.study = Counting(OptunaStudy.open(url, settings))
+        self.world = World("weights", "tokenizer")
+        self.searcher = StudySearcher(
+            self.study,  # type: ignore[arg-type]
+            settings,
+            world=self.world,
+            store=self.store,  # type: ignore[arg-type]
+            log=self.log,
+            watch=self.watch,
+            stop=self.stop,
+            max_concurrent=2,
+        )
+        self.plans: dict[str, TrialPlan] = {}
+
+    def ask(self, trial_id: str) -> Any:
+        params = self.searcher.suggest(trial_id)
+        if isinstance(params, dict):
+            self.plans[trial_id] = self.settings.search_space().decode(params)
+        return params
+
+    def keys(self, trial_id: str) -> list[str]:
+        return [key for key, _, _ in self.world.stages(self.plans[trial_id])]
+
+    def send(self, trial_id: str, event: Mapping[str, Any]) -> None:
+        self.searcher.on_trial_result(trial_id, pack(event))
+
+    def train(self, trial_id: str, index: int) -> None:
+        """Commit a phase of the trial's plan, and tell of it."""
+        key, parent, phase = self.world.stages(self.plans[trial_id])[index]
+        reused = self.store.record(key) is not None
+        record = phase_record(key, parent, phase)
+        if not reused:
+            self.store.commit(record, {"encoder": {}, "heads": {}})
+            self.send(trial_id, {"event": "trained", "key": key, "seconds": 2.0})
+        self.send(
+            trial_id, {"event": "phase", "key": key, "reused": reused, "record": record.to_dict()}
+        )
+
+    def end(self, trial_id: str, level: float) -> None:
+        scores = self.make_scores(level).to_dict()
+        seconds = {"evaluation": 1.0, "total": 3.0}
+        self.send(
+            trial_id, {"event": "end", "state": "scored", "seconds": seconds, "scores": scores}
+        )
+        self.searcher.on_trial_complete(trial_id)
+
+    def run(self, trial_id: str, level: float = 0.5) -> None:
+        for index in range(len(self.keys(trial_id))):
+            self.train(trial_id, index)
+        self.end(trial_id, level)
+
+    def numbers(self) -> list[int]:
+        """Trials that were handed out, in order."""
+        return [number for number, what in self.watch.events if what == "started"]
+
+    @property
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        return optuna.load_study(study_name="tiny", storage=self.url).trials
+
+
+def phase_record(key: str, parent: str | None, phase: Phase) -> PhaseRecord:
+    return PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), num_steps=20, seconds=2.0)
+
+
+@pytest.fixture
+def drive(
+    settings_of: Settings, optuna_url: str, tmp_path: Path, planted: Any
+) -> Callable[..., Drive]:
+    """A drive over the same database and store each time; arguments as `settings_of` has them."""
+
+    def start(**sections: dict[str, Any]) -> Drive:
+        return Drive(settings_of(**sections), optuna_url, tmp_path / "home", planted.scores)
+
+    return start
+
+
+def space(*points: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    """A space whose first plans are the two baselines and these points."""
+    return {"points": list(points), **keys}
+
+
+def test_a_trial_from_start_to_end(drive: Callable[..., Drive]) -> None:
+    one = drive(space=space(point("fact")))
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id, 0.4)
+    one.ask("c")
+    one.send("c", {"event": "start", "seconds": 3.5})
+    one.run("c", 0.6)
+    row = one.log.rows[2]
+    assert row.state is TrialState.SCORED
+    assert row.plan == one.plans["c"]
+    assert row.scores == one.make_scores(0.6)
+    assert row.objective == objective(row.scores, one.settings.evaluation.selection)
+    assert list(row.phase_keys) == one.keys("c")
+    assert row.seconds is not None
+    assert row.seconds["startup"] == 3.5
+    assert row.seconds["training"] == 4.0
+    assert row.seconds["evaluation"] == 1.0
+    assert row.seconds["total"] >= 0
+    assert one.log.baselines == {0: 0, 1: 0, 2: 0}
+    assert sorted(one.log.phases) == sorted({*one.keys("a"), *one.keys("b"), *one.keys("c")})
+    trial = one.trials[2]
+    assert (trial.state, trial.value) == (OptunaState.COMPLETE, row.objective)
+    assert [e for n, e in one.watch.events if n == 2] == [
+        "started",
+        "start",
+        "trained",
+        "phase",
+        "trained",
+        "phase",
+        "end",
+        "finished",
+    ]
+
+
+def test_plans_wait_for_a_phase_in_training(drive: Callable[..., Drive]) -> None:
+    points = [point("fact"), point("fact", 3e-3), point("coh")]
+    one = drive(space=space(*points), budget={"num_trials": 5})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d")["intermediate"] == "coh", "the plan in between waits"
+    assert one.numbers() == [0, 1, 2, 4]
+    assert one.ask("e") is None, "all of the budget is in flight or held"
+    one.train("c", 0)
+    assert one.ask("e") == point("fact", 3e-3), "its stem is there now"
+    assert one.numbers() == [0, 1, 2, 4, 3]
+    for trial_id in "cde":
+        one.run(trial_id)
+    assert one.ask("f") == Searcher.FINISHED
+    assert [trial.state for trial in one.trials] == [OptunaState.COMPLETE] * 5
+
+
+def test_held_plans_are_released_in_order(drive: Callable[..., Drive]) -> None:
+    points = [point("fact"), point("fact", 3e-3), point("coh+fact"), point("coh+fact", 3e-3)]
+    one = drive(space=space(*points), budget={"num_trials": 6})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d")["intermediate"] == "coh+fact"
+    assert one.ask("e") is None
+    assert len(one.trials) == 6, "two are held: no more are asked"
+    one.train("d", 0)
+    one.train("c", 0)
+    assert [one.ask("e"), one.ask("f")] == [point("fact", 3e-3), point("coh+fact", 3e-3)]
+    assert one.numbers() == [0, 1, 2, 4, 3, 5]
+
+
+def test_only_so_many_are_held(drive: Callable[..., Drive]) -> None:
+    points = [point("fact", rate) for rate in (1e-3, 3e-3)]
+    one = drive(space=space(*points, *points, *points), budget={"num_trials": 8})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    for _ in range(5):
+        assert one.ask("d") is None
+    assert len(one.trials) == 5, "one runs, two are held"
+
+
+def test_nothing_is_held_when_nothing_is_in_flight(drive: Callable[..., Drive]) -> None:
+    """The trial in flight dies before it trained what the held one waits for."""
+    one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d") is None
+    one.send("c", {"event": "error", "reason": "OSError: no space"})
+    one.searcher.on_trial_complete("c", error=True)
+    assert one.log.rows[2].state is TrialState.FAILED
+    assert one.log.rows[2].reason == "OSError: no space"
+    assert one.ask("d") == point("fact", 3e-3)
+    one.run("d")
+    assert one.ask("e") == Searcher.FINISHED
+
+
+def test_a_dead_trainer_releases_its_phases(drive: Callable[..., Drive]) -> None:
+    points = [point("fact"), point("coh"), point("fact", 3e-3)]
+    one = drive(space=space(*points), budget={"num_trials": 5})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    one.ask("d")
+    assert one.ask("e") is None
+    one.searcher.on_trial_complete("c", error=True)
+    assert one.ask("e") == point("fact", 3e-3), "though another trial is still in flight"
+    assert one.log.rows[2].reason == "its worker died"
+
+
+def test_a_poll_that_finds_nothing_touches_nothing(drive: Callable[..., Drive]) -> None:
+    one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d") is None
+    one.study.num_uses = one.store.num_uses = 0
+    for _ in range(100):
+        assert one.ask("d") is None
+    assert (one.study.num_uses, one.store.num_uses) == (0, 0)
+    one.train("c", 1)
+    uses = one.study.num_uses
+    for _ in range(100):
+        one.ask("d")
+    assert one.study.num_uses == uses
+
+
+def test_the_budget_ends_the_search(drive: Callable[..., Drive]) -> None:
+    one = drive(budget={"num_trials": 2})
+    one.ask("a")
+    one.ask("b")
+    assert one.ask("c") is None
+    one.run("a")
+    assert one.ask("c") is None
+    one.run("b")
+    assert one.ask("c") == Searcher.FINISHED
+    assert one.searcher.is_done
+    assert not one.searcher.is_stopped
+    assert drive(budget={"num_trials": 2}).searcher.is_done
+    assert not drive(budget={"num_trials": 3}).searcher.is_done
+
+
+def test_duplicates_are_told_at_once_and_not_counted(drive: Callable[..., Drive]) -> None:
+    points = [point("fact"), point("none"), point("coh")]
+    one = drive(space=space(*points), budget={"num_trials": 4})
+    for trial_id, level in zip("abc", (0.3, 0.4, 0.5), strict=True):
+        one.ask(trial_id)
+        one.run(trial_id, level)
+    assert one.ask("d") == point("coh"), "the baseline is not run again"
+    assert one.numbers() == [0, 1, 2, 4]
+    row = one.log.rows[3]
+    assert (row.state, row.duplicate_of) == (TrialState.DUPLICATE, 0)
+    assert row.objective == one.log.rows[0].objective
+    assert one.trials[3].value == one.trials[0].value
+    one.run("d")
+    assert one.ask("e") == Searcher.FINISHED
+
+
+def test_twenty_duplicates_in_a_row_exhaust_the_space(drive: Callable[..., Drive]) -> None:
+    one = drive(
+        space={
+            "intermediate": ["none", "fact"],
+            "intermediate_learning_rate": [1e-3],
+            "target_learning_rate": [1e-3],
+        },
+        budget={"num_trials": 100},
+    )
+    one.ask("a")
+    one.run("a")
+    while len(one.log.rows) < 200:
+        asked = one.ask("x")
+        if asked == Searcher.FINISHED:
+            break
+        one.run("x")
+    assert one.searcher.is_exhausted
+    assert len({row.plan for row in one.log.rows.values()}) == 2
+    last = list(one.log.rows.values())[-MAX_DUPLICATES:]
+    assert all(row.state is TrialState.DUPLICATE for row in last)
+    assert one.study.num_counted == 2
+
+
+def test_an_equal_plan_in_flight_is_held_then_told(drive: Callable[..., Drive]) -> None:
+    one = drive(space=space(point("none")), budget={"num_trials": 3})
+    one.ask("a")
+    one.ask("b")
+    assert one.ask("c") is None
+    one.train("a", 0)
+    assert one.ask("c") is None, "its phase is there, but the plan is being scored"
+    one.end("a", 0.45)
+    asked = one.ask("c")
+    assert one.log.rows[2].duplicate_of == 0
+    assert isinstance(asked, dict), "and another plan is asked instead"
+    assert one.numbers()[:2] == [0, 1]
+    assert 2 not in one.numbers()
+
+
+def test_a_trial_that_diverged_fails_with_its_reason(drive: Callable[..., Drive]) -> None:
+    one = drive()
+    one.ask("a")
+    scores = one.make_scores(0.4).to_dict()
+    one.searcher.should_prune("a", pack({"event": "rung", "rung": 0, "scores": scores}))
+    end = {"event": "end", "state": "failed", "reason": "loss was not finite, twice"}
+    one.send("a", {**end, "seconds": {"evaluation": 0.5, "total": 1}})
+    one.searcher.on_trial_complete("a")
+    row = one.log.rows[0]
+    assert (row.state, row.reason) == (TrialState.FAILED, "loss was not finite, twice")
+    assert (row.objective, row.scores) == (None, None), "a part of the targets is no score"
+    trial = one.trials[0]
+    assert trial.state is OptunaState.FAIL
+    assert trial.user_attrs["reason"] == row.reason
+    assert one.study.num_counted == 1
+    assert one.plans["a"] in one.study.told
+
+
+def test_a_plan_whose_worker_died_may_be_tried_again(drive: Callable[..., Drive]) -> None:
+    one = drive(space=space(point("none")), budget={"num_trials": 4})
+    one.ask("a")
+    one.searcher.on_trial_complete("a", error=True)
+    one.ask("b")
+    one.run("b")
+    assert one.ask("c") == point("none")
+    one.run("c", 0.5)
+    assert one.log.rows[2].state is TrialState.SCORED
+
+
+def test_a_pruned_trial_keeps_its_scores_so_far(drive: Callable[..., Drive]) -> None:
+    one = drive(study={"pruner": "median"}, budget={"num_trials": 9})
+    rung = {"event": "rung", "rung": 0}
+    for trial_id in "abcd":
+        one.ask(trial_id)
+        result = pack({**rung, "scores": one.make_scores(0.6).to_dict()})
+        assert not one.searcher.should_prune(trial_id, result)
+        one.run(trial_id, 0.6)
+    one.ask("e")
+    low = one.make_scores(0.2)
+    assert one.searcher.should_prune("e", pack({**rung, "scores": low.to_dict()}))
+    one.searcher.on_trial_complete("e")
+    row = one.log.rows[max(one.log.rows)]
+    assert row.state is TrialState.PRUNED
+    assert row.scores == low
+    assert row.reason is None
+    assert one.trials[row.number].state is OptunaState.PRUNED
+    assert one.trials[row.number].value == pytest.approx(row.objective)
+
+
+def test_a_rung_before_the_first_objective_target(drive: Callable[..., Drive]) -> None:
+    """Retrieval first, which is not what the sampler learns from: there is nothing to prune by."""
+    one = drive(study={"pruner": "median"})
+    one.ask("a")
+    whole = one.make_scores(0.6)
+    part = Scores(targets=whole.targets[-1:], of_interest=whole.of_interest)
+    assert not one.searcher.should_prune(
+        "a", pack({"event": "rung", "rung": 0, "scores": part.to_dict()})
+    )
+    assert one.trials[0].intermediate_values == {}
+    one.searcher.on_trial_complete("a", error=True)
+    assert one.log.rows[0].scores is None
+
+
+def test_events_of_unknown_trials_and_results_without_an_event(
+    drive: Callable[..., Drive],
+) -> None:
+    one = drive()
+    one.send("nobody", {"event": "start", "seconds": 1.0})
+    one.searcher.on_trial_result("nobody", {"done": True})
+    assert not one.searcher.should_prune("nobody", {"done": True})
+    one.ask("a")
+    one.searcher.on_trial_result("a", {"done": True, "training_iteration": 4})
+    assert not one.searcher.should_prune("a", {"done": True})
+    one.searcher.on_trial_complete("nobody")
+    assert one.log.rows == {}
+
+
+def test_a_trial_started_again_by_tune_is_one_trial(drive: Callable[..., Drive]) -> None:
+    one = drive(space=space(point("fact")))
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    one.train("c", 0)
+    one.send("c", {"event": "error", "reason": "killed"})
+    one.train("c", 0)  # from the start, in another worker
+    one.run("c", 0.7)
+    row = one.log.rows[2]
+    assert list(row.phase_keys) == one.keys("c")
+    assert (row.state, row.reason) == (TrialState.SCORED, None)
+
+
+def test_a_stopped_search_is_taken_up_under_its_numbers(drive: Callable[..., Drive]) -> None:
+    sections = {"space": space(point("fact"), point("coh")), "budget": {"num_trials": 4}}
+    one = drive(**sections)
+    one.ask("a")
+    one.run("a")
+    one.ask("b")
+    one.ask("c")
+    one.stop.set()
+    assert one.ask("d") == Searcher.FINISHED
+    one.searcher.on_trial_complete("b")
+    one.searcher.on_trial_complete("c", error=True)
+    assert one.log.rows.keys() == {0}
+    assert [t.state for t in one.trials[1:]] == [OptunaState.RUNNING] * 2
+
+    two = drive(**sections)
+    assert two.watch.num_resumed == 1
+    assert two.ask("a") == one.trials[1].params
+    assert two.ask("b") == one.trials[2].params
+    assert two.numbers() == [1, 2]
+    two.run("a")
+    two.run("b")
+    assert two.ask("c") == point("coh")
+    two.run("c")
+    assert two.ask("d") == Searcher.FINISHED
+    assert [t.state for t in two.trials] == [OptunaState.COMPLETE] * 4
+    assert len(two.trials) == 4
+
+
+def test_what_was_left_runs_though_the_budget_was_lowered(drive: Callable[..., Drive]) -> None:
+    one = drive(budget={"num_trials": 2})
+    one.ask("a")
+    one.ask("b")
+    two = drive(budget={"num_trials": 1})
+    assert not two.searcher.is_done
+    assert [two.ask(x)["target.learning_rate"] for x in "ab"] == [1e-3, 3e-3]
+
+
+def test_after_max_hours_nothing_new_is_asked(drive: Callable[..., Drive]) -> None:
+    one = drive()
+    one.ask("left")
+    two = drive(budget={"num_trials": 6, "max_hours": 1e-9})
+    assert isinstance(two.ask("a"), dict), "what was begun is finished"
+    assert two.ask("b") is None
+    two.run("a")
+    assert two.ask("b") == Searcher.FINISHED
+    assert not two.searcher.is_stopped
+
+
+def test_a_pickled_searcher_carries_nothing(drive: Callable[..., Drive]) -> None:
+    one = drive(tracking={"optuna": "postgresql://me:hunter2@host/db", "mlflow": "http://secret"})
+    data = pickle.dumps(one.searcher)
+    for word in (b"hunter2", b"secret", b"optuna.db", b"sqlite"):
+        assert word not in data
+    assert len(data) < 200
+
+
+def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]) -> None:
+    """A driver that dies in between runs the trial again; the other way round it would be lost."""
+    one = drive(space=space(point("none")), budget={"num_trials": 3})
+    states = []
+
+    def look(row: TrialRow, *, baseline: TrialRow | None) -> None:
+        states.append((row.number, one.trials[row.number].state))
+
+    one.log.trial_finished = look  # type: ignore[method-assign]
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert states == [(number, OptunaState.RUNNING) for number in (0, 1, 2)]
