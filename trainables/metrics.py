@@ -41,9 +41,10 @@ def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
     """Micro F1 over labelled spans; 0 where there is no span at all.
 
     Source: `seqeval.metrics.f1_score` in its default mode, which follows the CoNLL-2000 script
-    `conlleval`; a test holds the two equal. XTREME scores POS with it too (paper.md 3.4), where
-    tags have no prefix: the first letter then counts as one, so that runs of an equal tag merge,
-    unless it is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside, end or single.
+    `conlleval`; a test holds the two equal. XTREME scores POS with it too (google-research/xtreme,
+    issue 56), where tags have no prefix: the first letter then counts as one, so that runs of an
+    equal tag merge, unless it is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside,
+    end or single.
     """
     _refuse_unequal(len(predictions), len(golds))
     for predicted, gold in zip(predictions, golds, strict=True):
@@ -89,7 +90,7 @@ def normalize(text: str) -> str:
     """Lower case, without ASCII punctuation, English articles and surplus white space.
 
     Source: the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016); XTREME uses it for XQuAD
-    and TyDiQA in every language (paper.md 3.1).
+    and TyDiQA in every language (google-research/xtreme, evaluate.py).
     """
     bare = text.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())

@@ -23,7 +23,7 @@ class RetrievalFormat(Format[RetrievalExample, Rows]):
     this row's pivot, once a layer (entry 0 by the embeddings, entry n by layer n's output).
 
     The direction is XTREME's: every English sentence looks for its nearest among those of the
-    other language (paper.md 1.5, from its evaluate_retrieval.py). Vectors are means over all
+    other language (google-research/xtreme, evaluate_retrieval.py). Vectors are means over all
     tokens, special ones included, as there.
     """
 
@@ -120,5 +120,5 @@ class RetrievalFormat(Format[RetrievalExample, Rows]):
 
 
 def middle_layer(num_layers: int) -> int:
-    """Layer 14 of XLM-R Large's 24, as XTREME and jiant (paper.md 1.5); else as far up."""
+    """Layer 14 of XLM-R Large's 24, as XTREME's and jiant's code; else as far up."""
     return max(1, (14 * num_layers + 12) // 24)

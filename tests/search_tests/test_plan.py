@@ -1,0 +1,108 @@
+"""What a study would run, counted by hand on a small grid."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from search.plan import all_plans, check_study, plan_study, stage_paths
+from spaces.refusal import Refusal
+from spaces.study import StudySettings, shipped_studies
+
+Settings = Callable[..., StudySettings]
+
+
+def test_counts_of_a_small_grid(settings_of: Settings) -> None:
+    """None and three mixtures, two rates each, two target rates; one target trains."""
+    settings = settings_of()
+    plan = plan_study(settings)
+    assert plan.num_plans == 2 + 3 * 2 * 2
+    assert plan.num_phases == 2 * 1 + 12 * 2, "a baseline has one phase, the others two"
+    assert plan.num_stages == 2 + 6 + 12, "baselines, stems, and two targets from each stem"
+    intermediate, target = 20 * 16, 60 * 16
+    assert plan.examples == 6 * intermediate + 14 * target
+    assert plan.examples_without_tree == 12 * intermediate + 14 * target
+    assert dict(plan.stages) == {
+        "none": 2,
+        **{
+            f"{name} at {rate}": 2
+            for name in ("fact", "coh", "coh:0.50+fact:0.50")
+            for rate in ("0.001", "0.002")
+        },
+    }
+    assert [len(first.pairs) for first in plan.first] == [2, 2]
+    assert plan.num_trials == 6
+    assert (plan.errors, plan.warnings) == ((), ())
+
+
+def test_targets_that_share_a_phase_are_one_stage(settings_of: Settings) -> None:
+    plan = next(all_plans(settings_of().search_space()))
+    assert len(stage_paths(plan)) == 1, "retrieval trains nothing"
+
+
+def test_it_is_json(settings_of: Settings) -> None:
+    content = plan_study(settings_of()).to_dict()
+    assert json.loads(json.dumps(content)) == content
+    assert content["num_stages"] == 20
+    assert content["first"][0]["intermediate"] is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"intermediate_learning_rate": {"low": 1e-5, "high": 1e-3}},
+        {"mixture": "shares", "intermediate": ["none", "fact", "coh"]},
+    ],
+)
+def test_an_endless_space_is_not_counted(keys: dict[str, object], settings_of: Settings) -> None:
+    plan = plan_study(settings_of(space=keys))
+    counts = (plan.num_plans, plan.num_phases, plan.num_stages, plan.examples)
+    assert counts == (None, None, None, None)
+    assert plan.stages == ()
+    assert len(plan.first) == 2
+
+
+def test_warnings(settings_of: Settings) -> None:
+    (again,) = plan_study(settings_of(space={"intermediate": ["none", "rel"]})).warnings
+    assert "a second pass over the same data" in again
+    (more,) = plan_study(settings_of(budget={"num_trials": 15})).warnings
+    assert "15 trials, but the space has 14 plans" in more
+    (less,) = plan_study(settings_of(budget={"num_trials": 1})).warnings
+    assert "does not reach past the 2 first points" in less
+
+
+def test_errors_stop_a_run(settings_of: Settings) -> None:
+    settings = settings_of(
+        evaluation={
+            "languages": ["de", "es"],
+            "selection": "source_dev",
+            "objective": ["rel", "retrieval"],
+        }
+    )
+    plan = plan_study(settings)
+    assert len(plan.errors) == 1
+    assert "'retrieval' has no rows in its source language" in plan.errors[0]
+    with pytest.raises(Refusal, match="study 'tiny': target 'retrieval'"):
+        check_study(settings)
+    check_study(settings_of())
+
+
+def test_pivots_that_a_target_lacks(settings_of: Settings) -> None:
+    settings = settings_of(
+        evaluation={
+            "languages": ["de"],
+            "selection": "pivot_dev",
+            "pivot_languages": ["en"],
+            "objective": ["rel", "retrieval"],
+        }
+    )
+    (error,) = plan_study(settings).errors
+    assert "'retrieval' has none of the pivot languages" in error
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_can_be_planned(name: str) -> None:
+    plan = plan_study(StudySettings.load(name))
+    assert plan.errors == ()
+    assert plan.first
+    assert json.dumps(plan.to_dict())

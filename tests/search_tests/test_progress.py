@@ -1,0 +1,131 @@
+"""What is shown while a search runs."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from search.progress import SearchProgress, describe, duration
+from search.selection import TrialState
+from spaces.phases import TrialPlan
+from spaces.study import StudySettings
+
+
+@pytest.fixture
+def text() -> io.StringIO:
+    return io.StringIO()
+
+
+def plain(text: io.StringIO, num_trials: int = 4) -> SearchProgress:
+    return SearchProgress(Console(file=text), num_trials=num_trials)
+
+
+def test_one_plain_line_a_trial_without_a_terminal(text: io.StringIO, planted: Any) -> None:
+    with plain(text) as watch:
+        watch.resumed(0)
+        for row in (planted.scored(0, 0.5, None), planted.scored(1, 0.625, "fact")):
+            watch.started(row.number, row.plan)
+            watch.moved(row.number, {"event": "start", "seconds": 1.0})
+            watch.moved(
+                row.number, {"event": "progress", "phase": "fact", "step": 3, "num_steps": 9}
+            )
+            watch.moved(row.number, {"event": "phase", "reused": True})
+            watch.finished(row)
+    first, second = text.getvalue().splitlines()
+    assert first.startswith("[1/4] trial 0 none -> 1e-04: 50.0   best 50.0, about ")
+    assert second.startswith("[2/4] trial 1 fact 2e-04 -> 1e-04: 62.5   best 62.5, about ")
+    assert second.endswith(" left")
+    assert "\x1b" not in text.getvalue()
+
+
+def test_long_lines_are_not_broken(text: io.StringIO, planted: Any) -> None:
+    row = planted.unscored(0, TrialState.FAILED, reason="a long reason " * 20)
+    with plain(text) as watch:
+        watch.started(0, row.plan)
+        watch.finished(row)
+    assert text.getvalue().count("\n") == 1
+
+
+def test_the_eta_is_the_mean_time_times_what_is_left(
+    text: io.StringIO, planted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("search.progress.time.monotonic", lambda: now[0])
+    watch = plain(text)
+    for number, seconds in enumerate((30.0, 90.0)):
+        now[0] = 100.0 + seconds
+        watch.finished(planted.scored(number, 0.5, None))
+    lines = text.getvalue().splitlines()
+    assert lines[0].endswith("about 90 s left" if duration(90) == "90 s" else "about 2 min left")
+    assert lines[1].endswith("about 2 min left" if duration(90) != "90 s" else "about 90 s left")
+
+
+def test_what_is_left_of_a_resumed_study(text: io.StringIO, planted: Any) -> None:
+    with plain(text, 5) as watch:
+        watch.resumed(3)
+        for number in (3, 4):
+            watch.finished(planted.scored(number, 0.5, None))
+    assert [line.split()[0] for line in text.getvalue().splitlines()] == ["[1/2]", "[2/2]"]
+    assert "about 0 s left" in text.getvalue()
+
+
+def test_a_resumed_study_with_nothing_left(text: io.StringIO) -> None:
+    with plain(text, 3) as watch:
+        watch.resumed(3)
+    assert text.getvalue() == ""
+
+
+def test_how_trials_end(text: io.StringIO, planted: Any) -> None:
+    with plain(text) as watch:
+        watch.finished(planted.unscored(0, TrialState.FAILED, reason="diverged"))
+        watch.finished(planted.unscored(1, TrialState.PRUNED, objective=0.25))
+    first, second = text.getvalue().splitlines()
+    assert ": failed (diverged)" in first
+    assert ": 25.0 pruned" in second
+    assert "best" not in text.getvalue(), "only a scored trial can be the best"
+
+
+HOSTILE = "[bold]x[/red] [link=file:///etc]y[/] {z}"
+
+
+def test_markup_in_texts_is_shown_as_it_is(planted: Any) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=200, color_system=None)
+    with SearchProgress(console, num_trials=2) as watch:
+        row = planted.unscored(0, TrialState.FAILED, reason=HOSTILE)
+        watch.started(0, row.plan)
+        watch.moved(0, {"event": "progress", "phase": HOSTILE, "step": 1, "num_steps": 2})
+        watch._bars.refresh()
+        watch.finished(row)
+    assert f"failed ({HOSTILE})" in text.getvalue()
+    assert f"{HOSTILE} step 1/2" in text.getvalue()
+
+
+def test_a_terminal_gets_bars(planted: Any) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=120)
+    with SearchProgress(console, num_trials=3) as watch:
+        row = planted.scored(0, 0.5, "fact")
+        watch.started(0, row.plan)
+        watch.moved(0, {"event": "phase", "reused": False})
+        watch.finished(row)
+        watch.moved(0, {"event": "phase", "reused": False})  # late: the trial has ended
+    assert "trials" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (36000, "10.0 h")],
+)
+def test_duration(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_describe(planted: Any, tmp_path: Path, settings_of: Any) -> None:
+    assert describe(planted.plan("fact")) == "fact 2e-04 -> 1e-04"
+    assert describe(planted.plan(None)) == "none -> 1e-04"
+    settings: StudySettings = settings_of(space={"targets": ["retrieval"]})
+    plan: TrialPlan = settings.search_space().decode({"intermediate": "none"})
+    assert describe(plan) == "none -> no target phase"
