@@ -172,6 +172,50 @@ def export(
 
 
 @app.command()
+def pretrain(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    text: Annotated[list[str] | None, typer.Option(help="A file, a text a line.")] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option(help="A file, a text, a tab, its translation a line.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 3500,
+    learning_rate: float = 3e-3,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Padded tokens a step.")] = 1024,
+    max_length: Annotated[int, typer.Option(min=8, help="Tokens of a sequence.")] = 128,
+    vocabulary: Annotated[int, typer.Option(min=300, help="Pieces at most.")] = 6000,
+    hidden_size: Annotated[int, typer.Option(min=8)] = 128,
+    layers: Annotated[int, typer.Option(min=1)] = 3,
+    heads: Annotated[int, typer.Option(min=1)] = 4,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Pretrain an XLM-R encoder from text by masked (and translation) language modelling.
+
+    Without --text and --pairs: the text of the embedded benchmark.
+    """
+    from search.bases import pretrain_folder
+    from trainables.pretrain import BaseRecipe, corpus_of, mlm_phase
+
+    phase = mlm_phase(
+        num_steps=steps,
+        learning_rate=learning_rate,
+        max_batch_tokens=batch_tokens,
+        max_length=max_length,
+        seed=seed,
+    )
+    recipe = BaseRecipe(
+        text=corpus_of(texts=text or [], pairs=pairs or [], seed=seed),
+        max_vocabulary=vocabulary,
+        hidden_size=hidden_size,
+        num_layers=layers,
+        num_heads=heads,
+        feed_forward_size=2 * hidden_size,
+        phase=phase,
+    )
+    pretrain_folder(folder, recipe, console=Console())
+    print(f"wrote {folder}")
+
+
+@app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """List the tasks: kind, languages, metric."""
     rows = {

@@ -4,10 +4,11 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         }
     )
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address="local",
@@ -116,8 +118,12 @@ def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
             runtime_env={"env_vars": environment},
             _temp_dir=str(scratch / "ray"),
         )
+        if callable(handler):
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place of it
         yield scratch
     finally:
         ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(launch.train_folder, ignore_errors=True)
+        for folder in (scratch, launch.train_folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another study is using it
+            launch.train_folder.parent.rmdir()

@@ -10,7 +10,7 @@ A phase that diverged leaves a record without weights that says under which key 
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,17 @@ class Attempt:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
+    """The furthest checkpoint that was not cut short; None without one."""
+    for folder in sorted(checkpoints, key=lambda path: path.name, reverse=True):
+        try:
+            check_folder(folder)
+        except CorruptedError:
+            continue
+        return folder
+    return None
+
+
 class PhaseStore:
     """Phases by key under `root`; `owner` (the study) marks the attempts it may clear away."""
 
@@ -153,14 +164,7 @@ class PhaseStore:
 
     def newest_checkpoint(self, key: str) -> Path | None:
         """The furthest whole checkpoint of any attempt at this phase; cut ones are passed over."""
-        found = (self._attempts / key).glob("*/checkpoint-*")
-        for folder in sorted(found, key=lambda path: path.name, reverse=True):
-            try:
-                check_folder(folder)
-            except CorruptedError:
-                continue
-            return folder
-        return None
+        return newest_whole((self._attempts / key).glob("*/checkpoint-*"))
 
     def commit(
         self, record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]]

@@ -11,50 +11,60 @@ import multiprocessing
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 import torch.distributed as distributed
 from torch import nn
-from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+from transformers import (
+    PreTrainedTokenizerFast,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaModel,
+)
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
+from spaces.refusal import Refusal
 from spaces.tasks import Source, get_task
 from trainables.checkpoint import rename_new
+from trainables.corpus import Corpus, PocketText, TextFiles
 from trainables.data import ENCODING_VERSION
 from trainables.formats.kinds import format_of
+from trainables.formats.mlm import MlmHead
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import TransferModel
+from trainables.phase_store import Attempt, newest_whole
 from trainables.pocket.cldr import LANGUAGES
-from trainables.pocket.text import pretraining_text
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
+from trainables.quiet import quiet_libraries
 from trainables.workers import Workers
 from trainables.world import TRAINING_VERSION
 
 TASK = "text"
-NUM_HASHED_ROWS = 1_000
 MAX_PROCESSES = 2  # a step is 50 ms of work: more of them wait longer than they compute
 POSITIONS_LOST = 2  # XLM-R counts positions from the padding id on
+
+SAVE_SECONDS = 20.0
+NO_SAVING = Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf"))
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRecipe:
-    """Everything that decides a base but the text's own rules.
+    """Everything that decides a base.
 
-    `num_rows` rows of text are read over and over, masked anew, for the steps of `phase`; so many
+    The rows of `text` are read over and over, masked anew, for the steps of `phase`; so many
     pieces as `max_vocabulary` need not be found in the text. There is no dropout, so that the
     number of workers changes nothing but the order of summation.
     """
 
-    languages: tuple[str, ...]
-    num_rows: int
+    text: Corpus
     max_vocabulary: int
     hidden_size: int
     num_layers: int
@@ -62,12 +72,18 @@ class BaseRecipe:
     feed_forward_size: int
     phase: Phase
 
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_heads:
+            raise Refusal(
+                f"hidden size {self.hidden_size} cannot be shared by {self.num_heads} heads; "
+                "take a multiple"
+            )
+
     def key(self) -> str:
-        """The content key: of this recipe, of the first rows of its text, and of the versions."""
-        text = pretraining_text(NUM_HASHED_ROWS, seed=self.phase.seed, languages=self.languages)
+        """The content key: of this recipe, of its text, and of the versions."""
         content = {
             "recipe": {**asdict(self), "phase": self.phase.to_dict()},
-            "text": [asdict(row) for row in text],
+            "text": self.text.digest(),
             "versions": [TRAINING_VERSION, ENCODING_VERSION],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -76,36 +92,42 @@ class BaseRecipe:
 def pocket_base(*, seed: int = 0) -> BaseRecipe:
     """The base of the shipped pocket studies: 12 languages, 3.5 million tokens, 210 CPU-seconds."""
     return BaseRecipe(
-        languages=LANGUAGES,
-        num_rows=100_000,
+        text=PocketText(languages=LANGUAGES, num_rows=100_000, seed=seed),
         max_vocabulary=6000,
         hidden_size=128,
         num_layers=3,
         num_heads=4,
         feed_forward_size=256,
-        phase=_phase(num_steps=3500, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
+        phase=mlm_phase(num_steps=3500, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
     )
 
 
 def tiny_base(*, seed: int = 0) -> BaseRecipe:
     """A base for tests: three languages, 10 CPU-seconds; it knows kinds of things, few facts."""
     return BaseRecipe(
-        languages=LANGUAGES[:3],
-        num_rows=20_000,
+        text=PocketText(languages=LANGUAGES[:3], num_rows=20_000, seed=seed),
         max_vocabulary=1500,
         hidden_size=64,
         num_layers=2,
         num_heads=2,
         feed_forward_size=128,
-        phase=_phase(num_steps=600, learning_rate=3e-3, max_batch_tokens=768, seed=seed),
+        phase=mlm_phase(num_steps=600, learning_rate=3e-3, max_batch_tokens=768, seed=seed),
     )
 
 
-def _phase(*, num_steps: int, learning_rate: float, max_batch_tokens: int, seed: int) -> Phase:
+def mlm_phase(
+    *,
+    num_steps: int,
+    learning_rate: float,
+    max_batch_tokens: int,
+    seed: int,
+    max_length: int = 128,
+) -> Phase:
+    """Masked language modelling as it worked best on the pocket text."""
     recipe = Recipe(
         num_steps=num_steps,
         batch_size=256,
-        max_length=128,
+        max_length=max_length,
         max_batch_tokens=max_batch_tokens,
         warmup_share=0.06,
         mask_share=0.35,
@@ -115,6 +137,13 @@ def _phase(*, num_steps: int, learning_rate: float, max_batch_tokens: int, seed:
     return Phase(mixture=mixture, learning_rate=learning_rate, seed=seed, recipe=recipe)
 
 
+def corpus_of(*, texts: Sequence[str], pairs: Sequence[str], seed: int) -> Corpus:
+    """The files named, else the pocket text."""
+    if texts or pairs:
+        return TextFiles(texts=tuple(texts), pairs=tuple(pairs))
+    return pocket_base(seed=seed).text
+
+
 def pretrain(
     recipe: BaseRecipe,
     home: Path,
@@ -122,32 +151,61 @@ def pretrain(
     num_processes: int = 1,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> Path:
-    """The folder of the base under `home`, trained first if it is not there.
-
-    With several processes (MAX_PROCESSES are of use), this one is the first of them; each gets one
-    thread. `on_step` is told the number of steps done. Raises DivergedError.
-    """
-    num_processes = min(num_processes, MAX_PROCESSES)
-    folder = home / "encoders" / f"pocket-{recipe.key()}"
-    if folder.exists():
-        return folder
-    with _one_thread(), _process_group(recipe, num_processes) as workers:
-        encoder, tokenizer, progress = train_base(recipe, workers=workers, on_step=on_step)
-    log.info("base %s: %d tokens in %.0f s", folder, progress.num_useful_tokens, progress.seconds)
-    unfinished = folder.with_name(f"writing-{uuid.uuid4().hex}")
-    encoder.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    rename_new(unfinished, folder)
+    """The folder of the base under `home`, trained first if it is not there."""
+    folder = home / "encoders" / recipe.key()
+    if not folder.exists():
+        pretrain_into(folder, recipe, num_processes=num_processes, on_step=on_step)
     return folder
 
 
-def train_base(
-    recipe: BaseRecipe, *, workers: Workers, on_step: Callable[[int], None]
-) -> tuple[XLMRobertaModel, PreTrainedTokenizerFast, Progress]:
-    """What every worker runs; all of them end with the same weights."""
-    text = list(
-        pretraining_text(recipe.num_rows, seed=recipe.phase.seed, languages=recipe.languages)
+def pretrain_into(
+    folder: Path, recipe: BaseRecipe, *, num_processes: int, on_step: Callable[[int], None]
+) -> None:
+    """Train a base and write it as a Hugging Face folder that `AutoModel` and
+    `AutoModelForMaskedLM` load; the folder appears whole or not at all.
+
+    What an earlier try at the same recipe left beside the folder is taken up. With several
+    processes (MAX_PROCESSES are of use), this one is the first of them; each gets one thread.
+    `on_step` is told the number of steps done. Raises DivergedError.
+    """
+    quiet_libraries()
+    num_processes = min(num_processes, MAX_PROCESSES)
+    attempt = Attempt(folder.with_name(f".{recipe.key()}.unfinished"))
+    saving = Saving(
+        save=attempt.save,
+        every_seconds=SAVE_SECONDS,
+        resume=newest_whole(attempt.folder.glob("checkpoint-*")),
     )
+    with _one_thread(), _process_group(recipe, num_processes) as workers:
+        model, tokenizer, progress = train_base(
+            recipe, workers=workers, saving=saving, on_step=on_step
+        )
+    log.info("base %s: %d tokens in %.0f s", folder, progress.num_useful_tokens, progress.seconds)
+    unfinished = folder.with_name(f"writing-{uuid.uuid4().hex}")
+    masked_lm(model).save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    rename_new(unfinished, folder)
+    shutil.rmtree(attempt.folder, ignore_errors=True)
+
+
+def masked_lm(model: TransferModel) -> XLMRobertaForMaskedLM:
+    """Encoder and head under the names that transformers gives them."""
+    head = model.heads[TASK]
+    assert isinstance(head, MlmHead)
+    whole = XLMRobertaForMaskedLM(model.encoder.config)  # type: ignore[arg-type]
+    whole.roberta.load_state_dict(model.encoder.state_dict())
+    whole.lm_head.dense.load_state_dict(head.dense.state_dict())
+    whole.lm_head.layer_norm.load_state_dict(head.layer_norm.state_dict())
+    whole.lm_head.bias.data.copy_(head.bias.data)
+    whole.tie_weights()
+    return whole
+
+
+def train_base(
+    recipe: BaseRecipe, *, workers: Workers, saving: Saving, on_step: Callable[[int], None]
+) -> tuple[TransferModel, PreTrainedTokenizerFast, Progress]:
+    """What every worker runs; all of them end with the same weights."""
+    text = recipe.text.rows()
     max_length = recipe.phase.recipe.max_length
     pieces = train_pieces(text, recipe.max_vocabulary) if workers.rank == 0 else ""
     tokenizer = fast_tokenizer(workers.share(pieces), max_length=max_length)
@@ -158,18 +216,19 @@ def train_base(
     head = form.build_head(task, encoder)
     assert head is not None
     features = form.encode(text, task, tokenizer=tokenizer, max_length=max_length)
+    model = TransferModel(encoder, {TASK: head}).to(workers.device)
     progress = train_phase(
-        TransferModel(encoder, {TASK: head}).to(workers.device),
+        model,
         recipe.phase,
         {Source.parse(TASK): features},
         tokenizer=tokenizer,
         workers=workers,
         max_device_tokens=recipe.phase.recipe.max_batch_tokens or 16_384,
         dev_score=_no_dev_score,
-        saving=Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf")),
+        saving=replace(saving, resume=workers.share(saving.resume)),
         on_step=on_step,
     )
-    return encoder, tokenizer, progress
+    return model, tokenizer, progress
 
 
 def new_encoder(recipe: BaseRecipe, tokenizer: PreTrainedTokenizerFast) -> XLMRobertaModel:
@@ -249,7 +308,6 @@ def _join_group(rendezvous: str, rank: int, num_processes: int) -> None:
 def _other_process(recipe: BaseRecipe, num_processes: int, rendezvous: str, rank: int) -> None:
     torch.set_num_threads(1)
     _join_group(rendezvous, rank, num_processes)
-    train_base(
-        recipe, workers=Workers.of_process_group(torch.device("cpu")), on_step=lambda step: None
-    )
+    workers = Workers.of_process_group(torch.device("cpu"))
+    train_base(recipe, workers=workers, saving=NO_SAVING, on_step=lambda step: None)
     distributed.destroy_process_group()

@@ -163,9 +163,13 @@ def test_a_database_that_stays_away_stops_the_search(
 
 
 def test_a_broken_database_at_the_end_hides_no_error(board: Board) -> None:
-    with pytest.raises(KeyError), build(board):
-        board.broken = True
-        raise KeyError("what really happened")
+    def drive() -> None:
+        with build(board):
+            board.broken = True
+            raise KeyError("what really happened")
+
+    with pytest.raises(KeyError):
+        drive()
 
 
 def test_is_alive() -> None:

@@ -54,12 +54,12 @@ def test_the_eta_is_the_mean_time_times_what_is_left(
     now = [100.0]
     monkeypatch.setattr("search.progress.time.monotonic", lambda: now[0])
     watch = plain(text)
-    for number, seconds in enumerate((30.0, 90.0)):
+    for number, seconds in enumerate((10.0, 20.0)):
         now[0] = 100.0 + seconds
         watch.finished(planted.scored(number, 0.5, None))
     lines = text.getvalue().splitlines()
-    assert lines[0].endswith("about 90 s left" if duration(90) == "90 s" else "about 2 min left")
-    assert lines[1].endswith("about 2 min left" if duration(90) != "90 s" else "about 90 s left")
+    assert lines[0].endswith("about 30 s left")
+    assert lines[1].endswith("about 20 s left")
 
 
 def test_what_is_left_of_a_resumed_study(text: io.StringIO, planted: Any) -> None:

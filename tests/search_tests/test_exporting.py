@@ -1,0 +1,93 @@
+"""export: one target of a searched trial as a folder."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModel, AutoTokenizer
+
+from search.exporting import export_trial
+from search.home import Home
+from search.selection import ranked
+from spaces.refusal import Refusal
+from trainables.export import load_predictor
+
+pytestmark = pytest.mark.ray
+
+
+def export(finished: Any, folder: Path, **names: Any) -> None:
+    arguments = {"study": "tiny", "target": "rel", "trial": None, **names}
+    study = arguments.pop("study")
+    export_trial(
+        study,
+        folder,
+        Home.of(finished.home),
+        experiment="transfer-search",
+        tracking_uri=finished.uri,
+        **arguments,
+    )
+
+
+def test_the_best_trial_as_a_folder(finished: Any, tmp_path: Path) -> None:
+    export(finished, tmp_path / "out")
+    predictor = load_predictor(tmp_path / "out")
+    (answer,) = predictor.predict([{"text_a": "uno", "text_b": "dos"}])
+    assert answer in predictor.about.labels
+    AutoModel.from_pretrained(tmp_path / "out")
+    AutoTokenizer.from_pretrained(tmp_path / "out")
+    best = ranked(finished.record.rows)[0]
+    assert predictor.about.phase_key == best.phase_keys[-1]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"trial {best.number} of study `tiny`" in card
+    assert best.scores is not None
+    for language, value in best.scores.targets[0].by_language.items():
+        assert f"| {language} | {100 * value:.1f} |" in card
+
+
+def test_a_trial_by_number(finished: Any, tmp_path: Path) -> None:
+    export(finished, tmp_path / "out", trial=1)
+    about = load_predictor(tmp_path / "out").about
+    assert about.phase_key == finished.record.rows[1].phase_keys[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"target": "rell"}, "unknown target of study 'tiny' 'rell'. Did you mean 'rel'"),
+        ({"trial": 99}, "unknown scored trial of study 'tiny' '99'"),
+        ({"study": "tinny"}, "Did you mean 'tiny'"),
+    ],
+)
+def test_unknown_names(names: dict[str, Any], message: str, finished: Any, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=message) as caught:
+        export(finished, tmp_path / "out", **names)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_empty(finished: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("kept")
+    for folder in (tmp_path / "out", tmp_path / "out" / "mine"):
+        with pytest.raises(Refusal, match="not an empty folder"):
+            export(finished, folder)
+    with pytest.raises(Refusal, match="cannot be written"):
+        export(finished, tmp_path / "out" / "mine" / "below")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_a_phase_that_is_gone(finished: Any, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path / "home")
+    key = ranked(finished.record.rows)[0].phase_keys[-1]
+    (home / "phases" / key / "encoder.safetensors").write_bytes(b"cut")
+    with pytest.raises(Refusal, match=f"phase {key} in the phase store is damaged"):
+        export_trial(
+            "tiny",
+            tmp_path / "out",
+            Home.of(home),
+            experiment="transfer-search",
+            tracking_uri=finished.uri,
+            target="rel",
+            trial=None,
+        )
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,83 @@
+"""What goes to workers and comes back; both launchers are run whole by the search's tests."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+from ray.exceptions import RayTaskError
+from ray.train import WorkerGroupError
+
+from spaces.refusal import Refusal
+from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack
+from trainables.scores import Scores
+from trainables.trial import run_trial
+from trainables.workshop import Workshop
+
+OpenShop = Callable[..., Workshop]
+
+
+def test_an_event_survives_tune() -> None:
+    """Tune flattens nested dicts and adds columns of its own."""
+    event = {"event": "end", "scores": {"a.b": {"c/d": [1, None, 0.1]}}, "reason": None}
+    packed = pack(event)
+    assert all(isinstance(value, str) for value in packed.values())
+    assert unpack({**packed, "done": False, "training_iteration": 3}) == event
+    assert unpack({"done": True, "training_iteration": 3}) is None
+
+
+def test_events_of_a_real_trial_survive(open_shop: OpenShop, events: list[Any]) -> None:
+    shop = open_shop()
+    plan = shop.settings.search_space().decode(
+        {"intermediate": "none", "target.learning_rate": 1e-3}
+    )
+    scores = run_trial(plan, shop, events.append)
+    assert [unpack(pack(event)) for event in events] == json.loads(json.dumps(events))
+    found = scores_of([unpack(pack(event)) or {} for event in events])
+    assert isinstance(found, Scores)
+    assert found == scores
+    assert scores_of([{"event": "end", "state": "failed", "reason": "x"}]) is None
+
+
+def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path: Path) -> None:
+    settings = open_shop(tracking={"optuna": "postgresql://me:hunter2@h/d"}).settings
+    launch = Launch.of(settings, home=tmp_path / "home", encoder="folder")
+    assert b"hunter2" not in pickle.dumps(launch)
+    assert launch.read_settings().digest() == settings.digest()
+    assert launch.read_settings().resources == settings.resources
+    assert Path(launch.home).is_absolute()
+    assert launch.train_folder == tmp_path / "home" / "ray-train" / "tiny"
+    assert hash(launch) == hash(Launch.of(settings, home=tmp_path / "home", encoder="folder"))
+
+
+@pytest.mark.parametrize(
+    ("resources", "bundle"),
+    [
+        ({"cpus_per_worker": 2}, {"CPU": 2.0}),
+        ({"cpus_per_worker": 2, "gpus_per_worker": 1}, {"CPU": 2.0, "GPU": 1.0}),
+        ({"num_workers": 3}, {"node:__internal_head__": 0.001}),
+    ],
+)
+def test_what_a_trial_takes(
+    resources: dict[str, int], bundle: dict[str, float], open_shop: OpenShop, tmp_path: Path
+) -> None:
+    settings = open_shop().settings
+    settings = settings.model_copy(
+        update={"resources": settings.resources.model_copy(update=resources)}
+    )
+    wrapped = trainable(Launch.of(settings, home=tmp_path, encoder="folder"))
+    assert wrapped._resources == tune.PlacementGroupFactory([bundle])  # type: ignore[attr-defined]
+
+
+def test_the_error_behind_what_ray_wraps_around_it() -> None:
+    assert first_line(Refusal("one line")) == "one line"
+    assert first_line(OSError("no space\non device")) == "OSError: no space"
+    assert first_line(ValueError()) == "ValueError: "
+    wrapped = RayTaskError("task", "a long\ntraceback", Refusal("the phase is damaged"))
+    assert first_line(wrapped) == "the phase is damaged"
+    assert first_line(wrapped.as_instanceof_cause()) == "the phase is damaged"
+    group = WorkerGroupError("two lines\nof it", worker_failures={0: OSError("gone")})
+    assert first_line(group) == "OSError: gone"
