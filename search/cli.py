@@ -113,7 +113,10 @@ def report(
     drain_left(tracking_uri=uri, experiment=experiment, study=study, outbox=place.outbox(study))
     record = read_study(tracking_uri=uri, experiment=experiment, study=study)
     if html is not None:
-        html.write_text(render_html(record, force=force), encoding="utf-8")
+        try:
+            html.write_text(render_html(record, force=force), encoding="utf-8")
+        except OSError as error:
+            raise Refusal(f"{html} cannot be written: {error.strerror}") from error
     _show(
         report_json(record, force=force),
         as_json,

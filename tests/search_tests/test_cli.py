@@ -104,9 +104,9 @@ def test_every_command_has_help(command: str, cli: Run) -> None:
     ("arguments", "message"),
     [
         (("rnu",), "rnu"),
-        (("run",), "STUDY"),
+        (("run",), "Missing argument"),
         (("run", "x", "--no-such"), "--no-such"),
-        (("retrain", "x", "--seeds", "many"), "many"),
+        (("retrain", "x", "--seeds", "many"), "--seeds"),
         (("retrain", "x", "--seeds", "0"), "--seeds"),
         (("export", "x", "folder"), "--target"),
     ],
