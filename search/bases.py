@@ -49,7 +49,9 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
 
 
 def _num_cores() -> int:
-    return os.cpu_count() or 1
+    """Those that this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 @contextmanager

@@ -27,7 +27,9 @@ app = typer.Typer(
 )
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
-NameArgument = Annotated[str, typer.Argument(help="Name of a study that was run.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="A study that was run: its name, or its TOML file.")
+]
 HomeOption = Annotated[
     str | None,
     typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
@@ -36,7 +38,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 RenameOption = Annotated[
     str | None, typer.Option("--name", help="Run the study under another name.")
 ]
-ExperimentOption = Annotated[str, typer.Option(help="MLflow experiment.")]
+ExperimentOption = Annotated[
+    str | None, typer.Option(help="MLflow experiment; else the study file's.")
+]
 TrackingOption = Annotated[
     str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
 ]
@@ -97,7 +101,7 @@ def plan(study: StudyArgument, name: RenameOption = None, as_json: JsonOption = 
 def report(
     study: NameArgument,
     home: HomeOption = None,
-    experiment: ExperimentOption = "transfer-search",
+    experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
     html: Annotated[Path | None, typer.Option(help="Write one HTML page here.")] = None,
     force: Annotated[bool, typer.Option(help="Mix scores of unlike protocols.")] = False,
@@ -109,9 +113,9 @@ def report(
     from search.report import render, render_html, report_json
 
     place = Home.of(home)
-    uri = tracking_uri or place.mlflow_uri()
-    drain_left(tracking_uri=uri, experiment=experiment, study=study, outbox=place.outbox(study))
-    record = read_study(tracking_uri=uri, experiment=experiment, study=study)
+    found = _find(study, place, experiment, tracking_uri)
+    drain_left(**found, outbox=place.outbox(found["study"]))
+    record = read_study(**found)
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -128,7 +132,7 @@ def report(
 def retrain(
     study: NameArgument,
     home: HomeOption = None,
-    experiment: ExperimentOption = "transfer-search",
+    experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
@@ -142,10 +146,8 @@ def retrain(
     place = Home.of(home)
     errors = Console(stderr=True)
     verdict = retraining.retrain(
-        study,
-        place,
-        experiment=experiment,
-        tracking_uri=tracking_uri or place.mlflow_uri(),
+        home=place,
+        **_find(study, place, experiment, tracking_uri),
         num_seeds=seeds,
         trial=trial,
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
@@ -159,7 +161,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     target: Annotated[str, typer.Option(help="The target to export.")],
     home: HomeOption = None,
-    experiment: ExperimentOption = "transfer-search",
+    experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
 ) -> None:
@@ -167,10 +169,8 @@ def export(
     from search.exporting import export_trial
 
     place = Home.of(home)
-    uri = tracking_uri or place.mlflow_uri()
-    export_trial(
-        study, folder, place, experiment=experiment, tracking_uri=uri, target=target, trial=trial
-    )
+    found = _find(study, place, experiment, tracking_uri)
+    export_trial(folder=folder, home=place, target=target, trial=trial, **found)
     print(f"wrote {folder}")
 
 
@@ -261,6 +261,19 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     _show(found, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
+
+
+def _find(
+    study: str, place: Home, experiment: str | None, tracking_uri: str | None
+) -> dict[str, str]:
+    """The study's name and where its record is; a study file knows both."""
+    settings = StudySettings.load(study) if study.endswith(".toml") else None
+    tracking = settings.tracking if settings else None
+    return {
+        "study": settings.study.name if settings else study,
+        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
+        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
+    }
 
 
 def _load(study: str, name: str | None) -> StudySettings:

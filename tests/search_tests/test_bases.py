@@ -28,7 +28,7 @@ def test_lines_without_a_terminal() -> None:
             on_step(step)
     lines = text.getvalue().splitlines()
     assert len(lines) == LINES
-    assert lines[0].startswith("pretraining the pocket base: step 10/100, about ")
+    assert lines[0].startswith("pretraining: step 10/100, about ")
     assert lines[-1].endswith("about 0 s left")
 
 

@@ -319,3 +319,11 @@ def test_shipped_studies_have_no_mistakes(cli: Run) -> None:
     for name in shipped_studies():
         assert isinstance(StudySettings.load(name), StudySettings)
         assert cli("plan", name, "--json").code == 0
+
+
+def test_a_study_file_says_where_its_record_is(cli: Run, study_file: StudyFile) -> None:
+    path = study_file(
+        study={"name": "elsewhere"},
+        tracking={"mlflow": "http://127.0.0.1:9", "experiment": "mine"},
+    )
+    refused(cli("report", str(path)), "127.0.0.1:9")

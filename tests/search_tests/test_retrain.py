@@ -180,6 +180,7 @@ def test_the_retrieval_model_is_an_encoder(done: Done, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_once_more_trains_nothing(done: Done) -> None:
     before = done.phases()
     again = done.again(trial=done.trial, num_seeds=2)
@@ -190,6 +191,7 @@ def test_once_more_trains_nothing(done: Done) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_baseline_has_no_baseline_beside_it(done: Done) -> None:
     number = next(row.number for row in done.record.rows if row.plan.is_baseline)
     verdict = done.again(trial=number, num_seeds=1)

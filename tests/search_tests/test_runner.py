@@ -17,7 +17,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search.home import Home
 from search.record import StudyRecord, read_study
-from search.runner import _recorded, check_places, driving, run_study
+from search.runner import _finish, _recorded, check_places, driving, run_study
 from search.sampler import OptunaStudy
 from search.selection import TrialState
 from spaces.refusal import Refusal
@@ -238,6 +238,25 @@ def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str)
             assert stop.wait(5)
         assert {n: signal.getsignal(n) for n in before} == before
         assert study.read_mark("driver") is None
+
+
+class Waiting:
+    """A record that MLflow does not take."""
+
+    pending = 3
+
+    def drain(self, timeout: float) -> bool:
+        return False
+
+
+def test_mlflow_away_at_the_end(settings_of: Settings, optuna_url: str, tmp_path: Path) -> None:
+    settings = settings_of()
+    study: Any = OptunaStudy.open(optuna_url, settings)
+    record: Any = Waiting()
+    nothing: Any = None
+    with pytest.raises(Refusal, match="searched to its end, but 3 records wait") as caught:
+        _finish(settings, "https://me:hunter2@m", study, nothing, record, nothing)
+    assert "hunter2" not in str(caught.value)
 
 
 # ---- slow: interrupted, broken, several workers, pruned

@@ -3,6 +3,7 @@
 import pickle
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -535,3 +536,26 @@ def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]
         one.run(trial_id)
     one.ask("c")
     assert states == [(number, OptunaState.RUNNING) for number in (0, 1, 2)]
+
+
+def test_a_stem_that_was_retried_under_another_key(drive: Callable[..., Drive]) -> None:
+    """It diverged at its rate and was trained at half of it: its targets start from that one."""
+    one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d") is None
+    planned, _, stem = one.world.stages(one.plans["c"])[0]
+    halved = replace(stem, learning_rate=stem.learning_rate / 2)
+    key = one.world.key(halved, None)
+    record = replace(phase_record(key, None, halved), retry_of=planned)
+    first = replace(phase_record(planned, None, stem), reason="loss", retried_as=key)
+    for made, tensors in ((record, {"encoder": {}, "heads": {}}), (first, {})):
+        one.store.commit(made, tensors)
+    event = {"event": "phase", "key": planned, "reused": False, "record": record.to_dict()}
+    one.send("c", event)
+    assert one.ask("d") == point("fact", 3e-3), "what it waited for is there, under another key"
+    target = one.world.key(next(t.phase for t in one.plans["d"].targets if t.phase), key)
+    assert one.searcher._live["d"].missing == {target}
+    assert one.log.phases[-1] == key
