@@ -11,7 +11,7 @@ from search.addresses import refusing
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import Run, Tracker, connect
 from spaces.phases import TrialPlan
-from spaces.refusal import unknown
+from spaces.refusal import Refusal, unknown
 from trainables.scores import Scores
 
 _FILES: Mapping[str, str] = {
@@ -122,14 +122,22 @@ def _state(run: Run) -> str:
 
 
 def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """What the runs hold, by role; a run that was cut off before it had its file is left out."""
+    """What the runs hold, by role; one that was cut off before it had its file is left out.
+
+    Raises Refusal where a run that has ended has no file: it was deleted, or cannot be reached.
+    """
     wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
     with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
         read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))
     found: dict[str, list[Any]] = {role: [] for role in _FILES}
-    for (run, _), content in zip(wanted, read, strict=True):
+    for (run, file), content in zip(wanted, read, strict=True):
         if content is not None:
             found[run.tags["role"]].append(content)
+        elif run.status != "RUNNING":
+            raise Refusal(
+                f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not "
+                "among MLflow's artifacts: restore them, or delete the run"
+            )
     return found
 
 

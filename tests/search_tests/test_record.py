@@ -74,6 +74,18 @@ def test_a_run_cut_off_before_its_file_is_left_out(uri: str, tmp_path: Path, pla
     assert [row.number for row in found.rows] == [0]
 
 
+def test_an_ended_run_whose_file_was_deleted_is_refused(
+    uri: str, tmp_path: Path, planted: Any
+) -> None:
+    record = written(uri, tmp_path / "outbox")
+    record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
+    assert record.outbox.deliver_all()
+    (file,) = Path(uri.removeprefix("sqlite:///")).parent.rglob("trial.json")
+    file.unlink()
+    with pytest.raises(Refusal, match=r"has ended, but its trial.json is not"):
+        read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+
+
 def test_phases_are_held_as_long_as_a_trial_lists_them(
     uri: str, tmp_path: Path, planted: Any
 ) -> None:
