@@ -38,6 +38,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 RenameOption = Annotated[
     str | None, typer.Option("--name", help="Run the study under another name.")
 ]
+DataRootOption = Annotated[
+    str | None,
+    typer.Option("--data-root", help="Folder in the hub's layout; else the study's, else the hub."),
+]
 ExperimentOption = Annotated[
     str | None, typer.Option(help="MLflow experiment; else the study file's.")
 ]
@@ -64,7 +68,12 @@ def _complain(line: str) -> None:
 
 
 @app.command()
-def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None) -> None:
+def run(
+    study: StudyArgument,
+    home: HomeOption = None,
+    name: RenameOption = None,
+    data_root: DataRootOption = None,
+) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
     from search.plan import check_study
@@ -72,12 +81,12 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
     from search.report import render
     from search.runner import check_places, run_study
 
-    console, place, settings = Console(), Home.of(home), _load(study, name)
+    console, place, settings = Console(), Home.of(home), _load(study, name, data_root)
     check_study(settings)
     check_places(place, place.mlflow_uri(settings))
     find_encoder(settings, place, console=console)
     with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
-        outcome = run_study(settings, place, watch)
+        outcome = run_study(settings, place, watch, on_prepared=_prepared(console))
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
@@ -86,12 +95,17 @@ def run(study: StudyArgument, home: HomeOption = None, name: RenameOption = None
 
 
 @app.command()
-def plan(study: StudyArgument, name: RenameOption = None, as_json: JsonOption = False) -> None:
+def plan(
+    study: StudyArgument,
+    name: RenameOption = None,
+    data_root: DataRootOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show what a study would run: trials, stages, contract errors. Starts nothing."""
     from search.plan import plan_study
     from search.views import show_plan
 
-    found = plan_study(_load(study, name))
+    found = plan_study(_load(study, name, data_root))
     _show(found.to_dict(), as_json, lambda console: show_plan(found, console))
     if found.errors:
         raise typer.Exit(2)
@@ -136,6 +150,7 @@ def retrain(
     tracking_uri: TrackingOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the best trial again with fresh seeds beside its baseline, on the test split, and
@@ -150,6 +165,7 @@ def retrain(
         **_find(study, place, experiment, tracking_uri),
         num_seeds=seeds,
         trial=trial,
+        data_root=data_root,
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
     )
     _show(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
@@ -164,13 +180,16 @@ def export(
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    data_root: DataRootOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face folder."""
     from search.exporting import export_trial
 
     place = Home.of(home)
     found = _find(study, place, experiment, tracking_uri)
-    export_trial(folder=folder, home=place, target=target, trial=trial, **found)
+    export_trial(
+        folder=folder, home=place, target=target, trial=trial, data_root=data_root, **found
+    )
     print(f"wrote {folder}")
 
 
@@ -276,12 +295,22 @@ def _find(
     }
 
 
-def _load(study: str, name: str | None) -> StudySettings:
-    settings = StudySettings.load(study)
+def _load(study: str, name: str | None, data_root: str | None) -> StudySettings:
+    settings = StudySettings.load(study).with_data_root(data_root)
     if name is None:
         return settings
     content = settings.model_dump(mode="json")
     return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
+
+
+def _prepared(console: Console) -> Callable[[int, int], None]:
+    """Says now and then how far tokenising is."""
+
+    def on_done(done: int, of: int) -> None:
+        if done == of or done % max(1, of // 10) == 0:
+            console.print(f"tokenised {done}/{of}", highlight=False)
+
+    return on_done
 
 
 def _show(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:

@@ -23,6 +23,7 @@ def export_trial(
     tracking_uri: str,
     target: str,
     trial: int | None,
+    data_root: str | None = None,
 ) -> None:
     """Write encoder, head, tokenizer and card of the best trial, or of the one named.
 
@@ -33,6 +34,7 @@ def export_trial(
     check_new(folder)
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    settings = settings.with_data_root(data_root)
     if target not in settings.space.targets:
         raise unknown(f"target of study {study!r}", target, settings.space.targets)
     row = choose(record, trial)

@@ -38,15 +38,18 @@ def retrain(
     tracking_uri: str,
     num_seeds: int,
     trial: int | None,
+    data_root: str | None = None,
     on_done: Callable[[int, int], None],
 ) -> Verdict:
     """Train the best trial (or the one named) and its baseline with `num_seeds` fresh seeds each.
 
-    What to train is read from MLflow alone. Raises Refusal.
+    What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
+    the search. Raises Refusal.
     """
     quiet_libraries()
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    settings = settings.with_data_root(data_root)
     row = choose(record, trial)
     check_places(home, tracking_uri)
     plans = [

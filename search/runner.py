@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -27,10 +27,13 @@ from search.tracking import prepare
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
+from trainables.data import Data
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
+from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
-from trainables.workshop import check_encoder
+from trainables.rows import Rows
+from trainables.workshop import DATA, check_encoder
 from trainables.world import World
 
 DRAIN_SECONDS = 60.0
@@ -47,8 +50,17 @@ class Outcome:
     is_exhausted: bool
 
 
-def run_study(settings: StudySettings, home: Home, watch: Watch) -> Outcome:
+def run_study(
+    settings: StudySettings,
+    home: Home,
+    watch: Watch,
+    *,
+    on_prepared: Callable[[int, int], None] = lambda done, of: None,
+) -> Outcome:
     """Start the study, or take it up where an earlier run left it, and search to the end.
+
+    Args:
+        on_prepared: gets how many of how many data sets' splits are tokenised.
 
     Raises:
         Refusal: before anything is trained, if the study cannot run here.
@@ -61,6 +73,9 @@ def run_study(settings: StudySettings, home: Home, watch: Watch) -> Outcome:
     encoder = find_encoder(settings, home)
     base = BaseEncoder.load(encoder, revision=settings.study.revision)
     check_encoder(settings, base)
+    rows = Rows(settings.study.data_root)
+    data = Data(home.path / DATA, base, rows)
+    prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
     store = PhaseStore(home.path, owner=settings.study.name)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
@@ -77,7 +92,7 @@ def run_study(settings: StudySettings, home: Home, watch: Watch) -> Outcome:
         searcher = StudySearcher(
             study,
             settings,
-            world=World.of(base),
+            world=World.of(base, rows),
             store=store,
             log=record,
             watch=watch,

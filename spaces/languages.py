@@ -9,13 +9,26 @@ from spaces.refusal import unknown
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`script` is an ISO 15924 code, `family` Glottolog's top-level family."""
+    """`script` is an ISO 15924 code, `family` Glottolog's top-level family, `iso3` the code by
+    which Tatoeba's data sets name the language, `name` the one by which Universal Dependencies
+    do."""
 
     code: str
+    iso3: str
     name: str
     script: str
     family: str
 
+    @property
+    def flores(self) -> str:
+        """The name that FLORES-200 has for it: `deu_Latn`."""
+        return f"{_FLORES.get(self.code, self.iso3)}_{self.script}"
+
+
+# Where FLORES-200 names a language by another code than Tatoeba does.
+_FLORES: Mapping[str, str] = MappingProxyType(
+    {"ar": "arb", "az": "azj", "ms": "zsm", "qu": "quy", "zh": "zho"}
+)
 
 _INDO_EUROPEAN = "Indo-European"
 
@@ -23,57 +36,57 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
         language.code: language
         for language in (
-            Language("af", "Afrikaans", "Latn", _INDO_EUROPEAN),
-            Language("ar", "Arabic", "Arab", "Afro-Asiatic"),
-            Language("az", "Azerbaijani", "Latn", "Turkic"),
-            Language("bg", "Bulgarian", "Cyrl", _INDO_EUROPEAN),
-            Language("bn", "Bengali", "Beng", _INDO_EUROPEAN),
-            Language("ca", "Catalan", "Latn", _INDO_EUROPEAN),
-            Language("de", "German", "Latn", _INDO_EUROPEAN),
-            Language("el", "Greek", "Grek", _INDO_EUROPEAN),
-            Language("en", "English", "Latn", _INDO_EUROPEAN),
-            Language("es", "Spanish", "Latn", _INDO_EUROPEAN),
-            Language("et", "Estonian", "Latn", "Uralic"),
-            Language("eu", "Basque", "Latn", "Basque"),
-            Language("fa", "Persian", "Arab", _INDO_EUROPEAN),
-            Language("fi", "Finnish", "Latn", "Uralic"),
-            Language("fr", "French", "Latn", _INDO_EUROPEAN),
-            Language("gu", "Gujarati", "Gujr", _INDO_EUROPEAN),
-            Language("he", "Hebrew", "Hebr", "Afro-Asiatic"),
-            Language("hi", "Hindi", "Deva", _INDO_EUROPEAN),
-            Language("ht", "Haitian Creole", "Latn", _INDO_EUROPEAN),
-            Language("hu", "Hungarian", "Latn", "Uralic"),
-            Language("id", "Indonesian", "Latn", "Austronesian"),
-            Language("it", "Italian", "Latn", _INDO_EUROPEAN),
-            Language("ja", "Japanese", "Jpan", "Japonic"),
-            Language("jv", "Javanese", "Latn", "Austronesian"),
-            Language("ka", "Georgian", "Geor", "Kartvelian"),
-            Language("kk", "Kazakh", "Cyrl", "Turkic"),
-            Language("ko", "Korean", "Hang", "Koreanic"),
-            Language("lt", "Lithuanian", "Latn", _INDO_EUROPEAN),
-            Language("ml", "Malayalam", "Mlym", "Dravidian"),
-            Language("mr", "Marathi", "Deva", _INDO_EUROPEAN),
-            Language("ms", "Malay", "Latn", "Austronesian"),
-            Language("my", "Burmese", "Mymr", "Sino-Tibetan"),
-            Language("nl", "Dutch", "Latn", _INDO_EUROPEAN),
-            Language("pa", "Punjabi", "Guru", _INDO_EUROPEAN),
-            Language("pl", "Polish", "Latn", _INDO_EUROPEAN),
-            Language("pt", "Portuguese", "Latn", _INDO_EUROPEAN),
-            Language("qu", "Quechua", "Latn", "Quechuan"),
-            Language("ro", "Romanian", "Latn", _INDO_EUROPEAN),
-            Language("ru", "Russian", "Cyrl", _INDO_EUROPEAN),
-            Language("sw", "Swahili", "Latn", "Atlantic-Congo"),
-            Language("ta", "Tamil", "Taml", "Dravidian"),
-            Language("te", "Telugu", "Telu", "Dravidian"),
-            Language("th", "Thai", "Thai", "Tai-Kadai"),
-            Language("tl", "Tagalog", "Latn", "Austronesian"),
-            Language("tr", "Turkish", "Latn", "Turkic"),
-            Language("uk", "Ukrainian", "Cyrl", _INDO_EUROPEAN),
-            Language("ur", "Urdu", "Arab", _INDO_EUROPEAN),
-            Language("vi", "Vietnamese", "Latn", "Austroasiatic"),
-            Language("wo", "Wolof", "Latn", "Atlantic-Congo"),
-            Language("yo", "Yoruba", "Latn", "Atlantic-Congo"),
-            Language("zh", "Chinese", "Hans", "Sino-Tibetan"),
+            Language("af", "afr", "Afrikaans", "Latn", _INDO_EUROPEAN),
+            Language("ar", "ara", "Arabic", "Arab", "Afro-Asiatic"),
+            Language("az", "aze", "Azerbaijani", "Latn", "Turkic"),
+            Language("bg", "bul", "Bulgarian", "Cyrl", _INDO_EUROPEAN),
+            Language("bn", "ben", "Bengali", "Beng", _INDO_EUROPEAN),
+            Language("ca", "cat", "Catalan", "Latn", _INDO_EUROPEAN),
+            Language("de", "deu", "German", "Latn", _INDO_EUROPEAN),
+            Language("el", "ell", "Greek", "Grek", _INDO_EUROPEAN),
+            Language("en", "eng", "English", "Latn", _INDO_EUROPEAN),
+            Language("es", "spa", "Spanish", "Latn", _INDO_EUROPEAN),
+            Language("et", "est", "Estonian", "Latn", "Uralic"),
+            Language("eu", "eus", "Basque", "Latn", "Basque"),
+            Language("fa", "pes", "Persian", "Arab", _INDO_EUROPEAN),
+            Language("fi", "fin", "Finnish", "Latn", "Uralic"),
+            Language("fr", "fra", "French", "Latn", _INDO_EUROPEAN),
+            Language("gu", "guj", "Gujarati", "Gujr", _INDO_EUROPEAN),
+            Language("he", "heb", "Hebrew", "Hebr", "Afro-Asiatic"),
+            Language("hi", "hin", "Hindi", "Deva", _INDO_EUROPEAN),
+            Language("ht", "hat", "Haitian Creole", "Latn", _INDO_EUROPEAN),
+            Language("hu", "hun", "Hungarian", "Latn", "Uralic"),
+            Language("id", "ind", "Indonesian", "Latn", "Austronesian"),
+            Language("it", "ita", "Italian", "Latn", _INDO_EUROPEAN),
+            Language("ja", "jpn", "Japanese", "Jpan", "Japonic"),
+            Language("jv", "jav", "Javanese", "Latn", "Austronesian"),
+            Language("ka", "kat", "Georgian", "Geor", "Kartvelian"),
+            Language("kk", "kaz", "Kazakh", "Cyrl", "Turkic"),
+            Language("ko", "kor", "Korean", "Hang", "Koreanic"),
+            Language("lt", "lit", "Lithuanian", "Latn", _INDO_EUROPEAN),
+            Language("ml", "mal", "Malayalam", "Mlym", "Dravidian"),
+            Language("mr", "mar", "Marathi", "Deva", _INDO_EUROPEAN),
+            Language("ms", "msa", "Malay", "Latn", "Austronesian"),
+            Language("my", "mya", "Burmese", "Mymr", "Sino-Tibetan"),
+            Language("nl", "nld", "Dutch", "Latn", _INDO_EUROPEAN),
+            Language("pa", "pan", "Punjabi", "Guru", _INDO_EUROPEAN),
+            Language("pl", "pol", "Polish", "Latn", _INDO_EUROPEAN),
+            Language("pt", "por", "Portuguese", "Latn", _INDO_EUROPEAN),
+            Language("qu", "que", "Quechua", "Latn", "Quechuan"),
+            Language("ro", "ron", "Romanian", "Latn", _INDO_EUROPEAN),
+            Language("ru", "rus", "Russian", "Cyrl", _INDO_EUROPEAN),
+            Language("sw", "swh", "Swahili", "Latn", "Atlantic-Congo"),
+            Language("ta", "tam", "Tamil", "Taml", "Dravidian"),
+            Language("te", "tel", "Telugu", "Telu", "Dravidian"),
+            Language("th", "tha", "Thai", "Thai", "Tai-Kadai"),
+            Language("tl", "tgl", "Tagalog", "Latn", "Austronesian"),
+            Language("tr", "tur", "Turkish", "Latn", "Turkic"),
+            Language("uk", "ukr", "Ukrainian", "Cyrl", _INDO_EUROPEAN),
+            Language("ur", "urd", "Urdu", "Arab", _INDO_EUROPEAN),
+            Language("vi", "vie", "Vietnamese", "Latn", "Austroasiatic"),
+            Language("wo", "wol", "Wolof", "Latn", "Atlantic-Congo"),
+            Language("yo", "yor", "Yoruba", "Latn", "Atlantic-Congo"),
+            Language("zh", "cmn", "Chinese", "Hans", "Sino-Tibetan"),
         )
     }
 )

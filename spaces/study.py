@@ -43,7 +43,8 @@ class Section(BaseModel):
 
 
 class StudySection(Section):
-    """What is searched, from which seed, by which sampler."""
+    """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
+    folder in the hub's layout, else the hub. It decides no result: what the rows say does."""
 
     name: Name
     encoder: str
@@ -51,6 +52,7 @@ class StudySection(Section):
     seed: Annotated[int, Field(ge=0)]
     sampler: Literal["tpe", "random"] = "tpe"
     pruner: Literal["none", "median"] = "none"
+    data_root: str | None = None
 
 
 class RateRange(Section):
@@ -154,7 +156,10 @@ class StudySettings(Section):
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
         """Read a shipped study by name or a TOML file by path. Raises Refusal."""
-        return cls.parse(_read_file(str(study)), where=str(study))
+        settings = cls.parse(_read_file(str(study)), where=str(study))
+        if settings.study.data_root is None:
+            return settings
+        return settings.with_data_root(Path(study).parent / settings.study.data_root)
 
     @classmethod
     def parse(cls, data: dict[str, Any], *, where: str = "study") -> "StudySettings":
@@ -169,6 +174,13 @@ class StudySettings(Section):
         except Refusal as refusal:
             raise Refusal(f"{where}: {refusal}") from None
         return settings
+
+    def with_data_root(self, folder: str | Path | None) -> "StudySettings":
+        """The same study with its rows read from another folder; None leaves it as it is."""
+        if folder is None:
+            return self
+        study = self.study.model_copy(update={"data_root": str(Path(folder).resolve())})
+        return self.model_copy(update={"study": study})
 
     def search_space(self) -> SearchSpace:
         space, training = self.space, self.training
@@ -203,7 +215,9 @@ class StudySettings(Section):
 
     def digest(self) -> str:
         """Of everything that decides results; budget, resources and tracking may change."""
-        content = self.model_dump(mode="json", include={"study", "space", "training", "evaluation"})
+        sections = {"study", "space", "training", "evaluation"}
+        content = self.model_dump(mode="json", include=sections)
+        del content["study"]["data_root"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _check(self) -> None:

@@ -1,6 +1,7 @@
 """What tests of several packages share: one thread, a small base made once, a small study file."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from trainables.quiet import quiet_libraries
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    for name in ("MLFLOW_TRACKING_URI", "TRANSFER_SEARCH_HOME"):
+        os.environ.pop(name, None)  # whatever the developer's shell has set
     torch.set_num_threads(1)
     quiet_libraries()
 
@@ -22,6 +25,13 @@ def _one_thread() -> None:
 def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a base of three languages, trained in seconds, once a test run."""
     return pretrain(tiny_base(), tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_addresses() -> Iterator[None]:
+    """Whatever a test does, the next one finds no MLflow address in the environment."""
+    yield
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 StudyFile = Callable[..., Path]

@@ -1,44 +1,26 @@
-"""Rows of (task, language, split), their fingerprints, and their features: tokenised once, then
-memory-mapped by every trial and worker."""
+"""Features of (task, language, split): tokenised once, then memory-mapped by every trial and
+worker."""
 
 import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from transformers import PreTrainedTokenizerFast
 
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables.examples import Example
 from trainables.formats.base import Features, Ragged
 from trainables.formats.kinds import format_of
 from trainables.model import BaseEncoder
-from trainables.pocket import rows as pocket
+from trainables.rows import Rows
 
-SPLITS = ("train", "validation", "test")
 ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
-
-
-@lru_cache(maxsize=1024)
-def load_rows(task: str, language: str, split: str) -> tuple[Example, ...]:
-    """Every row, checked against its task. Raises Refusal with the row's id."""
-    entry = get_task(task)
-    if language not in entry.languages and language != entry.source_language:
-        raise unknown(f"language of task {task!r}", language, entry.languages)
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    examples = pocket.rows(task, language, split)
-    if not examples:
-        raise Refusal(f"task {task!r} has no {split} rows in {language!r}")
-    form = format_of(entry.kind)
-    for example in examples:
-        form.check(example, entry)
-    return examples
 
 
 def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ...]:
@@ -54,13 +36,15 @@ def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ..
     return tuple(examples[index] for index in sorted(chosen))
 
 
-@lru_cache(maxsize=1024)
-def fingerprint(task: str, language: str, split: str) -> str:
-    """A digest of the content of every row."""
-    digest = hashlib.sha256()
-    for example in load_rows(task, language, split):
-        digest.update(json.dumps(asdict(example), sort_keys=True).encode())
-    return digest.hexdigest()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Rows to encode: at most `max_rows` of them, in sequences of at most `max_length` tokens."""
+
+    task: str
+    language: str
+    split: str
+    max_rows: int | None
+    max_length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +53,55 @@ class Data:
 
     folder: Path
     base: BaseEncoder
+    rows: Rows = Rows()  # noqa: RUF009, it is frozen
 
     def examples(
         self, task: str, language: str, split: str, *, max_rows: int | None
     ) -> tuple[Example, ...]:
-        return take(load_rows(task, language, split), max_rows)
+        return take(self.rows.examples(task, language, split), max_rows)
 
     def features(
         self, task: str, language: str, split: str, *, max_rows: int | None, max_length: int
     ) -> Features:
         """The encoded rows of `examples`, read from disk, tokenised only if not there yet."""
         self.base.check_length(max_length)
-        content = [
-            fingerprint(task, language, split),
-            list(get_task(task).labels),
-            self.base.tokenizer_digest,
-            max_rows,
-            max_length,
-            ENCODING_VERSION,
-        ]
-        key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-        path = self.folder / f"{task}-{language}-{split}-{key}.arrow"
-        if not path.exists():
-            features = format_of(get_task(task).kind).encode(
-                self.examples(task, language, split, max_rows=max_rows),
-                get_task(task),
-                tokenizer=self.base.tokenizer,
-                max_length=max_length,
-            )
-            write_features(path, features)
-        return read_features(path)
+        wanted = Wanted(
+            task=task, language=language, split=split, max_rows=max_rows, max_length=max_length
+        )
+        tokenizer, digest = self.base.tokenizer, self.base.tokenizer_digest
+        return read_features(encode_rows(wanted, self.folder, self.rows, tokenizer, digest))
+
+
+def encode_rows(
+    wanted: Wanted,
+    folder: Path,
+    rows: Rows,
+    tokenizer: PreTrainedTokenizerFast,
+    tokenizer_digest: str,
+) -> Path:
+    """The file with the encoded rows, written only if it is not there yet. Its name holds a
+    digest of all that decides its content."""
+    task = get_task(wanted.task)
+    place = (wanted.task, wanted.language, wanted.split)
+    content = [
+        rows.fingerprint(*place),
+        list(task.labels),
+        tokenizer_digest,
+        wanted.max_rows,
+        wanted.max_length,
+        ENCODING_VERSION,
+    ]
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    path = folder / f"{'-'.join(place)}-{key}.arrow"
+    if not path.exists():
+        features = format_of(task.kind).encode(
+            take(rows.examples(*place), wanted.max_rows),
+            task,
+            tokenizer=tokenizer,
+            max_length=wanted.max_length,
+        )
+        write_features(path, features)
+    return path
 
 
 def write_features(path: Path, features: Features) -> None:

@@ -13,7 +13,6 @@ import torch
 
 from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
-from trainables.data import fingerprint
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_of
@@ -21,6 +20,7 @@ from trainables.formats.retrieval import RetrievalFormat
 from trainables.loop import to_device
 from trainables.metrics import majority_share
 from trainables.model import TransferModel
+from trainables.rows import Rows, cut_of
 from trainables.scores import Mark, ScoringProtocol, TargetScores
 from trainables.workers import autocast
 from trainables.workshop import Workshop
@@ -59,7 +59,7 @@ def evaluate(
         chance=task.chance,
         languages=score(predictions, scoring, shop),
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
-        protocol=protocol_of(scoring, num_layers=shop.base.num_layers),
+        protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
     )
     mark = mark_of(task, scores, predictions.get(task.source_language, []), loss_fell)
     return replace(scores, mark=mark)
@@ -146,11 +146,17 @@ def _outputs(
     return [found[sequence] for sequence in range(len(features))]
 
 
-def protocol_of(scoring: Scoring, *, num_layers: int) -> ScoringProtocol:
+def protocol_of(
+    scoring: Scoring,
+    *,
+    num_layers: int,
+    rows: Rows = Rows(),  # noqa: B008, it is frozen
+) -> ScoringProtocol:
     """What has to agree before a score of this is put beside another."""
     task, form = get_task(scoring.task), scoring.form
     layer = form.layer_of(num_layers) if isinstance(form, RetrievalFormat) else None
-    data = [[code, fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
+    place = (task.name, scoring.languages, scoring.split)
+    data = [[code, rows.fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
     return ScoringProtocol(
         task=task.name,
         metric=task.metric,
@@ -163,6 +169,8 @@ def protocol_of(scoring: Scoring, *, num_layers: int) -> ScoringProtocol:
         pooling="mean" if layer is not None else None,
         max_length=scoring.max_length,
         training_version=TRAINING_VERSION,
+        cut=cut_of(*place),
+        revision=rows.commits(*place),
     )
 
 

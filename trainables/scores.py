@@ -26,7 +26,9 @@ class ScoringProtocol:
     """What two scores must share to be comparable.
 
     `data` is the digest of the scored rows, `labels` of the label names in order; `layer` and
-    `pooling` are retrieval's; `rows` says how many rows a language gave at most (0: all).
+    `pooling` are retrieval's; `rows` says how many rows a language gave at most (0: all). `cut`
+    says how a single evaluation split was cut. `revision`, the commit of the hub's data set, is a
+    record: rows of the same digest are comparable wherever they were read.
     """
 
     task: str
@@ -40,10 +42,12 @@ class ScoringProtocol:
     pooling: str | None
     max_length: int
     training_version: int
+    cut: str = ""
+    revision: str = ""
 
     def differences(self, other: "ScoringProtocol") -> list[str]:
         """Names of the fields that differ; empty means comparable."""
-        names = [f.name for f in fields(self)]
+        names = [f.name for f in fields(self) if f.name != "revision"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 

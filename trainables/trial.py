@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spaces.phases import Target, TrialPlan
+from spaces.refusal import Refusal
+from spaces.tasks import get_task
 from trainables.evaluate import Scoring, evaluate
 from trainables.loop import DivergedError
 from trainables.scores import Scores, TargetScores
@@ -50,12 +52,19 @@ def run_trial(
 
 
 def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
-    """How the study scores one of its targets."""
+    """How the study scores one of its targets: in the languages that there are rows in."""
     evaluation = shop.settings.evaluation
+    asked = shop.settings.languages_of(target.task)
+    languages = shop.data.rows.languages(target.task, asked, split)
+    if not set(languages) - {get_task(target.task).source_language}:
+        raise Refusal(
+            f"target {target.task!r} has no {split} rows in a zero-shot language that the study "
+            f"asks for ({', '.join(asked)})"
+        )
     recipe = target.phase.recipe if target.phase else None
     return Scoring(
         task=target.task,
-        languages=shop.settings.languages_of(target.task),
+        languages=languages,
         split=split,
         max_rows=evaluation.max_rows,
         max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,

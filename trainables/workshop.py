@@ -10,8 +10,11 @@ from trainables.data import Data
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
+from trainables.rows import Rows
 from trainables.workers import Workers
 from trainables.world import World
+
+DATA = "data"  # the folder of encoded rows under the home folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,12 @@ class Workshop:
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
         base.encoder.to(workers.device)
+        rows = Rows(settings.study.data_root)
         return cls(
             settings=settings,
             base=base,
-            data=Data(home / "data", base),
-            world=World.of(base),
+            data=Data(home / DATA, base, rows),
+            world=World.of(base, rows),
             store=PhaseStore(home, owner=settings.study.name),
             workers=workers,
         )

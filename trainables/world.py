@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
 from spaces.tasks import get_task
-from trainables.data import ENCODING_VERSION, fingerprint
+from trainables.data import ENCODING_VERSION
 from trainables.model import BaseEncoder
+from trainables.rows import Rows
 
 # Raised by hand when the same phase would give other weights or scores; a golden test fails if it
 # was forgotten.
@@ -15,14 +16,16 @@ TRAINING_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The encoder's weights and tokenizer; data and versions are looked up for each phase."""
+    """The encoder's weights and tokenizer, and where rows come from; the rows' digests and the
+    versions are looked up for each phase."""
 
     weights_digest: str
     tokenizer_digest: str
+    rows: Rows = Rows()  # noqa: RUF009, it is frozen
 
     @classmethod
-    def of(cls, base: BaseEncoder) -> "World":
-        return cls(base.weights_digest, base.tokenizer_digest)
+    def of(cls, base: BaseEncoder, rows: Rows = Rows()) -> "World":  # noqa: B008
+        return cls(base.weights_digest, base.tokenizer_digest, rows)
 
     def facts(self, phase: Phase) -> dict[str, str]:
         """Names and digests for `Phase.key`."""
@@ -37,7 +40,7 @@ class World:
             task = get_task(source.task)
             facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
             for split in splits:
-                digest = fingerprint(source.task, source.language, split)
+                digest = self.rows.fingerprint(source.task, source.language, split)
                 facts[f"{source.task}@{source.language}/{split}"] = digest
         return facts
 

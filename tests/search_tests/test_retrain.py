@@ -138,14 +138,16 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
 
 
 @pytest.fixture
-def at_mlflow(done: Done) -> Iterator[None]:
+def at_mlflow(done: Done, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What somebody who loads a model sets first."""
-    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    # MLflow puts the address into the environment too, where our own commands would find it.
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, done.uri)
     mlflow.set_tracking_uri(done.uri)
     mlflow.set_registry_uri(done.uri)
     yield
-    mlflow.set_tracking_uri(tracking)
-    mlflow.set_registry_uri(registry)
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
 
 
 @pytest.mark.ray

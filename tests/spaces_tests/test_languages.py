@@ -11,13 +11,16 @@ def test_every_language_is_whole(code: str) -> None:
     language = get_language(code)
     assert language.code == code
     assert re.fullmatch("[a-z]{2}", code)
+    assert re.fullmatch("[a-z]{3}", language.iso3)
+    assert re.fullmatch("[a-z]{3}_[A-Z][a-z]{3}", language.flores)
     assert re.fullmatch("[A-Z][a-z]{3}", language.script)
     assert language.name
     assert language.family
 
 
 def test_no_two_languages_share_a_name() -> None:
-    assert len({language.name for language in LANGUAGES.values()}) == len(LANGUAGES)
+    for field in ("name", "iso3", "flores"):
+        assert len({getattr(one, field) for one in LANGUAGES.values()}) == len(LANGUAGES)
 
 
 def test_the_forty_languages_of_xtreme_are_there() -> None:

@@ -13,7 +13,9 @@ from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.tasks import TASKS, TaskKind
 
-SOURCES = [t.name for t in TASKS.values() if t.trains and t.kind is not TaskKind.MLM]
+SOURCES = [
+    t.name for t in TASKS.values() if t.trains and not t.train_on and t.kind is not TaskKind.MLM
+]
 optional = st.none() | st.integers(1, 10**6)
 shares = st.floats(0, 1)
 

@@ -344,3 +344,16 @@ def test_whatever_stands_there_is_taken_or_refused_in_a_line(tables, key: str, v
     except Refusal as refused:
         told = str(refused)
     assert len(told.splitlines()) <= 1
+
+
+def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(MINIMAL)
+    by_hub = StudySettings.load(path)
+    assert by_hub.study.data_root is None
+    path.write_text(MINIMAL.replace("[study]", '[study]\ndata_root = "rows"'))
+    by_root = StudySettings.load(path)
+    assert by_root.study.data_root == str(tmp_path.resolve() / "rows")
+    assert by_root.digest() == by_hub.digest()
+    assert by_hub.with_data_root(tmp_path / "rows") == by_root
+    assert by_root.with_data_root(None) == by_root

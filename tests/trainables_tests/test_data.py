@@ -14,8 +14,6 @@ from spaces.refusal import Refusal
 from spaces.tasks import TASKS, get_task
 from trainables.data import (
     Data,
-    fingerprint,
-    load_rows,
     read_features,
     take,
     write_features,
@@ -23,6 +21,7 @@ from trainables.data import (
 from trainables.examples import TextExample
 from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
+from trainables.rows import Rows
 
 
 @pytest.fixture
@@ -78,14 +77,6 @@ def test_what_is_cached_depends_on_all_that_is_encoded(data: Data, base) -> None
     assert len(list(data.folder.iterdir())) == 8
 
 
-def test_a_fingerprint_is_of_content() -> None:
-    places = [(t, c, s) for t in ("coh", "rel") for c in ("en", "de") for s in ("train", "test")]
-    found = {place: fingerprint(*place) for place in places}
-    assert len(set(found.values())) == len(places)
-    fingerprint.cache_clear()
-    assert fingerprint("coh", "de", "test") == found["coh", "de", "test"]
-
-
 @given(st.integers(1, 80), st.integers(1, 90), st.integers(1, 90))
 def test_a_smaller_choice_lies_inside_a_larger_one(num_rows: int, one: int, other: int) -> None:
     rows = [TextExample(id=f"row-{i}", text="x", pair=None) for i in range(num_rows)]
@@ -100,7 +91,7 @@ def test_a_smaller_choice_lies_inside_a_larger_one(num_rows: int, one: int, othe
 
 def test_the_same_rows_are_taken_in_every_language() -> None:
     ids = {
-        language: [row.id for row in take(load_rows("coh", language, "validation"), 15)]
+        language: [row.id for row in take(Rows().examples("coh", language, "validation"), 15)]
         for language in get_task("coh").languages
     }
     assert len(set(map(tuple, ids.values()))) == 1
@@ -143,19 +134,6 @@ def test_arrays_lie_in_the_mapped_file(tmp_path: Path, make_features) -> None:
     read = read_features(tmp_path / "x.arrow")
     assert not read.input_ids.values.flags.owndata
     assert not read.input_ids.values.flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        (("cho", "en", "train"), "unknown task 'cho'. Did you mean 'coh'"),
-        (("coh", "xx", "train"), "unknown language of task 'coh' 'xx'"),
-        (("coh", "en", "dev"), "unknown split 'dev'"),
-    ],
-)
-def test_rows_that_are_not_there_are_refused(place, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
-        load_rows(*place)
 
 
 def test_lengths_that_do_not_fit_are_refused(data: Data) -> None:

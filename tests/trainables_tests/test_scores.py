@@ -113,6 +113,8 @@ def test_protocols_that_differ_name_the_fields() -> None:
     assert PROTOCOL.differences(PROTOCOL) == []
     other = replace(PROTOCOL, split="test", layer=3, data="e")
     assert PROTOCOL.differences(other) == ["split", "data", "layer"]
+    assert PROTOCOL.differences(replace(PROTOCOL, cut="half")) == ["cut"]
+    assert PROTOCOL.differences(replace(PROTOCOL, revision="a" * 40)) == []  # the data digest says
 
 
 def test_a_target_without_zero_shot_languages_is_refused() -> None:

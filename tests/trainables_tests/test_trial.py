@@ -3,7 +3,9 @@ import json
 import pytest
 import torch
 
+from spaces.refusal import Refusal
 from spaces.study import SelectionRule
+from trainables.rows import _fingerprint, _load
 from trainables.scores import Scores, objective
 from trainables.trial import run_trial, scoring_of
 
@@ -118,3 +120,49 @@ def test_how_a_target_is_scored(open_shop) -> None:
     scoring = scoring_of(retrieval, shop, split="validation")
     assert (scoring.max_length, scoring.retrieval_layer) == (48, 1)
     assert "en" not in scoring.languages
+
+
+REAL = {
+    "space": {"targets": ["udpos", "tydiqa", "tatoeba"], "intermediate": ["csqa"]},
+    "evaluation": {"max_rows": 6, "languages": ["de", "kk", "ru", "th"]},
+}
+
+
+def test_real_rows_score_the_same_by_data_root_and_by_name(
+    open_shop, mirror, tmp_path, monkeypatch, events
+) -> None:
+    def run(home: str, **study) -> Scores:
+        keys = {"name": "tiny", "seed": 0, "encoder": "unused", **study}
+        shop = open_shop(tmp_path / home, **REAL, study=keys)
+        params = {**PARAMS, "intermediate": "csqa"}
+        scores = run_trial(plan_of(shop, params), shop, events.append)
+        assert scores is not None
+        return scores
+
+    by_root = run("one", data_root=str(mirror))
+    udpos, tydiqa, tatoeba = by_root.targets
+    # Kazakh has no dev split: a half of its test rows. There is no Thai in this data root.
+    assert set(udpos.languages) == {"en", "de", "kk", "ru"}
+    assert udpos.protocol.cut == "half of test by parallel id (kk)"
+    assert set(tydiqa.languages) == {"en", "ru"}
+    assert set(tatoeba.languages) == {"de", "kk", "ru"}
+    assert tatoeba.protocol.cut == "half of validation by parallel id"
+    assert set(tatoeba.num_rows.values()) == {6}
+    clear_rows()
+    monkeypatch.chdir(mirror)
+    assert run("two") == by_root
+    clear_rows()
+
+
+def clear_rows() -> None:
+    _load.cache_clear()
+    _fingerprint.cache_clear()
+
+
+def test_a_target_without_rows_in_any_zero_shot_language_is_refused(open_shop, mirror) -> None:
+    keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": str(mirror)}
+    space = {"targets": ["pawsx"], "intermediate": ["csqa"]}
+    shop = open_shop(space=space, study=keys, evaluation={"languages": ["ko", "fr"]})
+    target = plan_of(shop, {**PARAMS, "intermediate": "csqa"}).targets[0]
+    with pytest.raises(Refusal, match=r"'pawsx' has no test rows .* asks for \(en, fr, ko\)"):
+        scoring_of(target, shop, split="test")

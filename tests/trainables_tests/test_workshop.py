@@ -3,6 +3,7 @@ import re
 import pytest
 
 from spaces.refusal import Refusal
+from trainables.rows import Rows
 from trainables.workshop import Workshop, check_encoder
 from trainables.world import World
 
@@ -15,6 +16,12 @@ def test_a_workshop_is_opened(open_shop, base, tmp_path) -> None:
     assert shop.data.folder == tmp_path / "home" / "data"
     assert shop.store.record("a" * 40) is None
     assert not (tmp_path / "home").exists()  # nothing is written before something is trained
+
+
+def test_rows_are_read_where_the_study_says(open_shop) -> None:
+    keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": "/rows"}
+    shop = open_shop(study=keys)
+    assert shop.data.rows == shop.world.rows == Rows("/rows")
 
 
 RECIPE = {"num_steps": 1, "batch_size": 1}

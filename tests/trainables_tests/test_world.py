@@ -12,12 +12,12 @@ from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.tasks import Source, get_task
 from trainables.batches import by_length, units_of
-from trainables.data import fingerprint
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
 from trainables.formats.kinds import format_of
 from trainables.loop import Saving, train_phase
 from trainables.model import TransferModel
+from trainables.rows import Rows
 from trainables.workers import Workers
 from trainables.world import TRAINING_VERSION, World
 
@@ -29,7 +29,7 @@ def test_facts_name_all_that_a_phase_depends_on(make_phase) -> None:
     assert facts["encoder"] == "w"
     assert facts["tokenizer"] == "t"
     assert facts["training_version"] == str(TRAINING_VERSION)
-    assert facts["rel@en/train"] == fingerprint("rel", "en", "train")
+    assert facts["rel@en/train"] == Rows().fingerprint("rel", "en", "train")
     assert facts["rel/contract"] == "classification accuracy follows|wrong|unrelated"
     assert "rel@en/validation" not in facts
     assert "coh@en/validation" in WORLD.facts(make_phase("rel", "coh", evaluate_every=5))

@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spaces.refusal import Refusal
+from spaces.tasks import TASKS
+from trainables.examples import PairExample, RetrievalExample, TaggingExample
+from trainables.hub import NoRowsError
+from trainables.rows import Rows, _fingerprint, _load, cut_of, half_of, parallel_id
+
+XTREME = "google/xtreme"
+CUT = [
+    (task.name, language)
+    for task in TASKS.values()
+    for language in task.languages
+    if task.is_cut(language, "test")
+]
+
+
+@pytest.fixture(scope="module")
+def rows(mirror: Path) -> Rows:
+    return Rows(str(mirror))
+
+
+def test_a_fingerprint_is_of_content() -> None:
+    places = [(t, c, s) for t in ("coh", "rel") for c in ("en", "de") for s in ("train", "test")]
+    found = {place: Rows().fingerprint(*place) for place in places}
+    assert len(set(found.values())) == len(places)
+    _fingerprint.cache_clear()
+    _load.cache_clear()
+    assert Rows("elsewhere").fingerprint("coh", "de", "test") == found["coh", "de", "test"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (("cho", "en", "train"), "unknown task 'cho'. Did you mean 'coh'"),
+        (("coh", "xx", "train"), "unknown language of task 'coh' 'xx'"),
+        (("coh", "en", "dev"), "unknown split 'dev'"),
+        (("xquad", "en", "train"), "task 'xquad' has no train rows with labels"),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(place, message: str) -> None:
+    with pytest.raises(Refusal, match=message):
+        Rows().load(*place)
+
+
+def test_rows_of_every_task_and_language_are_whole(rows: Rows) -> None:
+    """Loading checks every row against its task."""
+    for task in TASKS.values():
+        for split in ("train", "validation", "test"):
+            there = rows.languages(task.name, task.languages, split)
+            for language in there:
+                examples = rows.examples(task.name, language, split)
+                assert len({example.id for example in examples}) > 0.95 * len(examples)
+            if task.kind != "mlm" and split != "train":
+                assert there
+
+
+def test_the_traps_of_the_real_rows_are_counted(rows: Rows) -> None:
+    halves = ("validation", "test")
+
+    def mended(task: str, language: str) -> int:
+        return sum(rows.load(task, language, split).num_mended for split in halves)
+
+    assert [mended("xquad", code) for code in ("zh", "ar", "hi", "de")] == [100, 26, 13, 0]
+    assert sum(mended("tydiqa", code) for code in ("ar", "bn", "en", "fi", "id", "ru")) == 1883
+    assert rows.load("tydiqa", "en", "train").num_mended == 48
+    dropped = [rows.load("pawsx", code, "test").num_dropped for code in ("de", "ja", "zh", "en")]
+    assert dropped == [12, 22, 12, 0]
+    for row in rows.examples("tatoeba", "fr", "validation"):
+        assert isinstance(row, RetrievalExample)
+        assert row.text == row.text.strip()
+        assert row.pivot == row.pivot.strip()
+
+
+def test_languages_without_rows_are_known_before_they_are_read(rows: Rows) -> None:
+    udpos = TASKS["udpos"]
+    there = rows.languages("udpos", udpos.languages, "validation")
+    assert {"kk", "tl"} <= set(there)  # no dev split: half of their test rows
+    assert not {"th", "yo", "ko", "tr"} & set(there)  # not in this data root
+    assert rows.languages("pawsx", ("de", "en", "fr"), "train") == ("en",)
+    assert rows.languages("tydiqa", ("fi", "ko"), "test") == ("fi",)
+    with pytest.raises(NoRowsError):
+        rows.load("tydiqa", "ko", "test")
+
+
+def test_halves_never_overlap_and_are_the_same_in_every_language(rows: Rows) -> None:
+    seen: dict[str, dict[str, set[str]]] = {}
+    for task, language in CUT:
+        if rows.languages(task, (language,), "validation"):
+            halves = seen.setdefault(task, {"validation": set(), "test": set()})
+            for split, ids in halves.items():
+                found = rows.examples(task, language, split)
+                assert all(half_of(row) == split for row in found)
+                ids |= {parallel_id(row) for row in found}
+    assert {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "csqa"} <= set(seen)
+    for task, halves in seen.items():
+        assert not halves["validation"] & halves["test"], task
+    ids = {
+        code: [row.id for row in rows.examples("xquad", code, "validation")]
+        for code in ("ar", "de", "en", "es", "hi", "ru", "zh")
+    }
+    assert len(set(map(tuple, ids.values()))) == 1
+    assert len(ids["de"]) + len(rows.examples("xquad", "de", "test")) == 1190
+
+
+def test_what_is_parallel_has_one_id() -> None:
+    pair = RetrievalExample(id="a", text="Hallo.", pivot="Hello.")
+    other = RetrievalExample(id="b", text="Bonjour.", pivot="Hello.")
+    assert parallel_id(pair) == parallel_id(other)
+    words = TaggingExample(id="t", words=("a", "b"), tags=("X", "X"))
+    assert parallel_id(words) == "a b"
+    assert parallel_id(PairExample(id="p", text_a="x", text_b=None, label="l")) == "p"
+
+
+def test_the_cut_is_named() -> None:
+    assert cut_of("xquad", ("de", "en"), "test") == "half of validation by parallel id"
+    assert cut_of("udpos", ("de", "kk", "tl"), "test") == "half of test by parallel id (kk tl)"
+    assert cut_of("udpos", ("de",), "test") == ""
+    assert cut_of("xquad", ("de",), "train") == ""
+    assert cut_of("pos", ("de",), "test") == ""
+
+
+def test_rows_by_root_and_by_name_have_one_digest(rows: Rows, mirror: Path, monkeypatch) -> None:
+    places = [("xquad", "zh", "test"), ("panx", "ar", "validation"), ("csqa", "en", "train")]
+    by_root = [rows.fingerprint(*place) for place in places]
+    monkeypatch.chdir(mirror)
+    assert [Rows().fingerprint(*place) for place in places] == by_root
+    _load.cache_clear()  # where the rows of no data root lie depends on the folder
+    _fingerprint.cache_clear()
+
+
+def test_a_description_says_what_there_is(rows: Rows) -> None:
+    found = rows.describe("pawsx", "ja", "test")
+    assert (found.dataset, found.config, found.hub_split) == (XTREME, "PAWS-X.ja", "test")
+    assert (found.num_rows, found.num_dropped, found.num_mended) == (978, 22, 0)
+    assert found.digest == rows.fingerprint("pawsx", "ja", "test")
+    assert found.licence is not None
+    assert found.licence.startswith("free for any purpose")
+    assert rows.describe("coh", "de", "test").licence is None
+
+
+def set_key(number: int, **changes: Any) -> Callable[[list[dict[str, Any]]], None]:
+    def change(found: list[dict[str, Any]]) -> None:
+        found[number].update(changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("task", "language", "dataset", "place", "change", "message"),
+    [
+        ("pawsx", "de", XTREME, "PAWS-X.de/validation", set_key(7, label="2"), "label '2'"),
+        ("pawsx", "de", XTREME, "PAWS-X.de/validation", set_key(7, sentence1=" "), "is empty"),
+        ("panx", "de", XTREME, "PAN-X.de/validation", set_key(7, ner_tags=[0] * 90), "90 tags"),
+        ("panx", "de", XTREME, "PAN-X.de/validation", set_key(7, langs=["nl"]), "mixed languages"),
+        (
+            "tatoeba",
+            "de",
+            XTREME,
+            "tatoeba.deu/validation",
+            set_key(7, target_lang="fra"),
+            "mixed languages",
+        ),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_id(
+    changed_root, task: str, language: str, dataset: str, place: str, change, message: str
+) -> None:
+    root = changed_root(dataset, place, change)
+    with pytest.raises(Refusal, match=f"task '{task}', row 'validation-000007': ") as refused:
+        Rows(str(root)).load(task, language, "validation")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_answer_that_is_not_in_the_context_is_refused_with_the_rows_id(changed_root) -> None:
+    def change(found: list[dict[str, Any]]) -> None:
+        for row in found:
+            row["answers"] = {"answer_start": [3], "text": ["nirgends zu finden"]}
+
+    root = changed_root(XTREME, "XQuAD.de/validation", change)
+    with pytest.raises(Refusal, match=r"task 'xquad', row '5[0-9a-f]+': .*nor elsewhere"):
+        Rows(str(root)).load("xquad", "de", "validation")
+
+
+def test_rows_of_an_unknown_language_are_refused_with_their_id(changed_root) -> None:
+    root = changed_root(XTREME, "tydiqa/validation", set_key(3, id="klingon-1"))
+    with pytest.raises(Refusal, match="row 'klingon-1': its language 'klingon'"):
+        Rows(str(root)).load("tydiqa", "ar", "validation")

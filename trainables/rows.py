@@ -1,0 +1,189 @@
+"""Rows: the examples of (task, language, split), wherever they come from, and their digests."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+from spaces.refusal import unknown
+from spaces.tasks import SPLITS, Task, get_task
+from trainables.examples import Example, RetrievalExample, TaggingExample
+from trainables.formats.kinds import format_of
+from trainables.hub import NoRowsError, licence_of, raw_rows
+from trainables.pocket import rows as pocket
+from trainables.readers import read_row
+
+POCKET = "pocket"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Checked examples. `num_dropped` placeholders are not among them; `num_mended` answers stood
+    elsewhere than their row said; `commit` is that of the hub's data set ("": not from there)."""
+
+    examples: tuple[Example, ...]
+    num_dropped: int = 0
+    num_mended: int = 0
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What there is of one (task, language, split), for those who look before they train."""
+
+    task: str
+    language: str
+    split: str
+    dataset: str
+    config: str | None
+    hub_split: str | None
+    revision: str | None
+    commit: str
+    num_rows: int
+    num_dropped: int
+    num_mended: int
+    digest: str
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where rows come from: the hub, or a folder in its layout. Read once a process."""
+
+    data_root: str | None = None
+
+    def load(self, task: str, language: str, split: str) -> Loaded:
+        """Every row, checked against its task.
+
+        Raises:
+            NoRowsError: there are none in this language or split.
+            Refusal: what is there cannot be used; where it is a row's fault, with its id.
+        """
+        return _load(self.data_root, task, language, split)
+
+    def examples(self, task: str, language: str, split: str) -> tuple[Example, ...]:
+        return self.load(task, language, split).examples
+
+    def fingerprint(self, task: str, language: str, split: str) -> str:
+        """A digest of the content of every row, the same wherever it was read."""
+        return _fingerprint(self.data_root, task, language, split)
+
+    def languages(self, task: str, languages: Iterable[str], split: str) -> tuple[str, ...]:
+        """Those of the languages in which there are rows."""
+        return tuple(code for code in languages if self._has(task, code, split))
+
+    def commits(self, task: str, languages: Iterable[str], split: str) -> str:
+        """The commits of the hub's data set that the rows were read from; one, as a rule."""
+        found = {self.load(task, language, split).commit for language in languages}
+        return " ".join(sorted(found - {""}))
+
+    def describe(self, task: str, language: str, split: str) -> Description:
+        entry, loaded = get_task(task), self.load(task, language, split)
+        config = entry.config_of(language)
+        is_pocket = entry.dataset == POCKET
+        return Description(
+            task=task,
+            language=language,
+            split=split,
+            dataset=entry.dataset,
+            config=config,
+            hub_split=None if is_pocket else entry.hub_split(language, split),
+            revision=entry.revision,
+            commit=loaded.commit,
+            num_rows=len(loaded.examples),
+            num_dropped=loaded.num_dropped,
+            num_mended=loaded.num_mended,
+            digest=self.fingerprint(task, language, split),
+            licence=None if is_pocket else licence_of(entry.dataset, config, self.data_root),
+        )
+
+    def _has(self, task: str, language: str, split: str) -> bool:
+        try:
+            return bool(self.load(task, language, split).examples)
+        except NoRowsError:
+            return False
+
+
+def cut_of(task: str, languages: Sequence[str], split: str) -> str:
+    """How the split was cut out of the hub's only evaluation split, for the protocol; "" if it
+    was not, in none of the languages."""
+    entry = get_task(task)
+    cut = [code for code in languages if entry.is_cut(code, split)]
+    if not cut:
+        return ""
+    those = "" if len(cut) == len(languages) else f" ({' '.join(cut)})"
+    return f"half of {entry.splits.test} by parallel id{those}"
+
+
+def half_of(example: Example) -> str:
+    """`validation` or `test`: the half that a row of a single evaluation split belongs to. Rows
+    that are each other's translations have one parallel id, and so lie in the same half."""
+    digest = hashlib.sha256(f"half:{parallel_id(example)}".encode()).digest()
+    return "validation" if digest[0] < 128 else "test"
+
+
+def parallel_id(example: Example) -> str:
+    """What a row shares with its translations: its id, where data sets give the same one in every
+    language (XQuAD); the English sentence of a pair; the words of a tagged sentence, which has no
+    id, so that the same sentence never lies in both halves."""
+    if isinstance(example, RetrievalExample):
+        return example.pivot
+    if isinstance(example, TaggingExample):
+        return " ".join(example.words)
+    return example.id
+
+
+@lru_cache(maxsize=1024)
+def _load(data_root: str | None, task: str, language: str, split: str) -> Loaded:
+    entry = get_task(task)
+    if language not in entry.languages and language != entry.source_language:
+        raise unknown(f"language of task {task!r}", language, entry.languages)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if entry.dataset == POCKET:
+        loaded = Loaded(examples=pocket.rows(task, language, split))
+    else:
+        loaded = _from_hub(entry, language, split, data_root)
+    if not loaded.examples:
+        raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
+    form = format_of(entry.kind)
+    for example in loaded.examples:
+        form.check(example, entry)
+    return loaded
+
+
+def _from_hub(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
+    hub_split = task.hub_split(language, split)
+    if hub_split is None:
+        raise NoRowsError(f"task {task.name!r} has no {split} rows with labels")
+    raw = raw_rows(
+        task.dataset,
+        task.config_of(language),
+        hub_split,
+        revision=task.revision,
+        data_root=data_root,
+    )
+    examples, num_dropped, num_mended = [], 0, 0
+    for number, content in enumerate(raw.rows):
+        reading = read_row(content, task, language, place=f"{hub_split}-{number:06d}")
+        num_dropped += reading.is_dropped
+        example = reading.example
+        if example is None or (task.is_cut(language, split) and half_of(example) != split):
+            continue
+        examples.append(example)
+        num_mended += reading.num_mended
+    return Loaded(
+        examples=tuple(examples),
+        num_dropped=num_dropped,
+        num_mended=num_mended,
+        commit=raw.commit,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(data_root: str | None, task: str, language: str, split: str) -> str:
+    digest = hashlib.sha256()
+    for example in _load(data_root, task, language, split).examples:
+        digest.update(json.dumps(asdict(example), sort_keys=True).encode())
+    return digest.hexdigest()
