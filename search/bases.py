@@ -1,6 +1,5 @@
 """Which folder a study's encoder stands for; the pocket base is made at its first use."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,16 +27,18 @@ def find_encoder(settings: StudySettings, home: Home, *, console: Console | None
     if encoder != POCKET:
         return encoder
     from trainables.pretrain import pocket_base, pretrain
+    from trainables.workers import num_cores
 
     recipe = pocket_base()
     with _steps(console or Console(stderr=True), recipe.phase.recipe.num_steps) as progress:
-        folder = pretrain(recipe, home.path, num_processes=_num_cores(), on_step=progress)
+        folder = pretrain(recipe, home.path, num_processes=num_cores(), on_step=progress)
     return str(folder)
 
 
 def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> None:
     """Pretrain into a new folder. Raises Refusal if there is something in it."""
     from trainables.pretrain import pretrain_into
+    from trainables.workers import num_cores
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
@@ -45,13 +46,7 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
         folder.rmdir()
     recipe.text.rows()  # refuse a bad file before anything is written
     with _steps(console, recipe.phase.recipe.num_steps) as progress:
-        pretrain_into(folder, recipe, num_processes=_num_cores(), on_step=progress)
-
-
-def _num_cores() -> int:
-    """Those that this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+        pretrain_into(folder, recipe, num_processes=num_cores(), on_step=progress)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from search.fence import is_alive
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.on_ray import Launch
+from trainables.workers import num_cores
 
 SCRATCH, OWNER = "ts-", "owner.json"
 MAX_SCRATCH_ROOT = 24  # characters: Ray's sockets lie below, and their paths end at 107
@@ -33,10 +34,8 @@ class Machine:
 
     @classmethod
     def here(cls) -> "Machine":
-        """The cores that this process may use, which are fewer than all in a container."""
-        usable = getattr(os, "sched_getaffinity", None)
-        num_cores = len(usable(0)) if usable else os.cpu_count() or 1
-        return cls(num_cores, torch.cuda.device_count())
+        """The cores that this process may use, and all GPUs that torch sees."""
+        return cls(num_cores(), torch.cuda.device_count())
 
     def max_concurrent_trials(self, settings: StudySettings) -> int:
         """How many trials fit beside each other. Raises Refusal if not even one."""

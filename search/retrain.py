@@ -1,5 +1,5 @@
 """retrain: the chosen trial plan again, with fresh seeds on the test split, its baseline beside it,
-and the models of its best seed in the registry."""
+and the models of its first seed in the registry."""
 
 import random
 import tempfile

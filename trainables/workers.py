@@ -1,5 +1,6 @@
 """The workers that train one phase together: one process without any reduction, or several."""
 
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ class Workers:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+
+def num_cores() -> int:
+    """The cores that this process may use, which are fewer than all in a container."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def best_device() -> torch.device:

@@ -1,6 +1,7 @@
 """Several workers are real processes here: this file is also what each of them runs."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -18,7 +19,7 @@ from spaces.tasks import TASKS, Source, TaskKind
 from trainables.data import read_features, write_features
 from trainables.loop import Saving, train_phase
 from trainables.model import BaseEncoder
-from trainables.workers import Workers, autocast, best_device
+from trainables.workers import Workers, autocast, best_device, num_cores
 
 NUM_WORKERS = 2
 TEXTS = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM][:1]
@@ -142,3 +143,13 @@ def test_the_cpu_computes_in_full_precision() -> None:
 
 if __name__ == "__main__":
     run_worker(Path(sys.argv[1]), int(sys.argv[2]))
+
+
+def test_the_cores_that_this_process_may_use() -> None:
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert num_cores() == 1
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert num_cores() == len(usable)
