@@ -20,7 +20,7 @@ from search.selection import (
 )
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import SelectionRule
+from spaces.sections import SelectionRule
 from spaces.tasks import TASKS
 from trainables.scores import Mark, Scores, ScoringProtocol, objective, selecting_languages
 

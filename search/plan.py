@@ -7,8 +7,9 @@ from typing import Any
 
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
+from spaces.sections import SelectionRule
 from spaces.space import MIXED, NONE, Grid, SearchSpace
-from spaces.study import SelectionRule, StudySettings
+from spaces.study import StudySettings
 from spaces.tasks import get_task
 
 

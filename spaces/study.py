@@ -3,149 +3,39 @@
 import hashlib
 import json
 import tomllib
-from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from spaces.languages import get_language
 from spaces.messages import first_refusal
-from spaces.phases import Recipe
 from spaces.refusal import Refusal, unknown
+from spaces.sections import (
+    BudgetSection,
+    EvaluationSection,
+    PretrainingSection,
+    RateRange,
+    ResourcesSection,
+    Section,
+    SelectionRule,
+    SpaceSection,
+    StudySection,
+    TrackingSection,
+    TrainingSection,
+)
 from spaces.space import Grid, Range, SearchSpace
-from spaces.tasks import get_task
+from spaces.tasks import TASKS, TaskKind, get_task
 
-Count = Annotated[int, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-class SelectionRule(StrEnum):
-    """Which validation rows may choose between trials."""
-
-    TARGET_DEV = "target_dev"  # the zero-shot languages' (the paper's protocol)
-    SOURCE_DEV = "source_dev"  # the source language's alone: strictly zero-shot
-    PIVOT_DEV = "pivot_dev"  # those of named languages; the others are reported
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class StudySection(Section):
-    """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
-    folder in the hub's layout, else the hub. It decides no result: what the rows say does."""
-
-    name: Name
-    encoder: str
-    revision: str | None = None
-    seed: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "random"] = "tpe"
-    pruner: Literal["none", "median"] = "none"
-    data_root: str | None = None
-
-
-class RateRange(Section):
-    low: Rate
-    high: Rate
-
-
-# A table is a range and anything else a grid, so that an error speaks of the one that was meant.
-Rates = Annotated[
-    Annotated[tuple[Rate, ...], Field(min_length=1), Tag("grid")]
-    | Annotated[RateRange, Tag("range")],
-    Discriminator(lambda rates: _form_of(rates)),
-]
-
-
-class SpaceSection(Section):
-    """What may vary."""
-
-    mixture: Literal["choice", "shares"] = "choice"
-    intermediate: Annotated[tuple[str, ...], Field(min_length=1)]
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    cap: Count | None = None
-    intermediate_learning_rate: Rates
-    target_learning_rate: Rates
-    targets: Annotated[tuple[str, ...], Field(min_length=1)]
-    num_baselines: Count = 3
-    points: tuple[dict[str, str | float], ...] = ()
-
-
-class TrainingSection(Section):
-    """The recipes: of intermediate phases, of target phases, of single targets."""
-
-    intermediate: Recipe
-    target: Recipe
-    targets: dict[str, Recipe] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, data: Any) -> Any:
-        """A single target's table says only what differs from `[training.target]`."""
-        if isinstance(data, dict) and isinstance(data.get("targets"), dict):
-            common = data.get("target")
-            common = common if isinstance(common, dict) else {}
-            tables = data["targets"].items()
-            filled = {n: {**common, **t} if isinstance(t, dict) else t for n, t in tables}
-            return {**data, "targets": filled}
-        return data
-
-
-class EvaluationSection(Section):
-    """What is scored and what may select. `languages` restricts the zero-shot languages."""
-
-    selection: SelectionRule = SelectionRule.TARGET_DEV
-    pivot_languages: tuple[str, ...] = ()
-    objective: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    retrieval_layer: Count | None = None
-    retrieval_max_length: Count = 128
-    max_rows: Count | None = None
-    max_batch_tokens: Count = 16_384
-
-
-class ResourcesSection(Section):
-    """What one trial gets. `max_device_tokens` splits a step into micro-batches."""
-
-    num_workers: Count = 1
-    cpus_per_worker: Count = 1
-    gpus_per_worker: Annotated[int, Field(ge=0)] = 0
-    max_concurrent_trials: Count | None = None
-    max_device_tokens: Count = 16_384
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
-
-
-class TrackingSection(Section):
-    """Where the record goes; what is left out lies in the home folder."""
-
-    mlflow: str | None = None
-    optuna: str | None = None
-    experiment: str = "transfer-search"
-    keep_best: Count = 3
-
-
-class BudgetSection(Section):
-    """When the search ends. Duplicates of a scored plan are not counted."""
-
-    num_trials: Count
-    max_hours: Annotated[float, Field(gt=0)] | None = None
+POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made at their first use
 
 
 class StudySettings(Section):
     """One study file, checked whole before anything starts."""
 
     study: StudySection
+    pretraining: PretrainingSection | None = None
     space: SpaceSection
     training: TrainingSection
     evaluation: EvaluationSection = EvaluationSection()
@@ -216,6 +106,8 @@ class StudySettings(Section):
     def digest(self) -> str:
         """Of everything that decides results; budget, resources and tracking may change."""
         sections = {"study", "space", "training", "evaluation"}
+        if self.pretraining is not None:
+            sections.add("pretraining")
         content = self.model_dump(mode="json", include=sections)
         del content["study"]["data_root"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -234,8 +126,32 @@ class StudySettings(Section):
                 f"selection {rule.value!r} with pivot_languages {list(pivots)}: pivot_dev names "
                 "its languages, the other rules have none"
             )
+        self._check_pretraining()
         self.search_space()
         self._check_languages()
+
+    def _check_pretraining(self) -> None:
+        pretraining, encoder = self.pretraining, self.study.encoder
+        if (encoder == PRETRAINED) != (pretraining is not None):
+            there = "is" if pretraining else "no"
+            raise Refusal(
+                f"encoder {encoder!r} and there {there} [pretraining]: a study that makes its "
+                f"encoder says encoder = {PRETRAINED!r} and how in [pretraining], others neither"
+            )
+        if pretraining is None:
+            return
+        task = get_task(pretraining.text)
+        if task.kind is not TaskKind.MLM:
+            texts = [name for name, entry in TASKS.items() if entry.kind is TaskKind.MLM]
+            raise unknown("text task in pretraining.text", pretraining.text, texts)
+        for language in pretraining.languages:
+            if language not in task.languages:
+                raise unknown(f"language of {task.name!r}", language, task.languages)
+        if pretraining.hidden_size % pretraining.num_heads:
+            raise Refusal(
+                f"pretraining.hidden_size is {pretraining.hidden_size}; expected a multiple of "
+                f"num_heads, {pretraining.num_heads}"
+            )
 
     def _check_languages(self) -> None:
         """Every target has a zero-shot language, and the selection rule allows some language."""
@@ -294,10 +210,6 @@ def _read_file(study: str) -> dict[str, Any]:
         f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
         f"shipped study: {', '.join(shipped)}"
     )
-
-
-def _form_of(rates: Any) -> str:
-    return "range" if isinstance(rates, dict | RateRange) else "grid"
 
 
 def _rates(rates: tuple[float, ...] | RateRange) -> Grid | Range:

@@ -25,7 +25,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, TrackingSection
+from spaces.sections import TrackingSection
+from spaces.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.trial import run_trial

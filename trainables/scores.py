@@ -10,7 +10,7 @@ from math import fsum
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.study import SelectionRule
+from spaces.sections import SelectionRule
 
 
 class Mark(StrEnum):

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.study import SelectionRule, StudySettings, shipped_studies
+from spaces.sections import SelectionRule
+from spaces.study import StudySettings, shipped_studies
 
 MINIMAL = """
 [study]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.study import SelectionRule
+from spaces.sections import SelectionRule
 from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores, objective
 
 PROTOCOL = ScoringProtocol(

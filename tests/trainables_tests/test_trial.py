@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.study import SelectionRule
+from spaces.sections import SelectionRule
 from trainables.rows import _fingerprint, _load
 from trainables.scores import Scores, objective
 from trainables.trial import run_trial, scoring_of

@@ -1,0 +1,146 @@
+"""The sections of a study file: what each table may say, and what it means when it says nothing."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from spaces.phases import Recipe
+
+Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class SelectionRule(StrEnum):
+    """Which validation rows may choose between trials."""
+
+    TARGET_DEV = "target_dev"  # the zero-shot languages' (the paper's protocol)
+    SOURCE_DEV = "source_dev"  # the source language's alone: strictly zero-shot
+    PIVOT_DEV = "pivot_dev"  # those of named languages; the others are reported
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class StudySection(Section):
+    """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
+    folder in the hub's layout, else the hub. It decides no result: what the rows say does."""
+
+    name: Name
+    encoder: str
+    revision: str | None = None
+    seed: Annotated[int, Field(ge=0)]
+    sampler: Literal["tpe", "random"] = "tpe"
+    pruner: Literal["none", "median"] = "none"
+    data_root: str | None = None
+
+
+class PretrainingSection(Section):
+    """How the encoder is made, where `[study] encoder` is `pretrained`: XLM-R's architecture and
+    masked language modelling of a text task's rows. `pair_share` of them are a text and its
+    translation (rows of one id), which makes it translation language modelling."""
+
+    text: str
+    languages: tuple[str, ...] = ()
+    pair_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_vocabulary: Count
+    hidden_size: Count
+    num_layers: Count
+    num_heads: Count
+    feed_forward_size: Count
+    learning_rate: Rate
+    seed: Annotated[int, Field(ge=0)] = 0
+    recipe: Recipe
+
+
+class RateRange(Section):
+    low: Rate
+    high: Rate
+
+
+# A table is a range and anything else a grid, so that an error speaks of the one that was meant.
+Rates = Annotated[
+    Annotated[tuple[Rate, ...], Field(min_length=1), Tag("grid")]
+    | Annotated[RateRange, Tag("range")],
+    Discriminator(lambda rates: _form_of(rates)),
+]
+
+
+class SpaceSection(Section):
+    """What may vary."""
+
+    mixture: Literal["choice", "shares"] = "choice"
+    intermediate: Annotated[tuple[str, ...], Field(min_length=1)]
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    cap: Count | None = None
+    intermediate_learning_rate: Rates
+    target_learning_rate: Rates
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    num_baselines: Count = 3
+    points: tuple[dict[str, str | float], ...] = ()
+
+
+class TrainingSection(Section):
+    """The recipes: of intermediate phases, of target phases, of single targets."""
+
+    intermediate: Recipe
+    target: Recipe
+    targets: dict[str, Recipe] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        """A single target's table says only what differs from `[training.target]`."""
+        if isinstance(data, dict) and isinstance(data.get("targets"), dict):
+            common = data.get("target")
+            common = common if isinstance(common, dict) else {}
+            tables = data["targets"].items()
+            filled = {n: {**common, **t} if isinstance(t, dict) else t for n, t in tables}
+            return {**data, "targets": filled}
+        return data
+
+
+class EvaluationSection(Section):
+    """What is scored and what may select. `languages` restricts the zero-shot languages."""
+
+    selection: SelectionRule = SelectionRule.TARGET_DEV
+    pivot_languages: tuple[str, ...] = ()
+    objective: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    retrieval_layer: Count | None = None
+    retrieval_max_length: Count = 128
+    max_rows: Count | None = None
+    max_batch_tokens: Count = 16_384
+
+
+class ResourcesSection(Section):
+    """What one trial gets. `max_device_tokens` splits a step into micro-batches."""
+
+    num_workers: Count = 1
+    cpus_per_worker: Count = 1
+    gpus_per_worker: Annotated[int, Field(ge=0)] = 0
+    max_concurrent_trials: Count | None = None
+    max_device_tokens: Count = 16_384
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
+class TrackingSection(Section):
+    """Where the record goes; what is left out lies in the home folder."""
+
+    mlflow: str | None = None
+    optuna: str | None = None
+    experiment: str = "transfer-search"
+    keep_best: Count = 3
+
+
+class BudgetSection(Section):
+    """When the search ends. Duplicates of a scored plan are not counted."""
+
+    num_trials: Count
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+
+
+def _form_of(rates: Any) -> str:
+    return "range" if isinstance(rates, dict | RateRange) else "grid"
