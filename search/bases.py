@@ -1,7 +1,7 @@
 """Which folder a study's encoder stands for; the pocket base is made at its first use."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,25 +11,29 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study import POCKET, StudySettings
+from spaces.tasks import text_task
 
-if TYPE_CHECKING:  # it brings torch, which a study with its own encoder need not wait for here
-    from trainables.pretrain import BaseRecipe
+if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
+    from trainables.base_recipe import BaseRecipe
+    from trainables.corpus import Corpus
 
-POCKET = "pocket"
 LINES = 10  # of progress where there is no terminal
 
 
 def find_encoder(settings: StudySettings, home: Home, *, console: Console | None = None) -> str:
-    """The folder or hub name to load. Makes the pocket base first if it is not there yet, on all
-    cores, with a progress bar on `console`."""
-    encoder = settings.study.encoder
-    if encoder != POCKET:
+    """The folder or hub name to load. Makes the pocket base, or the one that the study describes,
+    first if it is not there yet, on all cores, with a progress bar on `console`."""
+    encoder, pretraining = settings.study.encoder, settings.pretraining
+    if encoder != POCKET and pretraining is None:
         return encoder
-    from trainables.pretrain import pocket_base, pretrain
+    from trainables.base_recipe import pocket_base, study_base
+    from trainables.pretrain import pretrain
+    from trainables.rows import Rows
     from trainables.workers import num_cores
 
-    recipe = pocket_base()
+    rows = Rows(settings.study.data_root)
+    recipe = study_base(pretraining, rows) if pretraining else pocket_base()
     with _steps(console or Console(stderr=True), recipe.phase.recipe.num_steps) as progress:
         folder = pretrain(recipe, home.path, num_processes=num_cores(), on_step=progress)
     return str(folder)
@@ -47,6 +51,48 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
     recipe.text.rows()  # refuse a bad file before anything is written
     with _steps(console, recipe.phase.recipe.num_steps) as progress:
         pretrain_into(folder, recipe, num_processes=num_cores(), on_step=progress)
+
+
+def choose_text(
+    *,
+    texts: Sequence[str],
+    pairs: Sequence[str],
+    task: str | None,
+    languages: Sequence[str],
+    pair_share: float,
+    dataset: str | None,
+    configs: Sequence[str],
+    split: str,
+    column: str,
+    revision: str | None,
+    data_root: str | None,
+    seed: int,
+) -> "Corpus":
+    """The text of files, of a text task or of a data set; of the embedded benchmark if none is
+    named. Raises Refusal if more than one is."""
+    from trainables.base_recipe import pocket_base
+    from trainables.corpus import DatasetText, TaskText, TextFiles
+    from trainables.rows import Rows
+
+    if sum([bool(texts or pairs), task is not None, dataset is not None]) > 1:
+        raise Refusal("name one text: files (--text, --pairs), a --task or a --dataset")
+    if task is not None:
+        source = Rows(data_root)
+        wanted = languages or text_task(task).languages
+        return TaskText.of(task, wanted, pair_share=pair_share, seed=seed, source=source)
+    if dataset is not None:
+        return DatasetText(
+            dataset=dataset,
+            configs=tuple(configs) or (None,),
+            split=split,
+            column=column,
+            seed=seed,
+            revision=revision,
+            data_root=data_root,
+        )
+    if texts or pairs:
+        return TextFiles(texts=tuple(texts), pairs=tuple(pairs))
+    return pocket_base(seed=seed).text
 
 
 @contextmanager

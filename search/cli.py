@@ -200,6 +200,21 @@ def pretrain(
     pairs: Annotated[
         list[str] | None, typer.Option(help="A file, a text, a tab, its translation a line.")
     ] = None,
+    task: Annotated[str | None, typer.Option(help="A text task, `flores`.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="Languages of --task; else all there are.")
+    ] = None,
+    pair_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of --task: rows that get their translation.")
+    ] = 0.0,
+    dataset: Annotated[
+        str | None, typer.Option(help="Any data set of the hub: OWNER/NAME.")
+    ] = None,
+    config: Annotated[list[str] | None, typer.Option(help="Configs of --dataset.")] = None,
+    split: Annotated[str, typer.Option(help="Of --dataset.")] = "train",
+    column: Annotated[str, typer.Option(help="Of --dataset: the one with the text.")] = "text",
+    revision: Annotated[str | None, typer.Option(help="Of --dataset: a commit.")] = None,
+    data_root: DataRootOption = None,
     steps: Annotated[int, typer.Option(min=1)] = 3500,
     learning_rate: float = 3e-3,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded tokens a step.")] = 1024,
@@ -212,10 +227,11 @@ def pretrain(
 ) -> None:
     """Pretrain an XLM-R encoder from text by masked (and translation) language modelling.
 
-    Without --text and --pairs: the text of the embedded benchmark.
+    The text is that of files (--text, --pairs), of a text task (--task) or of a data set
+    (--dataset); without any of these, that of the embedded benchmark.
     """
-    from search.bases import pretrain_folder
-    from trainables.pretrain import BaseRecipe, corpus_of, mlm_phase
+    from search.bases import choose_text, pretrain_folder
+    from trainables.base_recipe import BaseRecipe, mlm_phase
 
     phase = mlm_phase(
         num_steps=steps,
@@ -224,8 +240,22 @@ def pretrain(
         max_length=max_length,
         seed=seed,
     )
+    chosen = choose_text(
+        texts=text or [],
+        pairs=pairs or [],
+        task=task,
+        languages=language or [],
+        pair_share=pair_share,
+        dataset=dataset,
+        configs=config or [],
+        split=split,
+        column=column,
+        revision=revision,
+        data_root=data_root,
+        seed=seed,
+    )
     recipe = BaseRecipe(
-        text=corpus_of(texts=text or [], pairs=pairs or [], seed=seed),
+        text=chosen,
         max_vocabulary=vocabulary,
         hidden_size=hidden_size,
         num_layers=layers,

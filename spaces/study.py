@@ -26,7 +26,7 @@ from spaces.sections import (
     TrainingSection,
 )
 from spaces.space import Grid, Range, SearchSpace
-from spaces.tasks import TASKS, TaskKind, get_task
+from spaces.tasks import get_task, text_task
 
 POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made at their first use
 
@@ -140,10 +140,7 @@ class StudySettings(Section):
             )
         if pretraining is None:
             return
-        task = get_task(pretraining.text)
-        if task.kind is not TaskKind.MLM:
-            texts = [name for name, entry in TASKS.items() if entry.kind is TaskKind.MLM]
-            raise unknown("text task in pretraining.text", pretraining.text, texts)
+        task = text_task(pretraining.text)
         for language in pretraining.languages:
             if language not in task.languages:
                 raise unknown(f"language of {task.name!r}", language, task.languages)

@@ -9,7 +9,17 @@ from spaces.pocket_tasks import POCKET_TASKS
 from spaces.refusal import Refusal, unknown
 from spaces.task import METRICS, SPLITS, Splits, Task, TaskKind
 
-__all__ = ["METRICS", "SPLITS", "TASKS", "Source", "Splits", "Task", "TaskKind", "get_task"]
+__all__ = [
+    "METRICS",
+    "SPLITS",
+    "TASKS",
+    "Source",
+    "Splits",
+    "Task",
+    "TaskKind",
+    "get_task",
+    "text_task",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,3 +56,11 @@ def get_task(name: str) -> Task:
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     return TASKS[name]
+
+
+def text_task(name: str) -> Task:
+    """A task of plain text, to pretrain on or to mask beside other tasks."""
+    if name in TASKS and TASKS[name].kind is not TaskKind.MLM:
+        texts = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM]
+        raise Refusal(f"task {name!r} is no text task; those are {', '.join(texts)}")
+    return get_task(name)

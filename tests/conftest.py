@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from spaces.study import StudySettings
-from trainables.pretrain import pretrain, tiny_base
+from trainables.base_recipe import tiny_base
+from trainables.pretrain import pretrain
 from trainables.quiet import quiet_libraries
 
 

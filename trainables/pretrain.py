@@ -1,19 +1,17 @@
-"""pretrain: the pocket base encoder, made by the loop that trains everything else.
+"""pretrain: a base encoder, made by the loop that trains everything else.
 
 A base is kept in a folder named by the content of its recipe and of its text: whoever asks for the
 same one again gets the folder at once.
 """
 
-import hashlib
-import json
 import logging
 import multiprocessing
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,25 +25,18 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from spaces.mixture import Mixture
-from spaces.phases import Phase, Recipe
-from spaces.refusal import Refusal
 from spaces.tasks import Source, get_task
+from trainables.base_recipe import TASK, BaseRecipe
 from trainables.checkpoint import rename_new
-from trainables.corpus import Corpus, PocketText, TextFiles
-from trainables.data import ENCODING_VERSION
 from trainables.formats.kinds import format_of
 from trainables.formats.mlm import MlmHead
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import TransferModel
 from trainables.phase_store import Attempt, newest_whole
-from trainables.pocket.cldr import LANGUAGES
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.quiet import quiet_libraries
 from trainables.workers import Workers
-from trainables.world import TRAINING_VERSION
 
-TASK = "text"
 MAX_PROCESSES = 2  # a step is 50 ms of work: more of them wait longer than they compute
 POSITIONS_LOST = 2  # XLM-R counts positions from the padding id on
 
@@ -53,95 +44,6 @@ SAVE_SECONDS = 20.0
 NO_SAVING = Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf"))
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseRecipe:
-    """Everything that decides a base.
-
-    The rows of `text` are read over and over, masked anew, for the steps of `phase`; so many
-    pieces as `max_vocabulary` need not be found in the text. There is no dropout, so that the
-    number of workers changes nothing but the order of summation.
-    """
-
-    text: Corpus
-    max_vocabulary: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    feed_forward_size: int
-    phase: Phase
-
-    def __post_init__(self) -> None:
-        if self.hidden_size % self.num_heads:
-            raise Refusal(
-                f"hidden size {self.hidden_size} cannot be shared by {self.num_heads} heads; "
-                "take a multiple"
-            )
-
-    def key(self) -> str:
-        """The content key: of this recipe, of its text, and of the versions."""
-        content = {
-            "recipe": {**asdict(self), "phase": self.phase.to_dict()},
-            "text": self.text.digest(),
-            "versions": [TRAINING_VERSION, ENCODING_VERSION],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def pocket_base(*, seed: int = 0) -> BaseRecipe:
-    """The base of the shipped pocket studies: 12 languages, 3.5 million tokens, 210 CPU-seconds."""
-    return BaseRecipe(
-        text=PocketText(languages=LANGUAGES, num_rows=100_000, seed=seed),
-        max_vocabulary=6000,
-        hidden_size=128,
-        num_layers=3,
-        num_heads=4,
-        feed_forward_size=256,
-        phase=mlm_phase(num_steps=3500, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
-    )
-
-
-def tiny_base(*, seed: int = 0) -> BaseRecipe:
-    """A base for tests: three languages, 10 CPU-seconds; it knows kinds of things, few facts."""
-    return BaseRecipe(
-        text=PocketText(languages=LANGUAGES[:3], num_rows=20_000, seed=seed),
-        max_vocabulary=1500,
-        hidden_size=64,
-        num_layers=2,
-        num_heads=2,
-        feed_forward_size=128,
-        phase=mlm_phase(num_steps=600, learning_rate=3e-3, max_batch_tokens=768, seed=seed),
-    )
-
-
-def mlm_phase(
-    *,
-    num_steps: int,
-    learning_rate: float,
-    max_batch_tokens: int,
-    seed: int,
-    max_length: int = 128,
-) -> Phase:
-    """Masked language modelling as it worked best on the pocket text."""
-    recipe = Recipe(
-        num_steps=num_steps,
-        batch_size=256,
-        max_length=max_length,
-        max_batch_tokens=max_batch_tokens,
-        warmup_share=0.06,
-        mask_share=0.35,
-        adam_beta2=0.95,
-    )
-    mixture = Mixture.of({TASK: 1.0})
-    return Phase(mixture=mixture, learning_rate=learning_rate, seed=seed, recipe=recipe)
-
-
-def corpus_of(*, texts: Sequence[str], pairs: Sequence[str], seed: int) -> Corpus:
-    """The files named, else the pocket text."""
-    if texts or pairs:
-        return TextFiles(texts=tuple(texts), pairs=tuple(pairs))
-    return pocket_base(seed=seed).text
 
 
 def pretrain(

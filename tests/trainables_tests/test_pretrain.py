@@ -5,17 +5,10 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
+from trainables.base_recipe import BaseRecipe, pocket_base, tiny_base
 from trainables.corpus import PocketText
 from trainables.model import BaseEncoder, state_digest
-from trainables.pretrain import (
-    NO_SAVING,
-    BaseRecipe,
-    pocket_base,
-    pretrain,
-    pretrain_into,
-    tiny_base,
-    train_base,
-)
+from trainables.pretrain import NO_SAVING, pretrain, pretrain_into, train_base
 from trainables.workers import Workers
 
 
