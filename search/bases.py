@@ -1,15 +1,13 @@
 """Which folder a study's encoder stands for; the pocket base is made at its first use."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.home import Home
+from search.progress import counting
 from spaces.refusal import Refusal
 from spaces.study import POCKET, StudySettings
 from spaces.tasks import text_task
@@ -17,8 +15,6 @@ from spaces.tasks import text_task
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
     from trainables.base_recipe import BaseRecipe
     from trainables.corpus import Corpus
-
-LINES = 10  # of progress where there is no terminal
 
 
 def find_encoder(settings: StudySettings, home: Home, *, console: Console | None = None) -> str:
@@ -34,8 +30,14 @@ def find_encoder(settings: StudySettings, home: Home, *, console: Console | None
 
     rows = Rows(settings.study.data_root)
     recipe = study_base(pretraining, rows) if pretraining else pocket_base()
-    with _steps(console or Console(stderr=True), recipe.phase.recipe.num_steps) as progress:
-        folder = pretrain(recipe, home.path, num_processes=num_cores(), on_step=progress)
+    num_steps = recipe.phase.recipe.num_steps
+    with counting(console or Console(stderr=True), "pretraining") as on_done:
+        folder = pretrain(
+            recipe,
+            home.path,
+            num_processes=num_cores(),
+            on_step=lambda step: on_done(step, num_steps),
+        )
     return str(folder)
 
 
@@ -49,8 +51,14 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
     if folder.exists():
         folder.rmdir()
     recipe.text.rows()  # refuse a bad file before anything is written
-    with _steps(console, recipe.phase.recipe.num_steps) as progress:
-        pretrain_into(folder, recipe, num_processes=num_cores(), on_step=progress)
+    num_steps = recipe.phase.recipe.num_steps
+    with counting(console, "pretraining") as on_done:
+        pretrain_into(
+            folder,
+            recipe,
+            num_processes=num_cores(),
+            on_step=lambda step: on_done(step, num_steps),
+        )
 
 
 def choose_text(
@@ -93,29 +101,3 @@ def choose_text(
     if texts or pairs:
         return TextFiles(texts=tuple(texts), pairs=tuple(pairs))
     return pocket_base(seed=seed).text
-
-
-@contextmanager
-def _steps(console: Console, num_steps: int) -> Iterator[Callable[[int], None]]:
-    """What is called after every step: a bar with an ETA, or a line now and then."""
-    columns = (TextColumn("pretraining"), BarColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal)
-    task = bar.add_task("steps", total=num_steps)
-    each = max(1, num_steps // LINES)
-    started = time.monotonic()
-
-    def on_step(step: int) -> None:
-        if step == 1:
-            bar.start()
-        bar.update(task, completed=step)
-        if not console.is_terminal and step % each == 0:
-            left = (time.monotonic() - started) / step * (num_steps - step)
-            console.print(
-                f"pretraining: step {step}/{num_steps}, about {left:.0f} s left",
-                highlight=False,
-            )
-
-    try:
-        yield on_step
-    finally:
-        bar.stop()

@@ -1,8 +1,6 @@
 """The command line: parse, call one function, print. Heavy imports wait for their command."""
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +8,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search import data_cli
 from search.home import Home
+from search.options import (
+    DataRootOption,
+    ExperimentOption,
+    HomeOption,
+    JsonOption,
+    NameArgument,
+    RenameOption,
+    StudyArgument,
+    TrackingOption,
+    load,
+    output,
+)
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from spaces.tasks import TASKS
@@ -26,28 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
-NameArgument = Annotated[
-    str, typer.Argument(help="A study that was run: its name, or its TOML file.")
-]
-HomeOption = Annotated[
-    str | None,
-    typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-RenameOption = Annotated[
-    str | None, typer.Option("--name", help="Run the study under another name.")
-]
-DataRootOption = Annotated[
-    str | None,
-    typer.Option("--data-root", help="Folder in the hub's layout; else the study's, else the hub."),
-]
-ExperimentOption = Annotated[
-    str | None, typer.Option(help="MLflow experiment; else the study file's.")
-]
-TrackingOption = Annotated[
-    str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
-]
+app.add_typer(data_cli.app, name="data")
 
 
 def main() -> None:
@@ -77,16 +67,19 @@ def run(
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
     from search.plan import check_study
-    from search.progress import SearchProgress
+    from search.progress import SearchProgress, counting
     from search.report import render
     from search.runner import check_places, run_study
 
-    console, place, settings = Console(), Home.of(home), _load(study, name, data_root)
+    console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
     check_places(place, place.mlflow_uri(settings))
     find_encoder(settings, place, console=console)
-    with SearchProgress(console, num_trials=settings.budget.num_trials) as watch:
-        outcome = run_study(settings, place, watch, on_prepared=_prepared(console))
+    with (
+        counting(console, "tokenising") as on_prepared,
+        SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
+    ):
+        outcome = run_study(settings, place, watch, on_prepared=on_prepared)
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
@@ -105,8 +98,8 @@ def plan(
     from search.plan import plan_study
     from search.views import show_plan
 
-    found = plan_study(_load(study, name, data_root))
-    _show(found.to_dict(), as_json, lambda console: show_plan(found, console))
+    found = plan_study(load(study, name, data_root))
+    output(found.to_dict(), as_json, lambda console: show_plan(found, console))
     if found.errors:
         raise typer.Exit(2)
 
@@ -135,7 +128,7 @@ def report(
             html.write_text(render_html(record, force=force), encoding="utf-8")
         except OSError as error:
             raise Refusal(f"{html} cannot be written: {error.strerror}") from error
-    _show(
+    output(
         report_json(record, force=force),
         as_json,
         lambda console: render(record, console, force=force),
@@ -168,7 +161,7 @@ def retrain(
         data_root=data_root,
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
     )
-    _show(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
+    output(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
 
 
 @app.command()
@@ -291,7 +284,7 @@ def tasks(as_json: JsonOption = False) -> None:
             table.add_row(name, task.kind.value, task.metric, source, languages)
         console.print(table)
 
-    _show(rows, as_json, show)
+    output(rows, as_json, show)
 
 
 @app.command()
@@ -307,7 +300,7 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             console.print(f"{mark} {finding.what}: {finding.detail}", markup=False, soft_wrap=True)
 
     found = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
-    _show(found, as_json, show)
+    output(found, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
 
@@ -323,31 +316,6 @@ def _find(
         "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
         "tracking_uri": tracking_uri or place.mlflow_uri(settings),
     }
-
-
-def _load(study: str, name: str | None, data_root: str | None) -> StudySettings:
-    settings = StudySettings.load(study).with_data_root(data_root)
-    if name is None:
-        return settings
-    content = settings.model_dump(mode="json")
-    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
-
-
-def _prepared(console: Console) -> Callable[[int, int], None]:
-    """Says now and then how far tokenising is."""
-
-    def on_done(done: int, of: int) -> None:
-        if done == of or done % max(1, of // 10) == 0:
-            console.print(f"tokenised {done}/{of}", highlight=False)
-
-    return on_done
-
-
-def _show(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
-    if as_json:
-        print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
-    else:
-        show(Console())
 
 
 if __name__ == "__main__":

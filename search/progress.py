@@ -1,15 +1,53 @@
 """The search as it runs: bars with an ETA on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from search.selection import TrialRow, TrialState
 from spaces.phases import TrialPlan
+
+LINES = 10  # of progress where there is no terminal
+
+
+@contextmanager
+def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """What is told how many of how many are done: a bar with an ETA, or a line now and then.
+
+    Nothing is shown before the first call, so that work which finds nothing to do is silent.
+    """
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    task = bar.add_task(what, total=None)
+    started = time.monotonic()
+
+    def on_done(done: int, of: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=of)
+        if done == of:
+            bar.stop()  # the terminal is free for the bars of what comes next
+        each = max(1, of // LINES)
+        if not console.is_terminal and (done % each == 0 or done == of):
+            left = (time.monotonic() - started) / done * (of - done)
+            text = f"{what}: {done}/{of}, about {duration(left)} left"
+            console.print(text, highlight=False, markup=False)
+
+    try:
+        yield on_done
+    finally:
+        bar.stop()
 
 
 class SearchProgress:
@@ -36,7 +74,6 @@ class SearchProgress:
         self._all = self._bars.add_task("trials", total=num_trials, note="")
 
     def __enter__(self) -> "SearchProgress":
-        self._bars.start()
         return self
 
     def __exit__(
@@ -55,6 +92,7 @@ class SearchProgress:
     def started(self, number: int, plan: TrialPlan) -> None:
         num_phases = sum(1 for target in plan.targets if target.phase) + (not plan.is_baseline)
         text = f"trial {number:4d}  {describe(plan)}"
+        self._bars.start()  # not before: the terminal may still be another bar's
         self._tasks[number] = self._bars.add_task(text, total=num_phases, note="")
 
     def moved(self, number: int, event: Mapping[str, Any]) -> None:

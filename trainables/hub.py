@@ -18,6 +18,7 @@ import pyarrow as pa
 from spaces.refusal import Refusal, unknown
 
 LICENCES = "licences.json"  # of a data root: data set -> config -> {"licence": ...}
+ENCODER_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -42,6 +43,35 @@ def raw_rows(
         NoRowsError: there is no such config or split.
         Refusal: the data set is not there, cannot be reached or cannot be read.
     """
+    rows, features, commit = _read(dataset, config, split, revision, data_root)
+    return RawRows(_with_names(rows, features), commit)
+
+
+def copy_split(
+    dataset: str,
+    config: str | None,
+    split: str,
+    target: Path,
+    *,
+    revision: str | None,
+    data_root: str | None,
+) -> str:
+    """Write one split as a Parquet file that says its own features, label names among them.
+
+    Returns the commit it was read from. Raises as `raw_rows`.
+    """
+    import datasets
+
+    rows, features, commit = _read(dataset, config, split, revision, data_root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_list(rows, features=features).to_parquet(target)
+    return commit
+
+
+def _read(
+    dataset: str, config: str | None, split: str, revision: str | None, data_root: str | None
+) -> tuple[list[dict[str, Any]], Any, str]:
+    """Rows as they are stored, their features, and the commit of a hub's data set."""
     folder = find_folder(dataset, data_root)
     builder = _builder(dataset, config, folder, revision)
     where = f"data set {dataset!r}, config {builder.config.name!r}"
@@ -58,7 +88,7 @@ def raw_rows(
             rows = list(found)
     commit = builder.hash or ""
     is_commit = folder is None and _COMMIT.fullmatch(commit)
-    return RawRows(_with_names(rows, found.features), commit if is_commit else "")
+    return rows, found.features, commit if is_commit else ""
 
 
 def find_folder(dataset: str, data_root: str | None) -> Path | None:
@@ -76,13 +106,15 @@ def find_folder(dataset: str, data_root: str | None) -> Path | None:
 
 def licence_of(dataset: str, config: str | None, data_root: str | None) -> str | None:
     """What the data root's licences.json says of a config, else the data set's card."""
-    listed = Path(data_root) / LICENCES if data_root is not None else None
-    if listed is not None and listed.exists():
+    file = Path(data_root) / LICENCES if data_root is not None else None
+    if file is not None and file.exists():
         try:
-            licences = json.loads(listed.read_text(encoding="utf-8"))
+            licences = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise Refusal(f"{listed} cannot be read as JSON: {error}") from error
-        entry = licences.get(dataset, {}).get(config or "default")
+            raise Refusal(f"{file} cannot be read as JSON: {error}") from error
+        listed = licences.get(dataset, {})
+        alone = next(iter(listed.values())) if config is None and len(listed) == 1 else None
+        entry = listed.get(config or "default", alone)
         if entry is not None:
             return str(entry["licence"])
     folder = find_folder(dataset, data_root)
@@ -93,6 +125,16 @@ def licence_of(dataset: str, config: str | None, data_root: str | None) -> str |
     except (OSError, ValueError):
         return None
     return str(card.data.license) if card.data.license else None
+
+
+def fetch_encoder(name: str, revision: str | None) -> None:
+    """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Raises Refusal."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(name, revision=revision, allow_patterns=ENCODER_FILES)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"encoder {name!r} cannot be fetched: {_line(error)}") from error
 
 
 def _builder(dataset: str, config: str | None, folder: Path | None, revision: str | None) -> Any:

@@ -15,6 +15,7 @@ from trainables.pocket import rows as pocket
 from trainables.readers import read_row
 
 POCKET = "pocket"
+CLDR = "Unicode-3.0 (CLDR)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ class Rows:
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=None if is_pocket else licence_of(entry.dataset, config, self.data_root),
+            licence=CLDR if is_pocket else licence_of(entry.dataset, config, self.data_root),
         )
 
     def _has(self, task: str, language: str, split: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.progress import SearchProgress, describe, duration
+from search.progress import LINES, SearchProgress, counting, describe, duration
 from search.selection import TrialState
 from spaces.phases import TrialPlan
 from spaces.study import StudySettings
@@ -129,3 +129,21 @@ def test_describe(planted: Any, tmp_path: Path, settings_of: Any) -> None:
     settings: StudySettings = settings_of(space={"targets": ["retrieval"]})
     plan: TrialPlan = settings.search_space().decode({"intermediate": "none"})
     assert describe(plan) == "none -> no target phase"
+
+
+def test_counting_says_lines_without_a_terminal() -> None:
+    text = io.StringIO()
+    with counting(Console(file=text), "pretraining") as on_done:
+        for step in range(1, 101):
+            on_done(step, 100)
+    lines = text.getvalue().splitlines()
+    assert len(lines) == LINES
+    assert lines[0].startswith("pretraining: 10/100, about ")
+    assert lines[-1] == "pretraining: 100/100, about 0 s left"
+
+
+def test_counting_nothing_shows_nothing() -> None:
+    text = io.StringIO()
+    with counting(Console(file=text, force_terminal=True), "pretraining"):
+        pass
+    assert "pretraining" not in text.getvalue()

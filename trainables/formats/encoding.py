@@ -70,18 +70,22 @@ def _place(segments: Sequence[int | None], *, segment: int) -> tuple[int, int]:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Ids]:
-    """The ids of each text, whole and without special tokens, in one call."""
+    """The ids of each text, whole and without special tokens, in one call.
+
+    Equal texts are cut once (a parallel text is a row's partner in many rows) and share one list.
+    """
     if not texts:
         return []
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     encoded = tokenizer(
-        list(texts),
+        list(place),
         add_special_tokens=False,
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,  # no warning about texts longer than the model: they are cut here
     )
     ids: list[Ids] = encoded["input_ids"]
-    return ids
+    return [ids[place[text]] for text in texts]
 
 
 def tokenize_optional(

@@ -1,0 +1,50 @@
+"""Arguments and options that several commands share, and how their results are printed."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from spaces.study import StudySettings
+
+StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="A study that was run: its name, or its TOML file.")
+]
+HomeOption = Annotated[
+    str | None,
+    typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+RenameOption = Annotated[
+    str | None, typer.Option("--name", help="Run the study under another name.")
+]
+DataRootOption = Annotated[
+    str | None,
+    typer.Option("--data-root", help="Folder in the hub's layout; else the study's, else the hub."),
+]
+ExperimentOption = Annotated[
+    str | None, typer.Option(help="MLflow experiment; else the study file's.")
+]
+TrackingOption = Annotated[
+    str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
+]
+
+
+def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
+    """The settings of a study, under another name and with another data root where asked for."""
+    settings = StudySettings.load(study).with_data_root(data_root)
+    if name is None:
+        return settings
+    content = settings.model_dump(mode="json")
+    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
+
+
+def output(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
+    """As one JSON object, or as `show` prints it."""
+    if as_json:
+        print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        show(Console())

@@ -1,0 +1,164 @@
+"""data check, fetch, bundle: what a study reads, whether it is there, and taking it along."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spaces.refusal import Refusal
+from spaces.study import POCKET, PRETRAINED, StudySettings
+from spaces.tasks import get_task
+from trainables import bundle
+from trainables.hub import NoRowsError, fetch_encoder
+from trainables.preparing import wanted_by
+from trainables.rows import Description, Rows
+
+OnDone = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Rows of one task in one language and split that a study reads. A study cannot run without
+    those that `is_needed`; a language without the others is left out and named."""
+
+    task: str
+    split: str
+    language: str
+    is_needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is there, what is not (and need not be), and what is wrong."""
+
+    study: str
+    found: tuple[Description, ...]
+    missing: tuple[Place, ...]
+    errors: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "study": self.study,
+            "found": [asdict(description) for description in self.found],
+            "missing": [asdict(place) for place in self.missing],
+            "errors": list(self.errors),
+        }
+
+
+def places_of(settings: StudySettings) -> list[Place]:
+    """Everything that `run`, `retrain` and the pretraining of the study's encoder read."""
+    places: dict[Place, None] = {}
+    if settings.pretraining is not None:
+        text = get_task(settings.pretraining.text)
+        for language in settings.pretraining.languages or text.languages:
+            places[Place(text.name, "train", language, False)] = None
+    for wanted in wanted_by(settings):
+        is_needed = wanted.split == "train"
+        places[Place(wanted.task, wanted.split, wanted.language, is_needed)] = None
+    for target in settings.space.targets:
+        for language in settings.languages_of(target):
+            places[Place(target, "test", language, False)] = None
+    return sorted(places)
+
+
+def check_data(settings: StudySettings, *, on_done: OnDone) -> Check:
+    """Read all rows of a study and check them, as its run would; nothing is written."""
+    rows, places = Rows(settings.study.data_root), places_of(settings)
+    found, missing, errors = [], [], _wrong_files(settings, places)
+    for done, place in enumerate(places, start=1):
+        try:
+            found.append(rows.describe(place.task, place.language, place.split))
+        except NoRowsError as error:
+            if place.is_needed:
+                errors.append(str(error))
+            missing.append(place)
+        except Refusal as error:
+            errors.append(str(error))
+        on_done(done, len(places))
+    errors += _without_zero_shot(settings, found)
+    return Check(settings.study.name, tuple(found), tuple(missing), tuple(dict.fromkeys(errors)))
+
+
+def fetch_data(settings: StudySettings, *, on_done: OnDone) -> Check:
+    """Fill the hub's cache with the rows and the encoder of a study, so that it runs without a
+    network. Raises Refusal if its rows come from a data root."""
+    if settings.study.data_root is not None:
+        raise Refusal(
+            f"study {settings.study.name!r} reads its rows from {settings.study.data_root}: there "
+            "is nothing to fetch from the hub. `data check` reads what is there"
+        )
+    encoder = settings.study.encoder
+    if encoder not in (POCKET, PRETRAINED) and not Path(encoder).is_dir():
+        fetch_encoder(encoder, settings.study.revision)
+    return check_data(settings, on_done=on_done)
+
+
+def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Check:
+    """Write what the study reads into a new folder, which appears whole or not at all, and read
+    it back. Raises Refusal, also where the study's data are not fit to be run."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
+    check = check_data(settings, on_done=lambda done, of: None)
+    if check.errors:
+        raise Refusal(check.errors[0])
+    parts = parts_of(check.found)
+    if not parts:
+        raise Refusal(f"study {settings.study.name!r} reads no data set of the hub")
+    unfinished = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    try:
+        unfinished.mkdir(parents=True)
+        bundle.write_bundle(unfinished, parts, data_root=settings.study.data_root, on_done=on_done)
+        _compare(check.found, Rows(str(unfinished)))
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+    except OSError as error:
+        raise Refusal(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return check
+
+
+def parts_of(found: Sequence[Description]) -> list[bundle.Part]:
+    """The splits of hub data sets that the rows came out of, each once."""
+    parts = {
+        bundle.Part(
+            dataset=description.dataset,
+            config=description.config or "",
+            split=description.hub_split,
+            revision=description.revision or "",
+        )
+        for description in found
+        if description.hub_split is not None
+    }
+    return sorted(parts)
+
+
+def _compare(found: Sequence[Description], copied: Rows) -> None:
+    for one in found:
+        if one.hub_split is None:
+            continue
+        if copied.fingerprint(one.task, one.language, one.split) != one.digest:
+            raise Refusal(
+                f"the copy of {one.dataset!r}, config {one.config!r}, split {one.hub_split!r} "
+                "reads otherwise than its source; is the disk full?"
+            )
+
+
+def _wrong_files(settings: StudySettings, places: Sequence[Place]) -> list[str]:
+    root = settings.study.data_root
+    if root is None:
+        return []
+    return bundle.check_sums(Path(root), sorted({get_task(p.task).dataset for p in places}))
+
+
+def _without_zero_shot(settings: StudySettings, found: Sequence[Description]) -> list[str]:
+    """Targets without rows in any zero-shot language cannot be scored."""
+    there = {(one.task, one.language) for one in found if one.split == "validation"}
+    return [
+        f"target {name!r} has no validation rows in a zero-shot language that the study asks for"
+        for name in settings.space.targets
+        if not any((name, code) in there for code in get_task(name).zero_shot_languages)
+    ]
