@@ -1,10 +1,13 @@
 """What tests of several packages share: one thread, a small base made once, a small study file."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -88,3 +91,33 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Real rows in the hub's layout, beside the repository."""
+    folder = Path(__file__).parents[1] / ".." / "shared" / "hub"
+    if not folder.is_dir():
+        pytest.skip("no mirror of the hub at ../shared/hub")
+    return folder.resolve()
+
+
+Change = Callable[[list[dict[str, Any]]], None]
+
+
+@pytest.fixture
+def changed_root(mirror: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A data root with one data set of the mirror, one of its files cut and changed:
+    `changed_root("google/xtreme", "PAN-X.de/validation", change)`."""
+
+    def make(dataset: str, place: str, change: Change, *, num_rows: int = 40) -> Path:
+        shutil.copytree(mirror / dataset, tmp_path / "root" / dataset, copy_function=os.symlink)
+        target = tmp_path / "root" / dataset / f"{place}-00000-of-00001.parquet"
+        table = pq.read_table(target).slice(0, num_rows)
+        target.unlink()
+        rows = table.to_pylist()
+        change(rows)
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), target)
+        return tmp_path / "root"
+
+    return make

@@ -358,3 +358,50 @@ def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
     assert by_root.digest() == by_hub.digest()
     assert by_hub.with_data_root(tmp_path / "rows") == by_root
     assert by_root.with_data_root(None) == by_root
+
+
+PRETRAINING = {
+    "text": "flores",
+    "max_vocabulary": 500,
+    "hidden_size": 32,
+    "num_layers": 2,
+    "num_heads": 2,
+    "feed_forward_size": 64,
+    "learning_rate": 1e-3,
+    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 64},
+}
+
+
+def pretrained(tables: Any, **keys: Any) -> dict[str, Any]:
+    content: dict[str, Any] = tables({"study.encoder": "pretrained"})
+    return {**content, "pretraining": {**PRETRAINING, **keys}}
+
+
+def test_a_study_may_make_its_encoder(tables) -> None:
+    found = StudySettings.parse(pretrained(tables))
+    assert found.pretraining is not None
+    assert found.pretraining.recipe.num_steps == 3
+    other = StudySettings.parse(pretrained(tables, seed=1))
+    assert other.digest() != found.digest()
+    assert StudySettings.parse(json.loads(found.model_dump_json())) == found
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"text": "mnli"}, "task 'mnli' is no text task; those are text, flores"),
+        ({"text": "floress"}, "Did you mean 'flores'"),
+        ({"languages": ["xx"]}, "unknown language of 'flores' 'xx'"),
+        ({"num_heads": 3}, "pretraining.hidden_size is 32; expected a multiple of num_heads, 3"),
+        ({"recipe": {"num_step": 3}}, "unknown key in [pretraining.recipe] 'num_step'"),
+        ({"pairshare": 0.5}, "Did you mean 'pair_share'"),
+    ],
+)
+def test_mistakes_in_pretraining(tables, keys: dict[str, Any], message: str) -> None:
+    assert message in refusal(pretrained(tables, **keys))
+
+
+def test_an_encoder_and_its_making_belong_together(tables) -> None:
+    both = "says encoder = 'pretrained' and how in [pretraining]"
+    assert both in refusal(tables({"study.encoder": "pretrained"}))
+    assert both in refusal({**pretrained(tables), **tables({"study.encoder": "folder"})})

@@ -1,14 +1,10 @@
 """A tiny tokenizer and a tiny encoder, built in memory."""
 
-import os
 import random
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -333,33 +329,3 @@ def open_shop(tmp_path: Path, encoder_folder: Path) -> Callable[..., Workshop]:
 def events() -> list[dict[str, Any]]:
     """A list whose `append` is a trial's report."""
     return []
-
-
-@pytest.fixture(scope="session")
-def mirror() -> Path:
-    """Real rows in the hub's layout, beside the repository."""
-    folder = Path(__file__).parents[2] / ".." / "shared" / "hub"
-    if not folder.is_dir():
-        pytest.skip("no mirror of the hub at ../shared/hub")
-    return folder.resolve()
-
-
-Change = Callable[[list[dict[str, Any]]], None]
-
-
-@pytest.fixture
-def changed_root(mirror: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A data root with one data set of the mirror, one of its files cut and changed:
-    `changed_root("google/xtreme", "PAN-X.de/validation", change)`."""
-
-    def make(dataset: str, place: str, change: Change, *, num_rows: int = 40) -> Path:
-        shutil.copytree(mirror / dataset, tmp_path / "root" / dataset, copy_function=os.symlink)
-        target = tmp_path / "root" / dataset / f"{place}-00000-of-00001.parquet"
-        table = pq.read_table(target).slice(0, num_rows)
-        target.unlink()
-        rows = table.to_pylist()
-        change(rows)
-        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), target)
-        return tmp_path / "root"
-
-    return make

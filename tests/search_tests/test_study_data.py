@@ -1,0 +1,179 @@
+"""What a study reads, checked, and taken along."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.study_data import Check, bundle_data, check_data, fetch_data, parts_of, places_of
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+from trainables.rows import Rows
+
+
+def study(data_root: Path | str | None, **tables: Any) -> StudySettings:
+    content: dict[str, Any] = {
+        "study": {"name": "small", "encoder": "pocket", "seed": 0},
+        "space": {
+            "intermediate": ["none", "csqa"],
+            "intermediate_learning_rate": [1e-3],
+            "target_learning_rate": [1e-3],
+            "targets": ["xquad", "tatoeba"],
+        },
+        "training": {
+            "intermediate": {"num_steps": 1, "batch_size": 4, "max_length": 32},
+            "target": {"num_steps": 1, "batch_size": 4, "max_length": 48},
+        },
+        "evaluation": {"languages": ["de", "ru", "tr"]},
+        "budget": {"num_trials": 1},
+    }
+    settings = StudySettings.parse({**content, **tables})
+    return settings.with_data_root(data_root)
+
+
+def quiet(done: int, of: int) -> None:
+    pass
+
+
+def check(data_root: Path, **tables: Any) -> Check:
+    return check_data(study(data_root, **tables), on_done=quiet)
+
+
+PRETRAINING = {
+    "text": "flores",
+    "languages": ["en", "de"],
+    "max_vocabulary": 500,
+    "hidden_size": 32,
+    "num_layers": 2,
+    "num_heads": 2,
+    "feed_forward_size": 64,
+    "learning_rate": 1e-3,
+    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 64},
+}
+
+
+def test_everything_that_run_and_retrain_read() -> None:
+    encoder = {"name": "small", "encoder": "pretrained", "seed": 0}
+    settings = study(None, study=encoder, pretraining=PRETRAINING)
+    places = {(p.task, p.language, p.split): p.is_needed for p in places_of(settings)}
+    languages = {"xquad": ("en", "de", "ru", "tr"), "tatoeba": ("de", "ru", "tr")}
+    scored = {
+        (task, code, split): False
+        for task, codes in languages.items()
+        for code in codes
+        for split in ("validation", "test")
+    }
+    trained = {("csqa", "en", "train"): True, ("squad", "en", "train"): True}
+    text = {("flores", "en", "train"): False, ("flores", "de", "train"): False}
+    assert places == {**scored, **trained, **text}
+
+
+def test_a_check_tells_what_is_there(mirror: Path) -> None:
+    told: list[tuple[int, int]] = []
+    found = check_data(study(mirror), on_done=lambda *at: told.append(at))
+    assert found.errors == ()
+    assert told[-1] == (len(told), len(told))
+    missing = {(place.task, place.language, place.split) for place in found.missing}
+    splits, tasks = ("validation", "test"), ("xquad", "tatoeba")
+    assert missing == {(task, "tr", split) for task in tasks for split in splits}
+    by_place = {(one.task, one.language, one.split): one for one in found.found}
+    german = by_place["xquad", "de", "validation"]
+    assert (german.config, german.hub_split, german.num_rows) == ("XQuAD.de", "validation", 591)
+    assert german.licence == "CC BY-SA 4.0"
+    assert german.digest == Rows(str(mirror)).fingerprint("xquad", "de", "validation")
+    assert by_place["squad", "en", "train"].licence == "CC BY-SA 4.0"
+
+
+ROWS: list[tuple[str, str, Callable[[list[dict[str, Any]]], None], str]] = [
+    (
+        "tau/commonsense_qa",
+        "data/train",
+        lambda rows: rows[2].update(answerKey="Z"),
+        r"task 'csqa', row '\w+': label 'Z' is none of its choices",
+    ),
+    (
+        "google/xtreme",
+        "XQuAD.de/validation",
+        lambda rows: rows[5]["answers"].update(text=["nowhere at all"]),
+        r"task 'xquad', row '\w+': answers\[0\] 'nowhere at all' does not stand",
+    ),
+    (
+        "google/xtreme",
+        "tatoeba.rus/validation",
+        lambda rows: rows[7].update(source_sentence=" \n"),
+        r"task 'tatoeba', row 'validation-000007': text is empty",
+    ),
+    (
+        "google/xtreme",
+        "tatoeba.deu/validation",
+        lambda rows: rows[1].update(source_lang="rus"),
+        r"row 'validation-000001': source_lang is 'rus'.*mixed languages",
+    ),
+]
+
+
+@pytest.mark.parametrize(("dataset", "place", "change", "message"), ROWS)
+def test_a_bad_row_is_named(
+    changed_root: Callable[..., Path],
+    mirror: Path,
+    dataset: str,
+    place: str,
+    change: Callable[[list[dict[str, Any]]], None],
+    message: str,
+) -> None:
+    root = changed_root(dataset, place, change)
+    for other in ("tau", "google", "rajpurkar"):
+        if not (root / other).exists():
+            (root / other).symlink_to(mirror / other)
+    found = check(root)
+    assert len(found.errors) == 1
+    assert "\n" not in found.errors[0]
+    with pytest.raises(Refusal, match=message):
+        bundle_data(study(root), root / "out", on_done=quiet)
+    assert not (root / "out").exists()
+
+
+def test_rows_to_train_on_must_be_there(mirror: Path) -> None:
+    space = study(None).space.model_dump(mode="json")
+    found = check(mirror, space={**space, "intermediate": ["none", "pawsx@de"]})
+    (error,) = found.errors
+    assert "PAWS-X.de" in error
+    assert "no split 'train'" in error
+
+
+def test_a_target_needs_a_zero_shot_language(mirror: Path) -> None:
+    space = {**study(None).space.model_dump(mode="json"), "targets": ["pawsx"]}
+    found = check(mirror, space=space, evaluation={"languages": ["ko"]})
+    (error,) = found.errors
+    assert "'pawsx' has no validation rows in a zero-shot language" in error
+
+
+def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) -> None:
+    source = bundle_data(study(mirror), tmp_path / "out", on_done=quiet)
+    copied = check(tmp_path / "out")
+    assert copied.errors == ()
+    assert [one.digest for one in copied.found] == [one.digest for one in source.found]
+    assert [one.licence for one in copied.found] == [one.licence for one in source.found]
+    assert len(parts_of(copied.found)) == 7  # 3 of XQuAD, 2 of Tatoeba, SQuAD, CommonsenseQA
+    assert not list(tmp_path.glob(".out-*"))
+    with pytest.raises(Refusal, match="not an empty folder"):
+        bundle_data(study(mirror), tmp_path / "out", on_done=quiet)
+    damaged = tmp_path / "out/google/xtreme/XQuAD.de/validation-00000-of-00001.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert "is not the file that SHA256SUMS lists" in check(tmp_path / "out").errors[0]
+
+
+def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
+    space = {
+        **study(None).space.model_dump(mode="json"),
+        "intermediate": ["none", "fact"],
+        "targets": ["coh"],
+    }
+    with pytest.raises(Refusal, match="reads no data set of the hub"):
+        bundle_data(study(None, space=space), tmp_path / "out", on_done=quiet)
+
+
+def test_fetch_is_from_the_hub_alone(mirror: Path) -> None:
+    with pytest.raises(Refusal, match="there is nothing to fetch"):
+        fetch_data(study(mirror), on_done=quiet)

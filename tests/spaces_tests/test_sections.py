@@ -1,0 +1,37 @@
+"""Sections alone: what they say when a file says nothing. Whole files are test_study.py's."""
+
+import pytest
+from pydantic import ValidationError
+
+from spaces.phases import Recipe
+from spaces.sections import EvaluationSection, PretrainingSection, ResourcesSection, SelectionRule
+
+
+def test_defaults() -> None:
+    evaluation, resources = EvaluationSection(), ResourcesSection()
+    assert evaluation.selection is SelectionRule.TARGET_DEV
+    assert (evaluation.max_rows, evaluation.languages) == (None, ())
+    assert (resources.num_workers, resources.gpus_per_worker) == (1, 0)
+
+
+def test_sections_are_frozen_and_strict() -> None:
+    with pytest.raises(ValidationError):
+        EvaluationSection().max_rows = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        ResourcesSection(num_workers="2")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pair_share", [-0.1, 1.1, float("nan")])
+def test_pair_share_is_a_share(pair_share: float) -> None:
+    with pytest.raises(ValidationError, match="pair_share"):
+        PretrainingSection(
+            text="flores",
+            pair_share=pair_share,
+            max_vocabulary=500,
+            hidden_size=32,
+            num_layers=1,
+            num_heads=1,
+            feed_forward_size=8,
+            learning_rate=1e-3,
+            recipe=Recipe(num_steps=1, batch_size=1, max_length=8),
+        )
