@@ -117,6 +117,37 @@ def _retrained(found: Json) -> Iterator[str]:
         )
 
 
+def _truncated(found: Json) -> Iterator[str]:
+    """Rows that lost tokens to `max_length`, for tasks that lose any: where it costs the most."""
+    by_task: dict[str, list[Json]] = {}
+    for cell in found["languages"]:
+        if cell["num_rows"]:
+            by_task.setdefault(cell["task"], []).append(cell)
+    for task, cells in by_task.items():
+        lost = sum(cell["num_truncated"] for cell in cells)
+        if not lost:
+            continue
+        worst = max(cells, key=lambda cell: cell["num_truncated"] / cell["num_rows"])
+        length = found["protocol"][task]["max_length"]
+        yield (
+            f"Cut to max_length ({length} tokens): {lost} of the "
+            f"{sum(cell['num_rows'] for cell in cells)} scored rows of {task}, most in "
+            f"{worst['language']} ({worst['num_truncated']} of {worst['num_rows']})."
+        )
+
+
+def _no_signal(found: Json) -> Iterator[str]:
+    """Targets at chance in the source language in every trial: nothing can be read from them."""
+    scored = [t for t in found["trials"] if t["state"] == "scored" and t["scores"]]
+    tasks = dict.fromkeys(task for trial in scored for task in trial["scores"])
+    silent = [task for task in tasks if all(t["marks"].get(task) == "no signal" for t in scored)]
+    if silent:
+        yield (
+            f"No signal in {', '.join(silent)}: at chance in every trial, so that differences "
+            "there are noise."
+        )
+
+
 def _cautions(found: Json) -> Iterator[str]:
     selection = found["selection"]
     if found["best"] is not None and found["state"] == "finished" and not found["retrains"]:
@@ -142,6 +173,8 @@ def _cautions(found: Json) -> Iterator[str]:
         unscored.setdefault(", ".join(languages), []).append(task)
     for names, tasks in unscored.items():
         yield f"No rows under the rule {selection['rule']} in {names} (of {', '.join(tasks)})."
+    yield from _no_signal(found)
+    yield from _truncated(found)
     collapsed = [t for t in found["trials"] if t["state"] == "scored" and t["collapsed"]]
     if collapsed:
         rates = [

@@ -178,6 +178,7 @@ def _languages(best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
                     "language": language,
                     "is_source": language == target.source_language,
                     "num_rows": target.num_rows.get(language),
+                    "num_truncated": target.num_truncated.get(language, 0),
                     "best": score,
                     "baseline": against,
                     "difference": None if against is None else score - against,

@@ -96,7 +96,8 @@ def _language_table(found: dict[str, Any]) -> Table:
     table = _table(Text("Best trial by language, and its difference from the best baseline"))
     table.add_column("")
     for task in matrix["tasks"]:
-        table.add_column(Text(task), justify="right")
+        mark = found["best"]["marks"].get(task, "")
+        table.add_column(Text(task).append(f"\n{mark}", style="yellow"), justify="right")
     for language in matrix["languages"]:
         cells = (matrix["cells"].get((task, language)) for task in matrix["tasks"])
         table.add_row(Text(language), *(_cell(cell) for cell in cells))

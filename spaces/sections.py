@@ -40,7 +40,8 @@ class StudySection(Section):
 class PretrainingSection(Section):
     """How the encoder is made, where `[study] encoder` is `pretrained`: XLM-R's architecture and
     masked language modelling of a text task's rows. `pair_share` of them are a text and its
-    translation (rows of one id), which makes it translation language modelling."""
+    translation (rows of one id), which makes it translation language modelling. `embeddings` that
+    are `parallel` start from what stands in translations of each other."""
 
     text: str
     languages: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class PretrainingSection(Section):
     num_layers: Count
     num_heads: Count
     feed_forward_size: Count
+    embeddings: Literal["random", "parallel"] = "random"
     learning_rate: Rate
     seed: Annotated[int, Field(ge=0)] = 0
     recipe: Recipe

@@ -23,8 +23,9 @@ class BaseRecipe:
     """Everything that decides a base.
 
     The rows of `text` are read over and over, masked anew, for the steps of `phase`; so many
-    pieces as `max_vocabulary` need not be found in the text. There is no dropout, so that the
-    number of workers changes nothing but the order of summation.
+    pieces as `max_vocabulary` need not be found in the text. With `has_parallel_embeddings` the
+    input embeddings start from the text's translations (parallel_embeddings.py), else at random.
+    There is no dropout, so that the number of workers changes nothing but the order of summation.
     """
 
     text: Corpus
@@ -34,8 +35,11 @@ class BaseRecipe:
     num_heads: int
     feed_forward_size: int
     phase: Phase
+    has_parallel_embeddings: bool = False
 
     def __post_init__(self) -> None:
+        if self.has_parallel_embeddings and not isinstance(self.text, TaskText):
+            raise Refusal("embeddings from parallel text need a text task, whose rows have ids")
         if self.hidden_size % self.num_heads:
             raise Refusal(
                 f"hidden size {self.hidden_size} cannot be shared by {self.num_heads} heads; "
@@ -123,4 +127,5 @@ def study_base(pretraining: PretrainingSection, rows: Rows) -> BaseRecipe:
             seed=pretraining.seed,
             recipe=pretraining.recipe,
         ),
+        has_parallel_embeddings=pretraining.embeddings == "parallel",
     )

@@ -15,7 +15,7 @@ from trainables.pocket.text import pretraining_text
 from trainables.rows import Rows
 
 NUM_HASHED_ROWS = 1_000
-NUM_PASSES = 3  # over the texts of a parallel corpus: so many partners a text has
+NUM_PASSES = 2  # over the texts of a parallel corpus: so many partners a text has
 ENGLISH_SHARE = 0.5  # of the partners of a text that is not English
 
 
@@ -110,6 +110,10 @@ class TaskText:
             rng.shuffle(of_turn)
             rows += of_turn
         return rows
+
+    def parallel(self) -> list[tuple[str, str]]:
+        """(id, text) of every text; those of one id are translations."""
+        return [(row.id, row.text) for code in self.languages for row in self._texts(code)]
 
     def digest(self) -> str:
         prints = [self.source.fingerprint(self.task, code, "train") for code in self.languages]

@@ -59,6 +59,7 @@ def evaluate(
         chance=task.chance,
         languages=score(predictions, scoring, shop),
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
+        num_truncated={c: _features(scoring, c, shop).num_truncated for c in scoring.languages},
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
     )
     mark = mark_of(task, scores, predictions.get(task.source_language, []), loss_fell)
@@ -96,16 +97,7 @@ def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str,
 def _predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
     """All the languages of `scoring` in one pass."""
     task = get_task(scoring.task)
-    by_language = {
-        language: shop.data.features(
-            task.name,
-            language,
-            scoring.split,
-            max_rows=scoring.max_rows,
-            max_length=scoring.max_length,
-        )
-        for language in scoring.languages
-    }
+    by_language = {code: _features(scoring, code, shop) for code in scoring.languages}
     outputs = _outputs(model, scoring, join(list(by_language.values())), shop)
     predictions = {}
     start = 0
@@ -119,6 +111,16 @@ def _predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str
 
 def _examples(scoring: Scoring, language: str, shop: Workshop) -> tuple[Example, ...]:
     return shop.data.examples(scoring.task, language, scoring.split, max_rows=scoring.max_rows)
+
+
+def _features(scoring: Scoring, language: str, shop: Workshop) -> Features:
+    return shop.data.features(
+        scoring.task,
+        language,
+        scoring.split,
+        max_rows=scoring.max_rows,
+        max_length=scoring.max_length,
+    )
 
 
 @torch.inference_mode()

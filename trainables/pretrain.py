@@ -28,10 +28,12 @@ from transformers import (
 from spaces.tasks import Source, get_task
 from trainables.base_recipe import TASK, BaseRecipe
 from trainables.checkpoint import rename_new
+from trainables.corpus import TaskText
 from trainables.formats.kinds import format_of
 from trainables.formats.mlm import MlmHead
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import TransferModel
+from trainables.parallel_embeddings import parallel_embeddings
 from trainables.phase_store import Attempt, newest_whole
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.quiet import quiet_libraries
@@ -113,6 +115,8 @@ def train_base(
     tokenizer = fast_tokenizer(workers.share(pieces), max_length=max_length)
     torch.manual_seed(recipe.phase.seed)
     encoder = new_encoder(recipe, tokenizer)
+    if recipe.has_parallel_embeddings:
+        _start_from_translations(encoder, recipe, tokenizer, workers)
     task = get_task(TASK)
     form = format_of(task.kind)
     head = form.build_head(task, encoder)
@@ -150,6 +154,25 @@ def new_encoder(recipe: BaseRecipe, tokenizer: PreTrainedTokenizerFast) -> XLMRo
         attention_probs_dropout_prob=0.0,
     )
     return XLMRobertaModel(config, add_pooling_layer=False)
+
+
+@torch.no_grad()
+def _start_from_translations(
+    encoder: XLMRobertaModel,
+    recipe: BaseRecipe,
+    tokenizer: PreTrainedTokenizerFast,
+    workers: Workers,
+) -> None:
+    """Pieces that stand in no text (special tokens) keep their random embeddings."""
+    assert isinstance(recipe.text, TaskText)
+    found = None
+    if workers.rank == 0:
+        texts = recipe.text.parallel()
+        found = torch.from_numpy(parallel_embeddings(tokenizer, texts, recipe.hidden_size))
+    vectors = workers.share(found)
+    assert vectors is not None
+    seen = vectors.any(dim=1)
+    encoder.get_input_embeddings().weight[seen] = vectors[seen]
 
 
 def _no_dev_score(model: nn.Module) -> float:

@@ -55,8 +55,9 @@ class ScoringProtocol:
 class TargetScores:
     """One target in all its languages: language -> metric name -> value in [0, 1].
 
-    `main` names the main metric. `source_language` may be without scores (retrieval against
-    English has none for English); then source and gap are None.
+    `main` names the main metric; `num_truncated` of the rows lost tokens to `max_length`.
+    `source_language` may be without scores (retrieval against English has none for English); then
+    source and gap are None.
     """
 
     task: str
@@ -67,6 +68,7 @@ class TargetScores:
     num_rows: Mapping[str, int]
     protocol: ScoringProtocol
     mark: Mark = Mark.NONE
+    num_truncated: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(language != self.source_language for language in self.languages):

@@ -122,3 +122,31 @@ def test_what_mattered_is_said_largest_first(planted: Any) -> None:
     text = said(planted.study_rows(), summary=summary)
     assert "target.learning_rate 0.90, a 0.10" in text
     assert "The space is exhausted" in text
+
+
+def test_rows_that_were_cut_are_counted_by_language(planted: Any) -> None:
+    cut = replace(
+        planted.target_scores("rel", {"en": 0.9, "de": 0.9, "tr": 0.30}),
+        num_rows={"en": 100, "de": 100, "tr": 50},
+        num_truncated={"en": 1, "de": 5, "tr": 4},
+    )
+    whole = replace(planted.target_scores("coh", {"en": 0.9, "de": 0.9}), num_truncated={"de": 0})
+    row = replace(planted.scored(0, 0.6, None), scores=Scores(targets=(cut, whole)))
+    text = said((row,))
+    assert (
+        "Cut to max_length (32 tokens): 10 of the 250 scored rows of rel, most in tr (4 of 50)."
+    ) in text
+    assert "scored rows of coh" not in text
+
+
+def test_targets_without_signal_in_any_trial_are_named(planted: Any) -> None:
+    def row(number: int, of_coh: Mark) -> TrialRow:
+        targets = (
+            planted.target_scores("rel", {"en": 0.34, "de": 0.34}, mark=Mark.NO_SIGNAL),
+            planted.target_scores("coh", {"en": 0.6, "de": 0.5}, mark=of_coh),
+        )
+        return replace(planted.scored(number, 0.4, None), scores=Scores(targets=targets))
+
+    text = said((row(0, Mark.NO_SIGNAL), row(1, Mark.NONE)))
+    assert "No signal in rel: at chance in every trial" in text
+    assert "No signal" not in said((planted.scored(0, 0.6, None),))
