@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from trainables.formats import encoding
 
 NUM_PASSAGES = 8  # of a text
-SCALE = 0.1  # of a number of an embedding: content outweighs position, which starts at 0.02
+SCALE = 0.5  # of a number of an embedding: content outweighs position, which starts at 0.02
 
 
 def parallel_embeddings(
