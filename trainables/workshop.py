@@ -55,6 +55,9 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
     if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
         _check_layer(settings.evaluation.retrieval_layer, base)
+    training = settings.training
+    for recipe in (training.intermediate, training.target, *training.targets.values()):
+        base.check_frozen(recipe.num_frozen_layers)
     for key, length in settings.lengths().items():
         try:
             base.check_length(length)
