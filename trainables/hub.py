@@ -1,7 +1,8 @@
 """Raw rows of data sets in the hub's layout: from the hub itself, or from a folder, a data root.
 
 Both go through `datasets` and give the same rows. Those of a folder are read from its Parquet
-files each time, never from a cache, which would not notice that a file was changed.
+files each time, never from a cache, which would not notice that a file was changed. Those of the
+hub belong to a commit: once they are in the cache, the hub is not asked again.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ import pyarrow as pa
 from spaces.refusal import Refusal, unknown
 
 LICENCES = "licences.json"  # of a data root: data set -> config -> {"licence": ...}
+CARD = "README.md"
 _COMMIT = re.compile("[0-9a-f]{40}")
+_BUSY = (408, 429, 500, 502, 503, 504)  # the hub's statuses that say: later
 
 
 class NoRowsError(Refusal):
@@ -43,7 +47,10 @@ def raw_rows(
         Refusal: the data set is not there, cannot be reached or cannot be read.
     """
     folder = find_folder(dataset, data_root)
-    builder = _builder(dataset, config, folder, revision)
+    if folder is None:
+        builder = _of_hub(dataset, config, revision)
+    else:
+        builder = _builder(dataset, config, str(folder.resolve()), None)
     where = f"data set {dataset!r}, config {builder.config.name!r}"
     splits = list(builder.config.data_files or builder.info.splits or ())
     if split not in splits:
@@ -74,8 +81,11 @@ def find_folder(dataset: str, data_root: str | None) -> Path | None:
     return root / dataset
 
 
-def licence_of(dataset: str, config: str | None, data_root: str | None) -> str | None:
-    """What the data root's licences.json says of a config, else the data set's card."""
+def licence_of(
+    dataset: str, config: str | None, data_root: str | None, commit: str = ""
+) -> str | None:
+    """What the data root's licences.json says of a config, else the data set's card; of the hub's,
+    the one that came with the rows of a commit."""
     listed = Path(data_root) / LICENCES if data_root is not None else None
     if listed is not None and listed.exists():
         try:
@@ -86,20 +96,126 @@ def licence_of(dataset: str, config: str | None, data_root: str | None) -> str |
         if entry is not None:
             return str(entry["licence"])
     folder = find_folder(dataset, data_root)
-    from huggingface_hub import DatasetCard
+    licence = _card(dataset, folder, commit).get("license")
+    return str(licence) if licence else None
 
+
+def _card(dataset: str, folder: Path | None, commit: str | None) -> dict[str, Any]:
+    """The head of the README.md in a folder, or in the cache of what came from the hub."""
+    from huggingface_hub import DatasetCard, try_to_load_from_cache
+
+    path: Any = folder and folder / CARD
+    if folder is None:
+        path = try_to_load_from_cache(dataset, CARD, repo_type="dataset", revision=commit or None)
     try:
-        card = DatasetCard.load(folder / "README.md" if folder else dataset)
+        return DatasetCard.load(path).data.to_dict() if isinstance(path, str | Path) else {}
     except (OSError, ValueError):
-        return None
-    return str(card.data.license) if card.data.license else None
+        return {}
 
 
-def _builder(dataset: str, config: str | None, folder: Path | None, revision: str | None) -> Any:
+def _of_hub(dataset: str, config: str | None, revision: str | None) -> Any:
+    """A builder of the rows at the commit of a revision, and at no other: where the hub cannot be
+    reached, `datasets` would take whichever commit is in the cache."""
+    pinned = revision if revision and _COMMIT.fullmatch(revision) else None
+    with _refusing(f"data set {dataset!r}" + (f", revision {pinned!r}," if pinned else "")):
+        found = _in_cache(dataset, config, pinned) if pinned else None
+        if found is not None:
+            return found
+        try:
+            commit = _commit_of(dataset, revision)
+        except ConnectionError:
+            names = [entry["config_name"] for entry in _configs(dataset, pinned)]
+            if names and config is not None and config not in names:
+                raise _no_config(dataset, config) from None
+            found = None if pinned else _in_cache(dataset, config, "*")
+            if found is None:
+                raise
+            return found
+        return _in_cache(dataset, config, commit) or _builder(dataset, config, dataset, commit)
+
+
+def _in_cache(dataset: str, config: str | None, commit: str) -> Any:
+    """A builder of what was prepared before of a config at a commit; of any, the latest."""
+    import datasets
+    from datasets.naming import camelcase_to_snakecase
+    from datasets.packaged_modules.cache.cache import Cache
+
+    owner, _, name = dataset.rpartition("/")
+    root = Path(datasets.config.HF_DATASETS_CACHE) / f"{owner}___{camelcase_to_snakecase(name)}"
+    places = root.glob(f"{escape(config) if config else '*'}/*/{commit}/dataset_info.json")
+    for place in sorted(places, key=lambda place: place.stat().st_mtime, reverse=True):
+        prepared, version, at = place.parts[-4:-1]
+        if prepared == (config or _default_config(dataset, at)):
+            options = {"config_name": prepared, "version": version, "hash": at}
+            return Cache(repo_id=dataset, dataset_name=name, **options)
+    return None
+
+
+def _configs(dataset: str, commit: str | None) -> list[dict[str, Any]]:
+    """What the card lists, where it is in the cache."""
+    return _card(dataset, None, commit).get("configs") or [] if commit else []
+
+
+def _default_config(dataset: str, commit: str) -> str:
+    """The config that `datasets` takes where none is named."""
+    configs = _configs(dataset, commit)
+    chosen = configs if len(configs) == 1 else [entry for entry in configs if entry.get("default")]
+    return str(chosen[0]["config_name"]) if chosen else "default"
+
+
+@lru_cache(maxsize=64)
+def _commit_of(dataset: str, revision: str | None) -> str:
+    """The hub's answer to whether there is such a revision, and which commit it is. It is asked
+    once and in one request: the client's own retries take minutes where nothing answers.
+
+    Raises:
+        ConnectionError: nothing answers, or nothing of use.
+        Refusal: the hub answers that we cannot have it.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    url = hf_hub_url(dataset, CARD, repo_type="dataset", revision=revision)
+    try:
+        commit = get_hf_file_metadata(url).commit_hash
+    except errors.RemoteEntryNotFoundError as error:  # a data set without a card
+        commit = error.response.headers.get("X-Repo-Commit")
+    except errors.OfflineModeIsEnabled as error:
+        raise ConnectionError("HF_HUB_OFFLINE is set") from error
+    except errors.RevisionNotFoundError as error:
+        raise Refusal(f"data set {dataset!r} has no revision {revision!r} on the hub") from error
+    except errors.HfHubHTTPError as error:
+        if error.response.status_code in _BUSY:
+            raise ConnectionError(f"the hub answers {error.response.status_code}") from error
+        raise Refusal(_denied(f"data set {dataset!r}", error)) from error
+    except httpx.TransportError as error:
+        raise ConnectionError(_line(error)) from error
+    if commit is None:
+        raise ConnectionError("what answers is not the hub: it names no commit")
+    return str(commit)
+
+
+def _denied(where: str, error: Any) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"{where} is gated: accept its terms on the hub, and set HF_TOKEN to a token of the "
+            "account that did"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{where} is not on the hub; if it is private, set HF_TOKEN to a token that may read it"
+        )
+    return f"{where}: the hub refuses to give it ({error.response.status_code})"
+
+
+def _builder(dataset: str, config: str | None, path: str, commit: str | None) -> Any:
+    """A builder of the rows in a folder, or of those of a commit on the hub."""
     from datasets.load import get_dataset_builder_class
 
     with _refusing(f"data set {dataset!r}"):
-        module = _module(str(folder.resolve()) if folder else dataset, revision)
+        module = _module(path, commit)
     name = dataset.rpartition("/")[2]
     options = {"dataset_name": name, "config_name": config, **module.builder_kwargs}
     try:
@@ -107,20 +223,23 @@ def _builder(dataset: str, config: str | None, folder: Path | None, revision: st
     except ValueError as error:
         if "BuilderConfig" not in str(error):
             raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
-        raise NoRowsError(f"data set {dataset!r} has no config {config!r}") from error
+        raise _no_config(dataset, config) from error
     except (OSError, KeyError) as error:
         raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
-def _module(path: str, revision: str | None) -> Any:
+def _module(path: str, commit: str | None) -> Any:
     """Reading a card with many configs takes half a second: once a data set and process."""
     import datasets  # a study of the embedded benchmark need not wait for it
-    from datasets.load import dataset_module_factory
+    from datasets.load import HubDatasetModuleFactory, LocalDatasetModuleFactory
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    return dataset_module_factory(path, revision=None if Path(path).is_dir() else revision)
+    if commit is None:
+        return LocalDatasetModuleFactory(path).get_module()
+    # Not dataset_module_factory, which falls back on the cache, whatever commit that holds.
+    return HubDatasetModuleFactory(path, commit_hash=commit).get_module()
 
 
 @contextmanager
@@ -129,21 +248,20 @@ def _refusing(where: str) -> Iterator[None]:
     from datasets.exceptions import (
         DataFilesNotFoundError,
         DatasetGenerationError,
-        DatasetNotFoundError,
     )
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     try:
         yield
     except Refusal:
         raise
-    except ConnectionError as error:
+    except (ConnectionError, httpx.TransportError, errors.LocalEntryNotFoundError) as error:
         raise Refusal(
-            f"{where} cannot be reached: the hub does not answer and it is not in the cache. Read "
+            f"{where} cannot be reached ({_line(error)}) and is not in the cache. Read "
             "it from a folder in the hub's layout with --data-root DIR, or fill the cache where "
             "there is a network with `transfer-search data fetch STUDY`"
         ) from error
-    except DatasetNotFoundError as error:
-        raise Refusal(f"{where} is not on the hub, or its terms were not accepted") from error
     except DataFilesNotFoundError as error:
         raise Refusal(
             f"{where} lacks data files that its README.md lists; it must list only configs that "
@@ -151,6 +269,8 @@ def _refusing(where: str) -> Iterator[None]:
         ) from error
     except (DatasetGenerationError, pa.ArrowException, OSError) as error:
         cause = error.__cause__ or error
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise Refusal(_denied(where, cause)) from error
         raise Refusal(f"{where}: its Parquet files cannot be read ({_line(cause)})") from error
     except (ValueError, RuntimeError) as error:
         raise Refusal(f"{where} cannot be loaded: {_line(error)}") from error
@@ -178,6 +298,10 @@ def _name(value: int | None, names: list[str]) -> str | None:
     if value is None or value == -1:
         return None
     return names[value] if 0 <= value < len(names) else str(value)
+
+
+def _no_config(dataset: str, config: str | None) -> NoRowsError:
+    return NoRowsError(f"data set {dataset!r} has no config {config!r}")
 
 
 def _line(error: BaseException) -> str:

@@ -95,7 +95,9 @@ class Rows:
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=None if is_pocket else licence_of(entry.dataset, config, self.data_root),
+            licence=None
+            if is_pocket
+            else licence_of(entry.dataset, config, self.data_root, loaded.commit),
         )
 
     def _has(self, task: str, language: str, split: str) -> bool:
