@@ -5,6 +5,7 @@ files each time, never from a cache, which would not notice that a file was chan
 hub belong to a commit: once they are in the cache, the hub is not asked again.
 """
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -216,8 +217,11 @@ def _builder(dataset: str, config: str | None, path: str, commit: str | None) ->
 
     with _refusing(f"data set {dataset!r}"):
         module = _module(path, commit)
+    config = config or module.builder_configs_parameters.default_config_name
+    # The card may be all that names the labels: Parquet files need not.
+    info = copy.deepcopy((module.dataset_infos or {}).get(config))
     name = dataset.rpartition("/")[2]
-    options = {"dataset_name": name, "config_name": config, **module.builder_kwargs}
+    options = {"dataset_name": name, "config_name": config, "info": info, **module.builder_kwargs}
     try:
         return get_dataset_builder_class(module)(hash=module.hash, **options)
     except ValueError as error:

@@ -263,6 +263,48 @@ def test_main_moves_and_without_the_hub_it_is_the_latest_read(
     assert (pinned["commit"], pinned["rows"]) == (A, first["rows"])
 
 
+CARD_OF_TWO = """---
+dataset_info:
+- config_name: first
+  features:
+  - name: label
+    dtype: {class_label: {names: {'0': low, '1': high}}}
+- config_name: second
+  features:
+  - name: label
+    dtype: {class_label: {names: {'0': left, '1': right}}}
+configs:
+- {config_name: first, data_files: first/*, default: true}
+- {config_name: second, data_files: second/*}
+---
+"""
+
+
+@pytest.fixture
+def two_configs(tmp_path: Path) -> Path:
+    """Labels are named by the card alone; one of two configs is the default."""
+    folder = tmp_path / "two"
+    for config in ("first", "second"):
+        table(folder, f"{config}/train", label=[1, 0])
+    (folder / "README.md").write_text(CARD_OF_TWO)
+    return folder
+
+
+def test_the_card_names_the_labels_and_the_default_config(
+    client: Client, two_configs: Path
+) -> None:
+    second, none = (("raw", "our/two", config, "train", A) for config in ("second", None))
+    with serving(hub(two=two_configs)) as server:
+        right = client.ask(server.address, second)[0]
+        assert right["rows"] == [{"label": "right"}, {"label": "left"}]
+        # Only `second` is in the cache, and it is not what no config means.
+        unreachable_says(client.ask("http://127.0.0.1:9", none)[0], "[Errno ")
+        high = client.ask(server.address, none)[0]
+        assert high["rows"] == [{"label": "high"}, {"label": "low"}]
+    again = client.ask(server.address, none, second)
+    assert [answer["rows"] for answer in again] == [high["rows"], right["rows"]]
+
+
 @pytest.fixture
 def model_hub(encoder_folder: Path) -> Iterator[HubServer]:
     with serving({(MODELS, "our/tiny"): Repo(encoder_folder, A)}) as server:
