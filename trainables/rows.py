@@ -8,9 +8,10 @@ from functools import lru_cache
 
 from spaces.refusal import unknown
 from spaces.tasks import SPLITS, Task, get_task
+from trainables.cards import licence_of
 from trainables.examples import Example, RetrievalExample, TaggingExample
 from trainables.formats.kinds import format_of
-from trainables.hub import NoRowsError, licence_of, raw_rows
+from trainables.hub import NoRowsError, raw_rows
 from trainables.pocket import rows as pocket
 from trainables.readers import read_row
 
@@ -96,7 +97,9 @@ class Rows:
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=CLDR if is_pocket else licence_of(entry.dataset, config, self.data_root),
+            licence=CLDR
+            if is_pocket
+            else licence_of(entry.dataset, config, self.data_root, loaded.commit),
         )
 
     def _has(self, task: str, language: str, split: str) -> bool:
