@@ -39,17 +39,19 @@ MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What every worker of a study is told, once: the settings (as JSON), where the stores are,
-    and the folder that the study's encoder stands for. Ray writes it to disk: where the record
-    goes, which may hold a password, is left out."""
+    the folder that the study's encoder stands for, and the one that the driver was started in,
+    which relative names mean. Ray writes it to disk: where the record goes, which may hold a
+    password, is left out."""
 
     settings: str
     home: str
     encoder: str
+    started_in: str
 
     @classmethod
     def of(cls, settings: StudySettings, *, home: Path, encoder: str) -> "Launch":
         told = settings.model_copy(update={"tracking": TrackingSection()})
-        return cls(told.model_dump_json(), str(home.resolve()), encoder)
+        return cls(told.model_dump_json(), str(home.resolve()), encoder, str(Path.cwd()))
 
     @property
     def train_folder(self) -> Path:
@@ -64,6 +66,8 @@ class Launch:
 def workshop(launch: Launch) -> Workshop:
     """The workshop of this process, opened by its first trial and kept for the next ones."""
     quiet_libraries()
+    if Path(launch.started_in).is_dir():  # on another machine it may not be there
+        os.chdir(launch.started_in)
     settings = launch.read_settings()
     torch.set_num_threads(settings.resources.cpus_per_worker)
     several = settings.resources.num_workers > 1

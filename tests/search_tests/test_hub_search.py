@@ -4,10 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from spaces.hub_tasks import REVISIONS
+from tests.hub_server import DATASETS, MODELS, Repo, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 STUDY = """
 [study]
@@ -56,59 +62,116 @@ num_trials = 2
 """
 
 
-def run(arguments: list[object], *, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "search.cli", *map(str, arguments), "--home", str(home)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+def program(
+    *arguments: object, folder: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The program as it is typed; without a hub, unless the environment says otherwise."""
+    command = [sys.executable, "-m", "search.cli", *map(str, arguments)]
+    ours = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    ours["PYTHONPATH"] = str(Path(__file__).parents[2])
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **ours, **environment},
+        capture_output=True,
+        text=True,
+    )
 
 
-def searched(folder: Path, file: Path, home: Path, *options: object) -> dict[str, Any]:
-    done = run(["run", file, *options], folder=folder, home=home)
+@dataclass(frozen=True)
+class Searched:
+    """The study after its search with a data root, whose rows the others must agree with."""
+
+    folder: Path
+    home: Path
+    file: Path
+    found: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def by_root(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("by-root")
+    file, home = folder / "real.toml", folder / "home"
+    file.write_text(STUDY)
+    done = program("run", file, "--data-root", mirror, "--home", home, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pretraining: 20/20" in done.stdout
     assert "tokenising: " in done.stdout
-    report = run(["report", "real", "--json"], folder=folder, home=home)
-    found: dict[str, Any] = json.loads(report.stdout)
+    return Searched(folder, home, file, report(folder, home))
+
+
+def report(folder: Path, home: Path) -> dict[str, Any]:
+    done = program("report", "real", "--json", "--home", home, folder=folder)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def outcome(found: dict[str, Any]) -> list[Any]:
-    """Scores and protocols of all trials, and the keys' parameters."""
-    return [(t["params"], t["scores"], t["state"]) for t in found["trials"]] + [found["protocol"]]
+    """Params, scores and states of all trials, and what makes them comparable."""
+    trials = [(t["params"], t["scores"], t["state"]) for t in found["trials"]]
+    protocols = {task: {**p, "revision": ""} for task, p in found["protocol"].items()}
+    return [*trials, protocols]
 
 
-@pytest.mark.slow
-@pytest.mark.ray
-def test_wherever_the_rows_come_from(mirror: Path, tmp_path: Path) -> None:
-    file = tmp_path / "real.toml"
-    file.write_text(STUDY)
-    by_root = searched(tmp_path, file, tmp_path / "root-home", "--data-root", mirror)
-    scores = by_root["trials"][0]["scores"]
+def test_a_search_on_real_rows(by_root: Searched) -> None:
+    found = by_root.found
+    assert [trial["state"] for trial in found["trials"]] == ["scored", "scored"]
+    scores = found["trials"][0]["scores"]
     assert scores.keys() == {"udpos", "pawsx", "xquad", "tatoeba"}
     assert scores["udpos"].keys() == {"en", "de", "ru"}
     assert scores["pawsx"].keys() == {"en", "de"}
-    assert by_root["unscored_languages"]["udpos"] == ["th"]
-    assert by_root["protocol"]["xquad"]["cut"] == "half of validation by parallel id"
-    assert any(cell["num_truncated"] for cell in by_root["languages"])
+    assert found["unscored_languages"]["udpos"] == ["th"]
+    assert found["protocol"]["xquad"]["cut"] == "half of validation by parallel id"
+    assert found["protocol"]["xquad"]["revision"] == ""
+    assert any(cell["num_truncated"] for cell in found["languages"])
 
-    # A folder with the hub's names, beside which the program is started.
-    here = tmp_path / "here"
-    here.mkdir()
+
+def test_the_same_by_hub_name(by_root: Searched, mirror: Path, tmp_path: Path) -> None:
+    """A folder with the hub's names, in which the program is started."""
     for owner in mirror.iterdir():
         if owner.is_dir():
-            (here / owner.name).symlink_to(owner)
-    by_name = searched(here, file, tmp_path / "name-home")
-    assert outcome(by_name) == outcome(by_root)
+            (tmp_path / owner.name).symlink_to(owner)
+    home = tmp_path / "home"
+    done = program("run", by_root.file, "--home", home, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert outcome(report(tmp_path, home)) == outcome(by_root.found)
 
-    bundle = [sys.executable, "-m", "search.cli", "data", "bundle", str(file), "bundled"]
-    subprocess.run([*bundle, "--data-root", str(mirror)], cwd=tmp_path, check=True)
-    bundled = tmp_path / "bundled"
-    by_bundle = searched(tmp_path, file, tmp_path / "bundle-home", "--data-root", bundled)
-    assert outcome(by_bundle) == outcome(by_root)
 
-    # The test split of the same bundle is there for retrain.
-    options = ["retrain", "real", "--seeds", 1, "--trial", 1, "--data-root", bundled]
-    retrained = run(options, folder=tmp_path, home=tmp_path / "bundle-home")
-    assert retrained.returncode == 0, retrained.stdout + retrained.stderr
-    assert "registered real-udpos version 1" in retrained.stdout
+def test_the_same_fetched_from_the_hub_and_run_without_it(
+    by_root: Searched, mirror: Path, tmp_path: Path
+) -> None:
+    """The encoder is one of the hub too: the one that the first search pretrained."""
+    names = ("google/xtreme", "rajpurkar/squad", "tau/commonsense_qa")
+    repos = {(DATASETS, name): Repo(mirror / name, REVISIONS[name]) for name in names}
+    (encoder,) = (by_root.home / "encoders").iterdir()
+    commit, file = "c" * 40, tmp_path / "real.toml"
+    before, _, rest = STUDY.partition("[pretraining]")
+    by_name = f'encoder = "our/tiny"\nrevision = "{commit}"'
+    before = before.replace('encoder = "pretrained"', by_name)
+    file.write_text(before + rest[rest.index("[space]") :])
+    cache, home = {"HF_HOME": str(tmp_path / "hf")}, tmp_path / "home"
+    with serving({**repos, (MODELS, "our/tiny"): Repo(encoder, commit)}) as server:
+        online = {**cache, "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0"}
+        fetched = program("data", "fetch", file, folder=tmp_path, **online)
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    assert "fetching: " in fetched.stderr
+    done = program("run", file, "--home", home, folder=tmp_path, **cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = report(tmp_path, home)
+    revisions = {protocol["revision"] for protocol in found["protocol"].values()}
+    assert revisions == {REVISIONS["google/xtreme"]}
+    assert outcome(found) == outcome(by_root.found)
+
+
+def test_a_bundle_has_the_test_rows_of_a_retrain(
+    by_root: Searched, mirror: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    made = program(
+        "data", "bundle", by_root.file, bundle, "--data-root", mirror, folder=by_root.folder
+    )
+    assert made.returncode == 0, made.stderr
+    options = ["--seeds", 1, "--trial", 1, "--data-root", bundle, "--home", by_root.home]
+    done = program("retrain", "real", *options, folder=by_root.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "registered real-udpos version 1" in done.stdout
