@@ -31,17 +31,20 @@ def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bar.add_task(what, total=None)
-    started = time.monotonic()
+    started: tuple[float, int] | None = None  # the first call: when, and what was done by then
 
     def on_done(done: int, of: int) -> None:
+        nonlocal started
+        started = started or (time.monotonic(), done)
         bar.start()
         bar.update(task, completed=done, total=of)
         if done == of:
             bar.stop()  # the terminal is free for the bars of what comes next
         each = max(1, of // LINES)
         if not console.is_terminal and (done % each == 0 or done == of):
-            left = (time.monotonic() - started) / done * (of - done)
-            text = f"{what}: {done}/{of}, about {duration(left)} left"
+            since, before = started
+            pace = (time.monotonic() - since) / max(1, done - before)
+            text = f"{what}: {done}/{of}, about {duration(pace * (of - done))} left"
             console.print(text, highlight=False, markup=False)
 
     try:

@@ -37,7 +37,8 @@ NLI = ("entailment", "neutral", "contradiction")
 NUM_SUPERTAGS = 425
 SUPERTAGS = (*(f"supertag-{rank}" for rank in range(1, NUM_SUPERTAGS + 1)), "other")
 
-# `chance` of a span task is the F1 of any three words of the context, measured on validation rows.
+# Any three words of a context: F1 of 0.035 (XQuAD) to 0.057 (TyDiQA) on English validation rows.
+SPAN_CHANCE = 0.05
 
 # Test labels are hidden (or there is no test split): the validation rows are cut in halves.
 ONE_SPLIT = Splits(test="validation")
@@ -64,7 +65,7 @@ def hub_task(
     *,
     num_train_rows: int,
     metric: str | None = None,
-    chance: float = 0.0,
+    chance: float | None = None,
     languages: tuple[str, ...] = ("en",),
     labels: tuple[str, ...] = (),
     train_on: str | None = None,
@@ -87,7 +88,7 @@ def hub_task(
         reader=reader or name,
         languages=languages,
         metric=metric or METRICS[kind][0],
-        chance=chance,
+        chance=chance or (SPAN_CHANCE if kind is TaskKind.SPAN else 0.0),
         num_train_rows=num_train_rows,
         labels=labels,
         train_on=train_on,
@@ -156,7 +157,6 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         TaskKind.SPAN,
         "rajpurkar/squad",
         num_train_rows=87_599,
-        chance=0.05,
         splits=ONE_SPLIT,
         single_split=("en",),
     ),

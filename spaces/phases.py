@@ -22,6 +22,8 @@ class Recipe:
     steps the main score on `max_dev_rows` source-language validation rows is taken; training ends
     after `patience` such evaluations without a better one, and the best weights are kept.
     Without `evaluate_every` the last weights are kept. `mask_share` is for mlm sources.
+    `num_frozen_layers` layers of the encoder, counted from below, and its embeddings are not
+    trained (0: the embeddings alone; None: everything is trained).
     """
 
     __pydantic_config__: ClassVar[Any] = {
@@ -43,6 +45,7 @@ class Recipe:
     max_dev_rows: int = 500
     mask_share: float = 0.15
     adam_beta2: float = 0.999
+    num_frozen_layers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "max_dev_rows"):
@@ -52,6 +55,11 @@ class Recipe:
                 _above_zero(name, getattr(self, name))
         if self.max_length < 8:
             raise Refusal(f"max_length must be 8 tokens or more; got {self.max_length}")
+        if self.num_frozen_layers is not None and self.num_frozen_layers < 0:
+            raise Refusal(
+                f"num_frozen_layers is {self.num_frozen_layers}; expected 0 (the embeddings "
+                "alone) or more, or none at all"
+            )
         if not 0 <= self.warmup_share <= 1:
             raise Refusal(f"warmup_share must lie in [0, 1]; got {self.warmup_share}")
         if not 0 < self.mask_share < 1:

@@ -97,6 +97,20 @@ class StudySettings(Section):
         wanted = {*asked, entry.source_language}
         return tuple(language for language in entry.languages if language in wanted)
 
+    def lengths(self) -> dict[str, int]:
+        """Every max_length that the study uses, by the key that sets it."""
+        training = self.training
+        found = {"training.intermediate.max_length": training.intermediate.max_length}
+        for name in self.space.targets:
+            if not get_task(name).trains:
+                length = self.evaluation.retrieval_max_length
+                found["evaluation.retrieval_max_length"] = length
+            elif name in training.targets:
+                found[f"training.targets.{name}.max_length"] = training.targets[name].max_length
+            else:
+                found["training.target.max_length"] = training.target.max_length
+        return found
+
     @property
     def objective_targets(self) -> tuple[str, ...]:
         """Those named, else every target that trains, else all of them."""
@@ -148,6 +162,19 @@ class StudySettings(Section):
             raise Refusal(
                 f"pretraining.hidden_size is {pretraining.hidden_size}; expected a multiple of "
                 f"num_heads, {pretraining.num_heads}"
+            )
+        limit = pretraining.recipe.max_length
+        for key, length in self.lengths().items():
+            if length > limit:
+                raise Refusal(
+                    f"{key} is {length} tokens, but the encoder will have positions for {limit}; "
+                    f"set it to {limit} or less, or raise pretraining.recipe.max_length"
+                )
+        layer = self.evaluation.retrieval_layer
+        if layer is not None and layer > pretraining.num_layers:
+            raise Refusal(
+                f"evaluation.retrieval_layer is {layer}, but the encoder will have "
+                f"{pretraining.num_layers} layers"
             )
 
     def _check_languages(self) -> None:

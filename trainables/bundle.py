@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.refusal import Refusal
-from trainables.hub import LICENCES, copy_split, licence_of
+from trainables.cards import LICENCES, licence_of
+from trainables.hub import copy_split
 
 SUMS, SOURCES = "SHA256SUMS", "SOURCES.json"
 
@@ -56,10 +57,11 @@ def write_bundle(
         on_done(done, len(parts))
     licences: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
     for dataset, config in sorted({(part.dataset, part.config) for part in parts}):
-        licence = licence_of(dataset, config or None, data_root) or "unknown"
+        licence = licence_of(dataset, config or None, data_root, commits[dataset]) or "unknown"
         licences[dataset][config or "default"] = {"licence": licence}
     for dataset in licences:
-        _write_card(folder, dataset, [p for p in parts if p.dataset == dataset], data_root)
+        of_all = licence_of(dataset, None, data_root, commits[dataset])
+        _write_card(folder, dataset, [p for p in parts if p.dataset == dataset], of_all)
     sources = {
         part.dataset: {"revision": part.revision, "commit": commits[part.dataset]} for part in parts
     }
@@ -93,7 +95,7 @@ def check_sums(folder: Path, datasets: Sequence[str]) -> list[str]:
     return wrong
 
 
-def _write_card(folder: Path, dataset: str, parts: Sequence[Part], data_root: str | None) -> None:
+def _write_card(folder: Path, dataset: str, parts: Sequence[Part], licence: str | None) -> None:
     """The README.md by which `datasets` finds the configs and splits that are there."""
     from huggingface_hub import DatasetCardData
 
@@ -102,7 +104,7 @@ def _write_card(folder: Path, dataset: str, parts: Sequence[Part], data_root: st
         path = part.place.relative_to(dataset).as_posix()
         files[part.config or "default"].append({"split": part.split, "path": path})
     configs = [{"config_name": name, "data_files": found} for name, found in files.items()]
-    card = DatasetCardData(license=licence_of(dataset, None, data_root), configs=configs)
+    card = DatasetCardData(license=licence, configs=configs)
     text = f"---\n{card.to_yaml()}\n---\n\nA part of `{dataset}`, copied by `data bundle`.\n"
     (folder / dataset / "README.md").write_text(text, encoding="utf-8")
 

@@ -1,25 +1,28 @@
 """Raw rows of data sets in the hub's layout: from the hub itself, or from a folder, a data root.
 
 Both go through `datasets` and give the same rows. Those of a folder are read from its Parquet
-files each time, never from a cache, which would not notice that a file was changed.
+files each time, never from a cache, which would not notice that a file was changed. Those of the
+hub belong to a commit: once they are in the cache, the hub is not asked again.
 """
 
-import json
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal
+from trainables.cards import CARD, configs, default_config, find_folder
 
-LICENCES = "licences.json"  # of a data root: data set -> config -> {"licence": ...}
 ENCODER_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _COMMIT = re.compile("[0-9a-f]{40}")
+_BUSY = (408, 429, 500, 502, 503, 504)  # the hub's statuses that say: later
 
 
 class NoRowsError(Refusal):
@@ -73,7 +76,10 @@ def _read(
 ) -> tuple[list[dict[str, Any]], Any, str]:
     """Rows as they are stored, their features, and the commit of a hub's data set."""
     folder = find_folder(dataset, data_root)
-    builder = _builder(dataset, config, folder, revision)
+    if folder is None:
+        builder = _of_hub(dataset, config, revision)
+    else:
+        builder = _builder(dataset, config, str(folder.resolve()), None)
     where = f"data set {dataset!r}, config {builder.config.name!r}"
     splits = list(builder.config.data_files or builder.info.splits or ())
     if split not in splits:
@@ -91,42 +97,6 @@ def _read(
     return rows, found.features, commit if is_commit else ""
 
 
-def find_folder(dataset: str, data_root: str | None) -> Path | None:
-    """The data set's folder under the data root (or here, by its name); None is the hub."""
-    if data_root is None:
-        return Path(dataset) if Path(dataset).is_dir() else None
-    root = Path(data_root)
-    if not root.is_dir():
-        raise Refusal(f"data root {data_root!r} is no folder; expected one in the hub's layout")
-    if not (root / dataset).is_dir():
-        there = sorted(str(f.relative_to(root)) for f in root.glob("*/*") if f.is_dir())
-        raise unknown(f"data set in data root {data_root!r}", dataset, there)
-    return root / dataset
-
-
-def licence_of(dataset: str, config: str | None, data_root: str | None) -> str | None:
-    """What the data root's licences.json says of a config, else the data set's card."""
-    file = Path(data_root) / LICENCES if data_root is not None else None
-    if file is not None and file.exists():
-        try:
-            licences = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise Refusal(f"{file} cannot be read as JSON: {error}") from error
-        listed = licences.get(dataset, {})
-        alone = next(iter(listed.values())) if config is None and len(listed) == 1 else None
-        entry = listed.get(config or "default", alone)
-        if entry is not None:
-            return str(entry["licence"])
-    folder = find_folder(dataset, data_root)
-    from huggingface_hub import DatasetCard
-
-    try:
-        card = DatasetCard.load(folder / "README.md" if folder else dataset)
-    except (OSError, ValueError):
-        return None
-    return str(card.data.license) if card.data.license else None
-
-
 def fetch_encoder(name: str, revision: str | None) -> None:
     """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Raises Refusal."""
     from huggingface_hub import snapshot_download
@@ -137,32 +107,124 @@ def fetch_encoder(name: str, revision: str | None) -> None:
         raise Refusal(f"encoder {name!r} cannot be fetched: {_line(error)}") from error
 
 
-def _builder(dataset: str, config: str | None, folder: Path | None, revision: str | None) -> Any:
+def _of_hub(dataset: str, config: str | None, revision: str | None) -> Any:
+    """A builder of the rows at the commit of a revision, and at no other: where the hub cannot be
+    reached, `datasets` would take whichever commit is in the cache."""
+    pinned = revision if revision and _COMMIT.fullmatch(revision) else None
+    with _refusing(f"data set {dataset!r}" + (f", revision {pinned!r}," if pinned else "")):
+        found = _in_cache(dataset, config, pinned) if pinned else None
+        if found is not None:
+            return found
+        try:
+            commit = _commit_of(dataset, revision)
+        except ConnectionError:
+            names = [entry["config_name"] for entry in configs(dataset, pinned)]
+            if names and config is not None and config not in names:
+                raise _no_config(dataset, config) from None
+            found = None if pinned else _in_cache(dataset, config, "*")
+            if found is None:
+                raise
+            return found
+        return _in_cache(dataset, config, commit) or _builder(dataset, config, dataset, commit)
+
+
+def _in_cache(dataset: str, config: str | None, commit: str) -> Any:
+    """A builder of what was prepared before of a config at a commit; of any, the latest."""
+    import datasets
+    from datasets.naming import camelcase_to_snakecase
+    from datasets.packaged_modules.cache.cache import Cache
+
+    owner, _, name = dataset.rpartition("/")
+    root = Path(datasets.config.HF_DATASETS_CACHE) / f"{owner}___{camelcase_to_snakecase(name)}"
+    places = root.glob(f"{escape(config) if config else '*'}/*/{commit}/dataset_info.json")
+    for place in sorted(places, key=lambda place: place.stat().st_mtime, reverse=True):
+        prepared, version, at = place.parts[-4:-1]
+        if prepared == (config or default_config(dataset, at)):
+            options = {"config_name": prepared, "version": version, "hash": at}
+            return Cache(repo_id=dataset, dataset_name=name, **options)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _commit_of(dataset: str, revision: str | None) -> str:
+    """The hub's answer to whether there is such a revision, and which commit it is. It is asked
+    once and in one request: the client's own retries take minutes where nothing answers.
+
+    Raises:
+        ConnectionError: nothing answers, or nothing of use.
+        Refusal: the hub answers that we cannot have it.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    url = hf_hub_url(dataset, CARD, repo_type="dataset", revision=revision)
+    try:
+        commit = get_hf_file_metadata(url).commit_hash
+    except errors.RemoteEntryNotFoundError as error:  # a data set without a card
+        commit = error.response.headers.get("X-Repo-Commit")
+    except errors.OfflineModeIsEnabled as error:
+        raise ConnectionError("HF_HUB_OFFLINE is set") from error
+    except errors.RevisionNotFoundError as error:
+        raise Refusal(f"data set {dataset!r} has no revision {revision!r} on the hub") from error
+    except errors.HfHubHTTPError as error:
+        if error.response.status_code in _BUSY:
+            raise ConnectionError(f"the hub answers {error.response.status_code}") from error
+        raise Refusal(_denied(f"data set {dataset!r}", error)) from error
+    except httpx.TransportError as error:
+        raise ConnectionError(_line(error)) from error
+    if commit is None:
+        raise ConnectionError("what answers is not the hub: it names no commit")
+    return str(commit)
+
+
+def _denied(where: str, error: Any) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"{where} is gated: accept its terms on the hub, and set HF_TOKEN to a token of the "
+            "account that did"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{where} is not on the hub; if it is private, set HF_TOKEN to a token that may read it"
+        )
+    return f"{where}: the hub refuses to give it ({error.response.status_code})"
+
+
+def _builder(dataset: str, config: str | None, path: str, commit: str | None) -> Any:
+    """A builder of the rows in a folder, or of those of a commit on the hub."""
     from datasets.load import get_dataset_builder_class
 
     with _refusing(f"data set {dataset!r}"):
-        module = _module(str(folder.resolve()) if folder else dataset, revision)
+        module = _module(path, commit)
+    config = config or module.builder_configs_parameters.default_config_name
+    # The card may be all that names the labels: Parquet files need not.
+    info = copy.deepcopy((module.dataset_infos or {}).get(config))
     name = dataset.rpartition("/")[2]
-    options = {"dataset_name": name, "config_name": config, **module.builder_kwargs}
+    options = {"dataset_name": name, "config_name": config, "info": info, **module.builder_kwargs}
     try:
         return get_dataset_builder_class(module)(hash=module.hash, **options)
     except ValueError as error:
         if "BuilderConfig" not in str(error):
             raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
-        raise NoRowsError(f"data set {dataset!r} has no config {config!r}") from error
+        raise _no_config(dataset, config) from error
     except (OSError, KeyError) as error:
         raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
-def _module(path: str, revision: str | None) -> Any:
+def _module(path: str, commit: str | None) -> Any:
     """Reading a card with many configs takes half a second: once a data set and process."""
     import datasets  # a study of the embedded benchmark need not wait for it
-    from datasets.load import dataset_module_factory
+    from datasets.load import HubDatasetModuleFactory, LocalDatasetModuleFactory
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    return dataset_module_factory(path, revision=None if Path(path).is_dir() else revision)
+    if commit is None:
+        return LocalDatasetModuleFactory(path).get_module()
+    # Not dataset_module_factory, which falls back on the cache, whatever commit that holds.
+    return HubDatasetModuleFactory(path, commit_hash=commit).get_module()
 
 
 @contextmanager
@@ -171,21 +233,20 @@ def _refusing(where: str) -> Iterator[None]:
     from datasets.exceptions import (
         DataFilesNotFoundError,
         DatasetGenerationError,
-        DatasetNotFoundError,
     )
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     try:
         yield
     except Refusal:
         raise
-    except ConnectionError as error:
+    except (ConnectionError, httpx.TransportError, errors.LocalEntryNotFoundError) as error:
         raise Refusal(
-            f"{where} cannot be reached: the hub does not answer and it is not in the cache. Read "
+            f"{where} cannot be reached ({_line(error)}) and is not in the cache. Read "
             "it from a folder in the hub's layout with --data-root DIR, or fill the cache where "
             "there is a network with `transfer-search data fetch STUDY`"
         ) from error
-    except DatasetNotFoundError as error:
-        raise Refusal(f"{where} is not on the hub, or its terms were not accepted") from error
     except DataFilesNotFoundError as error:
         raise Refusal(
             f"{where} lacks data files that its README.md lists; it must list only configs that "
@@ -193,6 +254,8 @@ def _refusing(where: str) -> Iterator[None]:
         ) from error
     except (DatasetGenerationError, pa.ArrowException, OSError) as error:
         cause = error.__cause__ or error
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise Refusal(_denied(where, cause)) from error
         raise Refusal(f"{where}: its Parquet files cannot be read ({_line(cause)})") from error
     except (ValueError, RuntimeError) as error:
         raise Refusal(f"{where} cannot be loaded: {_line(error)}") from error
@@ -220,6 +283,10 @@ def _name(value: int | None, names: list[str]) -> str | None:
     if value is None or value == -1:
         return None
     return names[value] if 0 <= value < len(names) else str(value)
+
+
+def _no_config(dataset: str, config: str | None) -> NoRowsError:
+    return NoRowsError(f"data set {dataset!r} has no config {config!r}")
 
 
 def _line(error: BaseException) -> str:

@@ -94,6 +94,7 @@ def train_phase(
         DivergedError: the loss became infinite or not a number.
     """
     recipe = phase.recipe
+    model.freeze(recipe.num_frozen_layers)
     optimizer = build_optimizer(model, recipe)
     progress, best = _restore(model, optimizer, saving.resume)
     steps = Steps(phase, features, tokenizer, start=progress.step)

@@ -22,7 +22,8 @@ from trainables.formats.kinds import format_of
 from trainables.quiet import quiet_libraries
 
 State = Mapping[str, Tensor]
-POSITIONS = "position_embeddings"  # what Hugging Face encoders call that module
+# What Hugging Face encoders call these modules.
+POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
 
 class TransferModel(nn.Module):
@@ -35,6 +36,14 @@ class TransferModel(nn.Module):
 
     def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
         return hidden_states(self.encoder, batch, all_layers=all_layers)
+
+    def freeze(self, num_layers: int | None) -> None:
+        """Leave the embeddings and the lowest layers out of training; None leaves out nothing."""
+        if num_layers is None:
+            return
+        modules = dict(self.encoder.named_modules())
+        for name in (EMBEDDINGS, *(f"{LAYERS}.{number}" for number in range(num_layers))):
+            modules[name].requires_grad_(False)
 
     @property
     def device(self) -> torch.device:
@@ -145,6 +154,20 @@ class BaseEncoder:
                 f"max_length is {max_length} tokens, but the encoder has positions for {limit}; "
                 f"set max_length = {limit} or less"
             )
+
+    def check_frozen(self, num_layers: int | None) -> None:
+        """Refuse to freeze more layers than there are, or layers of an encoder that names them
+        otherwise."""
+        if num_layers is None:
+            return
+        names = {name for name, _ in self.encoder.named_modules()}
+        if EMBEDDINGS not in names or f"{LAYERS}.0" not in names:
+            raise Refusal(
+                f"this encoder has no {EMBEDDINGS!r} and {LAYERS!r} to freeze; leave "
+                "num_frozen_layers out"
+            )
+        if num_layers > self.num_layers:
+            raise Refusal(f"num_frozen_layers is {num_layers}; the encoder has {self.num_layers}")
 
 
 def without_pooler(config: Any) -> dict[str, bool]:

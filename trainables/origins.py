@@ -7,8 +7,9 @@ from typing import Any
 from spaces.origin import Layout, Origin
 from trainables import bucc, ccgbank
 from trainables.bundle import Part
+from trainables.cards import licence_of
 from trainables.folders import own_folder, own_rows
-from trainables.hub import licence_of, raw_rows
+from trainables.hub import raw_rows
 
 ROWS_HINT = "rows of one's own are expected there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
 
@@ -49,11 +50,11 @@ def parts_of(origin: Origin, language: str, names: Sequence[str]) -> tuple[Part,
     return tuple(Part(origin.dataset, config, name, origin.revision or "") for name in names)
 
 
-def licence(origin: Origin, language: str, data_root: str | None) -> str | None:
+def licence(origin: Origin, language: str, data_root: str | None, commit: str) -> str | None:
     """What is known of it; nothing of folders of one's own."""
     if origin.layout is not Layout.HUB:
         return None
-    return licence_of(origin.dataset, origin.config_of(language), data_root)
+    return licence_of(origin.dataset, origin.config_of(language), data_root, commit)
 
 
 def _read(

@@ -105,13 +105,17 @@ class Rows:
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=CLDR if is_pocket else self._licence(described, language),
+            licence=CLDR if is_pocket else self._licence(described, language, split),
             parts=tuple(parts),
         )
 
-    def _licence(self, entries: Sequence[Task], language: str) -> str | None:
-        places = [entry.origin_of(language) for entry in entries]
-        found = [origins.licence(place, language, self.data_root) for place in places]
+    def _licence(self, entries: Sequence[Task], language: str, split: str) -> str | None:
+        """Those of all the data sets, each once."""
+        found = []
+        for entry in entries:
+            commit = self.load(entry.name, language, split).commit
+            origin = entry.origin_of(language)
+            found.append(origins.licence(origin, language, self.data_root, commit))
         return "; ".join(dict.fromkeys(filter(None, found))) or None
 
     def _has(self, task: str, language: str, split: str) -> bool:

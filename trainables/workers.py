@@ -35,7 +35,7 @@ class Workers:
 
     def wrap(self, encoder: nn.Module) -> nn.Module:
         """The encoder with its gradients averaged over the workers in the backward pass."""
-        if self.size == 1:
+        if self.size == 1 or not any(p.requires_grad for p in encoder.parameters()):
             return encoder
         devices = [self.device] if self.device.type == "cuda" else None
         # Buffers are constants (positions), the same everywhere from the start.

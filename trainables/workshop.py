@@ -53,18 +53,12 @@ class Workshop:
 
 def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
-    training, evaluation = settings.training, settings.evaluation
-    kinds = {name: get_task(name).kind for name in settings.space.targets}
-    lengths = {"training.intermediate.max_length": training.intermediate.max_length}
-    for name, kind in kinds.items():
-        if kind is TaskKind.RETRIEVAL:
-            lengths["evaluation.retrieval_max_length"] = evaluation.retrieval_max_length
-            _check_layer(evaluation.retrieval_layer, base)
-        else:
-            table = f"training.targets.{name}" if name in training.targets else "training.target"
-            recipe = training.targets.get(name, training.target)
-            lengths[f"{table}.max_length"] = recipe.max_length
-    for key, length in lengths.items():
+    if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
+        _check_layer(settings.evaluation.retrieval_layer, base)
+    training = settings.training
+    for recipe in (training.intermediate, training.target, *training.targets.values()):
+        base.check_frozen(recipe.num_frozen_layers)
+    for key, length in settings.lengths().items():
         try:
             base.check_length(length)
         except Refusal as error:

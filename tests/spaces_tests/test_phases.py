@@ -107,6 +107,7 @@ CHANGED: dict[str, Any] = {
     "patience": 3,
     "max_dev_rows": 501,
     "mask_share": 0.2,
+    "num_frozen_layers": 0,
 }
 
 

@@ -360,7 +360,7 @@ def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
     assert by_root.with_data_root(None) == by_root
 
 
-PRETRAINING = {
+PRETRAINING: dict[str, Any] = {
     "text": "flores",
     "max_vocabulary": 500,
     "hidden_size": 32,
@@ -368,7 +368,7 @@ PRETRAINING = {
     "num_heads": 2,
     "feed_forward_size": 64,
     "learning_rate": 1e-3,
-    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 64},
+    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 128},
 }
 
 
@@ -395,10 +395,20 @@ def test_a_study_may_make_its_encoder(tables) -> None:
         ({"num_heads": 3}, "pretraining.hidden_size is 32; expected a multiple of num_heads, 3"),
         ({"recipe": {"num_step": 3}}, "unknown key in [pretraining.recipe] 'num_step'"),
         ({"pairshare": 0.5}, "Did you mean 'pair_share'"),
+        (
+            {"recipe": {**PRETRAINING["recipe"], "max_length": 32}},
+            "training.intermediate.max_length is 64 tokens, but the encoder will have positions",
+        ),
     ],
 )
 def test_mistakes_in_pretraining(tables, keys: dict[str, Any], message: str) -> None:
     assert message in refusal(pretrained(tables, **keys))
+
+
+def test_a_retrieval_layer_of_an_encoder_to_be_made(tables) -> None:
+    content = pretrained(tables)
+    content["evaluation"] = {"retrieval_layer": 3}
+    assert "retrieval_layer is 3, but the encoder will have 2 layers" in refusal(content)
 
 
 def test_an_encoder_and_its_making_belong_together(tables) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from spaces.refusal import Refusal
 from trainables.bundle import SOURCES, SUMS, Part, check_sums, write_bundle
-from trainables.hub import licence_of, raw_rows
+from trainables.cards import licence_of
+from trainables.hub import raw_rows
 
 XTREME = "google/xtreme"
 PARTS = [

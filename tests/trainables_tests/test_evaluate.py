@@ -93,6 +93,21 @@ def test_retrieval_is_scored_at_the_layer_asked_for(open_shop) -> None:
         assert found.source is None
 
 
+def test_rows_that_were_cut_are_counted_by_language(open_shop) -> None:
+    shop = open_shop()
+    model = model_of(shop, "coh")
+    whole = evaluate(model, scoring_of("coh", "en", "de", max_length=128), shop)
+    assert whole.num_truncated == {"en": 0, "de": 0}
+    short = evaluate(model, scoring_of("coh", "en", "de", max_length=16), shop)
+    lengths = {
+        code: shop.data.features("coh", code, "validation", max_rows=15, max_length=128)
+        for code in ("en", "de")
+    }
+    expected = {code: int((f.input_ids.lengths > 16).sum()) for code, f in lengths.items()}
+    assert short.num_truncated == expected
+    assert sum(expected.values()) > 0
+
+
 # ---- marks
 
 

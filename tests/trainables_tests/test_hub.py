@@ -1,11 +1,10 @@
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from spaces.refusal import Refusal
-from trainables.hub import NoRowsError, find_folder, licence_of, raw_rows
+from trainables.hub import NoRowsError, raw_rows
 
 XTREME = "google/xtreme"
 
@@ -52,13 +51,6 @@ def test_what_is_not_in_the_data_set(mirror: Path, config: str, split: str) -> N
         rows_of(mirror, XTREME, config, split)
 
 
-def test_a_data_root_without_the_data_set_names_the_nearest(mirror: Path, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"unknown data set in data root .*Did you mean 'google/xtr"):
-        find_folder("google/xtrem", str(mirror))
-    with pytest.raises(Refusal, match="is no folder"):
-        find_folder(XTREME, str(tmp_path / "nowhere"))
-
-
 def test_broken_parquet_is_refused_in_a_line(changed_root) -> None:
     root = changed_root(XTREME, "PAN-X.de/validation", lambda rows: None)
     path = root / XTREME / "PAN-X.de/validation-00000-of-00001.parquet"
@@ -88,13 +80,3 @@ def test_no_network_and_no_data_root_say_what_to_do(tmp_path: Path, monkeypatch)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(Refusal, match=r"cannot be reached.*--data-root DIR.*data fetch STUDY"):
         raw_rows(XTREME, "XQuAD.de", "validation", revision="main", data_root=None)
-
-
-def test_licences(mirror: Path, tmp_path: Path) -> None:
-    assert licence_of(XTREME, "XQuAD.de", str(mirror)) == "CC BY-SA 4.0"
-    assert licence_of("Rowan/hellaswag", None, str(mirror)) == "MIT"
-    shutil.copytree(mirror / "Rowan", tmp_path / "Rowan")
-    assert licence_of("Rowan/hellaswag", None, str(tmp_path)) == "other"
-    (tmp_path / "licences.json").write_text("{")
-    with pytest.raises(Refusal, match="cannot be read as JSON"):
-        licence_of("Rowan/hellaswag", None, str(tmp_path))

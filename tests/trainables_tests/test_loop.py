@@ -258,6 +258,23 @@ def test_a_last_update_that_spoils_the_weights_is_told(
 # ---- what a phase leaves
 
 
+@pytest.mark.parametrize("num_frozen_layers", [None, 0, 1, 2])
+def test_frozen_layers_stay_as_they_are(
+    num_frozen_layers: int | None, base, make_phase, make_features, train
+) -> None:
+    before = base.encoder.state_dict()
+    phase = make_phase("rel", num_steps=3, num_frozen_layers=num_frozen_layers)
+    model, _ = train(phase, make_features("rel"))
+    moved = {
+        name.removeprefix("encoder.layer.").split(".")[0]
+        for name, value in model.encoder.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    frozen = {None: set(), 0: {"embeddings"}, 1: {"embeddings", "0"}, 2: {"embeddings", "0", "1"}}
+    assert moved == {"embeddings", "0", "1"} - frozen[num_frozen_layers]
+    assert all(p.requires_grad for p in base.encoder.parameters()), "a trial freezes its own copy"
+
+
 def test_heads_that_are_not_trained_stay_as_they_are(
     train, make_phase, make_features, base
 ) -> None:

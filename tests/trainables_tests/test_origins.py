@@ -33,7 +33,7 @@ def test_joined_splits_are_read_one_after_the_other(make_root) -> None:
 def test_folders_of_ones_own_are_no_part_of_a_bundle(tmp_path: Path) -> None:
     mine = Origin(dataset="mine", languages=("sw",), config="{code}", layout=Layout.ROWS)
     assert parts_of(mine, "sw", ("train",)) == ()
-    assert licence(mine, "sw", str(tmp_path)) is None
+    assert licence(mine, "sw", str(tmp_path), "") is None
     with pytest.raises(Refusal, match=r"no folder '.*mine': rows of one's own are expected there"):
         raw_of(mine, "sw", ("train",), str(tmp_path))
 
@@ -43,4 +43,4 @@ def test_a_real_config_of_a_language(mirror: Path) -> None:
     raw = raw_of(origin, "hi", ("validation",), str(mirror))
     assert raw.rows[0][0] == "validation-000000"
     assert raw.rows[0][1].keys() >= {"id", "context", "question", "answers"}
-    assert licence(origin, "hi", str(mirror)) == "CC BY-SA 3.0"
+    assert licence(origin, "hi", str(mirror), "") == "CC BY-SA 3.0"

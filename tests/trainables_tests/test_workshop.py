@@ -59,6 +59,15 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
             },
             "training.targets.coh.max_length: max_length is 300",
         ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 64, "num_frozen_layers": 3},
+                    "target": {**RECIPE, "max_length": 64},
+                }
+            },
+            "num_frozen_layers is 3; the encoder has 2",
+        ),
     ],
 )
 def test_what_the_encoder_cannot_do_is_refused_before_training(open_shop, tables, message) -> None:

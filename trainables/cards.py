@@ -1,0 +1,69 @@
+"""What a data set says of itself: where its folder is, its README.md, its licences."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spaces.refusal import Refusal, unknown
+
+LICENCES = "licences.json"  # of a data root: data set -> config -> {"licence": ...}
+CARD = "README.md"
+
+
+def find_folder(dataset: str, data_root: str | None) -> Path | None:
+    """The data set's folder under the data root (or here, by its name); None is the hub."""
+    if data_root is None:
+        return Path(dataset) if Path(dataset).is_dir() else None
+    root = Path(data_root)
+    if not root.is_dir():
+        raise Refusal(f"data root {data_root!r} is no folder; expected one in the hub's layout")
+    if not (root / dataset).is_dir():
+        there = sorted(str(f.relative_to(root)) for f in root.glob("*/*") if f.is_dir())
+        raise unknown(f"data set in data root {data_root!r}", dataset, there)
+    return root / dataset
+
+
+def licence_of(
+    dataset: str, config: str | None, data_root: str | None, commit: str = ""
+) -> str | None:
+    """What the data root's licences.json says of a config, else the data set's card; of the hub's,
+    the one that came with the rows of a commit."""
+    file = Path(data_root) / LICENCES if data_root is not None else None
+    if file is not None and file.exists():
+        try:
+            licences = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise Refusal(f"{file} cannot be read as JSON: {error}") from error
+        listed = licences.get(dataset, {})
+        alone = next(iter(listed.values())) if config is None and len(listed) == 1 else None
+        entry = listed.get(config or "default", alone)
+        if entry is not None:
+            return str(entry["licence"])
+    folder = find_folder(dataset, data_root)
+    licence = card_of(dataset, folder, commit).get("license")
+    return str(licence) if licence else None
+
+
+def card_of(dataset: str, folder: Path | None, commit: str | None) -> dict[str, Any]:
+    """The head of the README.md in a folder, or in the cache of what came from the hub."""
+    from huggingface_hub import DatasetCard, try_to_load_from_cache
+
+    path: Any = folder and folder / CARD
+    if folder is None:
+        path = try_to_load_from_cache(dataset, CARD, repo_type="dataset", revision=commit or None)
+    try:
+        return DatasetCard.load(path).data.to_dict() if isinstance(path, str | Path) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def configs(dataset: str, commit: str | None) -> list[dict[str, Any]]:
+    """What the card lists, where it is in the cache."""
+    return card_of(dataset, None, commit).get("configs") or [] if commit else []
+
+
+def default_config(dataset: str, commit: str) -> str:
+    """The config that `datasets` takes where none is named."""
+    listed = configs(dataset, commit)
+    chosen = listed if len(listed) == 1 else [entry for entry in listed if entry.get("default")]
+    return str(chosen[0]["config_name"]) if chosen else "default"
