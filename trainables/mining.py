@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_NEIGHBOURS = 4
-QUERIES_AT_ONCE, CANDIDATES_AT_ONCE = 1024, 8192
+TEXTS_AT_ONCE, PIVOTS_AT_ONCE = 2048, 4096
 
 Vectors = npt.NDArray[np.float32]
 Pair = tuple[str, str]
@@ -20,7 +20,8 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Of each query its nearest candidates, best first: cosines and places, both [Q, k]."""
+    """Of each sentence its nearest ones of the other corpus, best first: cosines and places, both
+    [number of sentences, k]."""
 
     cosines: npt.NDArray[np.float32]
     places: npt.NDArray[np.int64]
@@ -31,39 +32,44 @@ class Neighbours:
         return mean
 
 
-def neighbours(queries: Vectors, candidates: Vectors, *, num: int = NUM_NEIGHBOURS) -> Neighbours:
-    """The `num` candidates [C, H] of highest cosine for each query [Q, H].
+def neighbours(
+    texts: Vectors, pivots: Vectors, *, num: int = NUM_NEIGHBOURS
+) -> tuple[Neighbours, Neighbours]:
+    """The `num` pivots [P, H] of highest cosine for each text [T, H], and the texts for each pivot.
 
-    Similarities are made in blocks, so that memory beside the result does not grow with the
-    corpora. Fewer candidates than `num` are all taken. ValueError where there are none.
+    Similarities are made in blocks, each once for both directions, so that memory beside the
+    result does not grow with the corpora. Fewer than `num` are all taken. ValueError where one
+    side has none.
     """
-    if len(candidates) == 0:
-        raise ValueError("no candidates to mine from")
-    num = min(num, len(candidates))
-    cosines = np.empty((len(queries), num), np.float32)
-    places = np.empty((len(queries), num), np.int64)
-    for start in range(0, len(queries), QUERIES_AT_ONCE):
-        some = slice(start, start + QUERIES_AT_ONCE)
-        cosines[some], places[some] = _best(_unit(queries[some]), candidates, num)
-    return Neighbours(cosines, places)
+    if not len(texts) or not len(pivots):
+        raise ValueError(f"{len(texts)} texts and {len(pivots)} pivots: nothing to mine from")
+    forward = _start(len(texts), min(num, len(pivots)))
+    backward = _start(len(pivots), min(num, len(texts)))
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        some = slice(first, first + TEXTS_AT_ONCE)
+        block = _unit(texts[some])
+        for other in range(0, len(pivots), PIVOTS_AT_ONCE):
+            others = slice(other, other + PIVOTS_AT_ONCE)
+            cosines = block @ _unit(pivots[others]).T
+            _offer(forward, some, cosines, other)
+            _offer(backward, others, cosines.T, first)
+    return forward, backward
 
 
-def _best(
-    queries: Vectors, candidates: Vectors, num: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Cosines and places of the best candidates, kept while the candidates pass by in blocks."""
-    best = np.empty((len(queries), 0), np.float32)
-    places = np.empty((len(queries), 0), np.int64)
-    for start in range(0, len(candidates), CANDIDATES_AT_ONCE):
-        cosines = queries @ _unit(candidates[start : start + CANDIDATES_AT_ONCE]).T
-        few = min(num, cosines.shape[1])
-        here = np.argpartition(-cosines, few - 1, axis=1)[:, :few]
-        best = np.concatenate([best, np.take_along_axis(cosines, here, axis=1)], axis=1)
-        places = np.concatenate([places, here + start], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :num]
-        best = np.take_along_axis(best, order, axis=1)
-        places = np.take_along_axis(places, order, axis=1)
-    return best, places
+def _start(count: int, num: int) -> Neighbours:
+    return Neighbours(np.full((count, num), -np.inf, np.float32), np.zeros((count, num), np.int64))
+
+
+def _offer(near: Neighbours, rows: slice, cosines: Vectors, first: int) -> None:
+    """Keep the best of what these rows have and of further candidates, from place `first` on."""
+    num = near.cosines.shape[1]
+    few = min(num, cosines.shape[1])
+    here = np.argpartition(cosines, -few, axis=1)[:, -few:]
+    best = np.concatenate([near.cosines[rows], np.take_along_axis(cosines, here, axis=1)], axis=1)
+    places = np.concatenate([near.places[rows], here + first], axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")[:, :num]
+    near.cosines[rows] = np.take_along_axis(best, order, axis=1)
+    near.places[rows] = np.take_along_axis(places, order, axis=1)
 
 
 def mine(texts: Vectors, pivots: Vectors) -> list[tuple[int, int, float]]:
@@ -73,7 +79,7 @@ def mine(texts: Vectors, pivots: Vectors) -> list[tuple[int, int, float]]:
     neighbours. Every sentence of either corpus proposes its candidate of the highest margin; the
     proposals are taken in the order of their margins.
     """
-    forward, backward = neighbours(texts, pivots), neighbours(pivots, texts)
+    forward, backward = neighbours(texts, pivots)
     of_texts, to_pivots = _proposals(forward, backward.mean)
     of_pivots, to_texts = _proposals(backward, forward.mean)
     first = np.concatenate([np.arange(len(texts)), to_texts])
@@ -92,7 +98,7 @@ def mine(texts: Vectors, pivots: Vectors) -> list[tuple[int, int, float]]:
 def _proposals(
     near: Neighbours, their_mean: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The highest margin of each query and whose it is."""
+    """The highest margin of each sentence and whose it is."""
     margins = near.cosines / ((near.mean[:, None] + their_mean[near.places]) / 2)
     best = margins.argmax(axis=1)
     rows = np.arange(len(best))

@@ -16,36 +16,40 @@ def vectors(count: int, *, seed: int, width: int = 16) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
 
 
-def test_neighbours_in_blocks_are_scikit_learns(monkeypatch) -> None:
-    monkeypatch.setattr(mining, "QUERIES_AT_ONCE", 17)
-    monkeypatch.setattr(mining, "CANDIDATES_AT_ONCE", 23)
-    queries, candidates = vectors(60, seed=0) * 3, vectors(150, seed=1)
-    found = mining.neighbours(queries, candidates)
-    model = NearestNeighbors(n_neighbors=4, metric="cosine").fit(candidates)
-    distances, places = model.kneighbors(queries)
-    assert (found.places == places).all()
-    np.testing.assert_allclose(found.cosines, 1 - distances, atol=1e-5)
+@pytest.fixture
+def small_blocks(monkeypatch) -> None:
+    monkeypatch.setattr(mining, "TEXTS_AT_ONCE", 17)
+    monkeypatch.setattr(mining, "PIVOTS_AT_ONCE", 23)
 
 
-def test_memory_does_not_grow_with_the_corpora(monkeypatch) -> None:
-    monkeypatch.setattr(mining, "QUERIES_AT_ONCE", 64)
-    monkeypatch.setattr(mining, "CANDIDATES_AT_ONCE", 128)
+@pytest.mark.usefixtures("small_blocks")
+def test_neighbours_in_blocks_are_scikit_learns() -> None:
+    sides = vectors(60, seed=0) * 3, vectors(150, seed=1)
+    for found, (asking, asked) in zip(mining.neighbours(*sides), (sides, sides[::-1]), strict=True):
+        model = NearestNeighbors(n_neighbors=4, metric="cosine").fit(asked)
+        distances, places = model.kneighbors(asking)
+        assert (found.places == places).all()
+        np.testing.assert_allclose(found.cosines, 1 - distances, atol=1e-5)
 
-    def peak(num_candidates: int) -> int:
-        queries, candidates = vectors(64, seed=0), vectors(num_candidates, seed=1)
+
+@pytest.mark.usefixtures("small_blocks")
+def test_memory_beside_the_result_does_not_grow_with_the_corpora() -> None:
+    def peak(num_pivots: int) -> int:
+        texts, pivots = vectors(20, seed=0), vectors(num_pivots, seed=1)
         tracemalloc.start()
-        mining.neighbours(queries, candidates)
-        _, found = tracemalloc.get_traced_memory()
+        found = mining.neighbours(texts, pivots)
+        _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return found
+        return most - sum(near.cosines.nbytes + near.places.nbytes for near in found)
 
-    assert peak(40_000) < 1.2 * peak(400)
+    assert peak(20_000) < 1.5 * peak(200)
 
 
 def test_few_candidates_are_all_taken_and_none_refused() -> None:
-    found = mining.neighbours(vectors(3, seed=0), vectors(2, seed=1))
-    assert found.places.shape == (3, 2)
-    with pytest.raises(ValueError, match="no candidates"):
+    forward, backward = mining.neighbours(vectors(3, seed=0), vectors(2, seed=1))
+    assert (forward.places.shape, backward.places.shape) == ((3, 2), (2, 3))
+    assert np.isfinite(backward.cosines).all()
+    with pytest.raises(ValueError, match="3 texts and 0 pivots"):
         mining.neighbours(vectors(3, seed=0), vectors(0, seed=1))
 
 
