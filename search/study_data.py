@@ -123,22 +123,13 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Ch
 
 def parts_of(found: Sequence[Description]) -> list[bundle.Part]:
     """The splits of hub data sets that the rows came out of, each once."""
-    parts = {
-        bundle.Part(
-            dataset=description.dataset,
-            config=description.config or "",
-            split=description.hub_split,
-            revision=description.revision or "",
-        )
-        for description in found
-        if description.hub_split is not None
-    }
+    parts = {part for description in found for part in description.parts}
     return sorted(parts)
 
 
 def _compare(found: Sequence[Description], copied: Rows) -> None:
     for one in found:
-        if one.hub_split is None:
+        if not one.parts:
             continue
         if copied.fingerprint(one.task, one.language, one.split) != one.digest:
             raise Refusal(
@@ -151,7 +142,10 @@ def _wrong_files(settings: StudySettings, places: Sequence[Place]) -> list[str]:
     root = settings.study.data_root
     if root is None:
         return []
-    return bundle.check_sums(Path(root), sorted({get_task(p.task).dataset for p in places}))
+    entries = [(get_task(place.task), place.language) for place in places]
+    entries = [(get_task(n), code) for e, code in entries for n in (e.parts or (e.name,))]
+    datasets = {entry.origin_of(code).dataset for entry, code in entries}
+    return bundle.check_sums(Path(root), sorted(datasets))
 
 
 def _without_zero_shot(settings: StudySettings, found: Sequence[Description]) -> list[str]:

@@ -1,66 +1,70 @@
-"""Tasks with rows on the Hugging Face hub: intermediate tasks in English, XTREME's targets."""
+"""Tasks with rows on the Hugging Face hub: what is trained on first, and plain text."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from spaces.languages import LANGUAGES
-from spaces.task import METRICS, Splits, Task, TaskKind
+from spaces.origin import Layout, Origin, Splits
+from spaces.task import METRICS, AnswerRules, Task, TaskKind
 
 # What is read of a data set: a commit; `main` only where no commit is known to hold Parquet.
 REVISIONS: Mapping[str, str] = MappingProxyType(
     {
         "Rowan/hellaswag": "218ec52e09a7e7462a5400043bb9a69a41d06b76",
         "allenai/cosmos_qa": "main",
+        "cambridgeltl/xcopa": "042f78955ba48e6404616762fa6e05e839c3907a",
+        "facebook/anli": "8e4813d81f46d313dac7892e1c28076917cfcdf9",
         "facebook/flores": "71abf77d8b7beb5cfef59898d6b24d92ab7654fc",
+        "facebook/xnli": "b8dd5d7af51114dbda02c0e3f6133f332186418e",
         "google/xtreme": "ec5f1f46e9af79639a90684a7a70a956c4998f04",
+        "nyu-mll/glue": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
         "nyu-mll/multi_nli": "da70db2af9d09693783c3320c4249840212ee221",
         "rajpurkar/squad": "7b6d24c440a36b6815f21b70d25016731768db1f",
+        "rajpurkar/squad_v2": "3ffb306f725f7d2ce8394bc1873b24868140c412",
+        "stanfordnlp/snli": "cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
         "tau/commonsense_qa": "94630fe30dad47192a8546eb75f094926d47e155",
     }
 )
 
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-# The languages of each task, as XTREME's evaluation lists them.
-PAWSX = ("de", "en", "es", "fr", "ja", "ko", "zh")
-UDPOS = _names(
-    "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi "
-    "yo zh"
-)
-PANX = _names(
-    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw "
-    "ta te th tl tr ur vi yo zh"
-)
-XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-TYDIQA = ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")
-TATOEBA = _names(
-    "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th "
-    "tl tr ur vi zh"
-)
+# The languages of XNLI, as XTREME's evaluation lists them.
+_EUROPEAN = ("bg", "de", "el", "en", "es", "fr", "ru")
+XNLI = tuple(sorted((*_EUROPEAN, "ar", "hi", "sw", "th", "tr", "ur", "vi", "zh")))
 
 NLI = ("entailment", "neutral", "contradiction")
-UNIVERSAL_POS = _names(
-    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
-)
-ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+
+# CCGbank's categories are its licence's: a label is a category's rank in the training sections.
+# 425 of them occur ten times there (Clark and Curran 2007); the rest are one label.
+NUM_SUPERTAGS = 425
+SUPERTAGS = (*(f"supertag-{rank}" for rank in range(1, NUM_SUPERTAGS + 1)), "other")
 
 # Any three words of a context: F1 of 0.035 (XQuAD) to 0.057 (TyDiQA) on English validation rows.
 SPAN_CHANCE = 0.05
 
 # Test labels are hidden (or there is no test split): the validation rows are cut in halves.
 ONE_SPLIT = Splits(test="validation")
+ANLI_ROUNDS = Splits(
+    "train_r1+train_r2+train_r3", "dev_r1+dev_r2+dev_r3", "test_r1+test_r2+test_r3"
+)
+
+# Machine-translated rows to train on. The validation rows are XNLI's, and so are the test rows,
+# which are left to the target `xnli`.
+MNLI_TRANSLATED = Origin(
+    dataset="facebook/xnli",
+    languages=tuple(code for code in XNLI if code != "en"),
+    config="{code}",
+    revision=REVISIONS["facebook/xnli"],
+    splits=Splits(test=None),
+)
 
 
-def _hub(
+def hub_task(
     name: str,
     kind: TaskKind,
     dataset: str,
     config: str | None = None,
     *,
     num_train_rows: int,
+    metric: str | None = None,
     chance: float | None = None,
     languages: tuple[str, ...] = ("en",),
     labels: tuple[str, ...] = (),
@@ -68,6 +72,11 @@ def _hub(
     reader: str | None = None,
     splits: Splits = Splits(),  # noqa: B008, it is frozen
     single_split: tuple[str, ...] = (),
+    layout: Layout = Layout.HUB,
+    elsewhere: tuple[Origin, ...] = (),
+    parts: tuple[str, ...] = (),
+    answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
+    train_rows: Mapping[str, int] = MappingProxyType({}),
 ) -> Task:
     """An entry: the main metric of its kind, the revision of its data set, a reader of its name."""
     return Task(
@@ -75,30 +84,75 @@ def _hub(
         kind=kind,
         dataset=dataset,
         config=config,
-        revision=REVISIONS[dataset],
+        revision=REVISIONS.get(dataset),
         reader=reader or name,
         languages=languages,
-        metric=METRICS[kind][0],
+        metric=metric or METRICS[kind][0],
         chance=chance or (SPAN_CHANCE if kind is TaskKind.SPAN else 0.0),
         num_train_rows=num_train_rows,
         labels=labels,
         train_on=train_on,
         splits=splits,
         single_split=single_split,
+        layout=layout,
+        elsewhere=elsewhere,
+        parts=parts,
+        answer_rules=answer_rules,
+        train_rows=dict(train_rows),
     )
 
 
 INTERMEDIATE_TASKS: tuple[Task, ...] = (
-    _hub(
+    hub_task(
         "mnli",
         TaskKind.CLASSIFICATION,
         "nyu-mll/multi_nli",
         num_train_rows=392_702,
         chance=1 / 3,
         labels=NLI,
+        languages=XNLI,
         splits=Splits(validation="validation_matched", test="validation_mismatched"),
+        elsewhere=(MNLI_TRANSLATED,),
     ),
-    _hub(
+    hub_task(
+        "snli",
+        TaskKind.CLASSIFICATION,
+        "stanfordnlp/snli",
+        num_train_rows=549_367,
+        chance=1 / 3,
+        labels=NLI,
+    ),
+    hub_task(
+        "anli",
+        TaskKind.CLASSIFICATION,
+        "facebook/anli",
+        num_train_rows=162_865,
+        chance=1 / 3,
+        labels=NLI,
+        reader="mnli",
+        splits=ANLI_ROUNDS,
+    ),
+    hub_task(
+        "anliplus",
+        TaskKind.CLASSIFICATION,
+        "anli+mnli+snli",
+        num_train_rows=1_104_934,
+        chance=1 / 3,
+        labels=NLI,
+        parts=("anli", "mnli", "snli"),
+    ),
+    hub_task(
+        "qqp",
+        TaskKind.CLASSIFICATION,
+        "nyu-mll/glue",
+        "qqp",
+        num_train_rows=363_846,
+        chance=1 / 2,
+        labels=("not_duplicate", "duplicate"),
+        splits=ONE_SPLIT,
+        single_split=("en",),
+    ),
+    hub_task(
         "squad",
         TaskKind.SPAN,
         "rajpurkar/squad",
@@ -106,7 +160,17 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
-    _hub(
+    hub_task(
+        "squad2",
+        TaskKind.SPAN,
+        "rajpurkar/squad_v2",
+        num_train_rows=130_319,
+        chance=0.5,  # half of the validation rows have no answer
+        splits=ONE_SPLIT,
+        single_split=("en",),
+        answer_rules=AnswerRules.SQUAD_V2,
+    ),
+    hub_task(
         "hellaswag",
         TaskKind.CHOICE,
         "Rowan/hellaswag",
@@ -115,7 +179,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
-    _hub(
+    hub_task(
         "csqa",
         TaskKind.CHOICE,
         "tau/commonsense_qa",
@@ -124,7 +188,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
-    _hub(
+    hub_task(
         "cosmosqa",
         TaskKind.CHOICE,
         "allenai/cosmos_qa",
@@ -133,76 +197,21 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
-)
-
-XTREME_TASKS: tuple[Task, ...] = (
-    _hub(
-        "pawsx",
-        TaskKind.CLASSIFICATION,
-        "google/xtreme",
-        "PAWS-X.{code}",
-        num_train_rows=49_175,
-        chance=1 / 2,
-        languages=PAWSX,
-        labels=("different", "paraphrase"),
-    ),
-    _hub(
-        "udpos",
+    hub_task(
+        "ccg",
         TaskKind.TAGGING,
-        "google/xtreme",
-        "udpos.{name}",
-        num_train_rows=21_253,
-        languages=UDPOS,
-        labels=UNIVERSAL_POS,
-        single_split=("kk", "th", "tl", "yo"),
-    ),
-    _hub(
-        "panx",
-        TaskKind.TAGGING,
-        "google/xtreme",
-        "PAN-X.{code}",
-        num_train_rows=20_000,
-        languages=PANX,
-        labels=ENTITIES,
-    ),
-    _hub(
-        "xquad",
-        TaskKind.SPAN,
-        "google/xtreme",
-        "XQuAD.{code}",
-        num_train_rows=87_599,
-        languages=XQUAD,
-        train_on="squad",
-        reader="squad",
-        splits=Splits(train=None, test="validation"),
-        single_split=XQUAD,
-    ),
-    _hub(
-        "tydiqa",
-        TaskKind.SPAN,
-        "google/xtreme",
-        "tydiqa",
-        num_train_rows=3_696,
-        languages=TYDIQA,
-        splits=ONE_SPLIT,
-        single_split=TYDIQA,
-    ),
-    _hub(
-        "tatoeba",
-        TaskKind.RETRIEVAL,
-        "google/xtreme",
-        "tatoeba.{iso3}",
-        num_train_rows=0,
-        chance=1 / 500,  # of a half's rows
-        languages=TATOEBA,
-        splits=Splits(train=None, test="validation"),
-        single_split=TATOEBA,
+        "ccgbank",
+        num_train_rows=39_604,
+        metric="accuracy",
+        labels=SUPERTAGS,
+        splits=Splits("02-21", "00", "23"),
+        layout=Layout.CCGBANK,
     ),
 )
 
 # Plain text for masked language modelling; its `dev` rows are the ones trained on.
 TEXT_TASKS: tuple[Task, ...] = (
-    _hub(
+    hub_task(
         "flores",
         TaskKind.MLM,
         "facebook/flores",

@@ -58,7 +58,8 @@ class Mixture:
         """
         if max_train_rows is not None and max_train_rows <= 0:
             raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
-        rows = {name: get_task(Source.parse(name).task).num_train_rows for name in sources}
+        parsed = {name: Source.parse(name) for name in sources}
+        rows = {name: get_task(s.task).num_rows_in(s.language) for name, s in parsed.items()}
         read = {name: min(count, max_train_rows or count) for name, count in rows.items()}
         return cls.of(proportions(read, temperature=temperature, cap=cap))
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
 from spaces.languages import get_language
+from spaces.origin import Layout, Origin, Splits
 from spaces.refusal import Refusal, unknown
 
 
@@ -25,9 +26,9 @@ METRICS: Mapping[TaskKind, tuple[str, ...]] = MappingProxyType(
     {
         TaskKind.CLASSIFICATION: ("accuracy",),
         TaskKind.CHOICE: ("accuracy",),
-        TaskKind.SPAN: ("f1", "exact_match"),
+        TaskKind.SPAN: ("f1", "exact_match", "qa_score"),
         TaskKind.TAGGING: ("f1", "accuracy"),
-        TaskKind.RETRIEVAL: ("accuracy",),
+        TaskKind.RETRIEVAL: ("accuracy", "f1"),  # f1 is that of pairs mined from whole corpora
         TaskKind.MLM: ("accuracy",),
     }
 )
@@ -35,13 +36,12 @@ METRICS: Mapping[TaskKind, tuple[str, ...]] = MappingProxyType(
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """What the hub calls our three splits; None where there are no rows with labels."""
+class AnswerRules(StrEnum):
+    """How answers of a SPAN task are decoded and compared."""
 
-    train: str | None = "train"
-    validation: str | None = "validation"
-    test: str | None = "test"
+    SQUAD_V1 = "squad_v1"  # every question has an answer; English normalisation
+    SQUAD_V2 = "squad_v2"  # as v1, and a question may be left unanswered
+    MLQA = "mlqa"  # every question has one; the normalisation of the answer's language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,13 @@ class Task:
     counts the source language's rows, from which proportional mixtures are made. `train_on` names
     the task whose training rows and head this one uses (XQuAD trains on SQuAD).
 
-    `dataset` is a name of the hub (or `pocket`), `config` the pattern of its configs, filled with
-    a language's fields: `PAN-X.{code}`, `udpos.{name}`, `tatoeba.{iso3}`. `reader` names what
-    brings its rows to examples. `single_split` lists the languages that have one evaluation split
-    alone, `splits.test`: it is cut in halves by a hash of the row's parallel id.
+    `dataset`, `config`, `revision`, `splits` and `layout` are those of an `Origin`; `elsewhere`
+    holds the origins of languages whose rows lie somewhere else (MNLI's translations). A task that
+    has `parts` has their rows, one after the other, under one head. `reader` names what brings
+    its rows to examples; without one they have the columns of the task's kind. `single_split`
+    lists the languages that have one evaluation split alone, `splits.test`: it is cut in halves by
+    a hash of the row's parallel id. `train_rows` counts those of further languages, where they
+    are not as many as the source language's.
     """
 
     name: str
@@ -71,8 +74,13 @@ class Task:
     config: str | None = None
     revision: str | None = None
     reader: str = ""
-    splits: Splits = Splits()
+    splits: Splits = Splits()  # noqa: RUF009, it is frozen
     single_split: tuple[str, ...] = ()
+    layout: Layout = Layout.HUB
+    elsewhere: tuple[Origin, ...] = ()
+    parts: tuple[str, ...] = ()
+    answer_rules: AnswerRules = AnswerRules.SQUAD_V1
+    train_rows: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         # Names go into parameter names, file names and module names of heads.
@@ -80,11 +88,13 @@ class Task:
             raise Refusal(f"task name {self.name!r}: expected small letters, digits, _ and -")
         if self.metric not in METRICS[self.kind]:
             raise unknown(f"metric of {self.name!r}", self.metric, METRICS[self.kind])
-        for language in self.languages:
+        for language in (*self.languages, *self.train_rows):
             get_language(language)
-        if self.trains and self.source_language not in self.languages:
+        needs_source = self.trains and self.train_on is None
+        if needs_source and self.source_language not in self.languages:
             raise unknown(f"source language of {self.name!r}", self.source_language, self.languages)
-        for language in self.single_split:
+        placed = [language for origin in self.elsewhere for language in origin.languages]
+        for language in (*self.single_split, *placed):
             if language not in self.languages:
                 raise unknown(f"language of {self.name!r}", language, self.languages)
         needs_labels = self.kind in (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
@@ -107,20 +117,40 @@ class Task:
     def training_task(self) -> str:
         return self.train_on or self.name
 
+    def origin_of(self, language: str) -> Origin:
+        """Where the language's rows lie; the last of `elsewhere` that names it counts."""
+        for origin in reversed(self.elsewhere):
+            if language in origin.languages:
+                return replace(origin, reader=origin.reader or self.reader)
+        return Origin(
+            dataset=self.dataset,
+            languages=self.languages,
+            config=self.config,
+            revision=self.revision,
+            reader=self.reader,
+            splits=self.splits,
+            layout=self.layout,
+        )
+
+    def with_rows(self, origin: Origin) -> "Task":
+        """The task with the rows of further languages, or other rows of those it has."""
+        languages = dict.fromkeys((*self.languages, *origin.languages))
+        return replace(self, languages=tuple(languages), elsewhere=(*self.elsewhere, origin))
+
+    def num_rows_in(self, language: str) -> int:
+        """Rows to train on in a language: what proportional mixtures are made from."""
+        return self.train_rows.get(language, self.num_train_rows)
+
     def config_of(self, language: str) -> str | None:
         """The hub's config with the language's rows; None where the data set has only one."""
-        if self.config is None:
-            return None
-        known = get_language(language)
-        fields = {"code": known.code, "name": known.name, "iso3": known.iso3}
-        return self.config.format(**fields, flores=known.flores)
+        return self.origin_of(language).config_of(language)
 
     def is_cut(self, language: str, split: str) -> bool:
-        """Whether the split is one half of the hub's only evaluation split."""
+        """Whether the split is one half of the only evaluation split."""
         return language in self.single_split and split != "train"
 
     def hub_split(self, language: str, split: str) -> str | None:
-        """The hub's split that the rows come out of; None where there are none."""
+        """The split that the rows come out of, as it is called where they are; several are joined
+        by `+`; None where there are none."""
         name = "test" if self.is_cut(language, split) else split
-        found: str | None = getattr(self.splits, name)
-        return found
+        return "+".join(self.origin_of(language).names_of(name)) or None

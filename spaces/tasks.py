@@ -1,18 +1,24 @@
 """TASKS: every task there is, one entry each. Sources: where training rows come from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from spaces.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS, XTREME_TASKS
+from spaces.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS
+from spaces.origin import Layout, Origin, Splits
+from spaces.own_tasks import OWN_ROWS, OWN_TASKS
 from spaces.pocket_tasks import POCKET_TASKS
 from spaces.refusal import Refusal, unknown
-from spaces.task import METRICS, SPLITS, Splits, Task, TaskKind
+from spaces.target_tasks import OTHER_TARGETS, XTREME_TASKS
+from spaces.task import METRICS, SPLITS, AnswerRules, Task, TaskKind
 
 __all__ = [
     "METRICS",
     "SPLITS",
     "TASKS",
+    "AnswerRules",
+    "Layout",
+    "Origin",
     "Source",
     "Splits",
     "Task",
@@ -47,8 +53,30 @@ class Source:
         return self.task if english else f"{self.task}@{self.language}"
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {task.name: task for task in (*POCKET_TASKS, *INTERMEDIATE_TASKS, *XTREME_TASKS, *TEXT_TASKS)}
+def tabulate(tasks: Iterable[Task], own_rows: Mapping[str, Origin]) -> Mapping[str, Task]:
+    """The table by name, with one's own rows of some tasks. Raises Refusal."""
+    table: dict[str, Task] = {}
+    for task in tasks:
+        if task.name in table:
+            raise Refusal(f"task {task.name!r} is there twice; give one of them another name")
+        table[task.name] = task
+    for name, origin in own_rows.items():
+        if name not in table:
+            raise unknown("task with rows of one's own", name, table)
+        table[name] = table[name].with_rows(origin)
+    return MappingProxyType(table)
+
+
+TASKS: Mapping[str, Task] = tabulate(
+    (
+        *POCKET_TASKS,
+        *INTERMEDIATE_TASKS,
+        *XTREME_TASKS,
+        *OTHER_TARGETS,
+        *TEXT_TASKS,
+        *OWN_TASKS,
+    ),
+    OWN_ROWS,
 )
 
 

@@ -1,5 +1,6 @@
 """What tests of several packages share: one thread, a small base made once, a small study file."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from datasets import ClassLabel, Dataset
 
 from spaces.study import StudySettings
+from spaces.tasks import get_task
 from trainables.base_recipe import tiny_base
 from trainables.pretrain import pretrain
 from trainables.quiet import quiet_libraries
@@ -102,6 +105,20 @@ def mirror() -> Path:
     return folder.resolve()
 
 
+@pytest.fixture(scope="session")
+def is_mirrored(mirror: Path) -> Callable[..., bool]:
+    """Whether the mirror has the data set that a task's rows in a language come from."""
+
+    def find(name: str, language: str | None = None) -> bool:
+        task = get_task(name)
+        if task.parts:
+            return all(find(part, language) for part in task.parts)
+        place = task.origin_of(language or task.languages[0]).dataset
+        return place == "pocket" or (mirror / place).is_dir()
+
+    return find
+
+
 Change = Callable[[list[dict[str, Any]]], None]
 
 
@@ -119,5 +136,42 @@ def changed_root(mirror: Path, tmp_path: Path) -> Callable[..., Path]:
         change(rows)
         pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), target)
         return tmp_path / "root"
+
+    return make
+
+
+@pytest.fixture
+def make_root(tmp_path: Path) -> Callable[..., Path]:
+    """A data root with a made data set in the hub's layout and of the hub's schema:
+    `make_root("owner/name", "config", {"train": rows}, labels={"label": ["no", "yes"]})`; called
+    again it adds configs. Labels of rows are their numbers, as in the hub's own files."""
+
+    def make(
+        dataset: str,
+        config: str,
+        splits: dict[str, list[dict[str, Any]]],
+        *,
+        labels: dict[str, list[str]] | None = None,
+    ) -> Path:
+        folder = tmp_path / "made" / dataset
+        for split, rows in splits.items():
+            table = Dataset.from_list(rows)
+            for column, names in (labels or {}).items():
+                table = table.cast_column(column, ClassLabel(names=names))
+            table.to_parquet(folder / config / f"{split}-00000-of-00001.parquet")
+        configs = [
+            {
+                "config_name": found.name,
+                "data_files": [
+                    {"split": path.name.split("-")[0], "path": f"{found.name}/{path.name}"}
+                    for path in sorted(found.glob("*.parquet"))
+                ],
+            }
+            for found in sorted(folder.iterdir())
+            if found.is_dir()
+        ]
+        content = {"configs": configs}
+        (folder / "README.md").write_text(f"---\n{json.dumps(content)}\n---\n")
+        return tmp_path / "made"
 
     return make

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
-from trainables.examples import Example
+from trainables.examples import Example, SentenceExample
 from trainables.formats.base import Features, Ragged
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_for
 from trainables.model import BaseEncoder
 from trainables.rows import Rows
 
@@ -25,12 +25,15 @@ ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
 
 def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ...]:
     """At most `max_rows` rows, chosen by a hash of their ids and kept in order: the same rows in
-    every language, and a smaller choice lies inside a larger one."""
+    every language, and a smaller choice lies inside a larger one. Sentences to mine stay with
+    their partners."""
     if max_rows is None or len(examples) <= max_rows:
         return tuple(examples)
 
     def draw(index: int) -> bytes:
-        return hashlib.sha256(examples[index].id.encode()).digest()
+        example = examples[index]
+        partners = example.partners if isinstance(example, SentenceExample) else ()
+        return hashlib.sha256(min((example.id, *partners)).encode()).digest()
 
     chosen = sorted(range(len(examples)), key=draw)[:max_rows]
     return tuple(examples[index] for index in sorted(chosen))
@@ -94,7 +97,7 @@ def encode_rows(
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
     path = folder / f"{'-'.join(place)}-{key}.arrow"
     if not path.exists():
-        features = format_of(task.kind).encode(
+        features = format_for(task).encode(
             take(rows.examples(*place), wanted.max_rows),
             task,
             tokenizer=tokenizer,

@@ -15,8 +15,9 @@ from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, collate
-from trainables.formats.kinds import format_of
-from trainables.formats.retrieval import RetrievalFormat
+from trainables.formats.kinds import format_for
+from trainables.formats.mining import MiningFormat
+from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
 from trainables.metrics import majority_share
 from trainables.model import TransferModel
@@ -43,7 +44,7 @@ class Scoring:
 
     @property
     def form(self) -> Format[Any, Any]:
-        return format_of(get_task(self.task).kind, retrieval_layer=self.retrieval_layer)
+        return format_for(get_task(self.task), retrieval_layer=self.retrieval_layer)
 
 
 def evaluate(
@@ -57,7 +58,7 @@ def evaluate(
         main=task.metric,
         source_language=task.source_language,
         chance=task.chance,
-        languages=score(predictions, scoring, shop),
+        languages=score(predictions, scoring, shop, forms=_fixed(model, scoring, shop)),
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
         num_truncated={c: _features(scoring, c, shop).num_truncated for c in scoring.languages},
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
@@ -67,16 +68,36 @@ def evaluate(
 
 
 def score(
-    predictions: Mapping[str, Sequence[Any]], scoring: Scoring, shop: Workshop
+    predictions: Mapping[str, Sequence[Any]],
+    scoring: Scoring,
+    shop: Workshop,
+    *,
+    forms: Mapping[str, Format[Any, Any]] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """language -> metric -> value of what was predicted."""
+    """language -> metric -> value of what was predicted; `forms` are the formats of languages that
+    have something of their own fixed beforehand."""
     task = get_task(scoring.task)
     return {
         language: dict(
-            scoring.form.score(predicted, _examples(scoring, language, shop), task, language)
+            (forms or {})
+            .get(language, scoring.form)
+            .score(predicted, _examples(scoring, language, shop), task, language)
         )
         for language, predicted in predictions.items()
     }
+
+
+def _fixed(
+    model: TransferModel, scoring: Scoring, shop: Workshop
+) -> Mapping[str, Format[Any, Any]]:
+    """Mined pairs count from a threshold on: where other rows are scored than those it is fixed
+    on, the validation rows, these are mined first."""
+    form = scoring.form
+    if not isinstance(form, MiningFormat) or scoring.split == "validation":
+        return {}
+    dev = replace(scoring, split="validation")
+    mined = predict(model, dev, shop)
+    return {code: form.fixed_on(found, _examples(dev, code, shop)) for code, found in mined.items()}
 
 
 def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
@@ -156,7 +177,7 @@ def protocol_of(
 ) -> ScoringProtocol:
     """What has to agree before a score of this is put beside another."""
     task, form = get_task(scoring.task), scoring.form
-    layer = form.layer_of(num_layers) if isinstance(form, RetrievalFormat) else None
+    layer = form.layer_of(num_layers) if isinstance(form, SentenceFormat) else None
     place = (task.name, scoring.languages, scoring.split)
     data = [[code, rows.fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
     return ScoringProtocol(

@@ -63,6 +63,17 @@ class RetrievalExample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceExample:
+    """A sentence of one of two corpora to mine for pairs: the English one where `is_pivot`.
+    `partners` are the ids of its translations in the other corpus, as far as they are known."""
+
+    id: str
+    text: str
+    is_pivot: bool
+    partners: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextExample:
     """Running text for masked language modelling; a `pair` (its translation) makes it TLM."""
 
@@ -72,5 +83,11 @@ class TextExample:
 
 
 Example = (
-    PairExample | ChoiceExample | SpanExample | TaggingExample | RetrievalExample | TextExample
+    PairExample
+    | ChoiceExample
+    | SpanExample
+    | TaggingExample
+    | RetrievalExample
+    | SentenceExample
+    | TextExample
 )

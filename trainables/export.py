@@ -25,7 +25,7 @@ from trainables.examples import (
     TaggingExample,
 )
 from trainables.formats.base import collate
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_for
 from trainables.model import BaseEncoder, TransferModel
 from trainables.stage import model_after
 from trainables.workshop import Workshop
@@ -90,7 +90,7 @@ class Predictor:
         if not rows:
             return []
         task = get_task(self.about.task)
-        form = format_of(task.kind)
+        form = format_for(task)
         examples = [_example(task, str(i), row) for i, row in enumerate(rows)]
         for example in examples:
             form.check(example, task)

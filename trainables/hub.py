@@ -47,7 +47,7 @@ def raw_rows(
         Refusal: the data set is not there, cannot be reached or cannot be read.
     """
     rows, features, commit = _read(dataset, config, split, revision, data_root)
-    return RawRows(_with_names(rows, features), commit)
+    return RawRows(with_names(rows, features), commit)
 
 
 def copy_split(
@@ -261,7 +261,7 @@ def _refusing(where: str) -> Iterator[None]:
         raise Refusal(f"{where} cannot be loaded: {_line(error)}") from error
 
 
-def _with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]]:
+def with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]]:
     """Class labels, single ones and lists of them, by their names; -1, a hidden one, as None."""
     from datasets import ClassLabel
 

@@ -1,16 +1,16 @@
 """What is measured: pure functions over predictions and gold, all results in [0, 1]. No torch."""
 
-import re
-import string
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.normalization import normalize
+
 _QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+
+Normalize = Callable[[str], str]
 
 
 def accuracy(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> float:
@@ -86,27 +86,19 @@ def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
     return spans
 
 
-def normalize(text: str) -> str:
-    """Lower case, without ASCII punctuation, English articles and surplus white space.
-
-    Source: the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016); XTREME uses it for XQuAD
-    and TyDiQA in every language (google-research/xtreme, evaluate.py).
-    """
-    bare = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
-
-
-def exact_match(prediction: str, golds: Sequence[str]) -> float:
+def exact_match(
+    prediction: str, golds: Sequence[str], *, normalize: Normalize = normalize
+) -> float:
     """1 if the prediction is one of the gold answers after `normalize`, else 0.
 
     No gold answers: the row is unanswerable, and the empty prediction is right. Sources: the
-    evaluation scripts of SQuAD v1.1 and, for unanswerable rows, v2.0.
+    evaluation scripts of SQuAD v1.1 and, for unanswerable rows, v2.0; MLQA's with its own rules.
     """
     said = normalize(prediction)
     return float(any(said == normalize(gold) for gold in golds) if golds else not said)
 
 
-def token_f1(prediction: str, golds: Sequence[str]) -> float:
+def token_f1(prediction: str, golds: Sequence[str], *, normalize: Normalize = normalize) -> float:
     """The best F1 over the gold answers' bags of white-space tokens, after `normalize`.
 
     No gold answers: 1 for the empty prediction, else 0. As in the script of SQuAD v1.1, a gold
@@ -114,7 +106,7 @@ def token_f1(prediction: str, golds: Sequence[str]) -> float:
     `exact_match`.
     """
     if not golds:
-        return exact_match(prediction, golds)
+        return exact_match(prediction, golds, normalize=normalize)
     said = Counter(normalize(prediction).split())
     best = 0.0
     for gold in golds:
@@ -123,6 +115,12 @@ def token_f1(prediction: str, golds: Sequence[str]) -> float:
         if shared:
             best = max(best, 2 * shared / (said.total() + meant.total()))
     return best
+
+
+def qa_score(f1: float, exact: float) -> float:
+    """What XTREME counts of a question answering task: the mean of F1 and exact match. Source:
+    google-research/xtreme, evaluate.py."""
+    return (f1 + exact) / 2
 
 
 def nearest(

@@ -1,91 +1,51 @@
 """One reader a family of data sets: a raw row of the hub to an example."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from spaces.languages import get_language
-from spaces.task import Task
+from spaces.refusal import unknown
+from spaces.task import Task, TaskKind
 from trainables.examples import (
-    Answer,
     ChoiceExample,
-    Example,
     PairExample,
     RetrievalExample,
-    SpanExample,
-    TaggingExample,
+    SentenceExample,
     TextExample,
 )
-from trainables.formats.base import RowError
+from trainables.kind_readers import KIND_READERS
+from trainables.raw_row import Reader, Reading, Row, read_squad, read_tagged
 
 PLACEHOLDER = "NS"  # stands in PAWS-X for a sentence that nobody translated
 PIVOT = "eng"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A raw row, what it is read for, and its id: its own, or its place in the split."""
-
-    content: Mapping[str, Any]
-    task: Task
-    language: str
-    id: str
-
-    def text(self, column: str) -> str:
-        value = self.content.get(column)
-        if not isinstance(value, str):
-            raise self.error(f"column {column!r} is {value!r}, expected text")
-        return value
-
-    def texts(self, column: str) -> tuple[str, ...]:
-        value = self.content.get(column)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.error(f"column {column!r} is {value!r}, expected a list of texts")
-        return tuple(value)
-
-    def label(self, column: str) -> str:
-        """As text, whatever its type. Hidden ones are -1, empty or nothing."""
-        value = self.content.get(column)
-        if value in (None, "", -1, "-1"):
-            raise self.error(
-                f"its label is hidden ({column} is {value!r}), as in the test rows of shared "
-                "tasks: such rows can be neither trained on nor scored"
-            )
-        return str(value)
-
-    def position(self, column: str, names: tuple[str, ...]) -> int:
-        """The place of a label among the names of the choices."""
-        label = self.label(column)
-        if label not in names:
-            raise self.error(f"label {label!r} is none of its choices {', '.join(names)}")
-        return names.index(label)
-
-    def error(self, message: str) -> RowError:
-        return RowError(self.task, self.id, message)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What became of a row. Without an example it was dropped, or is another language's."""
-
-    example: Example | None
-    num_mended: int = 0
-    is_dropped: bool = False
-
-
-Reader = Callable[[Row], Reading]
+COPA_QUESTIONS: Mapping[str, str] = MappingProxyType(
+    {"cause": "What was the cause?", "effect": "What happened as a result?"}
+)
 
 
 def _mnli(row: Row) -> Reading:
-    return Reading(
-        PairExample(
-            id=row.id,
-            text_a=row.text("premise"),
-            text_b=row.text("hypothesis"),
-            label=row.label("label"),
-        )
-    )
+    """A machine's translation that came out empty is dropped."""
+    premise, hypothesis = row.text("premise"), row.text("hypothesis")
+    if row.language != row.task.source_language and not (premise.strip() and hypothesis.strip()):
+        return Reading(None, is_dropped=True)
+    label = row.label("label")
+    return Reading(PairExample(id=row.id, text_a=premise, text_b=hypothesis, label=label))
+
+
+def _snli(row: Row) -> Reading:
+    """Pairs on whose label the annotators did not agree have none, and are dropped."""
+    if row.content.get("label") is None:
+        return Reading(None, is_dropped=True)
+    return _mnli(row)
+
+
+def _qqp(row: Row) -> Reading:
+    """Pairs with an empty question are dropped: the release has a few."""
+    first, second = row.text("question1"), row.text("question2")
+    if not (first.strip() and second.strip()):
+        return Reading(None, is_dropped=True)
+    return Reading(PairExample(id=row.id, text_a=first, text_b=second, label=row.label("label")))
 
 
 def _pawsx(row: Row) -> Reading:
@@ -97,33 +57,6 @@ def _pawsx(row: Row) -> Reading:
     return Reading(PairExample(id=row.id, text_a=first, text_b=second, label=name))
 
 
-def _squad(row: Row) -> Reading:
-    """Answers whose offset is wrong are found again: the occurrence nearest to it."""
-    context, answers = row.text("context"), row.content.get("answers")
-    if not isinstance(answers, Mapping) or not {"text", "answer_start"} <= answers.keys():
-        raise row.error(f"column 'answers' is {answers!r}, expected text and answer_start")
-    texts, starts = answers["text"], answers["answer_start"]
-    if len(texts) != len(starts):
-        raise row.error(f"{len(texts)} answers and {len(starts)} offsets, expected one an answer")
-    found = [nearest(context, text, start) for text, start in zip(texts, starts, strict=True)]
-    example = SpanExample(
-        id=row.id,
-        question=row.text("question"),
-        context=context,
-        answers=tuple(Answer(text=t, start=s) for t, s in zip(texts, found, strict=True)),
-    )
-    num_mended = sum(mended != given for mended, given in zip(found, starts, strict=True))
-    return Reading(example, num_mended=num_mended)
-
-
-def nearest(context: str, answer: str, start: int) -> int:
-    """Where the answer stands, next to `start`; `start` itself if it stands nowhere."""
-    before = context.rfind(answer, 0, max(start, 0) + len(answer))
-    after = context.find(answer, max(start, 0))
-    places = [place for place in (before, after) if place >= 0]
-    return min(places, key=lambda place: abs(place - start), default=start)
-
-
 def _tydiqa(row: Row) -> Reading:
     """One config holds all languages: which one stands before the id's first hyphen."""
     name, _, _ = row.id.partition("-")
@@ -133,7 +66,7 @@ def _tydiqa(row: Row) -> Reading:
             f"its language {name!r} is none of the task's: {', '.join(sorted(known))}; an id "
             "starts with it"
         )
-    return _squad(row) if known[name] == row.language else Reading(None)
+    return read_squad(row) if known[name] == row.language else Reading(None)
 
 
 def _hellaswag(row: Row) -> Reading:
@@ -161,8 +94,19 @@ def _cosmosqa(row: Row) -> Reading:
     return Reading(ChoiceExample(id=row.id, text=text, choices=choices, label=label))
 
 
+def _xcopa(row: Row) -> Reading:
+    """The question stands first, in English, as in the rows of Cosmos QA that it trains on."""
+    asked = row.text("question")
+    if asked not in COPA_QUESTIONS:
+        raise row.error(f"question {asked!r} is none of {', '.join(COPA_QUESTIONS)}")
+    choices = (row.text("choice1"), row.text("choice2"))
+    text = f"{COPA_QUESTIONS[asked]} {row.text('premise')}"
+    label = row.position("label", ("0", "1"))
+    return Reading(ChoiceExample(id=row.id, text=text, choices=choices, label=label))
+
+
 def _udpos(row: Row) -> Reading:
-    return _tagged(row, "pos_tags")
+    return read_tagged(row, "pos_tags")
 
 
 def _panx(row: Row) -> Reading:
@@ -171,12 +115,7 @@ def _panx(row: Row) -> Reading:
         raise row.error(
             f"words of {', '.join(sorted(others))} in rows of {row.language}: mixed languages"
         )
-    return _tagged(row, "ner_tags")
-
-
-def _tagged(row: Row, column: str) -> Reading:
-    example = TaggingExample(id=row.id, words=row.texts("tokens"), tags=row.texts(column))
-    return Reading(example)
+    return read_tagged(row, "ner_tags")
 
 
 def _tatoeba(row: Row) -> Reading:
@@ -190,12 +129,34 @@ def _tatoeba(row: Row) -> Reading:
     return Reading(RetrievalExample(id=row.id, text=text, pivot=pivot))
 
 
+def _buccpairs(row: Row) -> Reading:
+    """Gold pairs; `source_lang` and `target_lang` hold the ids of the sentences: `de-000000033`."""
+    for column, code in (("source_lang", row.language), ("target_lang", "en")):
+        named = row.text(column)
+        if not named.startswith(f"{code}-"):
+            raise row.error(f"{column} is {named!r}, expected an id in {code!r}: mixed languages")
+    text, pivot = row.text("source_sentence").strip(), row.text("target_sentence").strip()
+    return Reading(RetrievalExample(id=row.text("source_lang"), text=text, pivot=pivot))
+
+
+def _bucc(row: Row) -> Reading:
+    """One sentence of either corpus; `partners` lists the ids of its gold translations."""
+    text = row.text("sentence").strip()
+    if not text:
+        return Reading(None, is_dropped=True)
+    is_pivot, partners = bool(row.content["is_pivot"]), row.texts("partners")
+    return Reading(SentenceExample(id=row.id, text=text, is_pivot=is_pivot, partners=partners))
+
+
 def _flores(row: Row) -> Reading:
     return Reading(TextExample(id=row.id, text=row.text("sentence").strip(), pair=None))
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
+        "bucc": _bucc,
+        "buccpairs": _buccpairs,
+        "ccg": KIND_READERS[TaskKind.TAGGING],
         "cosmosqa": _cosmosqa,
         "csqa": _csqa,
         "flores": _flores,
@@ -203,15 +164,34 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "mnli": _mnli,
         "panx": _panx,
         "pawsx": _pawsx,
-        "squad": _squad,
+        "qqp": _qqp,
+        "snli": _snli,
+        "mlqa": read_squad,
+        "squad": read_squad,
+        "squad2": read_squad,
+        "xquad": read_squad,
         "tatoeba": _tatoeba,
         "tydiqa": _tydiqa,
         "udpos": _udpos,
+        "xcopa": _xcopa,
+        "xnli": _mnli,
     }
 )
 
 
-def read_row(content: Mapping[str, Any], task: Task, language: str, *, place: str) -> Reading:
+def reader_of(task: Task, language: str) -> Reader:
+    """What reads the task's rows in that language. Raises Refusal."""
+    name = task.origin_of(language).reader
+    if not name:
+        return KIND_READERS[task.kind]
+    if name not in READERS:
+        raise unknown(f"reader of task {task.name!r}", name, READERS)
+    return READERS[name]
+
+
+def read_row(
+    content: Mapping[str, Any], task: Task, language: str, *, reader: Reader, place: str
+) -> Reading:
     """Raises RowError with the row's id; `place` is its name where it has none."""
-    own = next((content[name] for name in ("id", "pairID") if content.get(name)), place)
-    return READERS[task.reader](Row(content, task, language, str(own)))
+    own = next((content[name] for name in ("id", "pairID", "uid") if content.get(name)), place)
+    return reader(Row(content, task, language, str(own)))

@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 from spaces.refusal import unknown
 from spaces.tasks import SPLITS, Task, get_task
-from trainables.cards import licence_of
+from trainables import origins
+from trainables.bundle import Part
 from trainables.examples import Example, RetrievalExample, TaggingExample
-from trainables.formats.kinds import format_of
-from trainables.hub import NoRowsError, raw_rows
+from trainables.formats.kinds import format_for
+from trainables.hub import NoRowsError
 from trainables.pocket import rows as pocket
-from trainables.readers import read_row
+from trainables.readers import read_row, reader_of
 
 POCKET = "pocket"
 CLDR = "Unicode-3.0 (CLDR)"
@@ -32,7 +33,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What there is of one (task, language, split), for those who look before they train."""
+    """What there is of one (task, language, split), for those who look before they train.
+
+    `parts` are the splits of the hub that the rows came out of: several where they are joined,
+    none where they lie in a folder of one's own.
+    """
 
     task: str
     language: str
@@ -47,6 +52,7 @@ class Description:
     num_mended: int
     digest: str
     licence: str | None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +88,35 @@ class Rows:
 
     def describe(self, task: str, language: str, split: str) -> Description:
         entry, loaded = get_task(task), self.load(task, language, split)
-        config = entry.config_of(language)
+        described = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
+        parts = [part for one in described for part in _parts(one, language, split)]
         is_pocket = entry.dataset == POCKET
+        origin = entry.origin_of(language)
         return Description(
             task=task,
             language=language,
             split=split,
-            dataset=entry.dataset,
-            config=config,
-            hub_split=None if is_pocket else entry.hub_split(language, split),
-            revision=entry.revision,
+            dataset=origin.dataset,
+            config=origin.config_of(language),
+            hub_split=entry.hub_split(language, split) if parts else None,
+            revision=origin.revision,
             commit=loaded.commit,
             num_rows=len(loaded.examples),
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=CLDR
-            if is_pocket
-            else licence_of(entry.dataset, config, self.data_root, loaded.commit),
+            licence=CLDR if is_pocket else self._licence(described, language, split),
+            parts=tuple(parts),
         )
+
+    def _licence(self, entries: Sequence[Task], language: str, split: str) -> str | None:
+        """Those of all the data sets, each once."""
+        found = []
+        for entry in entries:
+            commit = self.load(entry.name, language, split).commit
+            origin = entry.origin_of(language)
+            found.append(origins.licence(origin, language, self.data_root, commit))
+        return "; ".join(dict.fromkeys(filter(None, found))) or None
 
     def _has(self, task: str, language: str, split: str) -> bool:
         try:
@@ -147,30 +163,42 @@ def _load(data_root: str | None, task: str, language: str, split: str) -> Loaded
         raise unknown("split", split, SPLITS)
     if entry.dataset == POCKET:
         loaded = Loaded(examples=pocket.rows(task, language, split))
+    elif entry.parts:
+        loaded = _joined(entry, language, split, data_root)
     else:
-        loaded = _from_hub(entry, language, split, data_root)
+        loaded = _read(entry, language, split, data_root)
     if not loaded.examples:
         raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
-    form = format_of(entry.kind)
+    form = format_for(entry)
     for example in loaded.examples:
         form.check(example, entry)
     return loaded
 
 
-def _from_hub(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
-    hub_split = task.hub_split(language, split)
-    if hub_split is None:
-        raise NoRowsError(f"task {task.name!r} has no {split} rows with labels")
-    raw = raw_rows(
-        task.dataset,
-        task.config_of(language),
-        hub_split,
-        revision=task.revision,
-        data_root=data_root,
+def _joined(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
+    """The rows of all parts, one after the other, each under the name of its part."""
+    loaded = {part: _load(data_root, part, language, split) for part in task.parts}
+    return Loaded(
+        examples=tuple(
+            replace(example, id=f"{part}/{example.id}")
+            for part, rows in loaded.items()
+            for example in rows.examples
+        ),
+        num_dropped=sum(rows.num_dropped for rows in loaded.values()),
+        num_mended=sum(rows.num_mended for rows in loaded.values()),
+        commit=" ".join(sorted({rows.commit for rows in loaded.values()} - {""})),
     )
+
+
+def _read(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
+    origin, hub_split = task.origin_of(language), task.hub_split(language, split)
+    if hub_split is None:
+        raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
+    raw = origins.raw_of(origin, language, hub_split.split("+"), data_root)
+    reader = reader_of(task, language)
     examples, num_dropped, num_mended = [], 0, 0
-    for number, content in enumerate(raw.rows):
-        reading = read_row(content, task, language, place=f"{hub_split}-{number:06d}")
+    for place, content in raw.rows:
+        reading = read_row(content, task, language, reader=reader, place=place)
         num_dropped += reading.is_dropped
         example = reading.example
         if example is None or (task.is_cut(language, split) and half_of(example) != split):
@@ -183,6 +211,13 @@ def _from_hub(task: Task, language: str, split: str, data_root: str | None) -> L
         num_mended=num_mended,
         commit=raw.commit,
     )
+
+
+def _parts(task: Task, language: str, split: str) -> tuple[Part, ...]:
+    hub_split = task.hub_split(language, split)
+    if task.dataset == POCKET or hub_split is None:
+        return ()
+    return origins.parts_of(task.origin_of(language), language, hub_split.split("+"))
 
 
 @lru_cache(maxsize=1024)

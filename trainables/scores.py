@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from math import fsum
+from types import MappingProxyType
 from typing import Any
 
 from spaces.refusal import Refusal
@@ -177,6 +178,43 @@ def selecting_languages(
         return list(target.zero_shot)
     wanted = pivot_languages if rule is SelectionRule.PIVOT_DEV else [target.source_language]
     return [language for language in target.by_language if language in wanted]
+
+
+XTREME_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "classification": ("xnli", "pawsx"),
+        "tagging": ("udpos", "panx"),
+        "qa": ("xquad", "mlqa", "tydiqa"),
+        "retrieval": ("bucc", "tatoeba"),
+    }
+)
+
+
+def task_score(target: TargetScores) -> float:
+    """The mean over a task's languages, the source language among them, of what XTREME counts:
+    (F1 + exact match) / 2 of question answering, else the main score. Source: google-research/
+    xtreme, evaluate.py. Where the source language was not scored, of the others."""
+    metrics = list(target.languages.values())
+    counted = "qa_score" if all("qa_score" in found for found in metrics) else target.main
+    return _mean([found[counted] for found in metrics])
+
+
+def xtreme_averages(task_scores: Mapping[str, float]) -> dict[str, float]:
+    """Means over XTREME's tasks by what they are over, as far as all their tasks are there:
+    `all` nine, `without_retrieval`, and the four groups of `XTREME_GROUPS`.
+
+    Source: google-research/xtreme, evaluate.py: an average that lacks a task is not given. Pair
+    retrieval (`buccpairs`) does not stand in for BUCC's mining.
+    """
+    groups = dict(XTREME_GROUPS)
+    everything = [task for tasks in groups.values() for task in tasks]
+    rest = [task for task in everything if task not in groups["retrieval"]]
+    averages = {"all": everything, "without_retrieval": rest, **groups}
+    return {
+        name: _mean([task_scores[task] for task in tasks])
+        for name, tasks in averages.items()
+        if task_scores.keys() >= set(tasks)
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

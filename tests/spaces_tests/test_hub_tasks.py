@@ -4,28 +4,15 @@ import re
 
 import pytest
 
-from spaces import hub_tasks
-from spaces.hub_tasks import INTERMEDIATE_TASKS, REVISIONS, TEXT_TASKS, XTREME_TASKS
+from spaces import hub_tasks, target_tasks
+from spaces.hub_tasks import INTERMEDIATE_TASKS, REVISIONS, SUPERTAGS, TEXT_TASKS, XNLI
 from spaces.languages import LANGUAGES
+from spaces.origin import Layout
+from spaces.target_tasks import OTHER_TARGETS, XTREME_TASKS
 from spaces.tasks import SPLITS, TASKS, TaskKind
 
-HUB_TASKS = (*INTERMEDIATE_TASKS, *XTREME_TASKS, *TEXT_TASKS)
-
-XTREME = {
-    "pawsx": "de en es fr ja ko zh",
-    "udpos": "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl "
-    "tr ur vi yo zh",
-    "panx": "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl "
-    "pt ru sw ta te th tl tr ur vi yo zh",
-    "xquad": "ar de el en es hi ru th tr vi zh",
-    "tydiqa": "ar bn en fi id ko ru sw te",
-    "tatoeba": "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru "
-    "sw ta te th tl tr ur vi zh",
-}
-
-
-def test_xtremes_targets_have_exactly_its_languages() -> None:
-    assert {task.name: " ".join(task.languages) for task in XTREME_TASKS} == XTREME
+HUB_TASKS = (*INTERMEDIATE_TASKS, *XTREME_TASKS, *OTHER_TARGETS, *TEXT_TASKS)
+NINE = ("anliplus", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +28,11 @@ def test_xtremes_targets_have_exactly_its_languages() -> None:
         ("xquad", "el", "XQuAD.el"),
         ("tydiqa", "bn", "tydiqa"),
         ("mnli", "en", None),
+        ("mnli", "de", "de"),
+        ("xnli", "en", "en"),
+        ("qqp", "en", "qqp"),
+        ("mlqa", "vi", "MLQA.vi.vi"),
+        ("bucc", "fr", "fr-en"),
         ("flores", "ar", "arb_Arab"),
         ("flores", "ms", "zsm_Latn"),
     ],
@@ -51,18 +43,42 @@ def test_configs_are_named_as_on_the_hub(name: str, language: str, config: str |
 
 @pytest.mark.parametrize("task", HUB_TASKS, ids=lambda task: task.name)
 def test_every_entry_says_where_its_rows_are(task) -> None:
-    assert task.revision == REVISIONS[task.dataset]
-    assert re.fullmatch("[0-9a-f]{40}|main", task.revision)
-    configs = {task.config_of(code) for code in task.languages}
-    assert len(configs) == (len(task.languages) if "{" in (task.config or "") else 1)
+    for language in () if task.parts else task.languages:
+        origin = task.origin_of(language)
+        is_pinned = re.fullmatch("[0-9a-f]{40}|main", origin.revision or "")
+        assert bool(is_pinned) == (origin.layout is Layout.HUB)
+        assert origin.revision == REVISIONS.get(origin.dataset)
+    places = {(task.origin_of(code).dataset, task.config_of(code)) for code in task.languages}
+    assert len(places) == (len(task.languages) if "{" in str(task.config) or task.elsewhere else 1)
     trained = TASKS[task.training_task]
     has_train_rows = trained.hub_split(trained.source_language, "train") is not None
     assert has_train_rows == (task.kind is not TaskKind.RETRIEVAL)
     if task.kind is not TaskKind.MLM:
-        for language in task.languages:
+        here = [code for code in task.languages if task.origin_of(code).dataset == task.dataset]
+        for language in here:
             assert all(task.hub_split(language, split) for split in SPLITS[1:])
             same = len({task.hub_split(language, split) for split in SPLITS[1:]}) == 1
             assert same == task.is_cut(language, "test")
+
+
+def test_the_papers_nine_intermediate_tasks_are_there() -> None:
+    assert {TASKS[name].source_language for name in NINE} == {"en"}
+    assert TASKS["anliplus"].parts == ("anli", "mnli", "snli")
+    parts = [TASKS[part] for part in TASKS["anliplus"].parts]
+    assert {part.labels for part in parts} == {TASKS["anliplus"].labels}
+    assert TASKS["anliplus"].num_train_rows == sum(part.num_train_rows for part in parts)
+    assert TASKS["anli"].hub_split("en", "train") == "train_r1+train_r2+train_r3"
+    assert len(SUPERTAGS) == 426
+    assert TASKS["ccg"].metric == "accuracy"
+
+
+def test_mnlis_translations_leave_xnlis_test_rows_alone() -> None:
+    mnli = TASKS["mnli"]
+    assert mnli.languages == XNLI
+    assert mnli.origin_of("sw").dataset == "facebook/xnli"
+    assert mnli.hub_split("sw", "train") == "train"
+    assert mnli.hub_split("sw", "test") is None
+    assert mnli.hub_split("en", "test") == "validation_mismatched"
 
 
 def test_languages_without_dev_rows_are_cut() -> None:
@@ -71,8 +87,12 @@ def test_languages_without_dev_rows_are_cut() -> None:
 
 
 def test_an_entry_is_ten_lines_at_most() -> None:
-    tree = ast.parse(inspect.getsource(hub_tasks))
-    tables = [node for node in tree.body if isinstance(node, ast.AnnAssign)]
+    tables = [
+        node
+        for module in (hub_tasks, target_tasks)
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.AnnAssign)
+    ]
     entries = [
         call
         for table in tables

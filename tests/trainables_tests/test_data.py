@@ -18,7 +18,7 @@ from trainables.data import (
     take,
     write_features,
 )
-from trainables.examples import TextExample
+from trainables.examples import SentenceExample, TextExample
 from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
 from trainables.rows import Rows
@@ -140,3 +140,22 @@ def test_lengths_that_do_not_fit_are_refused(data: Data) -> None:
     for length in (5, 129):
         with pytest.raises(Refusal, match="max_length"):
             data.features("coh", "en", "train", max_rows=5, max_length=length)
+
+
+def test_sentences_to_mine_are_taken_with_their_partners() -> None:
+    rows = [
+        SentenceExample(
+            id=f"{side}-{n:03d}",
+            text="t",
+            is_pivot=side == "en",
+            partners=(f"{other}-{n:03d}",) if n < 200 else (),
+        )
+        for side, other in (("ru", "en"), ("en", "ru"))
+        for n in range(1000)
+    ]
+    taken = take(rows, 400)
+    ids = {row.id for row in taken}
+    assert len(taken) == 400
+    pairs = [row for row in taken if row.partners]
+    assert sum(row.partners[0] not in ids for row in pairs) <= 1  # cut apart by the limit itself
+    assert 0.1 < len(pairs) / 400 < 0.3

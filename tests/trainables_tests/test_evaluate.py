@@ -233,3 +233,48 @@ def test_languages_are_joined_one_after_the_other() -> None:
     assert joined.num_truncated == 4
     assert len(joined) == 4
     assert len(join([empty])) == 0
+
+
+WORDS = ("Haus", "Sonne", "Meer", "Katze", "Baum", "Wind", "Stadt", "Brot", "Tisch", "Feuer")
+
+
+@pytest.fixture
+def corpora(tmp_path):
+    """German and English sentences, every second one of which has a partner: the same words."""
+    folder = tmp_path / "root" / "bucc2018" / "de-en"
+    folder.mkdir(parents=True)
+    for split, first in (("sample", 0), ("training", 3)):
+        lines = {"de": [], "en": [], "gold": []}
+        for n in range(30):
+            words = [WORDS[(first + n * k) % 10] for k in (1, 3, 7)] + [str(n)]
+            lines["de"].append(f"de-{n:09d}\t{' '.join(words)}")
+            if n % 2:
+                lines["en"].append(f"en-{n:09d}\t{' '.join(words)} .")
+                lines["gold"].append(f"de-{n:09d}\ten-{n:09d}")
+            else:
+                lines["en"].append(f"en-{n:09d}\t{' '.join(reversed(WORDS[n % 7 :]))} {n}")
+        for end, content in lines.items():
+            (folder / f"de-en.{split}.{end}").write_text("\n".join(content))
+    return tmp_path / "root"
+
+
+def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
+    open_shop, corpora
+) -> None:
+    shop = open_shop(study={"name": "tiny", "encoder": "e", "seed": 0, "data_root": str(corpora)})
+    task, model = get_task("bucc"), model_of(shop, "bucc")
+    test = scoring_of("bucc", "de", split="test", max_rows=None, retrieval_layer=1)
+    dev = replace(test, split="validation")
+    mined = {s.split: predict(model, s, shop)["de"] for s in (test, dev)}
+    rows = {s: shop.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
+
+    fixed = test.form.fixed_on(mined["validation"], rows["validation"])
+    by_hand = fixed.score(mined["test"], rows["test"], task, "de")
+    found = evaluate(model, test, shop)
+    assert found.languages["de"] == by_hand
+    assert found.by_language["de"] == by_hand["f1"] > 0.5
+    assert found.protocol.layer == 1
+    assert found.num_rows == {"de": 60}
+    # On the validation rows the threshold is their own, the best there is.
+    best = fixed.score(mined["validation"], rows["validation"], task, "de")
+    assert evaluate(model, dev, shop).languages["de"] == best

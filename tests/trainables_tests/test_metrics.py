@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score
+from sklearn.metrics import accuracy_score
 
 from trainables import metrics
+from trainables.normalization import mlqa_normalizer
 
 # prefixes in and out of order, types that change inside a span, UD's tags without prefix, and the
 # odd ones: a bare prefix, a type with a hyphen, seqeval's own `.`
@@ -86,28 +88,6 @@ def test_span_f1_refuses_a_sentence_with_a_tag_too_many() -> None:
         metrics.majority_share([])
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("The  Cat, sat!", "cat sat"),
-        ("an apple a day", "apple day"),
-        ("theatre", "theatre"),
-        ("the-cat", "thecat"),  # punctuation goes before articles do, as in the SQuAD script
-        ("ÉCOLE", "école"),
-        ("東京。", "東京。"),  # only ASCII punctuation
-        ("«الـقاهرة»", "«الـقاهرة»"),
-        ("%", ""),
-    ],
-)
-def test_normalize(text: str, expected: str) -> None:
-    assert metrics.normalize(text) == expected
-
-
-@given(st.text())
-def test_normalize_leaves_single_spaces_between_words(text: str) -> None:
-    assert metrics.normalize(text) == " ".join(metrics.normalize(text).split())
-
-
 def test_answers_are_scored_against_the_nearest_gold() -> None:
     golds = ["the Eiffel Tower", "Tower"]
     assert metrics.exact_match("eiffel tower.", golds) == 1
@@ -129,6 +109,50 @@ def test_unanswerable_rows_are_right_when_empty() -> None:
 def test_an_answer_without_words_scores_as_in_squad_v1() -> None:
     assert metrics.exact_match("%", ["%"]) == 1
     assert metrics.token_f1("%", ["%"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "gold", "squad", "mlqa"),
+    [
+        ("en", "the cat", "cat", (1, 1), (1, 1)),
+        ("de", "der Hund", "Hund", (2 / 3, 0), (1, 1)),  # Latin
+        ("en", "Москва.", "«Москва»", (0, 0), (1, 1)),  # Cyrillic: quotation marks are not ASCII
+        ("ar", "القاهرة", "قاهرة", (0, 0), (1, 1)),  # Arabic
+        ("hi", "दिल्ली।", "दिल्ली", (0, 0), (1, 1)),  # Devanagari
+        ("en", "“กรุงเทพ”", "กรุงเทพ", (0, 0), (1, 1)),  # Thai
+        ("zh", "北京市", "北京", (0, 0), (4 / 5, 0)),  # Han: a token a character
+    ],
+)
+def test_answers_in_six_scripts_by_both_rules(language, said, gold, squad, mlqa) -> None:
+    for expected, rules in ((squad, {}), (mlqa, {"normalize": mlqa_normalizer(language)})):
+        f1 = metrics.token_f1(said, [gold], **rules)
+        exact = metrics.exact_match(said, [gold], **rules)
+        assert (f1, exact) == pytest.approx(expected)
+        assert metrics.qa_score(f1, exact) == pytest.approx(sum(expected) / 2)
+
+
+WORDS_OF_FEW = st.lists(st.sampled_from(["ein", "Haus", "am", "See"]), min_size=1, max_size=6)
+
+
+@given(WORDS_OF_FEW, WORDS_OF_FEW)
+def test_token_f1_is_the_f1_of_bags(said: list[str], gold: list[str]) -> None:
+    """Against precision and recall, counted word by word."""
+    left, shared = list(gold), 0
+    for word in said:
+        if word in left:
+            left.remove(word)
+            shared += 1
+    precision, recall = shared / len(said), shared / len(gold)
+    expected = 2 * precision * recall / (precision + recall) if shared else 0
+    assert metrics.token_f1(" ".join(said), [" ".join(gold)]) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1))
+def test_accuracy_is_scikit_learns(rows: list[tuple[str, str]]) -> None:
+    said, golds = [a for a, _ in rows], [b for _, b in rows]
+    assert metrics.accuracy(said, golds) == pytest.approx(accuracy_score(golds, said))
+    flat = accuracy_score(golds, said)
+    assert metrics.tag_accuracy([said], [golds]) == pytest.approx(flat)
 
 
 def test_nearest_is_by_angle_not_by_length() -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.tasks import TASKS, get_task
-from trainables.examples import Answer, RetrievalExample, SpanExample
-from trainables.readers import READERS, Reading, nearest, read_row
+from trainables.examples import Answer, RetrievalExample, SentenceExample, SpanExample
+from trainables.raw_row import Reading
+from trainables.readers import READERS, read_row, reader_of
 
 TYDIQA = {
     "id": "finnish-3-0",
@@ -31,23 +32,75 @@ PAWSX = {"sentence1": "One.", "sentence2": "Two.", "label": "1"}
 
 
 def read(task: str, language: str, row: dict[str, Any], **changes: Any) -> Reading:
-    return read_row({**row, **changes}, get_task(task), language, place="test-000007")
+    entry = get_task(task)
+    reader = reader_of(entry, language)
+    return read_row({**row, **changes}, entry, language, reader=reader, place="test-000007")
 
 
 def test_every_task_of_the_hub_has_a_reader() -> None:
-    used = {task.reader for task in TASKS.values() if task.dataset != "pocket"}
-    assert used == set(READERS)
+    hub = [task for task in TASKS.values() if task.dataset != "pocket" and not task.parts]
+    assert {task.origin_of(code).reader for task in hub for code in task.languages} == set(READERS)
 
 
-@pytest.mark.parametrize(
-    ("start", "place"), [(-3, 0), (0, 0), (3, 0), (6, 9), (9, 9), (13, 9), (17, 20), (90, 20)]
-)
-def test_an_answer_is_found_next_to_its_offset(start: int, place: int) -> None:
-    assert nearest("the cat, the cat on the mat", "the ", start) == place
+def test_pairs_of_one_mind_only() -> None:
+    """SNLI has pairs without a gold label; elsewhere a hidden one is a mistake."""
+    pair = {"premise": "A man sits.", "hypothesis": "A man.", "label": None}
+    assert read("snli", "en", pair) == Reading(None, is_dropped=True)
+    assert read("snli", "en", pair, label="neutral").example is not None
+    for task in ("mnli", "anli"):
+        with pytest.raises(Refusal, match="its label is hidden"):
+            read(task, "en", pair)
 
 
-def test_an_answer_that_stands_nowhere_keeps_its_offset() -> None:
-    assert nearest("the cat", "dog", 2) == 2
+def test_the_row_of_anli_has_its_own_id() -> None:
+    row = {"uid": "u-1", "premise": "P.", "hypothesis": "H.", "label": "neutral", "reason": ""}
+    assert getattr(read("anli", "en", row).example, "id", None) == "u-1"
+
+
+def test_translations_that_came_out_empty_are_dropped_and_originals_are_not() -> None:
+    pair = {"premise": "Ein Satz.", "hypothesis": " ", "label": "neutral"}
+    assert read("mnli", "de", pair) == Reading(None, is_dropped=True)
+    assert read("mnli", "en", pair).example is not None  # and is refused when it is checked
+
+
+def test_questions_that_are_empty_are_dropped() -> None:
+    pair = {"question1": "Why?", "question2": "", "label": "duplicate", "idx": 3}
+    assert read("qqp", "en", pair) == Reading(None, is_dropped=True)
+    found = read("qqp", "en", pair, question2="Why not?").example
+    assert getattr(found, "label", None) == "duplicate"
+
+
+def test_copas_question_stands_before_its_premise() -> None:
+    row = {"premise": "Kodi ya mlango.", "choice1": "A.", "choice2": "B.", "label": 1}
+    found = read("xcopa", "sw", row, question="cause").example
+    assert getattr(found, "text", None) == "What was the cause? Kodi ya mlango."
+    assert getattr(found, "label", None) == 1
+    assert getattr(found, "choices", None) == ("A.", "B.")
+    changes = {"question 'why' is none of": {"question": "why"}, "label '2'": {"label": 2}}
+    for message, change in changes.items():
+        with pytest.raises(Refusal, match=message):
+            read("xcopa", "sw", {**row, "question": "cause"}, **change)
+
+
+def test_pairs_of_bucc_are_named_by_their_sentences() -> None:
+    row = {
+        "source_sentence": "Ein Haus.",
+        "target_sentence": "A house.",
+        "source_lang": "de-000000033",
+        "target_lang": "en-000000007",
+    }
+    expected = RetrievalExample(id="de-000000033", text="Ein Haus.", pivot="A house.")
+    assert read("buccpairs", "de", row).example == expected
+    for column in ("source_lang", "target_lang"):
+        with pytest.raises(Refusal, match=rf"{column} is 'ru-1'.* mixed languages"):
+            read("buccpairs", "de", row, **{column: "ru-1"})
+
+
+def test_a_sentence_of_a_corpus_knows_its_partners() -> None:
+    row = {"id": "de-1", "sentence": "Ein Haus. ", "is_pivot": False, "partners": ["en-7"]}
+    found = read("bucc", "de", row).example
+    assert found == SentenceExample(id="de-1", text="Ein Haus.", is_pivot=False, partners=("en-7",))
+    assert read("bucc", "de", row, sentence="  ") == Reading(None, is_dropped=True)
 
 
 def test_wrong_offsets_are_mended_and_counted() -> None:

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
-from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores, objective
+from trainables.scores import (
+    XTREME_GROUPS,
+    Mark,
+    Scores,
+    ScoringProtocol,
+    TargetScores,
+    objective,
+    task_score,
+    xtreme_averages,
+)
 
 PROTOCOL = ScoringProtocol(
     task="coh",
@@ -120,3 +129,47 @@ def test_protocols_that_differ_name_the_fields() -> None:
 def test_a_target_without_zero_shot_languages_is_refused() -> None:
     with pytest.raises(Refusal, match="no zero-shot language"):
         target("coh", en=0.5)
+
+
+def test_a_tasks_score_is_the_mean_over_all_its_languages() -> None:
+    assert task_score(COH) == pytest.approx((0.9 + 0.8 + 0.6 + 0.4) / 4)
+    assert task_score(RETRIEVAL) == pytest.approx(RETRIEVAL.zero_shot_mean)  # English has none
+    answers = replace(
+        COH,
+        main="f1",
+        languages={
+            "en": {"f1": 0.8, "exact_match": 0.6, "qa_score": 0.7},
+            "de": {"f1": 0.6, "exact_match": 0.2, "qa_score": 0.4},
+        },
+    )
+    assert task_score(answers) == pytest.approx(0.55)
+
+
+def test_xtremes_averages_by_hand() -> None:
+    """The published test scores of XLM-R Large with POS 73.8, whose mean is 68.25."""
+    published = {
+        "xnli": 79.2,
+        "pawsx": 86.4,
+        "udpos": 73.8,
+        "panx": 65.4,
+        "xquad": (76.6 + 60.8) / 2,
+        "mlqa": (71.6 + 53.2) / 2,
+        "tydiqa": (65.1 + 45.0) / 2,
+        "bucc": 66.0,
+        "tatoeba": 57.3,
+    }
+    found = xtreme_averages(published)
+    assert found["all"] == pytest.approx(68.25, abs=0.005)
+    assert found["classification"] == pytest.approx(82.8)
+    assert found["tagging"] == pytest.approx(69.6)
+    assert found["qa"] == pytest.approx(62.05)
+    assert found["retrieval"] == pytest.approx(61.65)
+    assert found["without_retrieval"] == pytest.approx((2 * 82.8 + 2 * 69.6 + 3 * 62.05) / 7)
+    assert set(published) == {task for tasks in XTREME_GROUPS.values() for task in tasks}
+
+
+def test_an_average_that_lacks_a_task_is_not_given() -> None:
+    eight = {task: 0.5 for tasks in XTREME_GROUPS.values() for task in tasks if task != "bucc"}
+    found = xtreme_averages({**eight, "buccpairs": 0.9, "coh": 0.1})
+    assert found.keys() == {"without_retrieval", "classification", "tagging", "qa"}
+    assert set(found.values()) == {0.5}

@@ -1,12 +1,13 @@
-"""Which format a task kind has."""
+"""Which format a task kind has, and a task."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.tasks import TaskKind
+from spaces.tasks import AnswerRules, Task, TaskKind
 from trainables.formats.base import Format
 from trainables.formats.choice import ChoiceFormat
 from trainables.formats.classification import ClassificationFormat
+from trainables.formats.mining import MiningFormat
 from trainables.formats.mlm import MlmFormat
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.formats.span import SpanFormat
@@ -24,3 +25,12 @@ def format_of(kind: TaskKind, *, retrieval_layer: int | None = None) -> Format[A
         TaskKind.MLM: MlmFormat(),
     }
     return formats[kind]
+
+
+def format_for(task: Task, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
+    """The format that reads, decodes and scores this task: that of its kind, with its own rules."""
+    if task.kind is TaskKind.RETRIEVAL and task.metric == "f1":
+        return MiningFormat(layer=retrieval_layer)
+    if task.answer_rules is AnswerRules.SQUAD_V2:
+        return SpanFormat(may_abstain=True)
+    return format_of(task.kind, retrieval_layer=retrieval_layer)

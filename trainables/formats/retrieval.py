@@ -12,22 +12,18 @@ from spaces.tasks import Task
 from trainables import metrics
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format
+from trainables.formats.base import Batch, E, Features, Format, P
 from trainables.formats.heads import masked_mean, to_numpy
 
 Rows = tuple[int, ...]
 
 
-class RetrievalFormat(Format[RetrievalExample, Rows]):
-    """Two sequences a row, text then pivot; a prediction is the row whose text was retrieved for
-    this row's pivot, once a layer (entry 0 by the embeddings, entry n by layer n's output).
+class SentenceFormat(Format[E, P]):
+    """What formats share that score the encoder by its sentences' vectors, at one layer of it.
 
-    The direction is XTREME's: every English sentence looks for its nearest among those of the
-    other language (google-research/xtreme, evaluate_retrieval.py). Vectors are means over all
-    tokens, special ones included, as there.
+    Vectors are means over all tokens, special ones included, as XTREME's and jiant's.
     """
 
-    example_type = RetrievalExample
     reads_all_layers = True
 
     def __init__(self, *, layer: int | None = None) -> None:
@@ -35,6 +31,33 @@ class RetrievalFormat(Format[RetrievalExample, Rows]):
         if layer is not None and layer < 1:
             raise ValueError(f"retrieval layer {layer}: layers count from 1")
         self.layer = layer
+
+    def layer_of(self, num_layers: int) -> int:
+        """The layer that is scored of an encoder of that many layers."""
+        layer = middle_layer(num_layers) if self.layer is None else self.layer
+        if layer > num_layers:
+            raise ValueError(f"retrieval layer {layer}: the encoder has {num_layers} layers")
+        return layer
+
+    def build_head(self, task: Task, encoder: nn.Module) -> None:
+        return None
+
+    def num_items(self, batch: Batch) -> int:
+        raise AssertionError("retrieval trains nothing")
+
+    def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
+        raise AssertionError("retrieval trains nothing")
+
+
+class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
+    """Two sequences a row, text then pivot; a prediction is the row whose text was retrieved for
+    this row's pivot, once a layer (entry 0 by the embeddings, entry n by layer n's output).
+
+    The direction is XTREME's: every English sentence looks for its nearest among those of the
+    other language (google-research/xtreme, evaluate_retrieval.py).
+    """
+
+    example_type = RetrievalExample
 
     def check(self, example: RetrievalExample, task: Task) -> None:
         refusals.refuse_other_type(example, task, RetrievalExample)
@@ -61,15 +84,6 @@ class RetrievalFormat(Format[RetrievalExample, Rows]):
             example=np.repeat(np.arange(len(examples), dtype=np.int32), 2),
             num_truncated=sum(a or b for a, b in zip(shorter[::2], shorter[1::2], strict=True)),
         )
-
-    def build_head(self, task: Task, encoder: nn.Module) -> None:
-        return None
-
-    def num_items(self, batch: Batch) -> int:
-        raise AssertionError("retrieval trains nothing")
-
-    def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        raise AssertionError("retrieval trains nothing")
 
     def predict(
         self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
@@ -110,13 +124,6 @@ class RetrievalFormat(Format[RetrievalExample, Rows]):
         num_layers = len(by_layer) - 1
         scores = {f"accuracy.layer_{n}": by_layer[n] for n in range(1, num_layers + 1)}
         return {"accuracy": by_layer[self.layer_of(num_layers)], **scores}
-
-    def layer_of(self, num_layers: int) -> int:
-        """The layer that `accuracy` is measured at in an encoder of that many layers."""
-        layer = middle_layer(num_layers) if self.layer is None else self.layer
-        if layer > num_layers:
-            raise ValueError(f"retrieval layer {layer}: the encoder has {num_layers} layers")
-        return layer
 
 
 def middle_layer(num_layers: int) -> int:

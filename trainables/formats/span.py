@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.tasks import AnswerRules, Task
 from trainables import metrics
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Ints, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
+from trainables.normalization import mlqa_normalizer, normalize
 
 _NO_ANSWER = (0, 0)
 
@@ -176,14 +177,16 @@ class SpanFormat(Format[SpanExample, str]):
     def score(
         self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str
     ) -> Mapping[str, float]:
+        """Under the task's answer rules; `qa_score` is the mean of the other two."""
         golds = [[answer.text for answer in example.answers] for example in examples]
         pairs = list(zip(predictions, golds, strict=True))
         if not pairs:
             raise ValueError("no rows to score")
-        return {
-            "f1": sum(metrics.token_f1(*pair) for pair in pairs) / len(pairs),
-            "exact_match": sum(metrics.exact_match(*pair) for pair in pairs) / len(pairs),
-        }
+        is_mlqa = task.answer_rules is AnswerRules.MLQA
+        rules = mlqa_normalizer(language) if is_mlqa else normalize
+        f1 = sum(metrics.token_f1(*pair, normalize=rules) for pair in pairs) / len(pairs)
+        exact = sum(metrics.exact_match(*pair, normalize=rules) for pair in pairs) / len(pairs)
+        return {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
 
 
 def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> dict[str, _Context]:

@@ -179,7 +179,8 @@ def test_decode_of_encode_is_gold(kind: TaskKind, language: str, tokenizer) -> N
     predictions = format.decode(ideal(kind, features, task), features, examples, task)
     assert predictions == gold(kind, examples)
     scores = format.score(predictions, examples, task, language)
-    assert set(METRICS[kind]) <= set(scores)
+    mined = {"f1"} if kind is TaskKind.RETRIEVAL else set()  # of another format: test_mining
+    assert set(METRICS[kind]) - mined <= set(scores)
     assert set(scores.values()) == {1.0}
 
 

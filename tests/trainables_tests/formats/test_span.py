@@ -189,10 +189,13 @@ def test_unanswerable_rows_are_labelled_with_the_first_token_and_scored(tokenize
     row = dataclasses.replace(ROW, answers=())
     features = encode(row, tokenizer)
     assert all(features.labels[s].tolist()[:2] == [0, 0] for s in range(len(features)))
-    assert FORMAT.score([""], [row], TASK, "en") == {"f1": 1.0, "exact_match": 1.0}
+    assert FORMAT.score([""], [row], TASK, "en") == dict.fromkeys(
+        ("f1", "exact_match", "qa_score"), 1.0
+    )
     assert FORMAT.score(["the hot sea"], [ROW], TASK, "en") == {
         "f1": pytest.approx(2 / 3),
         "exact_match": 0.0,
+        "qa_score": pytest.approx(1 / 3),
     }
 
 

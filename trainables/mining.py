@@ -1,0 +1,142 @@
+"""Mining translation pairs from two corpora by vectors: the margin criterion, and its scores.
+
+Sources: Artetxe and Schwenk 2019 (margin-based mining, ratio, k neighbours in both directions) and
+XTREME's BUCC script (google-research/xtreme, third_party/utils_retrieve.py: retrieval `max`, k = 4,
+the threshold that is best on the development pairs). Pure; no torch.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+NUM_NEIGHBOURS = 4
+TEXTS_AT_ONCE, PIVOTS_AT_ONCE = 2048, 4096
+
+Vectors = npt.NDArray[np.float32]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Of each sentence its nearest ones of the other corpus, best first: cosines and places, both
+    [number of sentences, k]."""
+
+    cosines: npt.NDArray[np.float32]
+    places: npt.NDArray[np.int64]
+
+    @property
+    def mean(self) -> npt.NDArray[np.float32]:
+        mean: npt.NDArray[np.float32] = self.cosines.mean(axis=1, dtype=np.float32)
+        return mean
+
+
+def neighbours(
+    texts: Vectors, pivots: Vectors, *, num: int = NUM_NEIGHBOURS
+) -> tuple[Neighbours, Neighbours]:
+    """The `num` pivots [P, H] of highest cosine for each text [T, H], and the texts for each pivot.
+
+    Similarities are made in blocks, each once for both directions, so that memory beside the
+    result does not grow with the corpora. Fewer than `num` are all taken. ValueError where one
+    side has none.
+    """
+    if not len(texts) or not len(pivots):
+        raise ValueError(f"{len(texts)} texts and {len(pivots)} pivots: nothing to mine from")
+    forward = _start(len(texts), min(num, len(pivots)))
+    backward = _start(len(pivots), min(num, len(texts)))
+    for first in range(0, len(texts), TEXTS_AT_ONCE):
+        some = slice(first, first + TEXTS_AT_ONCE)
+        block = _unit(texts[some])
+        for other in range(0, len(pivots), PIVOTS_AT_ONCE):
+            others = slice(other, other + PIVOTS_AT_ONCE)
+            cosines = block @ _unit(pivots[others]).T
+            _offer(forward, some, cosines, other)
+            _offer(backward, others, cosines.T, first)
+    return forward, backward
+
+
+def _start(count: int, num: int) -> Neighbours:
+    return Neighbours(np.full((count, num), -np.inf, np.float32), np.zeros((count, num), np.int64))
+
+
+def _offer(near: Neighbours, rows: slice, cosines: Vectors, first: int) -> None:
+    """Keep the best of what these rows have and of further candidates, from place `first` on."""
+    num = near.cosines.shape[1]
+    few = min(num, cosines.shape[1])
+    here = np.argpartition(cosines, -few, axis=1)[:, -few:]
+    best = np.concatenate([near.cosines[rows], np.take_along_axis(cosines, here, axis=1)], axis=1)
+    places = np.concatenate([near.places[rows], here + first], axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")[:, :num]
+    near.cosines[rows] = np.take_along_axis(best, order, axis=1)
+    near.places[rows] = np.take_along_axis(places, order, axis=1)
+
+
+def mine(texts: Vectors, pivots: Vectors) -> list[tuple[int, int, float]]:
+    """(text, pivot, margin) of the pairs that are found, best first, every sentence in one at most.
+
+    A candidate's margin is its cosine over the mean of both sides' mean cosines with their
+    neighbours. Every sentence of either corpus proposes its candidate of the highest margin; the
+    proposals are taken in the order of their margins.
+    """
+    forward, backward = neighbours(texts, pivots)
+    of_texts, to_pivots = _proposals(forward, backward.mean)
+    of_pivots, to_texts = _proposals(backward, forward.mean)
+    first = np.concatenate([np.arange(len(texts)), to_texts])
+    second = np.concatenate([to_pivots, np.arange(len(pivots))])
+    margins = np.concatenate([of_texts, of_pivots])
+    found, used, used_pivots = [], set(), set()
+    for place in np.argsort(-margins, kind="stable").tolist():
+        text, pivot = int(first[place]), int(second[place])
+        if text not in used and pivot not in used_pivots:
+            used.add(text)
+            used_pivots.add(pivot)
+            found.append((text, pivot, float(margins[place])))
+    return found
+
+
+def _proposals(
+    near: Neighbours, their_mean: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The highest margin of each sentence and whose it is."""
+    margins = near.cosines / ((near.mean[:, None] + their_mean[near.places]) / 2)
+    best = margins.argmax(axis=1)
+    rows = np.arange(len(best))
+    return margins[rows, best], near.places[rows, best]
+
+
+def best_threshold(margins: Mapping[Pair, float], gold: Set[Pair]) -> float:
+    """The margin from which on pairs are taken, for the highest F1 against the gold pairs: half way
+    to the next lower margin. Without any right pair it is infinite, and nothing is taken."""
+    ranked = sorted(margins.items(), key=lambda item: -item[1])
+    best, threshold, num_right = 0.0, float("inf"), 0
+    for place, (pair, margin) in enumerate(ranked, start=1):
+        num_right += pair in gold
+        f1 = 2 * num_right / (place + len(gold))
+        if f1 > best:
+            lower = ranked[place][1] if place < len(ranked) else margin
+            best, threshold = f1, (margin + lower) / 2
+    return threshold
+
+
+def pair_scores(mined: Set[Pair], gold: Set[Pair]) -> dict[str, float]:
+    """`f1`, `precision` and `recall` of mined pairs, 0 where none is right. Source: BUCC's shared
+    task (Zweigenbaum et al. 2018), as XTREME's evaluate.py. ValueError without gold pairs."""
+    if not gold:
+        raise ValueError("no gold pairs to score by")
+    num_right = len(mined & gold)
+    precision = num_right / len(mined) if mined else 0.0
+    recall = num_right / len(gold)
+    return {
+        "f1": 2 * num_right / (len(mined) + len(gold)),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    single = vectors.astype(np.float32, copy=False)
+    norms = np.linalg.norm(single, axis=1, keepdims=True)
+    norms[norms == 0] = 1
+    unit: Vectors = single / norms
+    return unit
