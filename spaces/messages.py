@@ -46,9 +46,9 @@ def first_refusal(
     first = next((e for e in errors if e["type"] in _UNKNOWN), errors[0])
     kind, context = first["type"], first.get("ctx", {})
     place = _place(first["loc"], data)
-    key = ".".join(str(part) for part in place)
+    key = ".".join(_printed(part) for part in place)
     if kind in _UNKNOWN:
-        table = ".".join(str(part) for part in place[:-1])
+        table = ".".join(_printed(part) for part in place[:-1])
         what = f"key in [{table}]" if table else "section"
         return unknown(what, str(place[-1]), _known_keys(place[:-1], model))
     if kind == "missing":
@@ -62,6 +62,12 @@ def first_refusal(
     if kind == "tuple_type" and "grid" in first["loc"]:
         expected = "a list of learning rates, or a table with low and high"
     return Refusal(f"{key} is {_shown(first['input'])}; expected {expected}")
+
+
+def _printed(part: str | int) -> str:
+    """A key as it stands there; with line ends and the like in it, as Python writes it."""
+    text = str(part)
+    return text if text.isprintable() else repr(text)
 
 
 def _shown(given: Any) -> str:

@@ -138,7 +138,8 @@ class Scores:
 
     @property
     def is_collapsed(self) -> bool:
-        return any(target.mark is Mark.COLLAPSED for target in self.targets)
+        """Whether an objective target is: what the others do is in no mean of the trial."""
+        return any(target.mark is Mark.COLLAPSED for target in self.objective_targets)
 
     def to_dict(self) -> dict[str, Any]:
         return {

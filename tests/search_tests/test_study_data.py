@@ -49,7 +49,7 @@ PRETRAINING = {
     "num_heads": 2,
     "feed_forward_size": 64,
     "learning_rate": 1e-3,
-    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 64},
+    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 128},
 }
 
 

@@ -45,3 +45,9 @@ def test_a_long_value_is_cut() -> None:
     message = told({"inner": "x" * 200})
     assert len(message) < 140
     assert message.endswith("...; expected a table")
+
+
+def test_line_ends_in_a_key_end_no_line() -> None:
+    message = told({"others": {"a\rb\u2028": []}})
+    assert message.splitlines() == [message]
+    assert message.startswith("others.'a\\rb\\u2028' is []")

@@ -116,6 +116,8 @@ def test_scores_survive_json() -> None:
     assert Scores.from_dict(json.loads(json.dumps(marked.to_dict()))) == marked
     assert marked.is_collapsed
     assert not SCORES.is_collapsed
+    aside = replace(SCORES, targets=(COH, FACT, replace(RETRIEVAL, mark=Mark.COLLAPSED)))
+    assert not aside.is_collapsed, "a target that is no objective spoils no mean"
 
 
 def test_protocols_that_differ_name_the_fields() -> None:
