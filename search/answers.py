@@ -40,6 +40,7 @@ def closing(found: Json) -> list[str]:
         order = sorted(importance.items(), key=lambda item: -item[1])
         shares = (f"{name} {share:.2f}" for name, share in order)
         lines.append(f"Share of the objective's variation by param: {', '.join(shares)}.")
+    lines += [f"Known beforehand: {warning}." for warning in found["warnings"]]
     if summary.get("is_exhausted"):
         lines.append("The space is exhausted: every plan in it was tried.")
     return lines

@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print. Heavy imports wait for their command."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,6 +92,7 @@ def run(
 def plan(
     study: StudyArgument,
     name: RenameOption = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Read the rows and check them too.")] = False,
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,7 +100,14 @@ def plan(
     from search.plan import plan_study
     from search.views import show_plan
 
-    found = plan_study(load(study, name, data_root))
+    settings = load(study, name, data_root)
+    found = plan_study(settings)
+    if rows:
+        from search.contracts import row_warnings
+        from trainables.rows import Rows
+
+        warned = row_warnings(settings, Rows(settings.study.data_root))
+        found = replace(found, warnings=(*found.warnings, *warned))
     output(found.to_dict(), as_json, lambda console: show_plan(found, console))
     if found.errors:
         raise typer.Exit(2)

@@ -44,7 +44,12 @@ def retrain_labels(name: str, *, seed: int, role: str) -> Labels:
 
 
 def study_started(
-    study: str, *, settings: Mapping[str, Any], digest: str, versions: Mapping[str, str]
+    study: str,
+    *,
+    settings: Mapping[str, Any],
+    digest: str,
+    versions: Mapping[str, str],
+    warnings: Sequence[str] = (),
 ) -> Entry:
     return run_entry(
         study_labels(),
@@ -52,7 +57,7 @@ def study_started(
         status="RUNNING",
         params=_flat(settings),
         tags={"digest": digest, **{f"version.{name}": v for name, v in versions.items()}},
-        files={"settings.json": dict(settings)},
+        files={"settings.json": dict(settings), "warnings.json": {"warnings": list(warnings)}},
     )
 
 

@@ -64,6 +64,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "phases": _phases(record),
         "retrains": _retrains(record.retrains),
         "summary": dict(record.summary),
+        "warnings": list(record.warnings),
     }
 
 

@@ -109,6 +109,7 @@ def contract_errors(settings: StudySettings) -> Iterator[str]:
                 f"{list(settings.evaluation.languages)}; it has {list(get_task(name).languages)}"
             )
         yield from _selection_errors(settings, name)
+        yield from _head_errors(name)
 
 
 def contract_warnings(settings: StudySettings) -> Iterator[str]:
@@ -133,6 +134,18 @@ def check_study(settings: StudySettings) -> None:
     """Raise Refusal with the first contract error."""
     for error in contract_errors(settings):
         raise Refusal(f"study {settings.study.name!r}: {error}")
+
+
+def _head_errors(name: str) -> Iterator[str]:
+    """A target that trains on another task's rows is scored with that task's head."""
+    task = get_task(name)
+    trained = get_task(task.training_task)
+    if (task.kind, task.labels) != (trained.kind, trained.labels):
+        yield (
+            f"target {name!r} ({task.kind}, labels {list(task.labels)}) trains on "
+            f"{trained.name!r} ({trained.kind}, labels {list(trained.labels)}): one head cannot "
+            "serve both; give them the same labels in the same order"
+        )
 
 
 def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:

@@ -48,6 +48,7 @@ class StudyRecord:
     phases: tuple[PhaseRow, ...]
     summary: Mapping[str, Any]
     retrains: tuple[RetrainRow, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         found = _read_all(tracker, runs)
         settings = tracker.read_json(of_study[0], "settings.json")
         summary = tracker.read_json(of_study[0], "summary.json")
+        warned = tracker.read_json(of_study[0], "warnings.json") or {}
     rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
     return StudyRecord(
         name=study,
@@ -99,6 +101,7 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         phases=tuple(entries.phase_from_dict(data["row"]) for data in found[entries.PHASE]),
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
+        warnings=tuple(warned.get("warnings", ())),
     )
 
 

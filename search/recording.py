@@ -62,11 +62,22 @@ class Record:
         raise TypeError("a Record stays in the driver: it holds the address of MLflow")
 
     def study_started(
-        self, *, settings: Mapping[str, Any], digest: str, versions: Mapping[str, str]
+        self,
+        *,
+        settings: Mapping[str, Any],
+        digest: str,
+        versions: Mapping[str, str],
+        warnings: Sequence[str] = (),
     ) -> None:
         """Once for each start of the driver; the run is the same each time."""
         self._append(
-            entries.study_started(self._study, settings=settings, digest=digest, versions=versions)
+            entries.study_started(
+                self._study,
+                settings=settings,
+                digest=digest,
+                versions=versions,
+                warnings=warnings,
+            )
         )
 
     def trial_started(

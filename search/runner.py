@@ -15,9 +15,11 @@ from ray import tune
 
 from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
+from search.contracts import row_warnings, token_warnings
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
 from search.machine import Machine, local_ray
+from search.plan import contract_warnings
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.sampler import OptunaStudy
@@ -76,6 +78,7 @@ def run_study(
     rows = Rows(settings.study.data_root)
     data = Data(home.path / DATA, base, rows)
     prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
+    warnings = [*row_warnings(settings, rows), *token_warnings(settings, data)]
     store = PhaseStore(home.path, owner=settings.study.name)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
@@ -88,6 +91,7 @@ def run_study(
             settings=_recorded(settings),
             digest=settings.digest(),
             versions={package: metadata.version(package) for package in PACKAGES},
+            warnings=[*contract_warnings(settings), *warnings],
         )
         searcher = StudySearcher(
             study,

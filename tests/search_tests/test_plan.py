@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from search.plan import all_plans, check_study, plan_study, stage_paths
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, shipped_studies
+from spaces.tasks import TASKS
 
 Settings = Callable[..., StudySettings]
 
@@ -106,3 +108,17 @@ def test_every_shipped_study_can_be_planned(name: str) -> None:
     assert plan.errors == ()
     assert plan.first
     assert json.dumps(plan.to_dict())
+
+
+def test_a_head_must_fit_the_task_it_was_trained_for(
+    settings_of: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels in another order: the head's numbers would mean other names."""
+    xnli = TASKS["xnli"]
+    turned = replace(xnli, labels=xnli.labels[::-1])
+    settings = settings_of(space={"targets": ["xnli"]}, evaluation={"languages": ["de"]})
+    assert not plan_study(settings).errors
+    monkeypatch.setattr("spaces.tasks.TASKS", {**TASKS, "xnli": turned})
+    (error,) = plan_study(settings).errors
+    assert "trains on 'mnli'" in error
+    assert "give them the same labels in the same order" in error
