@@ -5,6 +5,15 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+AVERAGES: Json = {
+    "all": "all nine tasks",
+    "without_retrieval": "without retrieval",
+    "classification": "classification",
+    "tagging": "tagging",
+    "qa": "question answering",
+    "retrieval": "retrieval",
+}
+
 
 def percent(value: float | None) -> str:
     """0.613 as `61.3`."""
@@ -35,6 +44,8 @@ def closing(found: Json) -> list[str]:
         lines.append(
             f"Overhead of a warm trial, neither training nor evaluation: {overhead:.2f} s (median)."
         )
+    for name, value in (found["best"] or {}).get("averages", {}).items():
+        lines.append(f"XTREME average of the best trial, {AVERAGES[name]}: {percent(value)}.")
     importance = summary.get("importance") or {}
     if importance:
         order = sorted(importance.items(), key=lambda item: -item[1])
@@ -162,7 +173,8 @@ def _cautions(found: Json) -> Iterator[str]:
             yield (
                 f"Selected by {other['rule']} instead of {selection['rule']}, trial "
                 f"{other['number']} ({other['name']}) would be the best, with a zero-shot mean "
-                f"of {percent(other['zero_shot_mean'])} %."
+                f"of {percent(other['zero_shot_mean'])} %: "
+                f"{points(other['zero_shot_mean'] - found['best']['zero_shot_mean'])} points."
             )
     if selection["left_out"]:
         yield (

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from search.entries import describe
+from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
 from search.record import RetrainRow, StudyRecord
 from search.selection import (
@@ -56,6 +57,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "languages": _languages(order[0] if order else None, baseline),
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(sound, trials),
+        "gains": gain_table(sound, baseline),
         "learning_rates": _learning_rates(order),
         "protocol": _protocols(record.rows),
         "protocol_differences": different,
@@ -113,6 +115,8 @@ def _trial(row: TrialRow, rows: Sequence[TrialRow], baseline: TrialRow | None) -
         "reason": row.reason,
         "duplicate_of": row.duplicate_of,
         "scores": {t.task: t.by_language for t in targets},
+        "task_scores": task_scores(scores) if scores else {},
+        "averages": averages(scores) if scores else {},
         "source_languages": {t.task: t.source_language for t in targets},
         "seconds": dict(row.seconds) if row.seconds else None,
     }

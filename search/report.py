@@ -28,7 +28,7 @@ def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
     """Trials, languages, and what they mean, on a terminal. Raises Refusal as `report_json`."""
     found = find(record, force=force)
-    for part in (_trial_table(found), _language_table(found)):
+    for part in (_trial_table(found), _gain_table(found), _language_table(found)):
         if part.row_count:
             console.print(part)
     for line in (*sentences(found), *closing(found)):
@@ -87,6 +87,20 @@ def _trial_table(found: dict[str, Any]) -> Table:
         )
     if len(trials) > _MAX_ROWS:
         table.caption = f"and {len(trials) - _MAX_ROWS} more"
+    return table
+
+
+def _gain_table(found: dict[str, Any]) -> Table:
+    """The paper's table: what each intermediate adds to each target."""
+    table = _table(Text("Gain of each intermediate over the best baseline, in task scores"))
+    gains = found["gains"]
+    tasks = list(gains[0]["gains"]) if gains else []
+    table.add_column("intermediate", overflow="fold", min_width=12)
+    for task in (*tasks, "mean"):
+        table.add_column(Text(task), justify="right")
+    for row in gains:
+        cells = [_coloured(row["gains"].get(task)) for task in tasks]
+        table.add_row(Text(row["intermediate"]), *cells, _coloured(row["mean"]))
     return table
 
 
