@@ -13,7 +13,7 @@ import torch
 
 from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
-from trainables.examples import Example
+from trainables.examples import Example, PairExample
 from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
@@ -63,7 +63,8 @@ def evaluate(
         num_truncated={c: _features(scoring, c, shop).num_truncated for c in scoring.languages},
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
     )
-    mark = mark_of(task, scores, predictions.get(task.source_language, []), loss_fell)
+    said = predictions.get(task.source_language, [])
+    mark = mark_of(task, scores, said, loss_fell, guessing=_guessing(scoring, shop))
     return replace(scores, mark=mark)
 
 
@@ -198,10 +199,16 @@ def protocol_of(
 
 
 def mark_of(
-    task: Task, scores: TargetScores, source_predictions: Sequence[Any], loss_fell: bool
+    task: Task,
+    scores: TargetScores,
+    source_predictions: Sequence[Any],
+    loss_fell: bool,
+    *,
+    guessing: float | None = None,
 ) -> Mark:
     """Collapsed: one class on nearly all source rows, or a loss that did not fall. No signal:
-    otherwise within two standard errors of chance in the source language."""
+    otherwise within two standard errors of chance in the source language, or of what `guessing`
+    gets there."""
     if task.kind is TaskKind.TAGGING:
         source_predictions = [tag for tags in source_predictions for tag in tags]
     if task.trains and not loss_fell:
@@ -211,8 +218,20 @@ def mark_of(
         return Mark.COLLAPSED
     score = scores.zero_shot_mean if scores.source is None else scores.source
     num_rows = scores.num_rows.get(task.source_language, sum(scores.num_rows.values()))
-    error = math.sqrt(task.chance * (1 - task.chance) / num_rows)
-    return Mark.NO_SIGNAL if score <= task.chance + 2 * error else Mark.NONE
+    chance = max(task.chance, guessing or 0.0)
+    error = math.sqrt(chance * (1 - chance) / num_rows)
+    return Mark.NO_SIGNAL if score <= chance + 2 * error else Mark.NONE
+
+
+def _guessing(scoring: Scoring, shop: Workshop) -> float | None:
+    """What the commonest label gets on the source rows of a classification: more than chance where
+    labels are not even (60 % of PAWS-X). None for other kinds."""
+    task = get_task(scoring.task)
+    is_scored = task.source_language in scoring.languages
+    if task.kind is not TaskKind.CLASSIFICATION or not is_scored:
+        return None
+    examples = _examples(scoring, task.source_language, shop)
+    return majority_share([row.label for row in examples if isinstance(row, PairExample)])
 
 
 def join(parts: Sequence[Features]) -> Features:

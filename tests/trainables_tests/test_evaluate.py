@@ -7,6 +7,7 @@ import torch
 from spaces.tasks import TASKS, TaskKind, get_task
 from trainables.evaluate import (
     Scoring,
+    _guessing,
     evaluate,
     join,
     mark_of,
@@ -146,6 +147,24 @@ MIXED = ["coherent", "incoherent"] * 200
 def test_marks_of_classification(source: float, predictions, loss_fell: bool, mark: Mark) -> None:
     scores = scores_of("coh", source, 0.5)
     assert mark_of(get_task("coh"), scores, predictions, loss_fell) is mark
+
+
+def test_uneven_labels_are_guessed_above_chance() -> None:
+    """By hand: 0.6 and two standard errors of 400 such rows are 0.6 + 2 * sqrt(0.24 / 400)."""
+    for source, mark in ((0.6, Mark.NO_SIGNAL), (0.648, Mark.NO_SIGNAL), (0.65, Mark.NONE)):
+        scores = scores_of("coh", source, 0.5)
+        assert mark_of(get_task("coh"), scores, MIXED, True, guessing=0.6) is mark
+    assert mark_of(get_task("coh"), scores_of("coh", 0.6, 0.5), MIXED, True) is Mark.NONE
+
+
+def test_the_commonest_label_is_counted_on_source_rows(open_shop) -> None:
+    shop = open_shop()
+    rows = shop.data.examples("coh", "en", "validation", max_rows=15)
+    labels = [row.label for row in rows]
+    most = max(labels.count("coherent"), labels.count("incoherent")) / 15
+    assert _guessing(scoring_of("coh", "en", "de"), shop) == most
+    assert _guessing(scoring_of("coh", "de"), shop) is None
+    assert _guessing(scoring_of("fact", "en", "de"), shop) is None
 
 
 def test_marks_of_other_kinds(task_of_kind) -> None:
