@@ -1,6 +1,6 @@
 """Which folder a study's encoder stands for; the pocket base is made at its first use."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,43 +61,49 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
         )
 
 
-def choose_text(
-    *,
-    texts: Sequence[str],
-    pairs: Sequence[str],
-    task: str | None,
-    languages: Sequence[str],
-    pair_share: float,
-    dataset: str | None,
-    configs: Sequence[str],
-    split: str,
-    column: str,
-    revision: str | None,
-    data_root: str | None,
-    seed: int,
-) -> "Corpus":
-    """The text of files, of a text task or of a data set; of the embedded benchmark if none is
-    named. Raises Refusal if more than one is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which text to pretrain on: of files, of a text task, or of a data set of the hub."""
+
+    texts: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    task: str | None = None
+    languages: tuple[str, ...] = ()
+    pair_share: float = 0.0
+    dataset: str | None = None
+    configs: tuple[str, ...] = ()
+    split: str = "train"
+    column: str = "text"
+    revision: str | None = None
+
+
+def choose_text(wanted: Wanted, *, data_root: str | None, seed: int) -> "Corpus":
+    """That text; of the embedded benchmark if none is named. Raises Refusal if more than one is."""
     from trainables.base_recipe import pocket_base
     from trainables.corpus import DatasetText, TaskText, TextFiles
     from trainables.rows import Rows
 
-    if sum([bool(texts or pairs), task is not None, dataset is not None]) > 1:
+    has_files = bool(wanted.texts or wanted.pairs)
+    if sum([has_files, wanted.task is not None, wanted.dataset is not None]) > 1:
         raise Refusal("name one text: files (--text, --pairs), a --task or a --dataset")
-    if task is not None:
-        source = Rows(data_root)
-        wanted = languages or text_task(task).languages
-        return TaskText.of(task, wanted, pair_share=pair_share, seed=seed, source=source)
-    if dataset is not None:
-        return DatasetText(
-            dataset=dataset,
-            configs=tuple(configs) or (None,),
-            split=split,
-            column=column,
+    if has_files:
+        return TextFiles(texts=wanted.texts, pairs=wanted.pairs)
+    if wanted.task is not None:
+        return TaskText.of(
+            wanted.task,
+            wanted.languages or text_task(wanted.task).languages,
+            pair_share=wanted.pair_share,
             seed=seed,
-            revision=revision,
+            source=Rows(data_root),
+        )
+    if wanted.dataset is not None:
+        return DatasetText(
+            dataset=wanted.dataset,
+            configs=wanted.configs or (None,),
+            split=wanted.split,
+            column=wanted.column,
+            seed=seed,
+            revision=wanted.revision,
             data_root=data_root,
         )
-    if texts or pairs:
-        return TextFiles(texts=tuple(texts), pairs=tuple(pairs))
     return pocket_base(seed=seed).text

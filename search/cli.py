@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import data_cli
+from search import data_cli, pretrain_cli
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -38,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(pretrain_cli.pretrain)
 app.add_typer(data_cli.app, name="data")
 
 
@@ -192,80 +193,6 @@ def export(
     export_trial(
         folder=folder, home=place, target=target, trial=trial, data_root=data_root, **found
     )
-    print(f"wrote {folder}")
-
-
-@app.command()
-def pretrain(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    text: Annotated[list[str] | None, typer.Option(help="A file, a text a line.")] = None,
-    pairs: Annotated[
-        list[str] | None, typer.Option(help="A file, a text, a tab, its translation a line.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="A text task, `flores`.")] = None,
-    language: Annotated[
-        list[str] | None, typer.Option(help="Languages of --task; else all there are.")
-    ] = None,
-    pair_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Of --task: rows that get their translation.")
-    ] = 0.0,
-    dataset: Annotated[
-        str | None, typer.Option(help="Any data set of the hub: OWNER/NAME.")
-    ] = None,
-    config: Annotated[list[str] | None, typer.Option(help="Configs of --dataset.")] = None,
-    split: Annotated[str, typer.Option(help="Of --dataset.")] = "train",
-    column: Annotated[str, typer.Option(help="Of --dataset: the one with the text.")] = "text",
-    revision: Annotated[str | None, typer.Option(help="Of --dataset: a commit.")] = None,
-    data_root: DataRootOption = None,
-    steps: Annotated[int, typer.Option(min=1)] = 3500,
-    learning_rate: float = 3e-3,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Padded tokens a step.")] = 1024,
-    max_length: Annotated[int, typer.Option(min=8, help="Tokens of a sequence.")] = 128,
-    vocabulary: Annotated[int, typer.Option(min=300, help="Pieces at most.")] = 6000,
-    hidden_size: Annotated[int, typer.Option(min=8)] = 128,
-    layers: Annotated[int, typer.Option(min=1)] = 3,
-    heads: Annotated[int, typer.Option(min=1)] = 4,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-) -> None:
-    """Pretrain an XLM-R encoder from text by masked (and translation) language modelling.
-
-    The text is that of files (--text, --pairs), of a text task (--task) or of a data set
-    (--dataset); without any of these, that of the embedded benchmark.
-    """
-    from search.bases import choose_text, pretrain_folder
-    from trainables.base_recipe import BaseRecipe, mlm_phase
-
-    phase = mlm_phase(
-        num_steps=steps,
-        learning_rate=learning_rate,
-        max_batch_tokens=batch_tokens,
-        max_length=max_length,
-        seed=seed,
-    )
-    chosen = choose_text(
-        texts=text or [],
-        pairs=pairs or [],
-        task=task,
-        languages=language or [],
-        pair_share=pair_share,
-        dataset=dataset,
-        configs=config or [],
-        split=split,
-        column=column,
-        revision=revision,
-        data_root=data_root,
-        seed=seed,
-    )
-    recipe = BaseRecipe(
-        text=chosen,
-        max_vocabulary=vocabulary,
-        hidden_size=hidden_size,
-        num_layers=layers,
-        num_heads=heads,
-        feed_forward_size=2 * hidden_size,
-        phase=phase,
-    )
-    pretrain_folder(folder, recipe, console=Console())
     print(f"wrote {folder}")
 
 

@@ -1,9 +1,12 @@
 """The `data` commands as a user types them."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,8 +48,6 @@ def data(*arguments: object, **environment: str) -> subprocess.CompletedProcess[
 
 
 def _env(environment: dict[str, str]) -> dict[str, str]:
-    import os
-
     return {**os.environ, "COLUMNS": "100", **environment}
 
 
@@ -94,3 +95,27 @@ def test_fetch_without_a_network(file: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "cannot be reached" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_ends_at_a_bad_row_or_a_missing_data_set_in_a_line(
+    file: Path, changed_root: Callable[..., Path], mirror: Path, small_base: Path, tmp_path: Path
+) -> None:
+    file.write_text(STUDY.replace('encoder = "pocket"', f'encoder = "{small_base}"'))
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[2]["label"] = "7"
+
+    root = changed_root("google/xtreme", "PAWS-X.de/validation", change)
+    home = tmp_path / "home"
+    run = [sys.executable, "-m", "search.cli", "run", file, "--data-root", root, "--home", home]
+    for message in (
+        "unknown data set in data root",
+        "task 'pawsx', row 'validation-000002': unknown label '7'",
+    ):
+        done = subprocess.run(list(map(str, run)), capture_output=True, text=True)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert not (home / "optuna.db").exists(), "no study was begun"
+        if not (root / "tau").exists():
+            (root / "tau").symlink_to(mirror / "tau")

@@ -1,5 +1,6 @@
 """What a study reads, checked, and taken along."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,18 @@ ROWS: list[tuple[str, str, Callable[[list[dict[str, Any]]], None], str]] = [
         lambda rows: rows[1].update(source_lang="rus"),
         r"row 'validation-000001': source_lang is 'rus'.*mixed languages",
     ),
+    (
+        "google/xtreme",
+        "PAN-X.de/validation",
+        lambda rows: rows[3]["ner_tags"].append(0),
+        r"task 'panx', row 'validation-000003': \d+ words and \d+ tags, expected one tag a word",
+    ),
+    (
+        "google/xtreme",
+        "PAN-X.de/validation",
+        lambda rows: rows[4]["langs"].__setitem__(0, "fr"),
+        r"task 'panx', row 'validation-000004': words of fr in rows of de: mixed languages",
+    ),
 ]
 
 
@@ -126,11 +139,14 @@ def test_a_bad_row_is_named(
     for other in ("tau", "google", "rajpurkar"):
         if not (root / other).exists():
             (root / other).symlink_to(mirror / other)
-    found = check(root)
+    target = "panx" if "PAN-X" in place else "xquad"
+    space = {**study(None).space.model_dump(mode="json"), "targets": [target, "tatoeba"]}
+    found = check(root, space=space)
     assert len(found.errors) == 1
+    assert re.search(message, found.errors[0])
     assert "\n" not in found.errors[0]
     with pytest.raises(Refusal, match=message):
-        bundle_data(study(root), root / "out", on_done=quiet)
+        bundle_data(study(root, space=space), root / "out", on_done=quiet)
     assert not (root / "out").exists()
 
 
