@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 import pytest
 
+from search.cli import main
 from search.record import StudyRecord, read_study
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import prepare
@@ -317,3 +318,29 @@ def finished(
     stdout, stderr = process.communicate(timeout=500)
     assert process.returncode == 0, stderr
     return Finished(home, file, settings, process.pid, stdout, stderr)
+
+
+class Result:
+    """What a command printed and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Runs the program in this process; what libraries print is seen too."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["transfer-search", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capfd.readouterr()
+        return Result(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run

@@ -11,37 +11,13 @@ from typing import Any
 
 import pytest
 
-from search.cli import app, main
+from search.cli import app
 from search.retrain import fresh_seeds
 from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
 StudyFile = Callable[..., Path]
-Run = Callable[..., "Result"]
-
-
-class Result:
-    """What a command printed and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the program in this process; what libraries print is seen too."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["transfer-search", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capfd.readouterr()
-        return Result(int(caught.value.code or 0), captured.out, captured.err)
-
-    return run
+Run = Callable[..., Any]
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
@@ -53,7 +29,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def refused(result: Result, message: str) -> None:
+def refused(result: Any, message: str) -> None:
     assert result.code == 2
     assert result.err.count("\n") == 1, result.err
     assert result.err.startswith("transfer-search: ")

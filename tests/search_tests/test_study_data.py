@@ -141,13 +141,22 @@ def test_a_bad_row_is_named(
             (root / other).symlink_to(mirror / other)
     target = "panx" if "PAN-X" in place else "xquad"
     space = {**study(None).space.model_dump(mode="json"), "targets": [target, "tatoeba"]}
-    found = check(root, space=space)
+    found = check(root, space=space, evaluation={"languages": ["de", "ru"]})
     assert len(found.errors) == 1
     assert re.search(message, found.errors[0])
     assert "\n" not in found.errors[0]
+
+
+def test_a_bad_row_is_not_taken_along(
+    changed_root: Callable[..., Path], mirror: Path, tmp_path: Path
+) -> None:
+    dataset, place, change, message = ROWS[0]
+    root = changed_root(dataset, place, change)
+    for other in ("google", "rajpurkar"):
+        (root / other).symlink_to(mirror / other)
     with pytest.raises(Refusal, match=message):
-        bundle_data(study(root, space=space), root / "out", on_done=quiet)
-    assert not (root / "out").exists()
+        bundle_data(study(root), tmp_path / "out", on_done=quiet)
+    assert not (tmp_path / "out").exists()
 
 
 def test_rows_to_train_on_must_be_there(mirror: Path) -> None:
