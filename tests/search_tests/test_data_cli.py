@@ -88,7 +88,9 @@ def test_fetch_without_a_network(file: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
-    assert "cannot be reached" in done.stdout
+    lines = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 2, "one for each data set"
+    assert all("cannot be reached (HF_HUB_OFFLINE is set)" in line for line in lines)
     assert "Traceback" not in done.stderr
 
 
