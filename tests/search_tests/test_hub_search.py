@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -132,7 +133,10 @@ def test_the_same_by_hub_name(by_root: Searched, mirror: Path, tmp_path: Path) -
         if owner.is_dir():
             (tmp_path / owner.name).symlink_to(owner)
     home = tmp_path / "home"
+    # Its key is of what the text says: the base of the first search is found.
+    shutil.copytree(by_root.home / "encoders", home / "encoders")
     done = program("run", by_root.file, "--home", home, folder=tmp_path)
+    assert "pretraining" not in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert outcome(report(tmp_path, home)) == outcome(by_root.found)
 
