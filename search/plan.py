@@ -1,6 +1,5 @@
 """What a study would run: its plans, the stages they share, contract errors. Starts nothing."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
-from spaces.space import MIXED, NONE, Grid, SearchSpace
+from spaces.space import NONE
 from spaces.study import StudySettings
 from spaces.tasks import get_task
 
@@ -54,7 +53,7 @@ def plan_study(settings: StudySettings) -> StudyPlan:
     """Everything that can be said of a study without training, without its encoder."""
     space = settings.search_space()
     first = tuple(space.decode(point) for point in space.first_points())
-    plans = list(all_plans(space))
+    plans = [space.decode(point) for point in space.grid_points()]
     is_endless = not plans
     paths = [path for plan in plans for path in stage_paths(plan)]
     stages = set(paths)
@@ -72,23 +71,6 @@ def plan_study(settings: StudySettings) -> StudyPlan:
         errors=tuple(contract_errors(settings)),
         warnings=tuple(contract_warnings(settings)),
     )
-
-
-def all_plans(space: SearchSpace) -> Iterator[TrialPlan]:
-    """Every plan of a grid, once; nothing where a rate is a range or shares are drawn."""
-    rates = (space.intermediate_learning_rate, space.target_learning_rate)
-    if MIXED in space.options or not all(isinstance(rate, Grid) for rate in rates):
-        return
-    intermediate, target = (rate.spread(1) for rate in rates)
-    seen = set()
-    for option, stem, tip in itertools.product(space.options, intermediate, target):
-        params: dict[str, Any] = {"intermediate": option, "target.learning_rate": tip}
-        if option != NONE:
-            params["intermediate.learning_rate"] = stem
-        plan = space.decode(params)
-        if plan not in seen:
-            seen.add(plan)
-            yield plan
 
 
 def stage_paths(plan: TrialPlan) -> list[tuple[Phase, ...]]:
@@ -114,7 +96,8 @@ def contract_errors(settings: StudySettings) -> Iterator[str]:
 
 def contract_warnings(settings: StudySettings) -> Iterator[str]:
     """What a reader of the scores should know."""
-    sources = set(settings.search_space().sources)
+    space = settings.search_space()
+    sources = set(space.sources)
     for name in settings.space.targets:
         task = get_task(name)
         if task.trains and task.training_task in {source.split("@")[0] for source in sources}:
@@ -122,10 +105,10 @@ def contract_warnings(settings: StudySettings) -> Iterator[str]:
                 f"target {name!r} trains on the rows of {task.training_task!r}, which is an "
                 "intermediate task too: a gain of that pair is a second pass over the same data"
             )
-    budget, plans = settings.budget.num_trials, len(list(all_plans(settings.search_space())))
+    budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
         yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"
-    num_first = len(settings.search_space().first_points())
+    num_first = len(space.first_points())
     if budget < num_first:
         yield f"the budget of {budget} trials does not reach past the {num_first} first points"
 

@@ -49,7 +49,9 @@ class OptunaStudy:
         self._study = study
         self._settings = settings
         self._space = settings.search_space()
+        self._points = self._space.first_points()
         self._counted: set[int] = set()
+        self._next: int | None = None  # the index of the next point, once it is known
         self.told: dict[TrialPlan, Told] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
@@ -96,22 +98,32 @@ class OptunaStudy:
         with _reaching(url):
             return cls(study, settings)
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a grid has no point left to ask."""
+        if not self._space.is_grid:
+            return False
+        if self._next is None:  # the database is asked once: this is the only driver
+            with _reaching():
+                self._next = self._num_asked()
+        return self._next >= len(self._points)
+
     def ask(self) -> Asked:
-        """The next trial: first the baselines and the points of the study file, then the sampler.
+        """The next trial: first the baselines and the points of the study file, then the sampler;
+        of a grid, its next point.
 
         The draw depends on the study seed, how many trials were asked before, and (tpe) what they
         got; not on how often the driver was started.
         """
         with _reaching():
-            trials = self._study.get_trials(deepcopy=False)
-        index = sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
-        points = self._space.first_points()
-        point = points[index] if index < len(points) else None
+            index = self._num_asked()
+        point = self._points[index] if index < len(self._points) else None
         with warnings.catch_warnings(), _reaching():
             warnings.simplefilter("ignore")  # experimental parts, fixed parameters
             self._study.sampler = _sampler(self._settings, index, point)
             trial = self._study.ask()
             self._space.suggest(trial)
+        self._next = index + 1
         return Asked(trial.number, trial.params, self._space.decode(trial.params))
 
     def running(self) -> list[Asked]:
@@ -183,6 +195,10 @@ class OptunaStudy:
     def write_mark(self, name: str, value: dict[str, Any] | None) -> None:
         with _reaching():
             self._study.set_user_attr(name, value)
+
+    def _num_asked(self) -> int:
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
 
     def _tell(self, number: int, state: TrialState, value: float | None) -> None:
         with _reaching():

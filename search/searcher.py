@@ -198,6 +198,7 @@ class StudySearcher(Searcher):
             and taken < self._settings.budget.num_trials
             and len(self._held) < self._max_concurrent
             and time.monotonic() < self._deadline
+            and not self._study.is_used_up
         )
 
     def _released(self) -> Asked | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from spaces.refusal import Refusal
 from spaces.tasks import Source, get_task
 
+MAX_NAMED = 3  # languages of one task that a mixture's name lists
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
@@ -56,21 +58,37 @@ class Mixture:
             cap: rows of a source counted at most; the paper's is 2**17.
             max_train_rows: rows of a source that the phase reads at most.
         """
-        if max_train_rows is not None and max_train_rows <= 0:
-            raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
-        parsed = {name: Source.parse(name) for name in sources}
-        rows = {name: get_task(s.task).num_rows_in(s.language) for name, s in parsed.items()}
-        read = {name: min(count, max_train_rows or count) for name, count in rows.items()}
+        read = rows_read(sources, max_train_rows)
         return cls.of(proportions(read, temperature=temperature, cap=cap))
+
+    def beside(self, other: "Mixture", *, share: float) -> "Mixture":
+        """The two in one: the other in `share` of the steps, this one in the rest."""
+        if not 0 < share < 1:
+            raise Refusal(f"a share beside another must lie between 0 and 1; got {share}")
+        weights = {name: value * (1 - share) for name, value in self.to_dict().items()}
+        for name, value in other.to_dict().items():
+            weights[name] = weights.get(name, 0.0) + value * share
+        return Mixture.of(weights)
 
     @property
     def sources(self) -> tuple[Source, ...]:
         return tuple(source for source, _ in self.shares)
 
     def __str__(self) -> str:
-        if len(self.shares) == 1:
-            return str(self.shares[0][0])
-        return "+".join(f"{source}:{share:.2f}" for source, share in self.shares)
+        """`mnli`, `csqa:0.20+mnli:0.80`; a task in many languages is named once."""
+        by_task: dict[str, list[tuple[Source, float]]] = {}
+        for source, share in self.shares:
+            by_task.setdefault(source.task, []).append((source, share))
+        named: list[tuple[str, float]] = []
+        for task, parts in by_task.items():
+            if len(parts) > MAX_NAMED:
+                total = math.fsum(share for _, share in parts)
+                named.append((f"{task}({len(parts)} languages)", total))
+            else:
+                named += [(str(source), share) for source, share in parts]
+        if len(named) == 1:
+            return named[0][0]
+        return "+".join(f"{name}:{share:.2f}" for name, share in named)
 
     def to_dict(self) -> dict[str, float]:
         return {f"{source.task}@{source.language}": share for source, share in self.shares}
@@ -79,6 +97,15 @@ class Mixture:
     def from_dict(cls, shares: Mapping[str, float]) -> "Mixture":
         """The inverse of `to_dict`, to the last bit."""
         return cls(tuple(sorted((Source.parse(name), share) for name, share in shares.items())))
+
+
+def rows_read(sources: Iterable[str], max_train_rows: int | None) -> dict[str, int]:
+    """How many rows of each source a phase reads that reads `max_train_rows` at most."""
+    if max_train_rows is not None and max_train_rows <= 0:
+        raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
+    parsed = {name: Source.parse(name) for name in sources}
+    rows = {name: get_task(s.task).num_rows_in(s.language) for name, s in parsed.items()}
+    return {name: min(count, max_train_rows or count) for name, count in rows.items()}
 
 
 def proportions(

@@ -32,7 +32,7 @@ class StudySection(Section):
     encoder: str
     revision: str | None = None
     seed: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
 
@@ -70,8 +70,21 @@ Rates = Annotated[
 ]
 
 
+class MlmSection(Section):
+    """Masked language modelling of a text task beside every intermediate task: `[space.mlm]`.
+    Each share of its steps is tried; 0, without it, always is."""
+
+    text: str
+    languages: tuple[str, ...] = ()
+    exponent: Annotated[float, Field(gt=0, le=1)] = 0.3
+    shares: Annotated[tuple[float | Literal["proportional"], ...], Field(min_length=1)] = (
+        "proportional",
+    )
+    learning_rate: Rates | None = None
+
+
 class SpaceSection(Section):
-    """What may vary."""
+    """What may vary. `seeds` are those of the phases, where it is a grid; else the study's is."""
 
     mixture: Literal["choice", "shares"] = "choice"
     intermediate: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -81,27 +94,33 @@ class SpaceSection(Section):
     target_learning_rate: Rates
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     num_baselines: Count = 3
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    mlm: MlmSection | None = None
     points: tuple[dict[str, str | float], ...] = ()
 
 
 class TrainingSection(Section):
-    """The recipes: of intermediate phases, of target phases, of single targets."""
+    """The recipes: of intermediate phases, of target phases, of single options and targets."""
 
     intermediate: Recipe
+    intermediates: dict[str, Recipe] = {}
     target: Recipe
     targets: dict[str, Recipe] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        """A single target's table says only what differs from `[training.target]`."""
-        if isinstance(data, dict) and isinstance(data.get("targets"), dict):
-            common = data.get("target")
-            common = common if isinstance(common, dict) else {}
-            tables = data["targets"].items()
-            filled = {n: {**common, **t} if isinstance(t, dict) else t for n, t in tables}
-            return {**data, "targets": filled}
-        return data
+        """A single one's table says only what differs from the common one."""
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        for many, one in (("intermediates", "intermediate"), ("targets", "target")):
+            common, tables = data.get(one), data.get(many)
+            if isinstance(common, dict) and isinstance(tables, dict):
+                filled[many] = {
+                    n: {**common, **t} if isinstance(t, dict) else t for n, t in tables.items()
+                }
+        return filled
 
 
 class EvaluationSection(Section):

@@ -1,82 +1,20 @@
-"""SearchSpace: what may vary. `suggest` names the ranges, `decode` makes the plan; side by side."""
+"""SearchSpace: what may vary. `domains` says where, `decode` makes the plan; side by side."""
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from spaces.domains import UNIFORM, Choice, Domain, Rates, Suggest
+from spaces.masking import PROPORTIONAL, Masking, Share
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.tasks import Source, get_task
 
 NONE, ALL, MIXED = "none", "all", "mixture"
-
-
-class Suggest(Protocol):
-    """The part of an Optuna trial that a space needs."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Learning rates to choose from: equal values make equal phases, which are trained once."""
-
-    values: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.values or len(set(self.values)) != len(self.values):
-            raise Refusal(f"a learning-rate grid needs values, each once; got {self.values}")
-        if not all(0 < value < 1 for value in self.values):
-            raise Refusal(f"learning rates must lie between 0 and 1; got {self.values}")
-
-    def __contains__(self, rate: Any) -> bool:
-        return rate in self.values
-
-    def __str__(self) -> str:
-        return f"one of {', '.join(map(str, self.values))}"
-
-    def suggest(self, trial: Suggest, name: str) -> None:
-        trial.suggest_categorical(name, self.values)
-
-    def spread(self, count: int) -> tuple[float, ...]:
-        """Every value: a grid is tried whole, whatever `count` says."""
-        return self.values
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A continuous, logarithmic range of learning rates."""
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.low < self.high < 1:
-            given = f"low {self.low}, high {self.high}"
-            raise Refusal(f"a learning-rate range needs 0 < low < high < 1; got {given}")
-
-    def __contains__(self, rate: Any) -> bool:
-        return isinstance(rate, float) and self.low <= rate <= self.high
-
-    def __str__(self) -> str:
-        return f"a number from {self.low} to {self.high}"
-
-    def suggest(self, trial: Suggest, name: str) -> None:
-        trial.suggest_float(name, self.low, self.high, log=True)
-
-    def spread(self, count: int) -> tuple[float, ...]:
-        """`count` values in the middles of equal parts of the logarithmic range."""
-        span = math.log(self.high / self.low)
-        return tuple(self.low * math.exp(span * (i + 0.5) / count) for i in range(count))
-
-
-UNIFORM = Range(1e-6, 1 - 1e-6)  # of each source's number behind the shares
+MLM = "mlm"  # the recipe of masking alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,29 +24,45 @@ class SearchSpace:
     `intermediate` lists the options: `none`, a source (`mnli`, `mnli@de`), several joined by `+`,
     or `all` (every source that any option names), mixed in proportion to their rows. Where
     `mixture` is `shares` it lists sources, and a trial draws a point of their simplex instead.
+    With `masking` each option is tried without and with it, `none` too, which is masking alone.
+    `recipes` are those of single options, where they are not `intermediate_recipe`. Where there
+    are several `seeds`, each plan is one of as many trials.
     """
 
     encoder: str
-    seed: int
+    seeds: tuple[int, ...]
     mixture: Literal["choice", "shares"]
     intermediate: tuple[str, ...]
     temperature: float
     cap: int | None
-    intermediate_learning_rate: Grid | Range
-    target_learning_rate: Grid | Range
+    intermediate_learning_rate: Rates
+    target_learning_rate: Rates
     intermediate_recipe: Recipe
     targets: tuple[tuple[str, Recipe], ...]
     points: tuple[Mapping[str, Any], ...]
     num_baselines: int
+    masking: Masking | None = None
+    recipes: tuple[tuple[str, Recipe], ...] = ()
+    is_grid: bool = False
 
     def __post_init__(self) -> None:
-        if len(set(self.intermediate)) != len(self.intermediate) or not self.sources:
+        has_sources = bool(self.sources or self.masking)
+        if len(set(self.intermediate)) != len(self.intermediate) or not has_sources:
             raise Refusal(
                 f"intermediate lists options, each once, one source at least; "
                 f"got {list(self.intermediate)}"
             )
         if self.mixture == "shares" and any("+" in o or o == ALL for o in self.intermediate):
             raise Refusal("with mixture = 'shares' intermediate lists plain sources (and none)")
+        if self.mixture == "shares" and self.masking and PROPORTIONAL in self.masking.shares:
+            raise Refusal(
+                "with mixture = 'shares' space.mlm.shares are numbers: only proportional mixtures "
+                "have a proportional share"
+            )
+        self._check_grid()
+        for name, _ in self.recipes:
+            if name not in (*self.options, MLM) or name == NONE:
+                raise unknown("intermediate with a recipe", name, (*self.options, MLM))
         for number, point in enumerate(self.points, start=1):
             try:
                 self._check_point(point)
@@ -130,60 +84,128 @@ class SearchSpace:
         drawn = (MIXED,) if self.mixture == "shares" else self.intermediate
         return tuple(dict.fromkeys((NONE, *drawn)))
 
+    def domains(self, option: str, share: Share) -> dict[str, Domain]:
+        """Every further parameter of a trial with this `intermediate` and `mlm.share`."""
+        found: dict[str, Domain] = {}
+        if share and self.masking and self.masking.learning_rate:
+            found["mlm.learning_rate"] = self.masking.learning_rate
+        elif share or option != NONE:
+            found["intermediate.learning_rate"] = self.intermediate_learning_rate
+        if option == MIXED:
+            found.update({f"mix.{source}": UNIFORM for source in self.sources})
+        if self.has_target_phases:
+            found["target.learning_rate"] = self.target_learning_rate
+        if len(self.seeds) > 1:
+            found["seed"] = Choice(self.seeds)
+        return found
+
+    @property
+    def shares(self) -> Choice:
+        """What `mlm.share` may be; without masking there is no such parameter."""
+        return self.masking.domain if self.masking else Choice((0.0,))
+
     def suggest(self, trial: Suggest) -> None:
         """Name every parameter of one trial and its range."""
         option = trial.suggest_categorical("intermediate", self.options)
-        if option != NONE:
-            self.intermediate_learning_rate.suggest(trial, "intermediate.learning_rate")
-        if option == MIXED:
-            for source in self.sources:
-                trial.suggest_float(f"mix.{source}", UNIFORM.low, UNIFORM.high)
-        if self.has_target_phases:
-            self.target_learning_rate.suggest(trial, "target.learning_rate")
+        share = 0.0
+        if self.masking:
+            share = trial.suggest_categorical("mlm.share", self.shares.values)
+        for name, domain in self.domains(option, share).items():
+            domain.suggest(trial, name)
 
     def decode(self, params: Mapping[str, Any]) -> TrialPlan:
         """The plan that the suggested parameters mean; refuses what is incomplete or foreign."""
-        option = self._option(params)
+        option, share = self._option(params), self._share(params)
+        seed = _read(params, "seed") if len(self.seeds) > 1 else self.seeds[0]
         intermediate = None
-        if option != NONE:
+        if option != NONE or share:
+            has_own = bool(share and self.masking and self.masking.learning_rate)
+            rate = "mlm.learning_rate" if has_own else "intermediate.learning_rate"
             intermediate = Phase(
-                mixture=self._mixture(option, params),
-                learning_rate=_read(params, "intermediate.learning_rate"),
-                seed=self.seed,
-                recipe=self.intermediate_recipe,
+                mixture=self._mixture(option, share, params),
+                learning_rate=_read(params, rate),
+                seed=seed,
+                recipe=self.recipe_of(option),
             )
-        targets = tuple(self._target(task, recipe, params) for task, recipe in self.targets)
+        targets = tuple(self._target(task, recipe, params, seed) for task, recipe in self.targets)
         return TrialPlan(encoder=self.encoder, intermediate=intermediate, targets=targets)
 
     def first_points(self) -> list[dict[str, Any]]:
-        """What every study tries first: the baselines, then the points of the study file."""
-        baselines: list[dict[str, Any]] = [{"intermediate": NONE}]
+        """What every study tries first: the baselines, then the points of the study file; where
+        it is a grid, all of it."""
+        if self.is_grid:
+            return self.grid_points()
+        baseline: dict[str, Any] = {"intermediate": NONE}
+        if self.masking:
+            baseline["mlm.share"] = 0.0
+        baselines = [baseline]
         if self.has_target_phases:
             rates = self.target_learning_rate.spread(self.num_baselines)
-            baselines = [{"intermediate": NONE, "target.learning_rate": rate} for rate in rates]
+            baselines = [{**baseline, "target.learning_rate": rate} for rate in rates]
         return [*baselines, *(dict(point) for point in self.points)]
+
+    def grid_points(self) -> list[dict[str, Any]]:
+        """Every point, each plan once, seed by seed; nothing where the space is endless."""
+        found: dict[TrialPlan, dict[str, Any]] = {}
+        for option, share in itertools.product(self.options, self.shares.values):
+            point = {"intermediate": option, **({"mlm.share": share} if self.masking else {})}
+            domains = self.domains(option, share)
+            values = [d.values for d in domains.values() if isinstance(d, Choice)]
+            if len(values) < len(domains):
+                return []
+            for drawn in itertools.product(*values):
+                full = {**point, **dict(zip(domains, drawn, strict=True))}
+                found.setdefault(self.decode(full), full)
+        order = {seed: number for number, seed in enumerate(self.seeds)}
+        return sorted(found.values(), key=lambda p: order.get(p.get("seed", self.seeds[0]), 0))
+
+    def recipe_of(self, option: str) -> Recipe:
+        """How an option trains. Masking alone has no validation rows: it trains to its end."""
+        named = dict(self.recipes)
+        if option != NONE:
+            return named.get(option, self.intermediate_recipe)
+        recipe = named.get(MLM, self.intermediate_recipe)
+        return replace(recipe, evaluate_every=None, patience=None)
+
+    def reads(self) -> Iterator[tuple[Source, Recipe]]:
+        """Every source that an intermediate phase may train on, by each recipe that it may have."""
+        found: dict[tuple[Source, Recipe], None] = {}
+        for option in self.options:
+            names = [] if option == NONE else self._names(option)
+            masked = self.masking.sources if self.masking else ()
+            for name in (*names, *masked):
+                found[Source.parse(name), self.recipe_of(option)] = None
+        yield from found
 
     @property
     def has_target_phases(self) -> bool:
         """False where every target is a retrieval task."""
         return any(get_task(task).trains for task, _ in self.targets)
 
+    def _check_grid(self) -> None:
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise Refusal(f"seeds are listed each once; got {list(self.seeds)}")
+        if len(self.seeds) > 1 and not self.is_grid:
+            raise Refusal(
+                "several space.seeds are a dimension of a grid, nothing to learn from: set "
+                "sampler = 'grid', or leave them out (retrain draws fresh ones)"
+            )
+        if self.is_grid and (self.points or not self.grid_points()):
+            raise Refusal(
+                "sampler 'grid' tries every point: it needs lists of learning rates and mixture = "
+                "'choice', and has no points of its own"
+            )
+
     def _check_point(self, point: Mapping[str, Any]) -> None:
         """A point of the study file names what `suggest` would, inside the same ranges."""
         option = self._option(point)
-        ranges: dict[str, Grid | Range] = {}
-        if option != NONE:
-            ranges["intermediate.learning_rate"] = self.intermediate_learning_rate
-        if option == MIXED:
-            ranges.update({f"mix.{source}": UNIFORM for source in self.sources})
-        if self.has_target_phases:
-            ranges["target.learning_rate"] = self.target_learning_rate
+        domains = self.domains(option, self._share(point))
+        known = ("intermediate", *(("mlm.share",) if self.masking else ()), *domains)
         for name, value in point.items():
-            if name != "intermediate" and name not in ranges:
-                what = f"parameter of intermediate {option!r}"
-                raise unknown(what, name, ("intermediate", *ranges))
-            if name in ranges and value not in ranges[name]:
-                raise Refusal(f"{name} is {value!r}; expected {ranges[name]}")
+            if name not in known:
+                raise unknown(f"parameter of intermediate {option!r}", name, known)
+            if name in domains and value not in domains[name]:
+                raise Refusal(f"{name} is {value!r}; expected {domains[name]}")
         self.decode(point)
 
     def _option(self, params: Mapping[str, Any]) -> str:
@@ -192,25 +214,53 @@ class SearchSpace:
             raise unknown("intermediate", str(option), self.options)
         return option
 
-    def _mixture(self, option: str, params: Mapping[str, Any]) -> Mixture:
+    def _share(self, params: Mapping[str, Any]) -> Share:
+        if self.masking is None:
+            return 0.0
+        share: Share = _read(params, "mlm.share")
+        if share not in self.shares:
+            raise Refusal(f"mlm.share is {share!r}; expected {self.shares}")
+        return share
+
+    def _names(self, option: str) -> tuple[str, ...]:
+        """The sources of an option that has some."""
+        return self.sources if option in (ALL, MIXED) else tuple(option.split("+"))
+
+    def _mixture(self, option: str, share: Share, params: Mapping[str, Any]) -> Mixture:
+        max_rows = self.recipe_of(option).max_train_rows
+        if not share or self.masking is None:
+            return self._unmasked(option, params)
+        masked = self.masking.alone(max_train_rows=max_rows)
+        if option == NONE:
+            return masked
+        if share == PROPORTIONAL:
+            share = self.masking.share_beside(
+                self._names(option),
+                temperature=self.temperature,
+                cap=self.cap,
+                max_train_rows=max_rows,
+            )
+        return self._unmasked(option, params).beside(masked, share=float(share))
+
+    def _unmasked(self, option: str, params: Mapping[str, Any]) -> Mixture:
         if option == MIXED:
             # Minus log of a uniform is Gamma(1): normalised, these are uniform over all mixtures.
             return Mixture.of({s: -math.log(_read(params, f"mix.{s}")) for s in self.sources})
         return Mixture.proportional(
-            self.sources if option == ALL else option.split("+"),
+            self._names(option),
             temperature=self.temperature,
             cap=self.cap,
-            max_train_rows=self.intermediate_recipe.max_train_rows,
+            max_train_rows=self.recipe_of(option).max_train_rows,
         )
 
-    def _target(self, name: str, recipe: Recipe, params: Mapping[str, Any]) -> Target:
+    def _target(self, name: str, recipe: Recipe, params: Mapping[str, Any], seed: int) -> Target:
         task = get_task(name)
         if not task.trains:
             return Target(task=name, phase=None)
         phase = Phase(
             mixture=Mixture.of({task.training_task: 1.0}),
             learning_rate=_read(params, "target.learning_rate"),
-            seed=self.seed,
+            seed=seed,
             recipe=recipe,
         )
         return Target(task=name, phase=phase)

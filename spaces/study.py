@@ -9,12 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.domains import Grid, Range
 from spaces.languages import get_language
+from spaces.masking import Masking
 from spaces.messages import first_refusal
 from spaces.refusal import Refusal, unknown
 from spaces.sections import (
     BudgetSection,
     EvaluationSection,
+    MlmSection,
     PretrainingSection,
     RateRange,
     ResourcesSection,
@@ -25,7 +28,7 @@ from spaces.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.space import Grid, Range, SearchSpace
+from spaces.space import SearchSpace
 from spaces.tasks import get_task, text_task
 
 POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made at their first use
@@ -76,7 +79,7 @@ class StudySettings(Section):
         space, training = self.space, self.training
         return SearchSpace(
             encoder=self.study.encoder,
-            seed=self.study.seed,
+            seeds=space.seeds or (self.study.seed,),
             mixture=space.mixture,
             intermediate=space.intermediate,
             temperature=space.temperature,
@@ -87,6 +90,9 @@ class StudySettings(Section):
             targets=tuple((t, training.targets.get(t, training.target)) for t in space.targets),
             points=space.points,
             num_baselines=space.num_baselines,
+            masking=_masking(space.mlm) if space.mlm else None,
+            recipes=tuple(training.intermediates.items()),
+            is_grid=self.study.sampler == "grid",
         )
 
     def languages_of(self, task: str) -> tuple[str, ...]:
@@ -101,6 +107,8 @@ class StudySettings(Section):
         """Every max_length that the study uses, by the key that sets it."""
         training = self.training
         found = {"training.intermediate.max_length": training.intermediate.max_length}
+        for name, recipe in training.intermediates.items():
+            found[f"training.intermediates.{name}.max_length"] = recipe.max_length
         for name in self.space.targets:
             if not get_task(name).trains:
                 length = self.evaluation.retrieval_max_length
@@ -118,12 +126,11 @@ class StudySettings(Section):
         return self.evaluation.objective or trained or self.space.targets
 
     def digest(self) -> str:
-        """Of everything that decides results; budget, resources and tracking may change."""
-        sections = {"study", "space", "training", "evaluation"}
-        if self.pretraining is not None:
-            sections.add("pretraining")
-        content = self.model_dump(mode="json", include=sections)
-        del content["study"]["data_root"]
+        """Of everything that decides results; budget, resources and tracking may change. What the
+        file leaves at its default is left out, so that a new key changes no study's digest."""
+        sections = {"study", "space", "training", "evaluation", "pretraining"}
+        content = self.model_dump(mode="json", include=sections, exclude_defaults=True)
+        content["study"].pop("data_root", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _check(self) -> None:
@@ -233,6 +240,17 @@ def _read_file(study: str) -> dict[str, Any]:
     raise Refusal(
         f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
         f"shipped study: {', '.join(shipped)}"
+    )
+
+
+def _masking(mlm: MlmSection) -> Masking:
+    rates = _rates(mlm.learning_rate) if mlm.learning_rate else None
+    return Masking(
+        text=mlm.text,
+        languages=mlm.languages,
+        exponent=mlm.exponent,
+        shares=mlm.shares,
+        learning_rate=rates,
     )
 
 

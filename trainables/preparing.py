@@ -78,8 +78,8 @@ def wanted_by(settings: StudySettings) -> list[Wanted]:
     each once."""
     space, evaluation = settings.search_space(), settings.evaluation
     found: dict[Wanted, None] = {}
-    for source in map(Source.parse, space.sources):
-        found.update(dict.fromkeys(_of_phase(source, space.intermediate_recipe)))
+    for source, recipe in space.reads():
+        found.update(dict.fromkeys(_of_phase(source, recipe)))
     for name, recipe in space.targets:
         task = get_task(name)
         if task.trains:

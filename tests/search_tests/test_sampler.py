@@ -55,6 +55,19 @@ def test_a_range_has_baselines_in_its_parts(settings_of: Settings, optuna_url: s
     assert first[1]["target.learning_rate"] == pytest.approx(10**-2.5)
 
 
+def test_a_grid_is_asked_whole_and_then_used_up(settings_of: Settings, optuna_url: str) -> None:
+    settings = settings_of(study={"sampler": "grid"}, space={"seeds": [1, 2]})
+    points = settings.search_space().grid_points()
+    study = OptunaStudy.open(optuna_url, settings)
+    asked = [dict(study.ask().params) for _ in points[:3]]
+    again = OptunaStudy.open(optuna_url, settings)
+    while not again.is_used_up:
+        asked.append(dict(again.ask().params))
+    assert asked == points
+    assert {point["seed"] for point in points} == {1, 2}
+    assert OptunaStudy.open(optuna_url, settings).is_used_up
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_draws_do_not_depend_on_restarts(
     sampler: str, settings_of: Settings, tmp_path: Path, empty_optuna: bytes

@@ -126,3 +126,17 @@ def test_no_rows_are_no_mixture() -> None:
         Mixture.proportional(["rel"], temperature=1, cap=None, max_train_rows=0)
     with pytest.raises(Refusal, match="needs one share above zero"):
         Mixture.proportional([], temperature=1, cap=None)
+
+
+def test_a_task_in_many_languages_is_named_once() -> None:
+    text = {f"text@{code}": 1.0 for code in ("de", "en", "es", "fi")}
+    assert str(Mixture.of(text)) == "text(4 languages)"
+    assert str(Mixture.of({**text, "fact": 4.0})) == "fact:0.50+text(4 languages):0.50"
+
+
+def test_one_mixture_beside_another() -> None:
+    both = Mixture.of({"fact": 1, "rel": 3}).beside(Mixture.of({"text@de": 1}), share=0.2)
+    assert both.to_dict() == pytest.approx({"fact@en": 0.2, "rel@en": 0.6, "text@de": 0.2})
+    for share in (0.0, 1.0, math.nan):
+        with pytest.raises(Refusal, match="between 0 and 1"):
+            both.beside(both, share=share)

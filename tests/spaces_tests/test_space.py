@@ -7,10 +7,12 @@ from typing import Any
 import optuna
 import pytest
 
+from spaces.domains import Grid, Range
+from spaces.masking import PROPORTIONAL, Masking
 from spaces.mixture import Mixture
 from spaces.phases import Recipe, TrialPlan
 from spaces.refusal import Refusal
-from spaces.space import Grid, Range, SearchSpace
+from spaces.space import SearchSpace
 from spaces.tasks import TASKS, TaskKind
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -18,7 +20,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 RECIPE = Recipe(num_steps=10, batch_size=4, max_length=64)
 CHOICE = SearchSpace(
     encoder="folder",
-    seed=3,
+    seeds=(3,),
     mixture="choice",
     intermediate=("none", "fact", "rel", "fact+rel@de", "all"),
     temperature=2.0,
@@ -37,8 +39,24 @@ SHARES = dataclasses.replace(
     intermediate_learning_rate=Range(1e-6, 1e-4),
     target_learning_rate=Range(1e-6, 1e-4),
 )
+MASKED = dataclasses.replace(
+    CHOICE,
+    masking=Masking(
+        text="text",
+        languages=("de", "es"),
+        shares=(PROPORTIONAL, 0.5),
+        learning_rate=Grid((5e-6,)),
+    ),
+)
+GRID = dataclasses.replace(MASKED, is_grid=True, seeds=(1, 2), target_learning_rate=Grid((1e-5,)))
 RETRIEVAL_ONLY = dataclasses.replace(CHOICE, targets=(("retrieval", RECIPE),))
-SPACES = {"choice": CHOICE, "shares": SHARES, "retrieval": RETRIEVAL_ONLY}
+SPACES = {
+    "choice": CHOICE,
+    "shares": SHARES,
+    "masked": MASKED,
+    "grid": GRID,
+    "retrieval": RETRIEVAL_ONLY,
+}
 
 
 def sampled(space: SearchSpace, count: int) -> list[dict[str, Any]]:
@@ -62,8 +80,9 @@ def test_sampled_trials_decode_to_valid_plans(name: str) -> None:
         assert [target.task for target in plan.targets] == [task for task, _ in space.targets]
         if plan.intermediate is not None:
             assert math.isclose(math.fsum(s for _, s in plan.intermediate.mixture.shares), 1)
-            assert plan.intermediate.learning_rate in space.intermediate_learning_rate
-            assert plan.intermediate.seed == space.seed
+            rates = {"mlm.learning_rate", "intermediate.learning_rate"} & params.keys()
+            assert [plan.intermediate.learning_rate] == [params[name] for name in rates]
+            assert plan.intermediate.seed == params.get("seed", space.seeds[0])
         plans.append(plan)
     assert {plan.is_baseline for plan in plans} == {True, False}
 
@@ -227,13 +246,92 @@ def test_a_space_that_makes_no_plans_is_refused(change: dict[str, Any], message:
         dataclasses.replace(CHOICE, **change)
 
 
-@pytest.mark.parametrize("values", [(), (1e-5, 1e-5), (0.0,), (1.0,), (math.nan,), (1e-5, 2)])
-def test_a_grid_out_of_range_is_refused(values: tuple[float, ...]) -> None:
-    with pytest.raises(Refusal, match=r"learning-rate|learning rates"):
-        Grid(values)
+def test_masking_stands_beside_an_intermediate_task() -> None:
+    """By hand: two languages of 1,000 rows each beside 1,000 rows of `fact`, no cap in the way."""
+    space = dataclasses.replace(MASKED, temperature=1.0, cap=None)
+    rates = {"mlm.learning_rate": 5e-6, "target.learning_rate": 1e-5}
+
+    def shares(option: str, share: float | str) -> dict[str, float]:
+        plan = space.decode({"intermediate": option, "mlm.share": share, **rates})
+        assert plan.intermediate is not None
+        assert plan.intermediate.learning_rate == 5e-6
+        return plan.intermediate.mixture.to_dict()
+
+    assert shares("fact", 0.5) == {"fact@en": 0.5, "text@de": 0.25, "text@es": 0.25}
+    assert shares("fact", PROPORTIONAL) == pytest.approx(
+        {"fact@en": 1 / 3, "text@de": 1 / 3, "text@es": 1 / 3}
+    )
+    assert shares("none", 0.5) == {"text@de": 0.5, "text@es": 0.5}, "masking alone"
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1e-5), (1e-5, 1e-5), (1e-4, 1e-5), (0.1, 1)])
-def test_a_range_that_is_none_is_refused(low: float, high: float) -> None:
-    with pytest.raises(Refusal, match=re.escape("needs 0 < low < high < 1")):
-        Range(low, high)
+def test_masking_alone_trains_to_its_end() -> None:
+    """It has no validation rows to stop by."""
+    recipe = dataclasses.replace(RECIPE, evaluate_every=2, patience=3)
+    own = dataclasses.replace(RECIPE, num_steps=77)
+    space = dataclasses.replace(MASKED, intermediate_recipe=recipe)
+    assert space.recipe_of("none") == dataclasses.replace(RECIPE)
+    assert space.recipe_of("fact") == recipe
+    named = dataclasses.replace(space, recipes=(("mlm", own), ("fact", own)))
+    assert named.recipe_of("none").num_steps == named.recipe_of("fact").num_steps == 77
+    assert named.recipe_of("rel") == recipe
+
+
+def test_without_a_rate_of_its_own_masking_takes_the_intermediate_one() -> None:
+    masking = dataclasses.replace(MASKED.masking, learning_rate=None)
+    space = dataclasses.replace(MASKED, masking=masking)
+    assert set(space.domains("fact", 0.5)) == {"intermediate.learning_rate", "target.learning_rate"}
+    assert set(space.domains("none", 0.5)) == {"intermediate.learning_rate", "target.learning_rate"}
+    assert set(space.domains("none", 0.0)) == {"target.learning_rate"}
+
+
+def test_a_grid_is_all_its_plans_seed_by_seed_with_the_baseline_first() -> None:
+    """By hand: 4 tasks without masking at 2 rates, with it at 2 shares and 1 rate (but `rel` and
+    the text are both cut to the cap, so that its proportional share is 0.5 too), masking alone
+    (whose share is all), the baseline."""
+    points = GRID.first_points()
+    plans = [GRID.decode(point) for point in points]
+    assert len(set(plans)) == len(plans) == 2 * (4 * 2 + 4 * 2 - 1 + 1 + 1)
+    assert [point["seed"] for point in points] == [1] * 17 + [2] * 17
+    assert plans[0].is_baseline
+    assert plans[17] == plans[0].with_seed(2)
+    assert [plan.with_seed(2) for plan in plans[:17]] == plans[17:]
+
+
+def test_an_endless_space_has_no_grid() -> None:
+    assert SHARES.grid_points() == []
+    rates = Range(1e-6, 1e-4)
+    assert dataclasses.replace(CHOICE, target_learning_rate=rates).grid_points() == []
+
+
+def test_every_source_is_read_by_every_recipe_it_may_have() -> None:
+    own = dataclasses.replace(RECIPE, max_train_rows=7)
+    space = dataclasses.replace(MASKED, recipes=(("all", own),))
+    reads = list(space.reads())
+    assert len(set(reads)) == len(reads)
+    for source in ("fact", "rel", "rel@de", "text@de", "text@es"):
+        recipes = [recipe for name, recipe in reads if str(name) == source]
+        assert sorted(r.max_train_rows or 0 for r in recipes) == [0, 7]
+
+
+@pytest.mark.parametrize(
+    ("space", "change", "message"),
+    [
+        (CHOICE, {"seeds": (1, 2)}, "set sampler = 'grid'"),
+        (GRID, {"seeds": (1, 1)}, "each once"),
+        (GRID, {"target_learning_rate": Range(1e-6, 1e-4)}, "needs lists of learning rates"),
+        (GRID, {"points": ({"intermediate": "none"},)}, "has no points of its own"),
+        (MASKED, {"recipes": (("fcat", RECIPE),)}, "unknown intermediate with a recipe 'fcat'"),
+        (MASKED, {"recipes": (("none", RECIPE),)}, "'none'"),
+        (SHARES, {"masking": MASKED.masking}, "space.mlm.shares are numbers"),
+        (
+            MASKED,
+            {"points": ({"intermediate": "fact", "mlm.share": 0.3, "target.learning_rate": 1e-5},)},
+            "mlm.share is 0.3; expected one of 0.0, proportional, 0.5",
+        ),
+    ],
+)
+def test_a_grid_or_masking_that_cannot_be_is_refused(
+    space: SearchSpace, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Refusal, match=re.escape(message)):
+        dataclasses.replace(space, **change)

@@ -53,7 +53,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     found = StudySettings.load(path)
     assert found.study.name == "tiny"
     assert found.evaluation.selection is SelectionRule.TARGET_DEV
-    assert found.search_space().seed == 0
+    assert found.search_space().seeds == (0,)
     assert StudySettings.load(str(path)) == found
 
 
@@ -159,7 +159,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         ("study.seed", 1.5, "study.seed is 1.5; expected a whole number"),
         ("study.seed", -1, "study.seed is -1; expected 0 or more"),
         ("study.encoder", 3, "study.encoder is 3; expected text in quotes"),
-        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe' or 'random'"),
+        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random' or 'grid'"),
         ("budget.num_trials", 0, "budget.num_trials is 0; expected a number above 0"),
         ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
         ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),

@@ -1,0 +1,79 @@
+"""Masking: masked language modelling in many languages beside an intermediate task."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spaces.domains import Choice, Rates
+from spaces.mixture import Mixture, proportions, rows_read
+from spaces.refusal import Refusal, unknown
+from spaces.tasks import text_task
+
+PROPORTIONAL = "proportional"
+Share = float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masking:
+    """Which text is masked, in which languages, in which shares of an intermediate phase's steps.
+
+    A language is drawn in proportion to its rows to the power `exponent` (Conneau and Lample
+    2019), which lifts those with little text. A share is a number, or `proportional`: the text is
+    one more member of the mixture, in proportion to its rows. `learning_rate` is that of phases
+    with masking, where it is another than without.
+    """
+
+    text: str
+    languages: tuple[str, ...] = ()  # (): all that the text is in
+    exponent: float = 0.3
+    shares: tuple[Share, ...] = (PROPORTIONAL,)
+    learning_rate: Rates | None = None
+
+    def __post_init__(self) -> None:
+        task = text_task(self.text)
+        for language in self.languages:
+            if language not in task.languages:
+                raise unknown(f"language of {task.name!r}", language, task.languages)
+        if not 0 < self.exponent <= 1:
+            raise Refusal(f"space.mlm.exponent must lie in (0, 1]; got {self.exponent}")
+        if not self.shares:
+            raise Refusal("space.mlm.shares lists shares of steps; got none")
+        for share in self.shares:
+            if share != PROPORTIONAL and not (isinstance(share, float) and 0 <= share < 1):
+                raise Refusal(
+                    f"space.mlm.shares has {share!r}; expected {PROPORTIONAL!r} or a number from "
+                    "0 (without masking) to below 1"
+                )
+
+    @property
+    def domain(self) -> Choice:
+        """What `mlm.share` may be; without masking, as the baseline is, is always among it."""
+        return Choice(tuple(dict.fromkeys((0.0, *self.shares))))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        languages = self.languages or text_task(self.text).languages
+        return tuple(f"{self.text}@{language}" for language in languages)
+
+    def alone(self, *, max_train_rows: int | None) -> Mixture:
+        """The text in all its languages."""
+        return Mixture.proportional(
+            self.sources,
+            temperature=1 / self.exponent,
+            cap=None,
+            max_train_rows=max_train_rows,
+        )
+
+    def share_beside(
+        self,
+        sources: Iterable[str],
+        *,
+        temperature: float,
+        cap: int | None,
+        max_train_rows: int | None,
+    ) -> float:
+        """The text's share where it is one more member of a proportional mixture of `sources`."""
+        rows = rows_read(sources, max_train_rows)
+        rows[self.text] = sum(rows_read(self.sources, max_train_rows).values())
+        weights = proportions(rows, temperature=temperature, cap=cap)
+        return weights[self.text] / math.fsum(weights.values())
