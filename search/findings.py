@@ -14,6 +14,7 @@ from search.record import RetrainRow, StudyRecord
 from search.selection import (
     TrialRow,
     TrialState,
+    baseline_of,
     best_baseline,
     paired_gain,
     ranked,
@@ -43,7 +44,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
             f"{', '.join(names)}; their scores do not compare. --force reports them all the same"
         )
     baseline, order = best_baseline(record.rows), ranked(record.rows)
-    trials = {row.number: _trial(row, record.rows, baseline) for row in record.rows}
+    trials = {row.number: _trial(row, record.rows) for row in record.rows}
     sound = [row for row in order if not _is_collapsed(row)]
     return {
         "study": record.name,
@@ -91,7 +92,7 @@ def _is_collapsed(row: TrialRow) -> bool:
     return row.scores is not None and row.scores.is_collapsed
 
 
-def _trial(row: TrialRow, rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
+def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
     scores, plan = row.scores, row.plan
     targets = scores.targets if scores else ()
     return {
@@ -107,7 +108,7 @@ def _trial(row: TrialRow, rows: Sequence[TrialRow], baseline: TrialRow | None) -
         "objective": row.objective,
         "zero_shot_mean": scores.zero_shot_mean if scores else None,
         "transfer_gap": scores.transfer_gap if scores else None,
-        "transfer_gain": transfer_gain(row, baseline),
+        "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
         "paired_gain": paired_gain(row, rows),
         "worst_language": list(scores.worst_language) if scores else None,
         "collapsed": _is_collapsed(row),

@@ -1,6 +1,7 @@
 """Gains of intermediate training by target, the table of arXiv 2005.13013. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from search.selection import TrialRow
@@ -19,28 +20,67 @@ def averages(scores: Scores) -> dict[str, float]:
     return xtreme_averages(task_scores(scores))
 
 
-def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> list[Json]:
-    """Each intermediate at its best trial: task scores minus those of the best baseline.
+def mean_scores(rows: Sequence[TrialRow]) -> dict[str, float]:
+    """Target -> the mean of its task scores over the trials."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for task, value in task_scores(row.scores).items() if row.scores else ():
+            found.setdefault(task, []).append(value)
+    return {task: fmean(values) for task, values in found.items()}
+
+
+def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
+    """Each intermediate at its best setting: task scores minus those of the best baseline.
+
+    Means over seeds where there are several; `spread` is then the standard deviation, over the
+    seeds that both sides have, of the mean gain.
 
     Args:
         rows: scored trials, the best first; collapsed ones are left out by the caller.
+
+    Returns:
+        `baseline`: the scores that the gains are measured against; `rows`: one an intermediate.
     """
     if baseline is None or baseline.scores is None:
-        return []
-    before = task_scores(baseline.scores)
+        return {"baseline": {}, "rows": []}
+    before = _by_seed(rows, baseline)
     found: dict[str, Json] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
             continue
         name = str(row.plan.intermediate.mixture)
         if name not in found:
-            after = task_scores(row.scores)
-            gains = {task: after[task] - before[task] for task in after if task in before}
-            mean = sum(gains.values()) / len(gains) if gains else None
-            found[name] = {
-                "intermediate": name,
-                "number": row.number,
-                "gains": gains,
-                "mean": mean,
-            }
-    return list(found.values())
+            found[name] = {"intermediate": name, "number": row.number} | _gains(
+                before, _by_seed(rows, row)
+            )
+    return {"baseline": mean_scores(list(before.values())), "rows": list(found.values())}
+
+
+def _by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
+    """The trials of the same setting, the first of each seed."""
+    setting = like.plan.with_seed(0)
+    found: dict[int | None, TrialRow] = {}
+    for row in rows:
+        if row.plan.with_seed(0) == setting and row.scores is not None:
+            found.setdefault(row.plan.seed, row)
+    return found
+
+
+def _gains(before: Mapping[int | None, TrialRow], after: Mapping[int | None, TrialRow]) -> Json:
+    """Seed by seed where both sides have some seeds, else mean against mean."""
+    seeds = [seed for seed in after if seed in before]
+    first = [before[seed] for seed in seeds] or list(before.values())
+    second = [after[seed] for seed in seeds] or list(after.values())
+    means, level = mean_scores(second), mean_scores(first)
+    gains = {task: means[task] - level[task] for task in means if task in level}
+    each = [
+        fmean(mean_scores([b])[task] - mean_scores([a])[task] for task in gains)
+        for a, b in zip(first, second, strict=False)
+        if seeds and gains
+    ]
+    return {
+        "gains": gains,
+        "mean": fmean(gains.values()) if gains else None,
+        "spread": stdev(each) if len(each) > 1 else None,
+        "num_seeds": len(second),
+    }

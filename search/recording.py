@@ -19,7 +19,7 @@ from search.selection import (
     PhaseRow,
     TrialRow,
     TrialState,
-    best_baseline,
+    baseline_of,
     paired_gain,
     ranked,
     transfer_gain,
@@ -107,11 +107,10 @@ class Record:
 
     def study_finished(self, *, rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> None:
         """Close the study's run; the gains of all trials are written against the final baseline."""
-        baseline = best_baseline(rows)
         gains = {}
         for row in rows:
             both = {
-                "transfer_gain": transfer_gain(row, baseline),
+                "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
                 "paired_gain": paired_gain(row, rows),
             }
             gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}

@@ -93,14 +93,17 @@ def _trial_table(found: dict[str, Any]) -> Table:
 def _gain_table(found: dict[str, Any]) -> Table:
     """The paper's table: what each intermediate adds to each target."""
     table = _table(Text("Gain of each intermediate over the best baseline, in task scores"))
-    gains = found["gains"]
-    tasks = list(gains[0]["gains"]) if gains else []
+    rows, level = found["gains"]["rows"], found["gains"]["baseline"]
     table.add_column("intermediate", overflow="fold", min_width=12)
-    for task in (*tasks, "mean"):
+    for task in (*level, "mean"):
         table.add_column(Text(task), justify="right")
-    for row in gains:
-        cells = [_coloured(row["gains"].get(task)) for task in tasks]
-        table.add_row(Text(row["intermediate"]), *cells, _coloured(row["mean"]))
+    table.add_row("the baseline's scores", *map(percent, level.values()))
+    for row in rows:
+        cells = [_coloured(row["gains"].get(task)) for task in level]
+        last = _coloured(row["mean"])
+        if row["spread"] is not None:
+            last.append(f" ± {percent(row['spread'])}", style="dim")
+        table.add_row(Text(row["intermediate"]), *cells, last)
     return table
 
 

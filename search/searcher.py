@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from search.sampler import Asked, OptunaStudy
-from search.selection import PhaseRow, TrialRow, TrialState, best_baseline
+from search.selection import PhaseRow, TrialRow, TrialState, baseline_of
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -171,7 +171,7 @@ class StudySearcher(Searcher):
         row = self._row(live)
         self.rows.append(row)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
-        self._log.trial_finished(row, baseline=best_baseline(self.rows))
+        self._log.trial_finished(row, baseline=baseline_of(row, self.rows))
         if row.state is TrialState.SCORED and row.objective is not None:
             self._study.tell_scored(live.asked, row.objective)
         elif row.state is TrialState.PRUNED:
@@ -247,7 +247,7 @@ class StudySearcher(Searcher):
             duplicate_of=told.number,
         )
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
-        self._log.trial_finished(row, baseline=best_baseline(self.rows))
+        self._log.trial_finished(row, baseline=baseline_of(row, self.rows))
         self._study.tell_duplicate(asked, told)
         return True
 

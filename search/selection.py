@@ -1,8 +1,9 @@
 """The trials of a study as rows, and which of them is best. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean
 from typing import Any
 
 from spaces.phases import TrialPlan
@@ -57,13 +58,29 @@ class PhaseRow:
     retried: bool
 
 
-def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """Scored trials, best objective first, the earlier one first among equals; collapsed last."""
-    scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
+def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:
+    """Trials by plan, the seed aside: several only where seeds are a dimension of the grid."""
+    found: dict[TrialPlan, list[TrialRow]] = {}
+    for row in rows:
+        found.setdefault(row.plan.with_seed(0), []).append(row)
+    return found
 
-    def order(row: TrialRow) -> tuple[bool, float, int]:
+
+def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Scored trials, best objective first, the earlier one first among equals; collapsed last.
+
+    Trials that differ in their seed alone stand together, in the order of their mean: the best of
+    many seeds is luck.
+    """
+    scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
+    means: dict[TrialPlan, float] = {}
+    for plan, members in over_seeds(r for r in scored if not _is_collapsed(r)).items():
+        means[plan] = fmean(row.objective for row in members if row.objective is not None)
+
+    def order(row: TrialRow) -> tuple[bool, float, float, int]:
         assert row.objective is not None
-        return (bool(row.scores and row.scores.is_collapsed), -row.objective, row.number)
+        mean = means.get(row.plan.with_seed(0), row.objective)
+        return (_is_collapsed(row), -mean, -row.objective, row.number)
 
     return sorted(scored, key=order)
 
@@ -79,6 +96,17 @@ def best(rows: Sequence[TrialRow]) -> TrialRow:
 def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     """The best trial without an intermediate phase; gains are measured against it."""
     return next((row for row in ranked(rows) if row.plan.is_baseline), None)
+
+
+def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:
+    """What a trial's gain is measured against: the best baseline, of the trial's own seed where it
+    was trained with that too."""
+    first = best_baseline(rows)
+    if first is None or row.plan.seed is None:
+        return first
+    twin = first.plan.with_seed(row.plan.seed)
+    own = (r for r in ranked(rows) if r.plan == twin and not _is_collapsed(r))
+    return next(own, first)
 
 
 def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
@@ -105,3 +133,7 @@ def paired_gain(row: TrialRow, rows: Sequence[TrialRow]) -> float | None:
     if twin is None or (twin.scores and twin.scores.is_collapsed):
         return None
     return transfer_gain(row, twin)
+
+
+def _is_collapsed(row: TrialRow) -> bool:
+    return row.scores is not None and row.scores.is_collapsed

@@ -178,6 +178,12 @@ class TrialPlan:
     def is_baseline(self) -> bool:
         return self.intermediate is None
 
+    @property
+    def seed(self) -> int | None:
+        """The seed of its phases; None where it trains nothing."""
+        phases = (self.intermediate, *(target.phase for target in self.targets))
+        return next((phase.seed for phase in phases if phase is not None), None)
+
     def baseline(self) -> "TrialPlan":
         """The same target phases without the intermediate one."""
         return replace(self, intermediate=None)

@@ -27,7 +27,9 @@ def test_each_intermediate_at_its_best_trial(planted: Any) -> None:
         row(planted, 3, "seq", 0.3, 0.6),
     ]
     order = ranked(rows)
-    table = {found["intermediate"]: found for found in gain_table(order, best_baseline(rows))}
+    found = gain_table(order, best_baseline(rows))
+    assert found["baseline"] == pytest.approx({"rel": 0.5, "coh": 0.5})
+    table = {row["intermediate"]: row for row in found["rows"]}
     assert list(table) == ["fact", "seq"]
     assert table["fact"]["number"] == 2
     assert table["fact"]["gains"] == pytest.approx({"rel": 0.3, "coh": -0.1})
@@ -36,7 +38,34 @@ def test_each_intermediate_at_its_best_trial(planted: Any) -> None:
 
 
 def test_without_a_baseline_there_is_no_gain(planted: Any) -> None:
-    assert gain_table([row(planted, 1, "fact", 0.5, 0.4)], None) == []
+    empty = {"baseline": {}, "rows": []}
+    assert gain_table([row(planted, 1, "fact", 0.5, 0.4)], None) == empty
+
+
+def test_means_over_seeds_with_their_spread(planted: Any) -> None:
+    """By hand: gains of 0.1 and 0.3 in the mean of both tasks, seed by seed."""
+
+    def of_seed(found: TrialRow, seed: int) -> TrialRow:
+        return replace(found, plan=found.plan.with_seed(seed))
+
+    rows = [
+        of_seed(row(planted, 0, None, 0.4, 0.5), 1),
+        of_seed(row(planted, 1, None, 0.4, 0.3), 2),
+        of_seed(row(planted, 2, "fact", 0.5, 0.6), 1),
+        of_seed(row(planted, 3, "fact", 0.7, 0.6), 2),
+        of_seed(row(planted, 4, "seq", 0.9, 0.9), 7),
+    ]
+    order = ranked(rows)
+    table = gain_table(order, best_baseline(rows))
+    assert table["baseline"] == pytest.approx({"rel": 0.5, "coh": 0.4})
+    fact = next(found for found in table["rows"] if found["intermediate"] == "fact")
+    assert fact["gains"] == pytest.approx({"rel": 0.2, "coh": 0.2})
+    assert fact["mean"] == pytest.approx(0.2)
+    assert fact["spread"] == pytest.approx(0.2 / 2**0.5)
+    assert fact["num_seeds"] == 2
+    seq = next(found for found in table["rows"] if found["intermediate"] == "seq")
+    assert seq["spread"] is None, "no baseline of its seed: mean against mean"
+    assert seq["gains"] == pytest.approx({"rel": 0.5, "coh": 0.5})
 
 
 def test_task_scores_count_the_source_language_too(planted: Any) -> None:

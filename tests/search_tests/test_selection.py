@@ -7,6 +7,7 @@ import pytest
 
 from search.selection import (
     TrialState,
+    baseline_of,
     best,
     best_baseline,
     paired_gain,
@@ -26,6 +27,25 @@ def test_scored_trials_by_objective_then_number_collapsed_last(planted: Any) -> 
     assert ranked([*rows, lucky])[-2:] == [lucky, rows[4]]
     quiet = planted.scored(9, 0.99, "coh", mark=Mark.NO_SIGNAL)
     assert best([*rows, quiet]) == quiet
+
+
+def test_a_lucky_seed_is_not_the_best(planted: Any) -> None:
+    """Ranked by the mean over seeds: 0.70 of two level runs before 0.65 with one of 0.80."""
+
+    def of_seed(number: int, value: float, source: str | None, seed: int) -> Any:
+        row = planted.scored(number, value, source)
+        return replace(row, plan=row.plan.with_seed(seed))
+
+    lucky = [of_seed(0, 0.80, "fact", 1), of_seed(1, 0.50, "fact", 2)]
+    level = [of_seed(2, 0.69, "coh", 1), of_seed(3, 0.71, "coh", 2)]
+    baselines = [of_seed(4, 0.40, None, 1), of_seed(5, 0.44, None, 2)]
+    rows = [*lucky, *level, *baselines]
+    assert [row.number for row in ranked(rows)] == [3, 2, 0, 1, 5, 4]
+    assert [baseline_of(row, rows).number for row in rows] == [4, 5, 4, 5, 4, 5]
+    other = of_seed(6, 0.9, "seq", 3)
+    assert baseline_of(other, [*rows, other]).number == 5, "the best one, if none has its seed"
+    fallen = replace(lucky[1], scores=planted.scored(1, 0.5, "fact", mark=Mark.COLLAPSED).scores)
+    assert ranked([lucky[0], fallen, *level])[0].number == 0, "collapsed ones are kept out"
 
 
 def test_the_order_of_the_rows_does_not_matter(planted: Any) -> None:
