@@ -95,14 +95,17 @@ def plan(
     name: RenameOption = None,
     rows: Annotated[bool, typer.Option("--rows", help="Read the rows and check them too.")] = False,
     data_root: DataRootOption = None,
+    sequences_per_second: Annotated[
+        float, typer.Option(min=0.001, help="Of training on one GPU, for the estimate of hours.")
+    ] = 100.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study would run: trials, stages, contract errors. Starts nothing."""
+    """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""
     from search.plan import plan_study
     from search.views import show_plan
 
     settings = load(study, name, data_root)
-    found = plan_study(settings)
+    found = plan_study(settings, sequences_per_second=sequences_per_second)
     if rows:
         from search.contracts import row_warnings
         from trainables.rows import Rows

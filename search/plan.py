@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from search.estimates import SEQUENCES_PER_SECOND, Cost, cost_of
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -30,6 +31,7 @@ class StudyPlan:
     examples: int | None
     examples_without_tree: int | None
     stages: tuple[tuple[str, int], ...]
+    cost: Cost | None
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -44,12 +46,15 @@ class StudyPlan:
             "examples": self.examples,
             "examples_without_tree": self.examples_without_tree,
             "stages": dict(self.stages),
+            "cost": self.cost.to_dict() if self.cost else None,
             "errors": list(self.errors),
             "warnings": list(self.warnings),
         }
 
 
-def plan_study(settings: StudySettings) -> StudyPlan:
+def plan_study(
+    settings: StudySettings, *, sequences_per_second: float = SEQUENCES_PER_SECOND
+) -> StudyPlan:
     """Everything that can be said of a study without training, without its encoder."""
     space = settings.search_space()
     first = tuple(space.decode(point) for point in space.first_points())
@@ -68,6 +73,14 @@ def plan_study(settings: StudySettings) -> StudyPlan:
         examples=None if is_endless else sum(_examples(path[-1]) for path in stages),
         examples_without_tree=None if is_endless else sum(_examples(path[-1]) for path in paths),
         stages=tuple(_tree(plans).items()),
+        cost=None
+        if is_endless
+        else cost_of(
+            settings,
+            plans,
+            [path[-1] for path in stages],
+            sequences_per_second=sequences_per_second,
+        ),
         errors=tuple(contract_errors(settings)),
         warnings=tuple(contract_warnings(settings)),
     )

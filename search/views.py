@@ -7,10 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from search.answers import percent, points
+from search.estimates import Cost
 from search.intervals import Interval
 from search.plan import StudyPlan
 from search.progress import describe
 from search.verdict import BASELINE, WINNER, Verdict
+
+MAX_FIRST = 6  # plans that are named of those that come first
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:
@@ -31,12 +34,32 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
         for name, count in plan.stages:
             table.add_row(Text(name), str(count))
         console.print(table)
-    first = "; ".join(describe(point) for point in plan.first)
+    if plan.cost is not None:
+        console.print(_cost(plan.cost), highlight=False, markup=False, soft_wrap=True)
+    first = "; ".join(describe(point) for point in plan.first[:MAX_FIRST])
+    more = len(plan.first) - MAX_FIRST
+    first += f"; and {more} more" if more > 0 else ""
     console.print(f"first: {first}", highlight=False, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
     for error in plan.errors:
         console.print(f"error: {error}", markup=False, highlight=False)
+
+
+def _cost(cost: Cost) -> str:
+    """All plans of the space, in one sentence."""
+    scored = f"{cost.scored_sequences:,} in scoring"
+    if cost.not_counted:
+        scored += f" (without {', '.join(cost.not_counted)}, whose rows are not known beforehand)"
+    disk = "unknown: the encoder is not here"
+    if cost.disk_bytes is not None:
+        disk = f"{cost.disk_bytes / 1e9:,.1f} GB for the phases"
+    return (
+        f"all plans, at most: {cost.trained_sequences:,} forward and backward passes of a sequence "
+        f"in training, forward passes {cost.dev_sequences:,} in early stopping and {scored}; at "
+        f"{cost.sequences_per_second:g} training sequences a second (assumed; "
+        f"--sequences-per-second) {cost.gpu_hours:,.1f} hours of one GPU; disk: {disk}"
+    )
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def hub_task(
     parts: tuple[str, ...] = (),
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
     train_rows: Mapping[str, int] = MappingProxyType({}),
+    num_dev_rows: int | None = None,
 ) -> Task:
     """An entry: the main metric of its kind, the revision of its data set, a reader of its name."""
     return Task(
@@ -99,6 +100,7 @@ def hub_task(
         parts=parts,
         answer_rules=answer_rules,
         train_rows=dict(train_rows),
+        num_dev_rows=num_dev_rows,
     )
 
 

@@ -5,6 +5,7 @@ columns, and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from spaces.origin import Layout, Origin
 from spaces.task import METRICS, AnswerRules, Task, TaskKind
@@ -24,8 +25,10 @@ def own_task(
     train_on: str | None = None,
     single_split: tuple[str, ...] = (),
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
+    train_rows: Mapping[str, int] = MappingProxyType({}),
 ) -> Task:
-    """An entry of OWN_TASKS; the first of the languages is the one it is trained in."""
+    """An entry of OWN_TASKS; the first of the languages is the one it is trained in, of whose rows
+    `num_train_rows` counts those to train on; `train_rows` counts other languages', if unlike."""
     return Task(
         name=name,
         kind=kind,
@@ -42,6 +45,7 @@ def own_task(
         train_on=train_on,
         single_split=single_split,
         answer_rules=answer_rules,
+        train_rows=dict(train_rows),
     )
 
 

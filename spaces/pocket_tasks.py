@@ -30,6 +30,7 @@ def _pocket(
         chance=chance,
         num_train_rows=num_train_rows,
         labels=labels,
+        num_dev_rows=150 if trains else 200,
     )
 
 

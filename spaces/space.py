@@ -68,8 +68,9 @@ class SearchSpace:
                 self._check_point(point)
             except Refusal as error:
                 raise Refusal(f"point {number}: {error}") from error
-        for point in self.first_points():
-            self.decode(point)
+        if not self.is_grid:  # whose points are made by decoding them
+            for point in self.first_points():
+                self.decode(point)
 
     @property
     def sources(self) -> tuple[str, ...]:

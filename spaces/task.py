@@ -58,7 +58,8 @@ class Task:
     its rows to examples; without one they have the columns of the task's kind. `single_split`
     lists the languages that have one evaluation split alone, `splits.test`: it is cut in halves by
     a hash of the row's parallel id. `train_rows` counts those of further languages, where they
-    are not as many as the source language's.
+    are not as many as the source language's. `num_dev_rows` is about how many there are to score
+    in a language, before a single split is cut: for estimates alone.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Task:
     parts: tuple[str, ...] = ()
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1
     train_rows: Mapping[str, int] = field(default_factory=dict, hash=False)
+    num_dev_rows: int | None = None
 
     def __post_init__(self) -> None:
         # Names go into parameter names, file names and module names of heads.
