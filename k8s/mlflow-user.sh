@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes the user that drivers log in as, from the Secret `mlflow-client`, in the MLflow that runs.
+#   k8s/mlflow-user.sh [NAMESPACE]
+set -euo pipefail
+namespace="${1:-transfer-search}"
+
+# The values go through standard input: they are no argument of any process.
+kubectl --namespace "$namespace" get secret mlflow-client \
+  --output go-template='{{.data.username | base64decode}} {{.data.password | base64decode}}' |
+  kubectl --namespace "$namespace" exec --stdin deployment/mlflow -- python -c '
+import base64, json, os, sys, urllib.error, urllib.request
+name, password = sys.stdin.read().split()
+admin = "admin:" + os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
+request = urllib.request.Request(
+    "http://localhost:5000/api/2.0/mlflow/users/create",
+    data=json.dumps({"username": name, "password": password}).encode(),
+    headers={
+        "Content-Type": "application/json",
+        "Authorization": "Basic " + base64.b64encode(admin.encode()).decode(),
+    },
+)
+try:
+    urllib.request.urlopen(request).close()
+except urllib.error.HTTPError as error:
+    sys.exit(f"MLflow answered {error.code}: {error.read().decode()[:300]}")
+print("made user", name)
+'
