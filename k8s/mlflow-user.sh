@@ -21,7 +21,11 @@ request = urllib.request.Request(
 )
 try:
     urllib.request.urlopen(request).close()
+    print("made user", name)
 except urllib.error.HTTPError as error:
-    sys.exit(f"MLflow answered {error.code}: {error.read().decode()[:300]}")
-print("made user", name)
+    # Its message would show the hash of the password.
+    code = json.loads(error.read()).get("error_code")
+    if code != "RESOURCE_ALREADY_EXISTS":
+        sys.exit(f"MLflow answered {error.code} {code}")
+    print("user", name, "is there already")
 '

@@ -13,11 +13,6 @@ from spaces.study import read_text
 app = typer.Typer(help="A study on Kubernetes.", no_args_is_help=True)
 
 
-@app.callback()
-def k8s() -> None:
-    """A study on Kubernetes."""
-
-
 @app.command()
 def render(
     study: StudyArgument,

@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from spaces.study import read_text
+
 Cli = Callable[..., Any]
 
 
@@ -26,9 +28,9 @@ def test_json_is_one_list_of_the_same_objects(cli: Cli) -> None:
     assert listed["items"] == list(yaml.safe_load_all(printed.out))
 
 
-def test_a_file_of_one_s_own_goes_in_as_it_is(cli: Cli, study_file: Callable[..., Path]) -> None:
-    path = study_file(study={"encoder": "pocket"})
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+def test_a_file_of_one_s_own_goes_in_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(read_text("pocket").replace("\n", "\r\n").encode())
     result = cli("k8s", "render", path)
     study = next(yaml.safe_load_all(result.out))
     assert study["data"]["study.toml"].encode() == path.read_bytes()

@@ -154,7 +154,7 @@ COMMENTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(COMMENTS, st.sampled_from(["\n", "\r\n"]))
 def test_any_study_text_comes_back_as_it_was(comments: list[str], newline: str) -> None:
     text = study_text(tail="".join(f"#{comment}\n" for comment in comments))
