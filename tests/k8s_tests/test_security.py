@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from search.manifests import Manifest
 from tests.k8s_objects import BUILT, ROOT, all_pods, build, everything, matches, pods, ports
 
 
