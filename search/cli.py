@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import data_cli, pretrain_cli
+from search import data_cli, k8s_cli, pretrain_cli
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -40,6 +40,7 @@ app = typer.Typer(
 
 app.command()(pretrain_cli.pretrain)
 app.add_typer(data_cli.app, name="data")
+app.add_typer(k8s_cli.app, name="k8s")
 
 
 def main() -> None:

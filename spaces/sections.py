@@ -137,11 +137,13 @@ class EvaluationSection(Section):
 
 
 class ResourcesSection(Section):
-    """What one trial gets. `max_device_tokens` splits a step into micro-batches."""
+    """What one trial gets. `max_device_tokens` splits a step into micro-batches; `gib_per_worker`
+    is the memory of a worker's pod on Kubernetes."""
 
     num_workers: Count = 1
     cpus_per_worker: Count = 1
     gpus_per_worker: Annotated[int, Field(ge=0)] = 0
+    gib_per_worker: Count = 8
     max_concurrent_trials: Count | None = None
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0

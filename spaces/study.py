@@ -49,7 +49,8 @@ class StudySettings(Section):
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
         """Read a shipped study by name or a TOML file by path. Raises Refusal."""
-        settings = cls.parse(_read_file(str(study)), where=str(study))
+        tables = parse_text(read_text(str(study)), str(study))
+        settings = cls.parse(tables, where=str(study))
         if settings.study.data_root is None:
             return settings
         return settings.with_data_root(Path(study).parent / settings.study.data_root)
@@ -219,7 +220,8 @@ def shipped_studies() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def _read_file(study: str) -> dict[str, Any]:
+def read_text(study: str) -> str:
+    """A study file as it stands, by shipped name or path. Raises Refusal."""
     shipped = shipped_studies()
     if study in shipped:
         path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
@@ -228,18 +230,33 @@ def _read_file(study: str) -> dict[str, Any]:
     else:
         raise unknown("study", study, shipped)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        reason = f"it is not UTF-8 ({error.reason} at byte {error.start})"
-    except tomllib.TOMLDecodeError as error:
-        reason = f"it is not TOML ({error})"
-    except RecursionError:
-        reason = "it is not TOML that can be read (too many brackets in each other)"
+        raise _unreadable(
+            study, f"it is not UTF-8 ({error.reason} at byte {error.start})"
+        ) from error
     except (OSError, ValueError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    raise Refusal(
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise _unreadable(study, reason or str(error)) from error
+
+
+def parse_text(text: str, study: str) -> dict[str, Any]:
+    """The tables of a study file. Raises Refusal."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(study, f"it is not TOML ({error})") from error
+    except RecursionError as error:
+        reason = "it is not TOML that can be read (too many brackets in each other)"
+        raise _unreadable(study, reason) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise _unreadable(study, str(error)) from error
+
+
+def _unreadable(study: str, reason: str) -> Refusal:
+    return Refusal(
         f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
-        f"shipped study: {', '.join(shipped)}"
+        f"shipped study: {', '.join(shipped_studies())}"
     )
 
 

@@ -80,3 +80,4 @@ def test_the_wheel_holds_three_packages_and_their_data(tmp_path: Path) -> None:
     assert tops - {"transfer_search-0.1.0.dist-info"} == set(PACKAGES)
     assert "spaces/studies/pocket.toml" in names
     assert "search/templates/report.html.j2" in names
+    assert "search/templates/ray/gpu/kustomization.yaml" in names

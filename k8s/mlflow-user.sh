@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes the user that drivers log in as, from the Secret `mlflow-client`, in the MLflow that runs.
+#   k8s/mlflow-user.sh [NAMESPACE]
+set -euo pipefail
+namespace="${1:-transfer-search}"
+
+# The values go through standard input: they are no argument of any process.
+kubectl --namespace "$namespace" get secret mlflow-client \
+  --output go-template='{{.data.username | base64decode}} {{.data.password | base64decode}}' |
+  kubectl --namespace "$namespace" exec --stdin deployment/mlflow -- python -c '
+import base64, json, os, sys, urllib.error, urllib.request
+name, password = sys.stdin.read().split()
+admin = "admin:" + os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
+request = urllib.request.Request(
+    "http://localhost:5000/api/2.0/mlflow/users/create",
+    data=json.dumps({"username": name, "password": password}).encode(),
+    headers={
+        "Content-Type": "application/json",
+        "Authorization": "Basic " + base64.b64encode(admin.encode()).decode(),
+    },
+)
+try:
+    urllib.request.urlopen(request).close()
+    print("made user", name)
+except urllib.error.HTTPError as error:
+    # Its message would show the hash of the password.
+    code = json.loads(error.read()).get("error_code")
+    if code != "RESOURCE_ALREADY_EXISTS":
+        sys.exit(f"MLflow answered {error.code} {code}")
+    print("user", name, "is there already")
+'
