@@ -107,7 +107,7 @@ def plan(
         from search.contracts import row_warnings
         from trainables.rows import Rows
 
-        warned = row_warnings(settings, Rows(settings.study.data_root))
+        warned = row_warnings(settings, Rows.of(settings))
         found = replace(found, warnings=(*found.warnings, *warned))
     output(found.to_dict(), as_json, lambda console: show_plan(found, console))
     if found.errors:

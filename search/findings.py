@@ -17,6 +17,7 @@ from search.selection import (
     best_baseline,
     paired_gain,
     ranked,
+    seen_languages,
     transfer_gain,
 )
 from spaces.phases import TrialPlan
@@ -87,6 +88,15 @@ def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
     return rule, tuple(evaluation.get("pivot_languages", ()))
 
 
+def seen_test_rows(record: StudyRecord, row: TrialRow) -> dict[str, list[str]]:
+    """Target -> the languages whose test rows are the rows that chose the trial; none where the
+    study cuts single evaluation splits in halves."""
+    if record.settings.get("evaluation", {}).get("halves", True):
+        return {}
+    rule, pivots = rule_of(record)
+    return seen_languages(row, rule, pivot_languages=pivots)
+
+
 def _is_collapsed(row: TrialRow) -> bool:
     return row.scores is not None and row.scores.is_collapsed
 
@@ -133,6 +143,7 @@ def _selection(record: StudyRecord) -> Json:
     scored = [row for row in ranked(record.rows) if not _is_collapsed(row)]
     choices = [(r, _chosen(scored, r, pivots)) for r in rules if r is not rule]
     shown = scored[0].scores if scored else None
+    best = next(iter(ranked(record.rows)), None)
     return {
         "rule": rule.value,
         "pivot_languages": list(pivots),
@@ -141,6 +152,7 @@ def _selection(record: StudyRecord) -> Json:
             for target in (shown.objective_targets if shown else ())
             if not selecting_languages(target, rule, pivot_languages=pivots)
         ],
+        "seen_test_rows": seen_test_rows(record, best) if best else {},
         "other_rules": [
             {
                 "rule": other.value,

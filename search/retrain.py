@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.bases import find_encoder
+from search.findings import seen_test_rows
 from search.home import Home
 from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
@@ -74,7 +75,8 @@ def retrain(
                 scores=run.scores,
                 reason=None if run.scores else "diverged, also at half its learning rate",
             )
-        verdict = Verdict(study=study, trial=row.number, runs=runs, models=())
+        seen = seen_test_rows(record, row)
+        verdict = Verdict(study=study, trial=row.number, runs=runs, models=(), seen=seen)
         models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
         log.retrain_closed(name, summary=verdict.summary())
         return replace(verdict, models=models)

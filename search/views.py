@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import percent, points
+from search.answers import percent, points, seen_rows
 from search.intervals import Interval
 from search.plan import StudyPlan
 from search.progress import describe
@@ -75,6 +75,8 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+    for sentence in seen_rows(verdict.seen):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     for model in verdict.models:
         console.print(
             f"registered {model.name} version {model.version}", highlight=False, markup=False

@@ -124,6 +124,8 @@ class StudySettings(Section):
             sections.add("pretraining")
         content = self.model_dump(mode="json", include=sections)
         del content["study"]["data_root"]
+        if self.evaluation.halves:  # as all studies were before it could be said
+            del content["evaluation"]["halves"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _check(self) -> None:

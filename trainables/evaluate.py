@@ -21,7 +21,7 @@ from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
 from trainables.metrics import majority_share
 from trainables.model import TransferModel
-from trainables.rows import Rows, cut_of
+from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
 from trainables.workers import autocast
 from trainables.workshop import Workshop
@@ -193,7 +193,7 @@ def protocol_of(
         pooling="mean" if layer is not None else None,
         max_length=scoring.max_length,
         training_version=TRAINING_VERSION,
-        cut=cut_of(*place),
+        cut=rows.cut_of(*place),
         revision=rows.commits(*place),
     )
 

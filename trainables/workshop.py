@@ -40,7 +40,7 @@ class Workshop:
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
         base.encoder.to(workers.device)
-        rows = Rows(settings.study.data_root)
+        rows = Rows.of(settings)
         return cls(
             settings=settings,
             base=base,

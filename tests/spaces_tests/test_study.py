@@ -108,6 +108,13 @@ def test_the_digest_is_of_what_decides_results(tables) -> None:
         assert StudySettings.parse(tables(other)).digest() != digest
 
 
+def test_studies_from_before_rows_could_be_whole_keep_their_digest(tables) -> None:
+    digest = StudySettings.parse(tables()).digest()
+    assert digest == "566a6eecaaf84e13"
+    assert StudySettings.parse(tables({"evaluation.halves": True})).digest() == digest
+    assert StudySettings.parse(tables({"evaluation.halves": False})).digest() != digest
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

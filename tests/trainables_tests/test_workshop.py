@@ -22,6 +22,8 @@ def test_rows_are_read_where_the_study_says(open_shop) -> None:
     keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": "/rows"}
     shop = open_shop(study=keys)
     assert shop.data.rows == shop.world.rows == Rows("/rows")
+    shop = open_shop(study=keys, evaluation={"halves": False})
+    assert shop.data.rows == shop.world.rows == Rows("/rows", halves=False)
 
 
 RECIPE = {"num_steps": 1, "batch_size": 1}
