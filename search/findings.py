@@ -24,7 +24,13 @@ from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.tasks import TASKS
-from trainables.scores import Mark, Scores, ScoringProtocol, objective, selecting_languages
+from trainables.scores import (
+    Mark,
+    Scores,
+    objective,
+    protocol_differences,
+    selecting_languages,
+)
 
 Json = dict[str, Any]
 
@@ -36,7 +42,8 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
 
     Raises Refusal where trials were scored under different protocols, unless `force` is set.
     """
-    different = protocol_differences(record.rows)
+    scored = chain.from_iterable(row.scores.targets for row in record.rows if row.scores)
+    different = {task: list(names) for task, names in protocol_differences(scored).items()}
     if different and not force:
         task, names = next(iter(different.items()))
         raise Refusal(
@@ -69,16 +76,6 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "summary": dict(record.summary),
         "warnings": list(record.warnings),
     }
-
-
-def protocol_differences(rows: Sequence[TrialRow]) -> dict[str, list[str]]:
-    """Task -> the fields of the protocol that are not the same in all its scores."""
-    first: dict[str, ScoringProtocol] = {}
-    different: dict[str, set[str]] = defaultdict(set)
-    for target in chain.from_iterable(row.scores.targets for row in rows if row.scores):
-        known = first.setdefault(target.task, target.protocol)
-        different[target.task].update(known.differences(target.protocol))
-    return {task: sorted(names) for task, names in different.items() if names}
 
 
 def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
