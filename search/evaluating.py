@@ -98,8 +98,10 @@ def evaluate_trial(
     folder that is not empty, a trial without any of XTREME's tasks.
     """
     quiet_libraries()
-    if split not in EVALUATED or (xtreme is not None and split != "test"):
-        raise unknown("split to evaluate", split, EVALUATED if xtreme is None else ("test",))
+    if split not in EVALUATED:
+        raise unknown("split to evaluate", split, EVALUATED)
+    if xtreme is not None and split != "test":
+        raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
     if xtreme is not None:
         check_new(xtreme)
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
