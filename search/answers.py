@@ -1,6 +1,6 @@
 """The findings of a study in words: short sentences, numbers in percentage points. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -55,6 +55,17 @@ def closing(found: Json) -> list[str]:
     if summary.get("is_exhausted"):
         lines.append("The space is exhausted: every plan in it was tried.")
     return lines
+
+
+def seen_rows(seen: Mapping[str, Sequence[str]], *, part: str = "the") -> Iterator[str]:
+    """One sentence on the test rows that selection has seen, by target and language, if any;
+    `part` is how much of them."""
+    if seen:
+        named = [f"{task} ({' '.join(languages)})" for task, languages in seen.items()]
+        yield (
+            f"Selection has seen {part} test rows of {', '.join(named)}: there the benchmark has "
+            "one evaluation split alone, which is taken whole."
+        )
 
 
 def _answer(found: Json) -> Iterator[str]:
@@ -181,6 +192,7 @@ def _cautions(found: Json) -> Iterator[str]:
             f"Without rows under the rule {selection['rule']}, and so without a say in selection: "
             f"{', '.join(selection['left_out'])}."
         )
+    yield from seen_rows(selection["seen_test_rows"])
     unscored: dict[str, list[str]] = {}
     for task, languages in found["unscored_languages"].items():
         unscored.setdefault(", ".join(languages), []).append(task)

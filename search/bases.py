@@ -28,7 +28,7 @@ def find_encoder(settings: StudySettings, home: Home, *, console: Console | None
     from trainables.rows import Rows
     from trainables.workers import num_cores
 
-    rows = Rows(settings.study.data_root)
+    rows = Rows.of(settings)
     recipe = study_base(pretraining, rows) if pretraining else pocket_base()
     num_steps = recipe.phase.recipe.num_steps
     with counting(console or Console(stderr=True), "pretraining") as on_done:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import data_cli, k8s_cli, pretrain_cli
+from search import data_cli, k8s_cli, pretrain_cli, results_cli
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -20,11 +20,11 @@ from search.options import (
     RenameOption,
     StudyArgument,
     TrackingOption,
+    find_record,
     load,
     output,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 app.command()(pretrain_cli.pretrain)
+app.command()(results_cli.evaluate)
+app.command()(results_cli.compare)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(k8s_cli.app, name="k8s")
 
@@ -111,7 +113,7 @@ def plan(
         from search.contracts import row_warnings
         from trainables.rows import Rows
 
-        warned = row_warnings(settings, Rows(settings.study.data_root))
+        warned = row_warnings(settings, Rows.of(settings))
         found = replace(found, warnings=(*found.warnings, *warned))
     output(found.to_dict(), as_json, lambda console: show_plan(found, console))
     if found.errors:
@@ -134,7 +136,7 @@ def report(
     from search.report import render, render_html, report_json
 
     place = Home.of(home)
-    found = _find(study, place, experiment, tracking_uri)
+    found = find_record(study, place, experiment, tracking_uri)
     drain_left(**found, outbox=place.outbox(found["study"]))
     record = read_study(**found)
     if html is not None:
@@ -169,7 +171,7 @@ def retrain(
     errors = Console(stderr=True)
     verdict = retraining.retrain(
         home=place,
-        **_find(study, place, experiment, tracking_uri),
+        **find_record(study, place, experiment, tracking_uri),
         num_seeds=seeds,
         trial=trial,
         data_root=data_root,
@@ -193,7 +195,7 @@ def export(
     from search.exporting import export_trial
 
     place = Home.of(home)
-    found = _find(study, place, experiment, tracking_uri)
+    found = find_record(study, place, experiment, tracking_uri)
     export_trial(
         folder=folder, home=place, target=target, trial=trial, data_root=data_root, **found
     )
@@ -243,19 +245,6 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     output(found, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
-
-
-def _find(
-    study: str, place: Home, experiment: str | None, tracking_uri: str | None
-) -> dict[str, str]:
-    """The study's name and where its record is; a study file knows both."""
-    settings = StudySettings.load(study) if study.endswith(".toml") else None
-    tracking = settings.tracking if settings else None
-    return {
-        "study": settings.study.name if settings else study,
-        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
-        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
-    }
 
 
 if __name__ == "__main__":

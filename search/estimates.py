@@ -147,7 +147,8 @@ def _scored(settings: StudySettings, task: str) -> int | None:
         return None
     total = 0
     for language in settings.languages_of(task):
-        half = 2 if entry.is_cut(language, "validation") else 1
+        is_half = settings.evaluation.halves and entry.is_cut(language, "validation")
+        half = 2 if is_half else 1
         rows = [n for n in (entry.num_dev_rows and entry.num_dev_rows // half, limit) if n]
         total += min(rows)
     return total * sequences_of(task)

@@ -18,13 +18,20 @@ from search.selection import (
     best_baseline,
     paired_gain,
     ranked,
+    seen_languages,
     transfer_gain,
 )
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.tasks import TASKS
-from trainables.scores import Mark, Scores, ScoringProtocol, objective, selecting_languages
+from trainables.scores import (
+    Mark,
+    Scores,
+    objective,
+    protocol_differences,
+    selecting_languages,
+)
 
 Json = dict[str, Any]
 
@@ -36,7 +43,8 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
 
     Raises Refusal where trials were scored under different protocols, unless `force` is set.
     """
-    different = protocol_differences(record.rows)
+    scored = chain.from_iterable(row.scores.targets for row in record.rows if row.scores)
+    different = {task: list(names) for task, names in protocol_differences(scored).items()}
     if different and not force:
         task, names = next(iter(different.items()))
         raise Refusal(
@@ -71,21 +79,20 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
     }
 
 
-def protocol_differences(rows: Sequence[TrialRow]) -> dict[str, list[str]]:
-    """Task -> the fields of the protocol that are not the same in all its scores."""
-    first: dict[str, ScoringProtocol] = {}
-    different: dict[str, set[str]] = defaultdict(set)
-    for target in chain.from_iterable(row.scores.targets for row in rows if row.scores):
-        known = first.setdefault(target.task, target.protocol)
-        different[target.task].update(known.differences(target.protocol))
-    return {task: sorted(names) for task, names in different.items() if names}
-
-
 def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
     """The selection rule of the study and its pivot languages."""
     evaluation = record.settings.get("evaluation", {})
     rule = SelectionRule(evaluation.get("selection", SelectionRule.TARGET_DEV))
     return rule, tuple(evaluation.get("pivot_languages", ()))
+
+
+def seen_test_rows(record: StudyRecord, row: TrialRow) -> dict[str, list[str]]:
+    """Target -> the languages whose test rows are the rows that chose the trial; none where the
+    study cuts single evaluation splits in halves."""
+    if record.settings.get("evaluation", {}).get("halves", True):
+        return {}
+    rule, pivots = rule_of(record)
+    return seen_languages(row, rule, pivot_languages=pivots)
 
 
 def _is_collapsed(row: TrialRow) -> bool:
@@ -134,6 +141,7 @@ def _selection(record: StudyRecord) -> Json:
     scored = [row for row in ranked(record.rows) if not _is_collapsed(row)]
     choices = [(r, _chosen(scored, r, pivots)) for r in rules if r is not rule]
     shown = scored[0].scores if scored else None
+    best = next(iter(ranked(record.rows)), None)
     return {
         "rule": rule.value,
         "pivot_languages": list(pivots),
@@ -142,6 +150,7 @@ def _selection(record: StudyRecord) -> Json:
             for target in (shown.objective_targets if shown else ())
             if not selecting_languages(target, rule, pivot_languages=pivots)
         ],
+        "seen_test_rows": seen_test_rows(record, best) if best else {},
         "other_rules": [
             {
                 "rule": other.value,

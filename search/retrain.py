@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.bases import find_encoder
+from search.findings import seen_test_rows
 from search.home import Home
 from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
@@ -17,7 +18,7 @@ from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
 from search.tracking import RegisteredModel
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
-from spaces.phases import TrialPlan
+from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
 from spaces.tasks import get_task
@@ -74,7 +75,8 @@ def retrain(
                 scores=run.scores,
                 reason=None if run.scores else "diverged, also at half its learning rate",
             )
-        verdict = Verdict(study=study, trial=row.number, runs=runs, models=())
+        seen = seen_test_rows(record, row)
+        verdict = Verdict(study=study, trial=row.number, runs=runs, models=(), seen=seen)
         models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
         log.retrain_closed(name, summary=verdict.summary())
         return replace(verdict, models=models)
@@ -162,21 +164,30 @@ def _register(
 def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
     """What the model folder of one target of a trained plan says of itself."""
     target = next(target for target in plan.targets if target.task == task)
-    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
-    stem = stages[0] if plan.intermediate else None
-    wanted = target.phase or plan.intermediate
-    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
     recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
-    key = shop.store.trained_as(chosen[0]) if chosen else None
-    if key is not None and shop.store.resolve(key) is None:
-        raise Refusal(
-            f"the phase that ends in target {task!r} is not in the phase store under this home; "
-            "take the home folder of the study, or run it again here"
-        )
     return About(
         task=task,
         labels=get_task(task).labels,
         max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
-        phase_key=key,
+        phase_key=key_after(plan, target, shop),
         plan=plan.to_dict(),
     )
+
+
+def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:
+    """Under which key the last phase before a target is scored lies; None where it is scored as
+    the study starts. Raises Refusal if it is not in the phase store."""
+    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
+    stem = stages[0] if plan.intermediate else None
+    wanted = target.phase or plan.intermediate
+    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
+    if chosen is None:
+        return None
+    key, _, phase = chosen
+    if shop.store.resolve(key) is None:
+        raise Refusal(
+            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
+            f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
+            "or take the home folder of the study"
+        )
+    return shop.store.trained_as(key)

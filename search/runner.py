@@ -75,7 +75,7 @@ def run_study(
     encoder = find_encoder(settings, home)
     base = BaseEncoder.load(encoder, revision=settings.study.revision)
     check_encoder(settings, base)
-    rows = Rows(settings.study.data_root)
+    rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)
     prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
     warnings = [*row_warnings(settings, rows), *token_warnings(settings, data)]

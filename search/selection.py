@@ -8,7 +8,9 @@ from typing import Any
 
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from trainables.scores import Scores
+from spaces.sections import SelectionRule
+from spaces.tasks import TASKS
+from trainables.scores import Scores, selecting_languages
 
 
 class TrialState(StrEnum):
@@ -133,6 +135,24 @@ def paired_gain(row: TrialRow, rows: Sequence[TrialRow]) -> float | None:
     if twin is None or (twin.scores and twin.scores.is_collapsed):
         return None
     return transfer_gain(row, twin)
+
+
+def seen_languages(
+    row: TrialRow, rule: SelectionRule, *, pivot_languages: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Target -> the languages with one evaluation split of which the rows had a say: in the
+    objective, or as validation rows that ended a phase early. Where such a split is not cut in
+    halves, these are test rows that selection has seen."""
+    seen: dict[str, set[str]] = {target.task: set() for target in row.plan.targets}
+    for scored in row.scores.objective_targets if row.scores else ():
+        seen[scored.task].update(selecting_languages(scored, rule, pivot_languages=pivot_languages))
+    phases = [row.plan.intermediate, *(target.phase for target in row.plan.targets)]
+    for phase in phases:
+        for source in phase.mixture.sources if phase and phase.recipe.evaluate_every else ():
+            seen.get(source.task, set()).add(source.language)
+    single = {task: TASKS[task].single_split if task in TASKS else () for task in seen}
+    found = {task: sorted(codes.intersection(single[task])) for task, codes in seen.items()}
+    return {task: codes for task, codes in found.items() if codes}
 
 
 def _is_collapsed(row: TrialRow) -> bool:

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def places_of(settings: StudySettings) -> list[Place]:
 
 def check_data(settings: StudySettings, *, on_done: OnDone) -> Check:
     """Read all rows of a study and check them, as its run would; nothing is written."""
-    rows, places = Rows(settings.study.data_root), places_of(settings)
+    rows, places = Rows.of(settings), places_of(settings)
     found, missing, errors = [], [], _wrong_files(settings, places)
     away: set[str] = set()  # data sets that nothing answers for: asked once, each takes its time
     for done, place in enumerate(places, start=1):
@@ -117,7 +117,8 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Ch
     try:
         unfinished.mkdir(parents=True)
         bundle.write_bundle(unfinished, parts, data_root=settings.study.data_root, on_done=on_done)
-        _compare(check.found, Rows(str(unfinished)))
+        copied = replace(Rows.of(settings), data_root=str(unfinished))
+        _compare(check.found, copied)
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder)

@@ -1,9 +1,11 @@
 """What a retrain found: the winner and its baseline over fresh seeds, on the test split. Pure."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from search.answers import seen_rows
 from search.intervals import Interval, paired_difference
 from search.tracking import RegisteredModel
 from spaces.phases import TrialPlan
@@ -26,12 +28,14 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What came of a retrain: all runs, and the models registered."""
+    """What came of a retrain: all runs, and the models registered. `seen` has, by target, the
+    languages whose test rows are also the rows that chose the trial."""
 
     study: str
     trial: int
     runs: tuple[Retrained, ...]
     models: tuple[RegisteredModel, ...]
+    seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def scores_of(self, role: str) -> list[Scores]:
         return [run.scores for run in self.runs if run.role == role and run.scores is not None]
@@ -55,6 +59,8 @@ class Verdict:
             baseline = columns[1].get(language)
             shown = "" if baseline is None else f"{100 * baseline:.1f}"
             lines.append(f"| {language} | {100 * value:.1f} | {shown} |")
+        seen = {task: self.seen[task]} if task in self.seen else {}
+        lines += [f"\n{sentence}" for sentence in seen_rows(seen)]
         return "\n".join([*lines, ""])
 
     def by_language(self, role: str, task: str) -> dict[str, float]:
@@ -96,6 +102,7 @@ class Verdict:
             "zero_shot_mean": means,
             "gain": asdict(overall) if overall else None,
             "gains": {task: asdict(gain) for task, gain in gains.items() if gain},
+            "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
         }
 
 

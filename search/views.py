@@ -1,17 +1,22 @@
-"""Plans and verdicts on a terminal, and the verdict as JSON."""
+"""Plans, verdicts, evaluations and comparisons on a terminal, and the verdict as JSON."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import percent, points
+from search.answers import AVERAGES, percent, points, seen_rows
 from search.estimates import Cost
+from search.gains import averages, task_scores
 from search.intervals import Interval
 from search.plan import StudyPlan
 from search.progress import describe
 from search.verdict import BASELINE, WINNER, Verdict
+from trainables.scores import TargetScores
+
+if TYPE_CHECKING:  # it brings torch, which a plan need not wait for
+    from search.evaluating import Evaluation, Submission
 
 MAX_FIRST = 6  # plans that are named of those that come first
 
@@ -98,10 +103,100 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+    for sentence in seen_rows(verdict.seen):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     for model in verdict.models:
         console.print(
             f"registered {model.name} version {model.version}", highlight=False, markup=False
         )
+
+
+def show_evaluation(evaluation: "Evaluation", console: Console) -> None:
+    """A table of every target, its task score and protocol; XTREME's averages; what was written."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    of_task = task_scores(evaluation.scores)
+    say(f"study {evaluation.study}, trial {evaluation.trial} ({evaluation.name})")
+    for target in evaluation.scores.targets:
+        console.print(_metric_table(target, evaluation.split))
+        mark = f"; {target.mark}" if target.mark else ""
+        say(f"task score, mean over its languages: {percent(of_task[target.task])}{mark}")
+        protocol = target.protocol
+        cut = f", {protocol.cut}" if protocol.cut else ""
+        num_rows = f", at most {protocol.rows} rows a language" if protocol.rows else ""
+        say(f"rows {protocol.data}{cut}{num_rows}; chosen by {protocol.selection}")
+    for name, value in averages(evaluation.scores).items():
+        say(f"XTREME average, {AVERAGES[name]}: {percent(value)}")
+    if evaluation.split == "validation":
+        say("These are the rows that chose the trial: it looks better on them than it is.")
+    for sentence in seen_rows(
+        evaluation.seen, part="half of the" if evaluation.is_half_seen else "the"
+    ):
+        say(sentence)
+    if evaluation.submission is not None:
+        for line in _written(evaluation.submission):
+            say(line)
+
+
+def _metric_table(target: TargetScores, split: str) -> Table:
+    """Languages, source first, by metric, the main one first; layers of retrieval are left to
+    JSON."""
+    names = {name: None for found in target.languages.values() for name in found}
+    others = [name for name in names if name != target.main and ".layer_" not in name]
+    table = Table("language", title=Text(f"{target.task}, {split} split"), box=None)
+    for name in (target.main, *others, "rows"):
+        table.add_column(name, justify="right")
+    for language in target.by_language:
+        found = target.languages[language]
+        mark = "*" if language == target.source_language else ""
+        values = [percent(found.get(name)) for name in (target.main, *others)]
+        table.add_row(f"{language}{mark}", *values, str(target.num_rows[language]))
+    return table
+
+
+def _written(submission: "Submission") -> list[str]:
+    lines = [f"wrote {submission.folder}: {len(submission.files)} files"]
+    if submission.missing:
+        lines.append(
+            f"not in it, since the trial has no such target: {', '.join(submission.missing)}"
+        )
+    lines += [
+        f"not in it, since there are no rows: {task} in {' '.join(codes)}"
+        for task, codes in submission.missing_languages.items()
+    ]
+    return lines
+
+
+def show_comparison(found: dict[str, Any], console: Console) -> None:
+    """A table of the studies, and one of the targets; differences are from the first study."""
+    studies = found["studies"]
+    table = Table("", *(study["study"] for study in studies), box=None)
+    shown = ("state", "selection", "num_trials", "baseline", "best")
+    for name in shown:
+        table.add_row(
+            name.replace("num_", ""), *(Text(str(study[name] or "–")) for study in studies)
+        )
+    table.add_row("objective", *(percent(study["objective"]) for study in studies))
+    for name in ("baseline_mean", "best_mean"):
+        label = f"zero-shot mean, {name.removesuffix('_mean')}"
+        table.add_row(label, *(percent(study[name]) for study in studies))
+    table.add_row("gain", *(points(study["gain"]) for study in studies))
+    console.print(table)
+    table = Table("target", "study", "baseline", "best", "gain", "difference", "", box=None)
+    for task, by_study in found["targets"].items():
+        for place, (study, cell) in enumerate(by_study.items()):
+            table.add_row(
+                Text(task if place == 0 else ""),
+                Text(study),
+                percent(cell["baseline"]),
+                percent(cell["best"]),
+                points(cell["gain"]),
+                points(cell["difference"]) if place else "",
+                Text(f"mixed: {', '.join(cell['mixed'])}" if cell["mixed"] else "", style="yellow"),
+            )
+    console.print(table)
 
 
 def _interval(gain: Interval) -> str:

@@ -124,12 +124,15 @@ class TrainingSection(Section):
 
 
 class EvaluationSection(Section):
-    """What is scored and what may select. `languages` restricts the zero-shot languages."""
+    """What is scored and what may select. `languages` restricts the zero-shot languages. Where a
+    language has a single evaluation split, `halves` cuts it, one half to select and one to test;
+    without it both are the whole split, the benchmark's own rows."""
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
     pivot_languages: tuple[str, ...] = ()
     objective: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    halves: bool = True
     retrieval_layer: Count | None = None
     retrieval_max_length: Count = 128
     max_rows: Count | None = None

@@ -57,9 +57,9 @@ class Task:
     has `parts` has their rows, one after the other, under one head. `reader` names what brings
     its rows to examples; without one they have the columns of the task's kind. `single_split`
     lists the languages that have one evaluation split alone, `splits.test`: it is cut in halves by
-    a hash of the row's parallel id. `train_rows` counts those of further languages, where they
-    are not as many as the source language's. `num_dev_rows` is about how many there are to score
-    in a language, before a single split is cut: for estimates alone.
+    a hash of the row's parallel id, unless a study takes it whole. `train_rows` counts those of
+    further languages, where they are not as many as the source language's. `num_dev_rows` is about
+    how many there are to score in a language, before a single split is cut: for estimates alone.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Task:
         return self.origin_of(language).config_of(language)
 
     def is_cut(self, language: str, split: str) -> bool:
-        """Whether the split is one half of the only evaluation split."""
+        """Whether the split comes out of the language's only evaluation split."""
         return language in self.single_split and split != "train"
 
     def hub_split(self, language: str, split: str) -> str | None:

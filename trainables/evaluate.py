@@ -21,7 +21,7 @@ from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
 from trainables.metrics import majority_share
 from trainables.model import TransferModel
-from trainables.rows import Rows, cut_of
+from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
 from trainables.workers import autocast
 from trainables.workshop import Workshop
@@ -47,18 +47,38 @@ class Scoring:
         return format_for(get_task(self.task), retrieval_layer=self.retrieval_layer)
 
 
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One prediction a row, by language; `forms` are the formats of languages that have something
+    of their own fixed beforehand."""
+
+    by_language: Mapping[str, list[Any]]
+    forms: Mapping[str, Format[Any, Any]]
+
+
 def evaluate(
     model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool = True
 ) -> TargetScores:
     """Scores of one task in the languages asked for; every worker gets all of them."""
-    task = get_task(scoring.task)
-    predictions = predict(model, scoring, shop)
+    return scores_of(predictions_of(model, scoring, shop), scoring, shop, loss_fell=loss_fell)
+
+
+def predictions_of(model: TransferModel, scoring: Scoring, shop: Workshop) -> Predictions:
+    """What the model says of every row, ready to be scored."""
+    return Predictions(predict(model, scoring, shop), _fixed(model, scoring, shop))
+
+
+def scores_of(
+    predicted: Predictions, scoring: Scoring, shop: Workshop, *, loss_fell: bool
+) -> TargetScores:
+    """Scores of what was predicted, with their protocol and mark."""
+    task, predictions = get_task(scoring.task), predicted.by_language
     scores = TargetScores(
         task=task.name,
         main=task.metric,
         source_language=task.source_language,
         chance=task.chance,
-        languages=score(predictions, scoring, shop, forms=_fixed(model, scoring, shop)),
+        languages=score(predictions, scoring, shop, forms=predicted.forms),
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
         num_truncated={c: _features(scoring, c, shop).num_truncated for c in scoring.languages},
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
@@ -193,7 +213,7 @@ def protocol_of(
         pooling="mean" if layer is not None else None,
         max_length=scoring.max_length,
         training_version=TRAINING_VERSION,
-        cut=cut_of(*place),
+        cut=rows.cut_of(*place),
         revision=rows.commits(*place),
     )
 

@@ -65,7 +65,7 @@ def export_target(folder: Path, shop: Workshop, about: About, *, card: str) -> N
 def check_new(folder: Path) -> None:
     """Refuse a folder that something is in already."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already and not an empty folder; export into a new one")
+        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
 
 
 class Predictor:

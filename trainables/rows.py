@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
 from spaces.refusal import unknown
+from spaces.study import StudySettings
 from spaces.tasks import SPLITS, Task, get_task
 from trainables import origins
 from trainables.bundle import Part
@@ -22,13 +24,18 @@ CLDR = "Unicode-3.0 (CLDR)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Checked examples. `num_dropped` placeholders are not among them; `num_mended` answers stood
-    elsewhere than their row said; `commit` is that of the hub's data set ("": not from there)."""
+    """Checked examples. Placeholders are not among them: `dropped` has, for each, how many examples
+    stand before it. `num_mended` answers stood elsewhere than their row said; `commit` is that of
+    the hub's data set ("": not from there)."""
 
     examples: tuple[Example, ...]
-    num_dropped: int = 0
+    dropped: tuple[int, ...] = ()
     num_mended: int = 0
     commit: str = ""
+
+    @property
+    def num_dropped(self) -> int:
+        return len(self.dropped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +64,19 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Where rows come from: the hub, or a folder in its layout. Read once a process."""
+    """Where rows come from: the hub, or a folder in its layout. Read once a process.
+
+    With `halves`, a single evaluation split is cut: one half selects (`validation`), the other
+    tests. Without, both are the whole split, the benchmark's own rows.
+    """
 
     data_root: str | None = None
+    halves: bool = True
+
+    @classmethod
+    def of(cls, settings: StudySettings) -> "Rows":
+        """The rows of a study: the same for all that read, check, train on or score them."""
+        return cls(settings.study.data_root, settings.evaluation.halves)
 
     def load(self, task: str, language: str, split: str) -> Loaded:
         """Every row, checked against its task.
@@ -68,14 +85,14 @@ class Rows:
             NoRowsError: there are none in this language or split.
             Refusal: what is there cannot be used; where it is a row's fault, with its id.
         """
-        return _load(self.data_root, task, language, split)
+        return _load(self, task, language, split)
 
     def examples(self, task: str, language: str, split: str) -> tuple[Example, ...]:
         return self.load(task, language, split).examples
 
     def fingerprint(self, task: str, language: str, split: str) -> str:
         """A digest of the content of every row, the same wherever it was read."""
-        return _fingerprint(self.data_root, task, language, split)
+        return _fingerprint(self, task, language, split)
 
     def languages(self, task: str, languages: Iterable[str], split: str) -> tuple[str, ...]:
         """Those of the languages in which there are rows."""
@@ -118,22 +135,23 @@ class Rows:
             found.append(origins.licence(origin, language, self.data_root, commit))
         return "; ".join(dict.fromkeys(filter(None, found))) or None
 
+    def cut_of(self, task: str, languages: Sequence[str], split: str) -> str:
+        """What became of a single evaluation split, for the protocol: how it was cut, or that it
+        is whole; "" where no language has one."""
+        entry = get_task(task)
+        single = [code for code in languages if entry.is_cut(code, split)]
+        if not single:
+            return ""
+        those = "" if len(single) == len(languages) else f" ({' '.join(single)})"
+        if self.halves:
+            return f"half of {entry.splits.test} by parallel id{those}"
+        return f"whole {entry.splits.test} as validation and test{those}"
+
     def _has(self, task: str, language: str, split: str) -> bool:
         try:
             return bool(self.load(task, language, split).examples)
         except NoRowsError:
             return False
-
-
-def cut_of(task: str, languages: Sequence[str], split: str) -> str:
-    """How the split was cut out of the hub's only evaluation split, for the protocol; "" if it
-    was not, in none of the languages."""
-    entry = get_task(task)
-    cut = [code for code in languages if entry.is_cut(code, split)]
-    if not cut:
-        return ""
-    those = "" if len(cut) == len(languages) else f" ({' '.join(cut)})"
-    return f"half of {entry.splits.test} by parallel id{those}"
 
 
 def half_of(example: Example) -> str:
@@ -155,7 +173,7 @@ def parallel_id(example: Example) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _load(data_root: str | None, task: str, language: str, split: str) -> Loaded:
+def _load(source: Rows, task: str, language: str, split: str) -> Loaded:
     entry = get_task(task)
     if language not in entry.languages and language != entry.source_language:
         raise unknown(f"language of task {task!r}", language, entry.languages)
@@ -164,9 +182,9 @@ def _load(data_root: str | None, task: str, language: str, split: str) -> Loaded
     if entry.dataset == POCKET:
         loaded = Loaded(examples=pocket.rows(task, language, split))
     elif entry.parts:
-        loaded = _joined(entry, language, split, data_root)
+        loaded = _joined(entry, language, split, source)
     else:
-        loaded = _read(entry, language, split, data_root)
+        loaded = _read(entry, language, split, source)
     if not loaded.examples:
         raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
     form = format_for(entry)
@@ -175,39 +193,49 @@ def _load(data_root: str | None, task: str, language: str, split: str) -> Loaded
     return loaded
 
 
-def _joined(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
+def _joined(task: Task, language: str, split: str, source: Rows) -> Loaded:
     """The rows of all parts, one after the other, each under the name of its part."""
-    loaded = {part: _load(data_root, part, language, split) for part in task.parts}
+    loaded = {part: source.load(part, language, split) for part in task.parts}
+    starts = accumulate((len(rows.examples) for rows in loaded.values()), initial=0)
+    dropped = [
+        start + place
+        for start, rows in zip(starts, loaded.values(), strict=False)
+        for place in rows.dropped
+    ]
     return Loaded(
         examples=tuple(
             replace(example, id=f"{part}/{example.id}")
             for part, rows in loaded.items()
             for example in rows.examples
         ),
-        num_dropped=sum(rows.num_dropped for rows in loaded.values()),
+        dropped=tuple(dropped),
         num_mended=sum(rows.num_mended for rows in loaded.values()),
         commit=" ".join(sorted({rows.commit for rows in loaded.values()} - {""})),
     )
 
 
-def _read(task: Task, language: str, split: str, data_root: str | None) -> Loaded:
+def _read(task: Task, language: str, split: str, source: Rows) -> Loaded:
     origin, hub_split = task.origin_of(language), task.hub_split(language, split)
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
-    raw = origins.raw_of(origin, language, hub_split.split("+"), data_root)
+    raw = origins.raw_of(origin, language, hub_split.split("+"), source.data_root)
     reader = reader_of(task, language)
-    examples, num_dropped, num_mended = [], 0, 0
+    is_half = source.halves and task.is_cut(language, split)
+    examples: list[Example] = []
+    dropped: list[int] = []
+    num_mended = 0
     for place, content in raw.rows:
         reading = read_row(content, task, language, reader=reader, place=place)
-        num_dropped += reading.is_dropped
+        if reading.is_dropped:
+            dropped.append(len(examples))
         example = reading.example
-        if example is None or (task.is_cut(language, split) and half_of(example) != split):
+        if example is None or (is_half and half_of(example) != split):
             continue
         examples.append(example)
         num_mended += reading.num_mended
     return Loaded(
         examples=tuple(examples),
-        num_dropped=num_dropped,
+        dropped=tuple(dropped),
         num_mended=num_mended,
         commit=raw.commit,
     )
@@ -221,8 +249,8 @@ def _parts(task: Task, language: str, split: str) -> tuple[Part, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _fingerprint(data_root: str | None, task: str, language: str, split: str) -> str:
+def _fingerprint(source: Rows, task: str, language: str, split: str) -> str:
     digest = hashlib.sha256()
-    for example in _load(data_root, task, language, split).examples:
+    for example in source.examples(task, language, split):
         digest.update(json.dumps(asdict(example), sort_keys=True).encode())
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 Pure values. Every target's scores carry the protocol that makes them comparable with others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from math import fsum
@@ -105,6 +105,22 @@ class TargetScores:
     def from_dict(cls, data: Mapping[str, Any]) -> "TargetScores":
         protocol = ScoringProtocol(**data["protocol"])
         return cls(**{**data, "protocol": protocol, "mark": Mark(data["mark"])})
+
+
+Differences = dict[str, dict[str, tuple[Any, Any]]]
+
+
+def protocol_differences(targets: Iterable[TargetScores]) -> Differences:
+    """Task -> field of the protocol that is not the same in all its scores -> two of its values:
+    the first one, and the first other."""
+    first: dict[str, ScoringProtocol] = {}
+    different: Differences = {}
+    for target in targets:
+        known = first.setdefault(target.task, target.protocol)
+        for name in known.differences(target.protocol):
+            values = (getattr(known, name), getattr(target.protocol, name))
+            different.setdefault(target.task, {}).setdefault(name, values)
+    return {task: dict(sorted(names.items())) for task, names in different.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

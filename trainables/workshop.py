@@ -1,9 +1,10 @@
 """What a warm worker keeps between trials: the encoder, the data, the store, the settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spaces.refusal import Refusal
+from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
 from spaces.tasks import Source, TaskKind, get_task
 from trainables.data import Data
@@ -40,7 +41,7 @@ class Workshop:
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
         base.encoder.to(workers.device)
-        rows = Rows(settings.study.data_root)
+        rows = Rows.of(settings)
         return cls(
             settings=settings,
             base=base,
@@ -49,6 +50,13 @@ class Workshop:
             store=PhaseStore(home, owner=settings.study.name),
             workers=workers,
         )
+
+    def scoring_by(self, evaluation: EvaluationSection) -> "Workshop":
+        """The same models scored in another way. The world stays: keys of phases depend on the rows
+        that they were trained on."""
+        settings = self.settings.model_copy(update={"evaluation": evaluation})
+        data = replace(self.data, rows=Rows.of(settings))
+        return replace(self, settings=settings, data=data)
 
 
 def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:

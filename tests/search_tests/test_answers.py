@@ -9,6 +9,7 @@ from search.answers import closing, percent, points, sentences
 from search.findings import find
 from search.record import RetrainRow, StudyRecord
 from search.selection import TrialRow, TrialState
+from spaces.phases import Target, TrialPlan
 from trainables.scores import Mark, Scores
 
 
@@ -150,3 +151,18 @@ def test_targets_without_signal_in_any_trial_are_named(planted: Any) -> None:
     text = said((row(0, Mark.NO_SIGNAL), row(1, Mark.NONE)))
     assert "No signal in rel: at chance in every trial" in text
     assert "No signal" not in said((planted.scored(0, 0.6, None),))
+
+
+def test_test_rows_that_selection_has_seen(planted: Any) -> None:
+    """Only where a study takes a single evaluation split whole."""
+    target = planted.target_scores("xquad", {"en": 0.8, "de": 0.6, "tr": 0.5})
+    plan = TrialPlan(
+        encoder="tiny",
+        intermediate=None,
+        targets=(Target(task="xquad", phase=planted.phase("squad", 1e-4)),),
+    )
+    row = replace(planted.scored(0, 0.55, None), plan=plan, scores=Scores(targets=(target,)))
+    text = said((row,), settings={"evaluation": {"halves": False}})
+    assert "Selection has seen the test rows of xquad (de tr): there the benchmark has one" in text
+    for settings in ({}, {"evaluation": {"halves": True}}):
+        assert "Selection has seen" not in said((row,), settings=settings)

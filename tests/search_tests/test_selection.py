@@ -12,10 +12,13 @@ from search.selection import (
     best_baseline,
     paired_gain,
     ranked,
+    seen_languages,
     transfer_gain,
 )
+from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from trainables.scores import Mark
+from spaces.sections import SelectionRule
+from trainables.scores import Mark, Scores
 
 
 def test_scored_trials_by_objective_then_number_collapsed_last(planted: Any) -> None:
@@ -96,3 +99,36 @@ def test_a_collapsed_baseline_measures_nothing(planted: Any) -> None:
         planted.scored(1, 0.6, "fact"),
     ]
     assert paired_gain(rows[1], rows) is None
+
+
+def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:
+    """XQuAD has one split in every language, udpos in Thai; panx nowhere; Tatoeba is scored, but
+    no objective target; an early end is chosen by rows in the source language."""
+    targets = (
+        planted.target_scores("xquad", {"en": 0.8, "de": 0.6, "tr": 0.5}),
+        planted.target_scores("udpos", {"en": 0.8, "de": 0.6, "th": 0.5}),
+        planted.target_scores("panx", {"en": 0.8, "de": 0.6}),
+        planted.target_scores("tydiqa", {"en": 0.8, "fi": 0.6}),
+        planted.target_scores("tatoeba", {"de": 0.6}),
+    )
+    recipe = replace(planted.phase("fact", 1e-4).recipe, evaluate_every=10)
+    early = replace(planted.phase("tydiqa", 1e-4), recipe=recipe)
+    phases = {name: planted.phase(name, 1e-4) for name in ("udpos", "panx")}
+    phases |= {"tydiqa": early, "xquad": planted.phase("squad", 1e-4)}
+    plan = TrialPlan(
+        encoder="tiny",
+        intermediate=None,
+        targets=tuple(Target(task=t.task, phase=phases.get(t.task)) for t in targets),
+    )
+    scores = Scores(targets=targets, of_interest=("xquad", "udpos", "panx"))
+    row = replace(planted.scored(0, 0.5, None), plan=plan, scores=scores)
+    by_early_end = {"tydiqa": ["en"]}
+    assert seen_languages(row, SelectionRule.TARGET_DEV) == {
+        "xquad": ["de", "tr"],
+        "udpos": ["th"],
+        **by_early_end,
+    }
+    assert seen_languages(row, SelectionRule.SOURCE_DEV) == {"xquad": ["en"], **by_early_end}
+    pivots = seen_languages(row, SelectionRule.PIVOT_DEV, pivot_languages=("tr",))
+    assert pivots == {"xquad": ["tr"], **by_early_end}
+    assert seen_languages(planted.scored(0, 0.5, None), SelectionRule.TARGET_DEV) == {}

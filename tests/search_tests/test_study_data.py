@@ -189,6 +189,15 @@ def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) 
     assert "is not the file that SHA256SUMS lists" in check(tmp_path / "out").errors[0]
 
 
+def test_a_check_of_whole_rows(mirror: Path) -> None:
+    evaluation = {"languages": ["de"], "halves": False}
+    found = check(mirror, evaluation=evaluation).found
+    counts = {(d.task, d.language, d.split): d.num_rows for d in found}
+    for split in ("validation", "test"):
+        assert counts["xquad", "de", split] == 1190
+        assert counts["tatoeba", "de", split] == 1000
+
+
 def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
     space = {
         **study(None).space.model_dump(mode="json"),

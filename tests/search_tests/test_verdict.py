@@ -1,13 +1,16 @@
 """What a retrain found, over its seeds."""
 
+import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from search.intervals import paired_difference
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
-from search.views import verdict_json
+from search.views import show_verdict, verdict_json
 
 
 def run(planted: Any, role: str, seed: int, level: float | None) -> Retrained:
@@ -51,6 +54,17 @@ def test_the_card_and_the_json(planted: Any) -> None:
     assert content["scores"]["rel"]["winner"]["de"] == pytest.approx(0.7)
     assert content["gain"]["mean"] == pytest.approx(0.1)
     assert content["gains"].keys() == {"rel", "coh", "retrieval"}
+
+
+def test_a_verdict_says_which_test_rows_chose_the_trial(planted: Any) -> None:
+    verdict = replace(verdict_of(run(planted, WINNER, 1, 0.6)), seen={"rel": ["de", "tr"]})
+    sentence = "Selection has seen the test rows of rel (de tr)"
+    assert sentence in verdict.card("rel")
+    assert sentence not in verdict.card("coh")
+    assert verdict_json(verdict)["seen_test_rows"] == {"rel": ["de", "tr"]}
+    told = io.StringIO()
+    show_verdict(verdict, Console(file=told, width=200))
+    assert sentence in told.getvalue()
 
 
 def test_a_winner_without_a_baseline(planted: Any) -> None:

@@ -108,6 +108,14 @@ def test_the_digest_is_of_what_decides_results(tables) -> None:
         assert StudySettings.parse(tables(other)).digest() != digest
 
 
+def test_a_key_at_its_default_changes_no_digest(tables) -> None:
+    """So that a study goes on after the program learned a new key."""
+    digest = StudySettings.parse(tables()).digest()
+    assert digest == "a7f49407f60dcae6"
+    assert StudySettings.parse(tables({"evaluation.halves": True})).digest() == digest
+    assert StudySettings.parse(tables({"evaluation.halves": False})).digest() != digest
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

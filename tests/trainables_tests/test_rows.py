@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from spaces.tasks import TASKS
 from trainables.bundle import Part
 from trainables.examples import PairExample, RetrievalExample, SpanExample, TaggingExample
 from trainables.hub import NoRowsError
-from trainables.rows import Rows, _fingerprint, _load, cut_of, half_of, parallel_id
+from trainables.rows import Rows, _fingerprint, _load, half_of, parallel_id
 
 XTREME = "google/xtreme"
 CUT = [
@@ -119,11 +120,51 @@ def test_what_is_parallel_has_one_id() -> None:
 
 
 def test_the_cut_is_named() -> None:
-    assert cut_of("xquad", ("de", "en"), "test") == "half of validation by parallel id"
-    assert cut_of("udpos", ("de", "kk", "tl"), "test") == "half of test by parallel id (kk tl)"
-    assert cut_of("udpos", ("de",), "test") == ""
-    assert cut_of("xquad", ("de",), "train") == ""
-    assert cut_of("pos", ("de",), "test") == ""
+    halves, whole = Rows(), Rows(halves=False)
+    assert halves.cut_of("xquad", ("de", "en"), "test") == "half of validation by parallel id"
+    of_test = "half of test by parallel id (kk tl)"
+    assert halves.cut_of("udpos", ("de", "kk", "tl"), "test") == of_test
+    assert whole.cut_of("xquad", ("de", "en"), "test") == "whole validation as validation and test"
+    for split in ("validation", "test"):
+        of_test = "whole test as validation and test (kk tl)"
+        assert whole.cut_of("udpos", ("de", "kk", "tl"), split) == of_test
+    for rows in (halves, whole):
+        assert rows.cut_of("udpos", ("de",), "test") == ""
+        assert rows.cut_of("xquad", ("de",), "train") == ""
+        assert rows.cut_of("pos", ("de",), "test") == ""
+
+
+def test_without_halves_both_splits_are_the_benchmarks_own_rows(rows: Rows) -> None:
+    whole = replace(rows, halves=False)
+    for task, language in (("xquad", "de"), ("tydiqa", "fi"), ("udpos", "kk")):
+        halves = [rows.examples(task, language, split) for split in ("validation", "test")]
+        found = whole.examples(task, language, "test")
+        assert found == whole.examples(task, language, "validation")
+        assert len(found) == len(halves[0]) + len(halves[1])
+        assert set(found) == {*halves[0], *halves[1]}
+        assert whole.fingerprint(task, language, "test") != rows.fingerprint(task, language, "test")
+        assert whole.fingerprint(task, language, "test") == whole.fingerprint(
+            task, language, "validation"
+        )
+    assert len(whole.examples("xquad", "de", "test")) == 1190
+    for place in (("udpos", "de", "test"), ("squad", "en", "train"), ("panx", "ar", "validation")):
+        assert whole.fingerprint(*place) == rows.fingerprint(*place)
+
+
+def test_dropped_rows_keep_their_place(changed_root) -> None:
+    def change(found: list[dict[str, Any]]) -> None:
+        for number in (0, 5, 6, 39):
+            found[number]["sentence1"] = "NS"
+        for number in (1, 12, 20, 30):
+            assert found[number]["sentence1"] != "NS"
+
+    root = changed_root(XTREME, "PAWS-X.de/test", change)
+    loaded = Rows(str(root)).load("pawsx", "de", "test")
+    ids = [example.id for example in loaded.examples]
+    assert len(ids) + loaded.num_dropped == 40
+    for number in (0, 5, 6, 39):
+        assert f"test-{number:06d}" not in ids
+        assert sum(name < f"test-{number:06d}" for name in ids) in loaded.dropped
 
 
 def test_rows_by_root_and_by_name_have_one_digest(rows: Rows, mirror: Path, monkeypatch) -> None:
@@ -221,8 +262,10 @@ def test_a_task_of_parts_has_the_rows_of_all_of_them(mirror: Path, make_root) ->
         {name: [{"uid": f"{name}-{i}", "label": i, **nli} for i in range(3)] for name in rounds},
         labels={"label": names},
     )
-    for dataset in ("nyu-mll", "stanfordnlp"):
-        (root / dataset).symlink_to(mirror / dataset)
+    made = [{"label": label, **nli} for label in (0, -1, 2)]
+    splits = {"train": made, "validation": made}
+    make_root("stanfordnlp/snli", "plain_text", splits, labels={"label": names})
+    (root / "nyu-mll").symlink_to(mirror / "nyu-mll")
     rows = Rows(str(root))
     found = rows.load("anliplus", "en", "train")
     parts = {name: rows.load(name, "en", "train") for name in ("anli", "mnli", "snli")}
@@ -231,6 +274,8 @@ def test_a_task_of_parts_has_the_rows_of_all_of_them(mirror: Path, make_root) ->
         f"{name}/{e.id}" for name, part in parts.items() for e in part.examples
     ]
     assert found.num_dropped == sum(part.num_dropped for part in parts.values())
+    before = len(parts["anli"].examples) + len(parts["mnli"].examples)
+    assert (parts["snli"].dropped, found.dropped) == ((1,), (before + 1,))
     described = rows.describe("anliplus", "en", "validation")
     assert [(part.dataset, part.split) for part in described.parts] == [
         *[("facebook/anli", f"dev_r{number}") for number in (1, 2, 3)],

@@ -14,6 +14,7 @@ from trainables.scores import (
     ScoringProtocol,
     TargetScores,
     objective,
+    protocol_differences,
     task_score,
     xtreme_averages,
 )
@@ -126,6 +127,16 @@ def test_protocols_that_differ_name_the_fields() -> None:
     assert PROTOCOL.differences(other) == ["split", "data", "layer"]
     assert PROTOCOL.differences(replace(PROTOCOL, cut="half")) == ["cut"]
     assert PROTOCOL.differences(replace(PROTOCOL, revision="a" * 40)) == []  # the data digest says
+
+
+def test_differences_between_scores_have_both_values() -> None:
+    one, same = target("coh", en=0.5, de=0.4), target("coh", en=0.6, de=0.4)
+    other = replace(same, protocol=replace(PROTOCOL, cut="half", data="e"))
+    third = replace(same, protocol=replace(PROTOCOL, cut="whole", layer=3))
+    assert protocol_differences([one, same]) == {}
+    assert protocol_differences([one, same, other, third]) == {
+        "coh": {"cut": ("", "half"), "data": ("d", "e"), "layer": (None, 3)}
+    }
 
 
 def test_a_target_without_zero_shot_languages_is_refused() -> None:

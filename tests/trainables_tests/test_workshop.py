@@ -22,6 +22,17 @@ def test_rows_are_read_where_the_study_says(open_shop) -> None:
     keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": "/rows"}
     shop = open_shop(study=keys)
     assert shop.data.rows == shop.world.rows == Rows("/rows")
+    shop = open_shop(study=keys, evaluation={"halves": False})
+    assert shop.data.rows == shop.world.rows == Rows("/rows", halves=False)
+
+
+def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_shop) -> None:
+    shop = open_shop()
+    whole = shop.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
+    other = shop.scoring_by(whole)
+    assert other.settings.evaluation == whole
+    assert (other.data.rows, other.world) == (Rows(halves=False), shop.world)
+    assert other.store is shop.store
 
 
 RECIPE = {"num_steps": 1, "batch_size": 1}

@@ -95,17 +95,20 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
         language: str,
     ) -> Mapping[str, float]:
         """BUCC's `f1`, `precision` and `recall`. Refusal where no gold pair is among the rows."""
-        margins, gold = _margins(predictions, examples), _gold(examples)
+        gold = _gold(examples)
         if not gold:
             raise Refusal(
                 f"task {task.name!r}: there is no gold pair among {len(examples)} sentences in "
                 f"{language!r}; raise evaluation.max_rows, or look at the gold file"
             )
-        threshold = self.threshold
+        return mining.pair_scores(self.mined(predictions, examples), gold)
+
+    def mined(self, predictions: Sequence[Mined], examples: Sequence[Any]) -> set[mining.Pair]:
+        """The pairs of ids that count, the English one last: from the threshold on."""
+        margins, threshold = _margins(predictions, examples), self.threshold
         if threshold is None:
-            threshold = mining.best_threshold(margins, gold)
-        mined = {pair for pair, margin in margins.items() if margin >= threshold}
-        return mining.pair_scores(mined, gold)
+            threshold = mining.best_threshold(margins, _gold(examples))
+        return {pair for pair, margin in margins.items() if margin >= threshold}
 
     def fixed_on(self, predictions: Sequence[Mined], examples: Sequence[Any]) -> "MiningFormat":
         """The format with the threshold that is best for these predictions."""
