@@ -8,17 +8,23 @@ READY := $(VENV)/.ready
 STUDY ?= pocket
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: search test test-slow check ui clean
+# Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: search test test-slow test-all check ui clean
 
 search: $(READY)
 	$(BIN)/transfer-search run $(STUDY)
 	@echo "The record: make ui, then http://127.0.0.1:5000. A model of the winner: $(BIN)/transfer-search retrain $(STUDY)"
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
+	$(PYTEST) -m slow
+
+test-all: $(READY)
+	$(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -56,11 +56,13 @@ def bundle(
 ) -> None:
     """Write a study's rows into a folder that --data-root reads, with checksums and licences."""
     from search.progress import counting
-    from search.study_data import bundle_data
+    from search.study_data import bundle_data, not_copied
 
     with counting(Console(stderr=True), "copying") as on_done:
-        bundle_data(load(study, None, data_root), folder, on_done=on_done)
+        found = bundle_data(load(study, None, data_root), folder, on_done=on_done)
     print(f"wrote {folder}")
+    for line in not_copied(found):
+        print(f"not copied: {line}")
 
 
 def _conclude(found: "Check", as_json: bool) -> None:

@@ -110,13 +110,16 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Ch
     check = check_data(settings, on_done=lambda done, of: None)
     if check.errors:
         raise Refusal(check.errors[0])
-    parts = parts_of(check.found)
-    if not parts:
-        raise Refusal(f"study {settings.study.name!r} reads no data set of the hub")
+    parts, own = parts_of(check.found), own_parts_of(check.found)
+    if not parts and all(part.why_left for part in own):
+        left = "".join(f"; {line}" for line in bundle.left_out(own))
+        raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{left}")
     unfinished = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     try:
         unfinished.mkdir(parents=True)
-        bundle.write_bundle(unfinished, parts, data_root=settings.study.data_root, on_done=on_done)
+        bundle.write_bundle(
+            unfinished, parts, own, data_root=settings.study.data_root, on_done=on_done
+        )
         copied = replace(Rows.of(settings), data_root=str(unfinished))
         _compare(check.found, copied)
         if folder.exists():
@@ -135,14 +138,24 @@ def parts_of(found: Sequence[Description]) -> list[bundle.Part]:
     return sorted(parts)
 
 
+def own_parts_of(found: Sequence[Description]) -> list[bundle.OwnPart]:
+    """The splits of folders of one's own that the rows came out of, each once."""
+    return sorted({part for description in found for part in description.own})
+
+
+def not_copied(found: Check) -> list[str]:
+    """A line for every folder that the study reads and its bundle does not have."""
+    return bundle.left_out(own_parts_of(found.found))
+
+
 def _compare(found: Sequence[Description], copied: Rows) -> None:
     for one in found:
-        if not one.parts:
+        if any(part.why_left for part in one.own) or not (one.parts or one.own):
             continue
         if copied.fingerprint(one.task, one.language, one.split) != one.digest:
             raise Refusal(
-                f"the copy of {one.dataset!r}, config {one.config!r}, split {one.hub_split!r} "
-                "reads otherwise than its source; is the disk full?"
+                f"the copy of {one.dataset!r}, config {one.config!r}, {one.split} rows, reads "
+                "otherwise than its source; is the disk full?"
             )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import ClassLabel, Dataset
+from filelock import FileLock
 
 from spaces.study import StudySettings
 from spaces.tasks import get_task
@@ -28,10 +30,34 @@ def _one_thread() -> None:
     quiet_libraries()
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MadeOnce:
+    """A folder that all processes of a test run share, filled by the first one that asks for it:
+    `made_once("base", fill)`. What is in it stays as it is: tests write elsewhere."""
+    place = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        place = place.parent  # xdist gives each of its processes a folder below the run's own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, whole = place / name, place / f"{name}.whole"
+        with FileLock(place / f"{name}.lock"):
+            if not whole.exists():
+                folder.mkdir()
+                fill(folder)
+                whole.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_base(made_once: MadeOnce) -> Path:
     """A folder with a base of three languages, trained in seconds, once a test run."""
-    return pretrain(tiny_base(), tmp_path_factory.mktemp("base"))
+    recipe = tiny_base()
+    return pretrain(recipe, made_once("base", lambda folder: pretrain(recipe, folder)))
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +71,17 @@ StudyFile = Callable[..., Path]
 
 
 @pytest.fixture
-def study_file(tmp_path: Path, small_base: Path) -> StudyFile:
+def study_file(tmp_path: Path, study_file_in: StudyFile) -> StudyFile:
     """Writes a study of seconds on the small base; arguments replace keys of its sections:
     `study_file(study={"name": "other"}, budget={"num_trials": 3})`."""
+    return partial(study_file_in, tmp_path)
 
-    def write(**sections: dict[str, Any]) -> Path:
+
+@pytest.fixture(scope="session")
+def study_file_in(small_base: Path) -> StudyFile:
+    """As `study_file`, for fixtures that have a folder of their own: it comes first."""
+
+    def write(folder: Path, **sections: dict[str, Any]) -> Path:
         content: dict[str, dict[str, Any]] = {
             "study": {"name": "small", "encoder": str(small_base), "seed": 3, "sampler": "random"},
             "space": {
@@ -72,7 +104,7 @@ def study_file(tmp_path: Path, small_base: Path) -> StudyFile:
         for name, keys in sections.items():
             section = name.replace("__", ".")
             content[section] = {**content.get(section, {}), **keys}
-        path = tmp_path / f"{content['study']['name']}.toml"
+        path = folder / f"{content['study']['name']}.toml"
         path.write_text("\n".join(_toml(name, keys) for name, keys in content.items()))
         StudySettings.load(path)
         return path

@@ -1,6 +1,7 @@
 """Raw rows from folders of one's own: JSONL or Parquet, one file a language and split."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from spaces.refusal import Refusal
 from trainables.hub import NoRowsError, with_names
 
 SUFFIXES = (".jsonl", ".parquet")
+HINT = "rows of one's own are expected there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
 
 
 def own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
@@ -24,12 +26,19 @@ def own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
 
 
 def own_rows(folder: Path, config: str | None, split: str) -> list[dict[str, Any]]:
-    """The rows of FOLDER/CONFIG/SPLIT.jsonl or .parquet (or SPLIT-*.parquet, several files), class
-    labels by name where the Parquet file says their names.
+    """The rows of the files of a config and split, class labels by name where a Parquet file says
+    their names. Raises as `own_files`, and Refusal if a file cannot be read."""
+    found = own_files(folder, config, split)
+    read = _read_jsonl if found[0].suffix == ".jsonl" else _read_parquet
+    return [row for path in found for row in read(path)]
+
+
+def own_files(folder: Path, config: str | None, split: str) -> list[Path]:
+    """FOLDER/CONFIG/SPLIT.jsonl or .parquet (or SPLIT-*.parquet, several files).
 
     Raises:
         NoRowsError: there is no such file.
-        Refusal: it cannot be read, or it is there in both forms.
+        Refusal: it is there in both forms.
     """
     below = folder / config if config else folder
     files = [below / f"{split}{suffix}" for suffix in SUFFIXES]
@@ -39,8 +48,19 @@ def own_rows(folder: Path, config: str | None, split: str) -> list[dict[str, Any
         raise NoRowsError(f"folder {str(below)!r} has neither {expected}")
     if len({path.suffix for path in found}) > 1:
         raise Refusal(f"{found[0]} and {found[1].name} are both there; leave one of them")
-    read = _read_jsonl if found[0].suffix == ".jsonl" else _read_parquet
-    return [row for path in found for row in read(path)]
+    return found
+
+
+def copy_own(
+    dataset: str, config: str | None, split: str, root: Path, *, data_root: str | None
+) -> None:
+    """Copy the files of a config and split to where `root` as a data root has them. Raises as
+    `own_files`."""
+    folder = own_folder(dataset, data_root, hint=HINT)
+    for path in own_files(folder, config, split):
+        target = root / dataset / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:

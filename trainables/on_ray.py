@@ -62,12 +62,17 @@ class Launch:
         return StudySettings.parse(json.loads(self.settings))
 
 
-@lru_cache(maxsize=1)
 def workshop(launch: Launch) -> Workshop:
     """The workshop of this process, opened by its first trial and kept for the next ones."""
-    quiet_libraries()
+    # For every trial: Tune puts each into a folder of its own, also those of a warm actor.
     if Path(launch.started_in).is_dir():  # on another machine it may not be there
         os.chdir(launch.started_in)
+    return _opened(launch)
+
+
+@lru_cache(maxsize=1)
+def _opened(launch: Launch) -> Workshop:
+    quiet_libraries()
     settings = launch.read_settings()
     torch.set_num_threads(settings.resources.cpus_per_worker)
     several = settings.resources.num_workers > 1
@@ -108,7 +113,7 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
     settings = launch.read_settings()
     plan = settings.search_space().decode(params)
     if settings.resources.num_workers == 1:
-        is_warm, started = workshop.cache_info().currsize > 0, time.monotonic()
+        is_warm, started = _opened.cache_info().currsize > 0, time.monotonic()
         shop = workshop(launch)
         startup = 0.0 if is_warm else time.monotonic() - started
         tune.report(pack({"event": "start", "seconds": startup}))

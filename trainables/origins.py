@@ -6,12 +6,10 @@ from typing import Any
 
 from spaces.origin import Layout, Origin
 from trainables import bucc, ccgbank
-from trainables.bundle import Part
+from trainables.bundle import OwnPart, Part
 from trainables.cards import licence_of
-from trainables.folders import own_folder, own_rows
+from trainables.folders import HINT, own_folder, own_rows
 from trainables.hub import raw_rows
-
-ROWS_HINT = "rows of one's own are expected there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +40,14 @@ def raw_of(origin: Origin, language: str, names: Sequence[str], data_root: str |
     return Raw(found, " ".join(sorted({*commits} - {""})))
 
 
-def parts_of(origin: Origin, language: str, names: Sequence[str]) -> tuple[Part, ...]:
-    """The splits of the hub that the rows come out of; none for folders of one's own."""
-    if origin.layout is not Layout.HUB:
-        return ()
+def parts_of(
+    origin: Origin, language: str, names: Sequence[str]
+) -> tuple[Part, ...] | tuple[OwnPart, ...]:
+    """The splits of the hub, or of a folder of one's own, that the rows come out of."""
     config = origin.config_of(language) or ""
-    return tuple(Part(origin.dataset, config, name, origin.revision or "") for name in names)
+    if origin.layout is Layout.HUB:
+        return tuple(Part(origin.dataset, config, name, origin.revision or "") for name in names)
+    return tuple(OwnPart(origin.dataset, config, name, origin.layout) for name in names)
 
 
 def licence(origin: Origin, language: str, data_root: str | None, commit: str) -> str | None:
@@ -70,4 +70,4 @@ def _read(
     if origin.layout is Layout.BUCC:
         folder = own_folder(origin.dataset, data_root, hint=bucc.HINT)
         return bucc.bucc_rows(folder, config or language, name), ""
-    return own_rows(own_folder(origin.dataset, data_root, hint=ROWS_HINT), config, name), ""
+    return own_rows(own_folder(origin.dataset, data_root, hint=HINT), config, name), ""

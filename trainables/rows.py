@@ -11,7 +11,7 @@ from spaces.refusal import unknown
 from spaces.study import StudySettings
 from spaces.tasks import SPLITS, Task, get_task
 from trainables import origins
-from trainables.bundle import Part
+from trainables.bundle import OwnPart, Part
 from trainables.examples import Example, RetrievalExample, TaggingExample
 from trainables.formats.kinds import format_for
 from trainables.hub import NoRowsError
@@ -42,8 +42,8 @@ class Loaded:
 class Description:
     """What there is of one (task, language, split), for those who look before they train.
 
-    `parts` are the splits of the hub that the rows came out of: several where they are joined,
-    none where they lie in a folder of one's own.
+    `parts` are the splits of the hub that the rows came out of, several where they are joined;
+    `own` are those of folders of one's own.
     """
 
     task: str
@@ -60,6 +60,7 @@ class Description:
     digest: str
     licence: str | None
     parts: tuple[Part, ...] = ()
+    own: tuple[OwnPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class Rows:
     def describe(self, task: str, language: str, split: str) -> Description:
         entry, loaded = get_task(task), self.load(task, language, split)
         described = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
-        parts = [part for one in described for part in _parts(one, language, split)]
+        places = [place for one in described for place in _parts(one, language, split)]
+        parts = tuple(place for place in places if isinstance(place, Part))
         is_pocket = entry.dataset == POCKET
         origin = entry.origin_of(language)
         return Description(
@@ -123,7 +125,8 @@ class Rows:
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
             licence=CLDR if is_pocket else self._licence(described, language, split),
-            parts=tuple(parts),
+            parts=parts,
+            own=tuple(place for place in places if isinstance(place, OwnPart)),
         )
 
     def _licence(self, entries: Sequence[Task], language: str, split: str) -> str | None:
@@ -241,7 +244,7 @@ def _read(task: Task, language: str, split: str, source: Rows) -> Loaded:
     )
 
 
-def _parts(task: Task, language: str, split: str) -> tuple[Part, ...]:
+def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[OwnPart, ...]:
     hub_split = task.hub_split(language, split)
     if task.dataset == POCKET or hub_split is None:
         return ()

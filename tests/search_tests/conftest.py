@@ -301,23 +301,33 @@ def command() -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def finished(
     tmp_path_factory: pytest.TempPathFactory,
+    made_once: Callable[..., Path],
     small_base: Path,
     settings_of: Callable[..., StudySettings],
     command: Callable[..., list[str]],
 ) -> Finished:
     """Six trials, two at a time. Tests do not write into its home: they copy it."""
-    folder = tmp_path_factory.mktemp("finished")
     settings = settings_of(study={"encoder": str(small_base)})
-    file, home = write_study(folder / "tiny.toml", settings), folder / "home"
-    process = subprocess.Popen(
-        command("run", file, "--home", home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    stdout, stderr = process.communicate(timeout=500)
-    assert process.returncode == 0, stderr
-    return Finished(home, file, settings, process.pid, stdout, stderr)
+
+    def search(folder: Path) -> None:
+        file = write_study(folder / "tiny.toml", settings)
+        process = subprocess.Popen(
+            command("run", file, "--home", folder / "home"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        stdout, stderr = process.communicate(timeout=500)
+        assert process.returncode == 0, stderr
+        printed = {"pid": process.pid, "stdout": stdout, "stderr": stderr}
+        (folder / "printed.json").write_text(json.dumps(printed))
+
+    folder = made_once("finished", search)
+    # Of this process alone: no other one opens its databases while a test looks for changes.
+    home = tmp_path_factory.mktemp("finished") / "home"
+    shutil.copytree(folder / "home", home)
+    printed = json.loads((folder / "printed.json").read_text())
+    return Finished(home, folder / "tiny.toml", settings, **printed)
 
 
 class Result:

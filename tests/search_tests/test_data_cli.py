@@ -82,6 +82,28 @@ def test_bundle(cli: Run, file: Path, mirror: Path, tmp_path: Path) -> None:
     assert again.err.endswith("is there already and not an empty folder; name a new one\n")
 
 
+def test_a_bundle_says_what_it_leaves_out(
+    cli: Run, file: Path, mirror: Path, tmp_path: Path
+) -> None:
+    """BUCC's corpora are read from their own files, here of three sentences each."""
+    root, pair = tmp_path / "root", tmp_path / "root" / "bucc2018" / "de-en"
+    pair.mkdir(parents=True)
+    for owner in ("google", "tau"):
+        (root / owner).symlink_to(mirror / owner)
+    for split in ("sample", "training"):
+        for code in ("de", "en"):
+            lines = [f"{code}-00{n}\tSentence {n} in {code}.\n" for n in (1, 2, 3)]
+            (pair / f"de-en.{split}.{code}").write_text("".join(lines))
+        (pair / f"de-en.{split}.gold").write_text("de-001\ten-002\n")
+    file.write_text(STUDY.replace('"tatoeba"', '"bucc"'))
+    done = cli("data", "bundle", file, tmp_path / "out", "--data-root", root)
+    assert done.code == 0, done.err
+    wrote, left = done.out.splitlines()
+    assert wrote == f"wrote {tmp_path / 'out'}"
+    assert left.startswith("not copied: 'bucc2018': BUCC 2018's corpora are to be had from")
+    assert not (tmp_path / "out" / "bucc2018").exists()
+
+
 def test_fetch_without_a_network(file: Path, tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its environment once."""
     command = [sys.executable, "-m", "search.cli", "data", "fetch", str(file)]

@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from search.record import read_study
+from search.report import report_json
 from spaces.hub_tasks import REVISIONS
 from tests.hub_server import DATASETS, MODELS, Repo, serving
 
@@ -58,6 +61,8 @@ max_rows = 20
 languages = ["de", "ru", "th"]
 retrieval_layer = 1
 retrieval_max_length = 64
+[resources]
+max_concurrent_trials = 1
 [budget]
 num_trials = 2
 """
@@ -83,7 +88,6 @@ def program(
 class Searched:
     """The study after its search with a data root, whose rows the others must agree with."""
 
-    folder: Path
     home: Path
     file: Path
     found: dict[str, Any]
@@ -98,12 +102,14 @@ def by_root(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pretraining: 20/20" in done.stdout
     assert "tokenising: " in done.stdout
-    return Searched(folder, home, file, report(folder, home))
+    return Searched(home, file, report(home))
 
 
-def report(folder: Path, home: Path) -> dict[str, Any]:
-    done = program("report", "real", "--json", "--home", home, folder=folder)
-    found: dict[str, Any] = json.loads(done.stdout)
+def report(home: Path) -> dict[str, Any]:
+    """What `report --json` says."""
+    uri, experiment = f"sqlite:///{home / 'mlflow.db'}", "transfer-search"
+    record = read_study(tracking_uri=uri, experiment=experiment, study="real")
+    found: dict[str, Any] = json.loads(json.dumps(report_json(record, force=False)))
     return found
 
 
@@ -138,7 +144,7 @@ def test_the_same_by_hub_name(by_root: Searched, mirror: Path, tmp_path: Path) -
     done = program("run", by_root.file, "--home", home, folder=tmp_path)
     assert "pretraining" not in done.stdout
     assert done.returncode == 0, done.stdout + done.stderr
-    assert outcome(report(tmp_path, home)) == outcome(by_root.found)
+    assert outcome(report(home)) == outcome(by_root.found)
 
 
 def test_the_same_fetched_from_the_hub_and_run_without_it(
@@ -161,21 +167,19 @@ def test_the_same_fetched_from_the_hub_and_run_without_it(
     assert "fetching: " in fetched.stderr
     done = program("run", file, "--home", home, folder=tmp_path, **cache)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = report(tmp_path, home)
+    found = report(home)
     revisions = {protocol["revision"] for protocol in found["protocol"].values()}
     assert revisions == {REVISIONS["google/xtreme"]}
     assert outcome(found) == outcome(by_root.found)
 
 
 def test_a_bundle_has_the_test_rows_of_a_retrain(
-    by_root: Searched, mirror: Path, tmp_path: Path
+    by_root: Searched, mirror: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
     bundle = tmp_path / "bundle"
-    made = program(
-        "data", "bundle", by_root.file, bundle, "--data-root", mirror, folder=by_root.folder
-    )
-    assert made.returncode == 0, made.stderr
-    options = ["--seeds", 1, "--trial", 1, "--data-root", bundle, "--home", by_root.home]
-    done = program("retrain", "real", *options, folder=by_root.folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "registered real-udpos version 1" in done.stdout
+    made = cli("data", "bundle", by_root.file, bundle, "--data-root", mirror)
+    assert made.code == 0, made.err
+    options = ("--seeds", 1, "--trial", 1, "--data-root", bundle, "--home", by_root.home)
+    done = cli("retrain", "real", *options)
+    assert done.code == 0, done.out + done.err
+    assert "registered real-udpos version 1" in done.out

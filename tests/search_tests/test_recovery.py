@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 StudyFile = Callable[..., Path]
 
 
+def command(study: Path, home: Path) -> list[str]:
+    return [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
+
+
 def start(study: Path, home: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
     log = (home.parent / f"{home.name}.log").open("ab")
-    return subprocess.Popen(command, stdout=log, stderr=log)
+    return subprocess.Popen(command(study, home), stdout=log, stderr=log)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not condition():
         assert process.poll() is None, "the search ended before the moment to kill it"
         assert time.monotonic() < deadline
@@ -58,41 +62,85 @@ def trained(home: Path) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in home.glob("phases/*/record.json")}
 
 
-@pytest.fixture
-def study(study_file: StudyFile) -> Path:
-    return study_file(
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A search to its end, and what a second driver was answered while it ran."""
+
+    study: Path
+    home: Path
+    pid: int
+    second: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study_file_in: StudyFile, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("recovery")
+    study = study_file_in(
+        folder,
         training__intermediate={"num_steps": 120, "batch_size": 16, "max_length": 64},
         resources={"checkpoint_seconds": 0.05},
     )
+    home = folder / "undisturbed"
+    first = start(study, home)
+    wait_for((home / "outbox").exists, first)  # made once the fence is up
+    second = subprocess.run(command(study, home), capture_output=True, text=True, check=False)
+    assert first.poll() is None, "the search ended before the second driver was answered"
+    assert first.wait() == 0
+    return Searched(study, home, first.pid, second)
 
 
-MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "inside an intermediate phase": lambda home: any(
-        "checkpoint-00000006" in str(path) for path in home.glob("attempts/*/*/checkpoint-*")
-    ),
-    "between two phases": lambda home: len(trained(home)) == 3,
-    "after some trials": lambda home: len(trained(home)) >= 5,
-}
+def test_a_second_driver_is_refused_while_the_first_one_lives(undisturbed: Searched) -> None:
+    second = undisturbed.second
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert f"process {undisturbed.pid}" in second.stderr
 
 
-def test_killed_and_run_again(study: Path, tmp_path: Path) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    assert start(study, undisturbed).wait() == 0
-    expected = outcome(read(undisturbed))
+def is_half_way(home: Path) -> bool:
+    """Inside an intermediate phase: only these have 60 steps."""
+    found = home.glob("attempts/*/*/checkpoint-*")
+    return any(int(path.name.partition("-")[2]) >= 60 for path in found)
+
+
+def report_of(home: Path, cli: Callable[..., Any]) -> dict[int, Any]:
+    """Objectives of scored trials, as `report --json` has them."""
+    told = json.loads(cli("report", "small", "--json", "--home", home).out)
+    return {t["number"]: t["objective"] for t in told["trials"] if t["state"] == "scored"}
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_reported"),
+    [
+        pytest.param(is_half_way, False, id="inside an intermediate phase"),
+        pytest.param(lambda home: len(trained(home)) >= 3, False, id="between two phases"),
+        pytest.param(lambda home: len(trained(home)) >= 5, True, id="after some trials"),
+    ],
+)
+def test_killed_and_run_again(
+    undisturbed: Searched,
+    tmp_path: Path,
+    cli: Callable[..., Any],
+    moment: Callable[[Path], bool],
+    is_reported: bool,
+) -> None:
+    expected = outcome(read(undisturbed.home))
     assert sum(state is TrialState.SCORED for state, *_ in expected.values()) == 5
-    for name, moment in MOMENTS.items():
-        home = tmp_path / name.replace(" ", "-")
-        process = start(study, home)
-        wait_for(lambda home=home, moment=moment: moment(home), process)  # type: ignore[misc]
-        kill(process)
-        before = trained(home)
-        assert start(study, home).wait() == 0, name
-        record = read(home)
-        assert outcome(record) == expected, name
-        after = trained(home)
-        assert {key: after[key] for key in before} == before, f"{name}: trained again"
-        assert set(after) == set(trained(undisturbed)), name
-        check_databases(home, record)
+    home = tmp_path / "home"
+    process = start(undisturbed.study, home)
+    wait_for(lambda: moment(home), process)
+    kill(process)
+    before = trained(home)
+    if is_reported:
+        reported = report_of(home, cli)
+        assert reported
+        assert all(expected[number][2] == value for number, value in reported.items())
+    assert start(undisturbed.study, home).wait() == 0
+    record = read(home)
+    assert outcome(record) == expected
+    after = trained(home)
+    assert {key: after[key] for key in before} == before, "trained again"
+    assert set(after) == set(trained(undisturbed.home))
+    check_databases(home, record)
 
 
 def check_databases(home: Path, record: StudyRecord) -> None:
@@ -104,26 +152,3 @@ def check_databases(home: Path, record: StudyRecord) -> None:
     keys = [phase.key for phase in record.phases]
     assert sorted(keys) == sorted(trained(home))
     assert not list(home.glob("attempts/*/*/checkpoint-*"))
-
-
-def test_a_second_driver_is_refused_while_the_first_one_lives(study: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    first = start(study, home)
-    wait_for(lambda: len(trained(home)) >= 1, first)
-    command = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
-    second = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert second.returncode == 2
-    assert second.stderr.count("\n") == 1
-    assert f"process {first.pid}" in second.stderr
-    assert first.wait() == 0
-
-
-def test_report_says_the_same_after_a_kill(study: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    process = start(study, home)
-    wait_for(lambda: len(trained(home)) >= 4, process)
-    kill(process)
-    command = [sys.executable, "-m", "search.cli", "report", "small", "--json", "--home", str(home)]
-    report = subprocess.run(command, capture_output=True, text=True, check=True)
-    states = {trial["state"] for trial in json.loads(report.stdout)["trials"]}
-    assert "running" in states or "scored" in states

@@ -265,33 +265,35 @@ def test_mlflow_away_at_the_end(settings_of: Settings, optuna_url: str, tmp_path
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_and_taken_up(
-    number: signal.Signals, finished: Any, tmp_path: Path, command: Command
-) -> None:
+def test_interrupted_twice_and_taken_up(finished: Any, tmp_path: Path, command: Command) -> None:
+    """By Ctrl-C, and what goes on from there by SIGTERM."""
     home, line = tmp_path / "home", command("run", finished.file, "--home", tmp_path / "home")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(line, start_new_session=True, **pipes)  # type: ignore[call-overload]
-    wait_until(lambda: len(list(home.glob("phases/*"))) >= 3, process)
-    if number is signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
-    began = time.monotonic()
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert errors == "transfer-search: interrupted; the same command goes on from here\n"
-    assert time.monotonic() - began < 60
-    assert not list(Path(tempfile.gettempdir()).glob(f"ts-{process.pid}-*"))
-    states = Counter(trial.state for trial in optuna_trials(home))
-    assert states[OptunaState.RUNNING] >= 1
-    assert states[OptunaState.FAIL] == 0
+
+    def phases() -> set[str]:
+        return {path.name for path in home.glob("phases/*")}
+
+    for number, num_phases in ((signal.SIGINT, 3), (signal.SIGTERM, 1)):
+        wanted = len(phases()) + num_phases
+        process = subprocess.Popen(line, start_new_session=True, **pipes)  # type: ignore[call-overload]
+        wait_until(lambda wanted=wanted: len(phases()) >= wanted, process)  # type: ignore[misc]
+        if number is signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 130
+        assert errors == "transfer-search: interrupted; the same command goes on from here\n"
+        assert time.monotonic() - began < 60
+        assert not list(Path(tempfile.gettempdir()).glob(f"ts-{process.pid}-*"))
+        states = Counter(trial.state for trial in optuna_trials(home))
+        assert states[OptunaState.RUNNING] >= 1
+        assert states[OptunaState.FAIL] == 0
     again = subprocess.run(line, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert outcome(record_of(home)) == outcome(finished.record)
-    assert {p.name for p in (home / "phases").iterdir()} == {
-        p.name for p in (finished.home / "phases").iterdir()
-    }
+    assert phases() == {path.name for path in (finished.home / "phases").iterdir()}
 
 
 @pytest.mark.ray

@@ -1,5 +1,6 @@
 """What a study reads, checked, and taken along."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from search.study_data import Check, bundle_data, check_data, fetch_data, parts_of, places_of
+from search.study_data import (
+    Check,
+    bundle_data,
+    check_data,
+    fetch_data,
+    not_copied,
+    parts_of,
+    places_of,
+)
+from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from spaces.task import TaskKind
+from spaces.tasks import TASKS, tabulate
 from trainables.rows import Rows
 
 
@@ -198,13 +210,96 @@ def test_a_check_of_whole_rows(mirror: Path) -> None:
         assert counts["tatoeba", "de", split] == 1000
 
 
+def write_own(folder: Path, language: str, *rows: dict[str, str]) -> None:
+    (folder / language).mkdir(parents=True)
+    lines = [json.dumps(row) for row in rows]
+    (folder / language / "train.jsonl").write_text("\n".join(lines))
+
+
+@pytest.fixture
+def own_root(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with rows of one's own below it and CCGbank beside them; other rows of one's own
+    lie elsewhere, under an absolute name."""
+    root, tickets = tmp_path / "root", tmp_path / "tickets"
+    for owner in ("google", "rajpurkar"):
+        (root / owner).parent.mkdir(exist_ok=True)
+        (root / owner).symlink_to(mirror / owner)
+    pair = {"question1": "Wie alt?", "question2": "Welches Alter?", "label": "duplicate"}
+    write_own(root / "mine" / "qqp", "de", pair, {**pair, "label": "not_duplicate"})
+    write_own(tickets, "en", {"sentence1": "The page stays white.", "label": "bug"})
+    for section in range(2, 22):
+        folder = root / "ccgbank" / "data" / "AUTO" / f"{section:02d}"
+        folder.mkdir(parents=True)
+        text = "ID=wsj_0201.1 PARSER=GOLD\n(<L N/N JJ JJ Old N_1/N_1>) (<L N NNS NNS cats N>)\n"
+        (folder / f"wsj_{section:02d}01.auto").write_text(text)
+    mine = own_task(
+        "tickets",
+        TaskKind.CLASSIFICATION,
+        str(tickets),
+        languages=("en", "de"),
+        labels=("bug", "wish"),
+        num_train_rows=1,
+    )
+    table = tabulate((*TASKS.values(), mine), {"qqp": own_rows("mine/qqp", "de")})
+    monkeypatch.setattr("spaces.tasks.TASKS", table)
+    return root
+
+
+def own_study(data_root: Path, *intermediate: str) -> StudySettings:
+    space = {**study(None).space.model_dump(mode="json"), "intermediate": ["none", *intermediate]}
+    return study(data_root, space=space, evaluation={"languages": ["de"]})
+
+
+def test_rows_of_ones_own_are_taken_along(own_root: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / "out", list[tuple[int, int]]()
+    source = bundle_data(own_study(own_root, "qqp@de"), out, on_done=lambda *at: told.append(at))
+    assert told == [(n, 5) for n in range(1, 6)]  # SQuAD, XQuAD twice, Tatoeba, ours
+    assert not_copied(source) == []
+    rows = (out / "mine/qqp/de/train.jsonl").read_text()
+    assert rows == (own_root / "mine/qqp/de/train.jsonl").read_text()
+    assert "mine/qqp/de/train.jsonl" in (out / "SHA256SUMS").read_text()
+    copied = check_data(own_study(out, "qqp@de"), on_done=quiet)
+    assert copied.errors == ()
+    assert [one.digest for one in copied.found] == [one.digest for one in source.found]
+    (out / "mine/qqp/de/train.jsonl").write_text(rows.replace("alt", "neu"))
+    (error,) = check_data(own_study(out, "qqp@de"), on_done=quiet).errors
+    assert "mine/qqp/de/train.jsonl is not the file that SHA256SUMS lists" in error
+
+
+def test_what_is_not_taken_along_is_named(own_root: Path, tmp_path: Path) -> None:
+    settings = own_study(own_root, "ccg", "tickets")
+    lines = not_copied(bundle_data(settings, tmp_path / "out", on_done=quiet))
+    absolute, licensed = lines
+    assert "tickets': it is not named below a data root" in absolute
+    assert "'ccgbank': CCGbank is under the LDC's licence" in licensed
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert [line in card for line in lines] == [True, True]
+    assert not [path for path in (tmp_path / "out").rglob("*") if "ccg" in path.name]
+    # The absolute name is found wherever the bundle lies; the licensed corpus has to be put there.
+    again = check_data(own_study(tmp_path / "out", "ccg", "tickets"), on_done=quiet)
+    (error,) = again.errors
+    assert "LDC2005T13" in error
+    assert ("tickets", "en", "train") in {(p.task, p.language, p.split) for p in again.found}
+
+
+def test_nothing_but_what_is_not_copied(own_root: Path, tmp_path: Path) -> None:
+    space = {
+        **study(None).space.model_dump(mode="json"),
+        "intermediate": ["none", "ccg"],
+        "targets": ["coh"],
+    }
+    with pytest.raises(Refusal, match=r"reads no rows that can be copied; 'ccgbank': CCGbank is"):
+        bundle_data(study(own_root, space=space), tmp_path / "out", on_done=quiet)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
     space = {
         **study(None).space.model_dump(mode="json"),
         "intermediate": ["none", "fact"],
         "targets": ["coh"],
     }
-    with pytest.raises(Refusal, match="reads no data set of the hub"):
+    with pytest.raises(Refusal, match="reads no rows that can be copied"):
         bundle_data(study(None, space=space), tmp_path / "out", on_done=quiet)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from spaces.origin import Layout
 from spaces.refusal import Refusal
-from trainables.bundle import SOURCES, SUMS, Part, check_sums, write_bundle
+from trainables.bundle import SOURCES, SUMS, OwnPart, Part, check_sums, left_out, write_bundle
 from trainables.cards import licence_of
 from trainables.hub import raw_rows
 
@@ -77,3 +78,22 @@ def test_a_folder_without_sums_has_nothing_to_check(tmp_path: Path) -> None:
     (tmp_path / SUMS).write_text("only-one-column\n")
     with pytest.raises(Refusal, match="expected lines of `sha256sum`"):
         check_sums(tmp_path, [XTREME])
+
+
+@pytest.mark.parametrize(
+    ("folder", "layout", "why"),
+    [
+        ("mine/rows", Layout.ROWS, None),
+        ("/data/rows", Layout.ROWS, "not named below a data root"),
+        ("~/rows", Layout.ROWS, "not named below a data root"),
+        ("../rows", Layout.ROWS, "not named below a data root"),
+        ("ccgbank", Layout.CCGBANK, "LDC"),
+        ("bucc2018", Layout.BUCC, "shared task"),
+    ],
+)
+def test_which_folders_are_copied(folder: str, layout: Layout, why: str | None) -> None:
+    part = OwnPart(folder, "de", "train", layout)
+    assert (part.why_left is None) if why is None else (why in str(part.why_left))
+    lines = left_out([part, part])
+    assert len(lines) == (0 if why is None else 1)
+    assert all(line.startswith(f"'{folder}': ") for line in lines)

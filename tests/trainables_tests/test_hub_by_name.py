@@ -169,7 +169,9 @@ def test_without_the_hub_the_cache_gives_the_same_rows(filled: Filled, env: dict
     *answers, nowhere = [{**answer, "seconds": 0} for answer in again]
     assert answers == [{**answer, "seconds": 0} for answer in filled.answers]
     assert nowhere["error"] == "NoRowsError"  # the mirror has no Thai, and the card says so
-    assert sum(answer["seconds"] for answer in again) < 60
+    # The client's own retries would take 24 s for each data set.
+    num_data_sets = len({get_task(name).dataset for name, _, _ in TASKS})
+    assert sum(answer["seconds"] for answer in again) < 12 * num_data_sets
 
 
 def unreachable_says(answer: dict[str, Any], reason: str) -> None:

@@ -1,6 +1,7 @@
 """What goes to workers and comes back; both launchers are run whole by the search's tests."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from ray.exceptions import RayTaskError
 from ray.train import WorkerGroupError
 
 from spaces.refusal import Refusal
-from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack
+from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack, workshop
 from trainables.scores import Scores
 from trainables.trial import run_trial
 from trainables.workshop import Workshop
@@ -51,6 +52,24 @@ def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path:
     assert Path(launch.home).is_absolute()
     assert launch.train_folder == tmp_path / "home" / "ray-train" / "tiny"
     assert hash(launch) == hash(Launch.of(settings, home=tmp_path / "home", encoder="folder"))
+
+
+def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(
+    open_shop: OpenShop, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a later trial reads under a relative name is found too."""
+    started, trials = tmp_path / "started", tmp_path / "trials"
+    started.mkdir()
+    trials.mkdir()
+    monkeypatch.chdir(started)
+    home, encoder = tmp_path / "home", str(encoder_folder)
+    launch = Launch.of(open_shop().settings, home=home, encoder=encoder)
+    shops = []
+    for _ in range(2):
+        os.chdir(trials)  # as Tune does before each
+        shops.append(workshop(launch))
+        assert Path.cwd() == started
+    assert shops[0] is shops[1]
 
 
 @pytest.mark.parametrize(
