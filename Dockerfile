@@ -40,9 +40,11 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
  && /opt/transfer-search/bin/python -c "import torch; found = 'cuda' if torch.version.cuda else 'cpu'; \
 assert found == '$TORCH', f'TORCH=$TORCH was asked for, and this is a build for {found}'"
 # The root is read-only when it runs: what is compiled is compiled here. Some packages ship files
-# that are no Python of this version (templates), which is why an error does not stop it.
-RUN /opt/transfer-search/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-      /opt/transfer-search > /dev/null || true
+# that are no Python of this version (templates), which is why an error does not stop it. torch's
+# headers are for compilers, of which there are none, and its test programs for nobody here.
+RUN cd /opt/transfer-search/lib/python3*/site-packages && rm -r torch/include torch/test \
+ && { /opt/transfer-search/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+        /opt/transfer-search > /dev/null || true; }
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

@@ -6,9 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STUDY ?= pocket
+IMAGE ?= transfer-search:dev
+BUILD_FLAGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: search test test-slow check ui clean
+.PHONY: search test test-slow check ui clean image image-test sbom audit
 
 search: $(READY)
 	$(BIN)/transfer-search run $(STUDY)
@@ -26,6 +28,23 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/deploy.md).
+image:
+	DOCKER_BUILDKIT=1 docker build $(BUILD_FLAGS) --tag $(IMAGE) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) .
+
+image-test: $(READY)
+	$(BIN)/pytest tests/image_tests
+
+# What the lock names, as a CycloneDX bill of materials.
+sbom: $(VENV)/.audit
+	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+	  --output-reproducible --output-file sbom.json
+
+# Known holes in what the lock names, by the OSV database.
+audit: $(VENV)/.audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv
+
 ui: $(READY)
 	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$(pwd)/.transfer-search/mlflow.db}" --host 127.0.0.1 --port 5000
 
@@ -35,4 +54,8 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e '.[dev]' -c constraints.txt
+	touch $@
+
+$(VENV)/.audit: $(READY)
+	$(BIN)/pip install --quiet -e '.[audit]' -c constraints.txt
 	touch $@

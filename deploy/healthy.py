@@ -1,6 +1,6 @@
 #!/opt/transfer-search/bin/python
-"""The image's health check: does the server at $HEALTH_URL answer well? Where none is named, as in a
-container that runs a study: can the work folder be written, and is there room?"""
+"""The image's health check: does the server at $HEALTH_URL answer well? Where none is named, as
+where a study runs: can the home folder be written, and is there room?"""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
-"""Makes the user `driver` in MLflow, which searches log in as; compose.yaml runs it before the Ray head.
-It is no admin: it may change what it made, and read what others did."""
+"""Makes the user `driver` in MLflow, whom searches log in as; run by compose.yaml before Ray.
+He is no admin: he may change what he made, and read what others did."""
 
 import base64
 import json
@@ -18,14 +18,17 @@ def create(server: str, *, admin_password: str, password: str) -> str:
         data=json.dumps({"username": "driver", "password": password}).encode(),
         headers={
             "Content-Type": "application/json",
-            "Authorization": "Basic " + base64.b64encode(f"admin:{admin_password}".encode()).decode(),
+            "Authorization": "Basic "
+            + base64.b64encode(f"admin:{admin_password}".encode()).decode(),
         },
     )
     try:
         urllib.request.urlopen(request, timeout=60).close()
     except urllib.error.HTTPError as error:
         if error.code == 401:
-            raise SystemExit("MLflow refuses the admin's password: it was made with another") from None
+            raise SystemExit(
+                "MLflow refuses the admin's password: it was made with another"
+            ) from None
         # MLflow's message would show the hash of the password.
         code = json.loads(error.read()).get("error_code")
         if code != "RESOURCE_ALREADY_EXISTS":
