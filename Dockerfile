@@ -47,15 +47,6 @@ RUN cd /opt/transfer-search/lib/python3*/site-packages && rm -r torch/include to
         /opt/transfer-search > /dev/null || true; }
 
 FROM ${BASE_IMAGE}
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="transfer-search" \
-      org.opencontainers.image.description="Searches over intermediate tasks for zero-shot cross-lingual transfer" \
-      org.opencontainers.image.source="https://example.invalid/transfer-search" \
-      org.opencontainers.image.documentation="docs/deploy.md" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # Nobody becomes root in it, nothing is installed in it. Any user may write to /work, so that
 # `--user` works, and a named volume takes over these rights when it is first mounted.
 RUN if python3 -m pip --version > /dev/null 2>&1; then \
@@ -79,3 +70,13 @@ USER 10001:10001
 RUN transfer-search doctor
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s CMD ["healthy"]
 CMD ["transfer-search", "--help"]
+# Last, so that a new revision does not make the layers above anew.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="transfer-search" \
+      org.opencontainers.image.description="Searches over intermediate tasks for zero-shot cross-lingual transfer" \
+      org.opencontainers.image.source="https://example.invalid/transfer-search" \
+      org.opencontainers.image.documentation="docs/deploy.md" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
