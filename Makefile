@@ -6,12 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STUDY ?= pocket
+IMAGE ?= transfer-search:dev
+BUILD_FLAGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-slow test-all check ui clean
+.PHONY: search test test-slow test-all check ui clean image image-test sbom audit
 
 search: $(READY)
 	$(BIN)/transfer-search run $(STUDY)
@@ -32,6 +34,23 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/deploy.md).
+image:
+	DOCKER_BUILDKIT=1 docker build $(BUILD_FLAGS) --tag $(IMAGE) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) .
+
+image-test: $(READY)
+	$(BIN)/pytest tests/image_tests
+
+# What the lock names, as a CycloneDX bill of materials.
+sbom: $(VENV)/.audit
+	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+	  --output-reproducible --output-file sbom.json
+
+# Known holes in what the lock names, by the OSV database.
+audit: $(VENV)/.audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv
+
 ui: $(READY)
 	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$(pwd)/.transfer-search/mlflow.db}" --host 127.0.0.1 --port 5000
 
@@ -41,4 +60,8 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -e '.[dev]' -c constraints.txt
+	touch $@
+
+$(VENV)/.audit: $(READY)
+	$(BIN)/pip install --quiet -e '.[audit]' -c constraints.txt
 	touch $@

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes what compose.yaml asks for, with random values that nobody has to see: one file a secret in
+# .secrets/, and .env, which says as whom the services run. What is there already is left as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+umask 077
+
+# Docker shows a secret's file to the services as it lies here, owner and mode 0600 included: they run
+# as whoever owns the files. Not as root: then the files are given to the image's own user.
+owner="$(id -u):$(id -g)"
+if [ "$(id -u)" = 0 ]; then owner=10001:10001; fi
+
+mkdir -p .secrets
+for name in postgres_password mlflow_admin_password mlflow_driver_password mlflow_flask_key ray_token; do
+  file=".secrets/$name"
+  if [ -s "$file" ]; then
+    echo "$file is there already"
+    continue
+  fi
+  # 32 bytes of the kernel's; hexadecimal, so that it is a word in any file, address or shell.
+  od -A n -t x1 -N 32 /dev/urandom | tr -d ' \n' > "$file.new"
+  [ "$(wc -c < "$file.new")" = 64 ]
+  if [ "$(id -u)" = 0 ]; then chown "$owner" "$file.new"; fi
+  mv "$file.new" "$file"
+  echo "made $file"
+done
+
+if ! grep -q '^SERVICE_USER=' .env 2> /dev/null; then
+  echo "SERVICE_USER=$owner" >> .env
+  echo "wrote SERVICE_USER=$owner to .env"
+fi
