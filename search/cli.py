@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import data_cli, pretrain_cli
+from search import cluster_cli, data_cli, pretrain_cli
+from search.cluster_cli import AutoscalingOption, RayAddressOption, cluster_of
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -20,11 +21,11 @@ from search.options import (
     RenameOption,
     StudyArgument,
     TrackingOption,
+    find_record,
     load,
     output,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 from spaces.tasks import TASKS
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
@@ -39,6 +40,10 @@ app = typer.Typer(
 )
 
 app.command()(pretrain_cli.pretrain)
+app.command()(cluster_cli.submit)
+app.command()(cluster_cli.status)
+app.command()(cluster_cli.logs)
+app.command()(cluster_cli.cancel)
 app.add_typer(data_cli.app, name="data")
 
 
@@ -65,6 +70,8 @@ def run(
     home: HomeOption = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    address: RayAddressOption = None,
+    autoscaling: AutoscalingOption = False,
 ) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
@@ -75,13 +82,14 @@ def run(
 
     console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
+    cluster = cluster_of(address, home, can_grow=autoscaling)
     check_places(place, place.mlflow_uri(settings))
     find_encoder(settings, place, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
         SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
     ):
-        outcome = run_study(settings, place, watch, on_prepared=on_prepared)
+        outcome = run_study(settings, place, watch, cluster=cluster, on_prepared=on_prepared)
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
@@ -133,7 +141,7 @@ def report(
     from search.report import render, render_html, report_json
 
     place = Home.of(home)
-    found = _find(study, place, experiment, tracking_uri)
+    found = find_record(study, place, experiment, tracking_uri)
     drain_left(**found, outbox=place.outbox(found["study"]))
     record = read_study(**found)
     if html is not None:
@@ -168,7 +176,7 @@ def retrain(
     errors = Console(stderr=True)
     verdict = retraining.retrain(
         home=place,
-        **_find(study, place, experiment, tracking_uri),
+        **find_record(study, place, experiment, tracking_uri),
         num_seeds=seeds,
         trial=trial,
         data_root=data_root,
@@ -192,7 +200,7 @@ def export(
     from search.exporting import export_trial
 
     place = Home.of(home)
-    found = _find(study, place, experiment, tracking_uri)
+    found = find_record(study, place, experiment, tracking_uri)
     export_trial(
         folder=folder, home=place, target=target, trial=trial, data_root=data_root, **found
     )
@@ -242,19 +250,6 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     output(found, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
-
-
-def _find(
-    study: str, place: Home, experiment: str | None, tracking_uri: str | None
-) -> dict[str, str]:
-    """The study's name and where its record is; a study file knows both."""
-    settings = StudySettings.load(study) if study.endswith(".toml") else None
-    tracking = settings.tracking if settings else None
-    return {
-        "study": settings.study.name if settings else study,
-        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
-        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
-    }
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from search.home import Home
 from spaces.study import StudySettings
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
@@ -40,6 +41,19 @@ def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
         return settings
     content = settings.model_dump(mode="json")
     return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
+
+
+def find_record(
+    study: str, place: Home, experiment: str | None, tracking_uri: str | None
+) -> dict[str, str]:
+    """The study's name and where its record is; a study file knows both."""
+    settings = StudySettings.load(study) if study.endswith(".toml") else None
+    tracking = settings.tracking if settings else None
+    return {
+        "study": settings.study.name if settings else study,
+        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
+        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
+    }
 
 
 def output(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:

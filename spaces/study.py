@@ -219,7 +219,8 @@ def shipped_studies() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def _read_file(study: str) -> dict[str, Any]:
+def study_text(study: str) -> str:
+    """The text of a shipped study or of a file. Raises Refusal where it cannot be read."""
     shipped = shipped_studies()
     if study in shipped:
         path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
@@ -228,18 +229,29 @@ def _read_file(study: str) -> dict[str, Any]:
     else:
         raise unknown("study", study, shipped)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         reason = f"it is not UTF-8 ({error.reason} at byte {error.start})"
+    except (OSError, ValueError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    raise _unreadable(study, reason)
+
+
+def _read_file(study: str) -> dict[str, Any]:
+    text = study_text(study)
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         reason = f"it is not TOML ({error})"
     except RecursionError:
         reason = "it is not TOML that can be read (too many brackets in each other)"
-    except (OSError, ValueError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    raise Refusal(
+    raise _unreadable(study, reason)
+
+
+def _unreadable(study: str, reason: str) -> Refusal:
+    return Refusal(
         f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
-        f"shipped study: {', '.join(shipped)}"
+        f"shipped study: {', '.join(shipped_studies())}"
     )
 
 
