@@ -31,6 +31,7 @@ from trainables.workers import num_cores
 SCRATCH, OWNER = "ts-", "owner.json"
 MAX_SCRATCH_ROOT = 24  # characters: Ray's sockets lie below, and their paths end at 107
 NODE_SECONDS = 60.0  # for a node to start a worker and read a file
+PROBE_SECONDS = 5.0  # for a cluster's head to answer; Ray itself tries for minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def attached_ray(launch: Launch, address: str) -> Iterator[Path]:
 def look_at(address: str, home: Home, *, can_grow: bool) -> Shape:
     """The shape of a cluster. Raises Refusal where none is there, or where one of its nodes does
     not see the home folder."""
+    _probe(address)
     with _connected(address=address):
         alive = [node for node in ray.nodes() if node["Alive"]]
         _check_home(home, alive)
@@ -173,16 +175,31 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
             if address == "local":
                 raise
-            raise Refusal(
-                f"no Ray cluster can be joined at {address} ({_first_line(error)}); expected "
-                "HOST:PORT of its head or `auto`, on one of its nodes, and its token "
-                "(RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH) if it asks for one"
-            ) from error
+            raise _away(address, _first_line(error)) from error
         if callable(handler):
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place of it
         yield
     finally:
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Refuse soon where nobody listens. What `auto` means, Ray finds out among its processes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _away(address, _first_line(error)) from error
+
+
+def _away(address: str, reason: str) -> Refusal:
+    return Refusal(
+        f"no Ray cluster can be joined at {address} ({reason}); expected HOST:PORT of its head or "
+        "`auto`, on one of its nodes, and its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH) if it "
+        "asks for one"
+    )
 
 
 def _environment(launch: Launch) -> dict[str, str]:

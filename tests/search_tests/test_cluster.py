@@ -115,6 +115,22 @@ class Cluster:
         below = descendants(self.nodes[node].pid)
         return [pid for pid, line in below.items() if line.startswith("ray::Impl")]
 
+    def freeze_trial(self, home: Path) -> int:
+        """The worker node (not the head) of a trial in the middle of a phase, of which there
+        is a checkpoint, and stays there."""
+        deadline = time.monotonic() + 120
+        while True:
+            assert time.monotonic() < deadline, "no trial was caught in the middle of a phase"
+            for attempt in {path.parent for path in home.glob("attempts/*/tiny-*/checkpoint-*")}:
+                pid = int(attempt.name.split("-")[-2])
+                node = next((node for node in (1, 2) if pid in self.trials_of(node)), None)
+                if node is not None:
+                    os.kill(pid, signal.SIGSTOP)
+                    if attempt.exists():
+                        return node
+                    os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+
     def kill(self, node: int) -> None:
         """A node and all its processes, without a warning."""
         kill_tree(self.nodes[node])
@@ -262,14 +278,7 @@ def test_a_study_as_a_job(
     # gone on with, and a node killed in the middle of a trial
     again = cli("submit", finished.file, "--home", home, *there)
     assert "transfer-search.tiny.2" in again.out, again.err
-    busy: list[int] = []
-
-    def is_busy() -> bool:
-        busy[:] = [node for node in (1, 2) if cluster.trials_of(node)]
-        return bool(busy) and bool(list(home.glob("attempts/*/*/checkpoint-*")))
-
-    wait_until(is_busy)
-    cluster.kill(busy[0])
+    cluster.kill(cluster.freeze_trial(home))
     ended = subprocess.run(
         command("logs", "tiny", "--follow", *there), capture_output=True, text=True, check=False
     )
