@@ -118,7 +118,7 @@ class Cluster:
     def freeze_trial(self, home: Path) -> int:
         """The worker node (not the head) of a trial in the middle of a phase, of which there
         is a checkpoint, and stays there."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             assert time.monotonic() < deadline, "no trial was caught in the middle of a phase"
             for attempt in {path.parent for path in home.glob("attempts/*/tiny-*/checkpoint-*")}:
@@ -163,6 +163,20 @@ def descendants(root: int) -> dict[int, str]:
     return found
 
 
+@pytest.fixture
+def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes that end with the test, however it ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(line: list[str], **options: Any) -> subprocess.Popen[str]:
+        started.append(subprocess.Popen(line, text=True, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill_tree(process)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="tsc-", dir="/tmp"))  # Ray's sockets: a short path
@@ -179,7 +193,7 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "timed out"
@@ -238,7 +252,12 @@ def test_nobody_without_the_token(
 
 
 def test_a_study_as_a_job(
-    cluster: Cluster, finished: Any, cli: Cli, command: Command, tmp_path: Path
+    cluster: Cluster,
+    finished: Any,
+    cli: Cli,
+    command: Command,
+    background: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
     there = ["--address", cluster.url, "--token-file", cluster.token_file]
@@ -250,12 +269,8 @@ def test_a_study_as_a_job(
     twice = cli("submit", finished.file, "--home", home, *there)
     assert twice.code == 2
     assert "as job transfer-search.tiny.1: follow it" in twice.err
-    follower = subprocess.Popen(
-        command("logs", "tiny", "--follow", *there),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    follower = background(command("logs", "tiny", "--follow", *there), **pipes)
     wait_until(lambda: len(phases(home)) >= 3)
     wait_until(lambda: metrics(cluster).get("trials_left", 99) < 6, seconds=30)
 

@@ -69,6 +69,12 @@ def test_where_nobody_listens(address: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_node_says_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mark").write_text("token")
+    assert machine._read(str(tmp_path / "mark")) == "token"
+    assert machine._read(str(tmp_path / "none")) == "No such file or directory"
+
+
 @pytest.fixture
 def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where scratch folders are made."""
