@@ -281,7 +281,7 @@ def test_a_study_as_a_job(
     assert "stopped" in cancelled.out
     assert time.monotonic() - began < 45
     printed, _ = follower.communicate(timeout=30)
-    assert "[1/6] trial 0" in printed
+    assert "[1/6] trial " in printed  # two run at a time: either may be the first
     assert "interrupted; the same command goes on from here" in printed
     states = Counter(trial.state for trial in optuna_trials(home))
     assert states[OptunaState.RUNNING] >= 1
