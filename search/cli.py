@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import data_cli, k8s_cli, pretrain_cli, results_cli
+from search import cluster_cli, data_cli, k8s_cli, pretrain_cli, results_cli
+from search.cluster_cli import AutoscalingOption, RayAddressOption, cluster_of
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -41,6 +42,10 @@ app = typer.Typer(
 app.command()(pretrain_cli.pretrain)
 app.command()(results_cli.evaluate)
 app.command()(results_cli.compare)
+app.command()(cluster_cli.submit)
+app.command()(cluster_cli.status)
+app.command()(cluster_cli.logs)
+app.command()(cluster_cli.cancel)
 app.add_typer(data_cli.app, name="data")
 app.add_typer(k8s_cli.app, name="k8s")
 
@@ -68,6 +73,8 @@ def run(
     home: HomeOption = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    address: RayAddressOption = None,
+    autoscaling: AutoscalingOption = False,
 ) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
@@ -78,13 +85,14 @@ def run(
 
     console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
+    cluster = cluster_of(address, home, can_grow=autoscaling)
     check_places(place, place.mlflow_uri(settings))
     find_encoder(settings, place, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
         SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
     ):
-        outcome = run_study(settings, place, watch, on_prepared=on_prepared)
+        outcome = run_study(settings, place, watch, cluster=cluster, on_prepared=on_prepared)
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)

@@ -83,7 +83,11 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
 
 def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
     """A phase's run: it belongs to the study, since several trials may share it."""
-    numbers = {"num_steps": row.num_steps, "num_examples": row.num_examples}
+    numbers = {
+        "num_steps": row.num_steps,
+        "num_examples": row.num_examples,
+        "num_tokens": row.num_tokens,
+    }
     return run_entry(
         {"role": PHASE, "phase": row.key},
         name=f"{row.name} {_rate(row.learning_rate)}",

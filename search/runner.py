@@ -3,8 +3,10 @@
 import logging
 import signal
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +20,8 @@ from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
-from search.machine import Machine, local_ray
+from search.machine import Gauges, Machine, attached_ray, local_ray, look_at
+from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_study
 from search.recording import Record
@@ -30,6 +33,7 @@ from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
 from trainables.data import Data
+from trainables.drain import DrainMark
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
@@ -40,7 +44,16 @@ from trainables.world import World
 
 DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
+TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster to run on: its address, and whether nodes are added to it on demand."""
+
+    address: str
+    can_grow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +70,13 @@ def run_study(
     home: Home,
     watch: Watch,
     *,
+    cluster: Cluster | None = None,
     on_prepared: Callable[[int, int], None] = lambda done, of: None,
 ) -> Outcome:
     """Start the study, or take it up where an earlier run left it, and search to the end.
 
     Args:
+        cluster: where the trials run; None: a Ray of the run's own on this machine.
         on_prepared: gets how many of how many data sets' splits are tokenised.
 
     Raises:
@@ -69,21 +84,19 @@ def run_study(
     """
     quiet_libraries()
     machine = Machine.here()
-    max_concurrent = machine.max_concurrent_trials(settings)
+    lent = look_at(cluster.address, home, can_grow=cluster.can_grow) if cluster else machine
+    max_concurrent = lent.max_concurrent_trials(settings)
     uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
     check_places(home, uri)
     encoder = find_encoder(settings, home)
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
-    check_encoder(settings, base)
-    rows = Rows.of(settings)
-    data = Data(home.path / DATA, base, rows)
-    prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
-    warnings = [*row_warnings(settings, rows), *token_warnings(settings, data)]
+    base, rows, warnings = _prepare(settings, home, encoder, machine, on_prepared)
     store = PhaseStore(home.path, owner=settings.study.name)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
         prepare(uri)
+    observer = Observer(watch, settings)
     with (
+        logging_to(home.path, settings.study.name),
         driving(study, settings) as stop,
         recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
     ):
@@ -99,24 +112,52 @@ def run_study(
             world=World.of(base, rows),
             store=store,
             log=record,
-            watch=watch,
+            watch=observer,
             stop=stop,
             max_concurrent=max_concurrent,
         )
-        launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
+        launch = on_ray.Launch.of(
+            settings, home=home.path, encoder=encoder, driver=uuid.uuid4().hex
+        )
         if not searcher.is_done:
-            with local_ray(launch, machine) as scratch:
-                _tune(searcher, launch, max_concurrent=max_concurrent, scratch=scratch)
+            with _ray(launch, cluster, machine) as folder:
+                observer.publish_to(Gauges(NUMBERS))
+                _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return Outcome(None, is_finished=False, is_exhausted=False)
         return _finish(settings, uri, study, searcher, record, store)
 
 
+def _prepare(
+    settings: StudySettings,
+    home: Home,
+    encoder: str,
+    machine: Machine,
+    on_prepared: Callable[[int, int], None],
+) -> tuple[BaseEncoder, Rows, list[str]]:
+    """The encoder and the rows, tokenised; what a reader of the scores should know of them."""
+    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    check_encoder(settings, base)
+    rows = Rows.of(settings)
+    data = Data(home.path / DATA, base, rows)
+    prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
+    return base, rows, [*row_warnings(settings, rows), *token_warnings(settings, data)]
+
+
+def _ray(
+    launch: on_ray.Launch, cluster: Cluster | None, machine: Machine
+) -> AbstractContextManager[Path]:
+    if cluster is not None:
+        return attached_ray(launch, cluster.address)
+    return local_ray(launch, machine)
+
+
 def _tune(
-    searcher: StudySearcher, launch: on_ray.Launch, *, max_concurrent: int, scratch: Path
+    searcher: StudySearcher, launch: on_ray.Launch, *, max_concurrent: int, folder: Path
 ) -> None:
     """Ray Tune runs what the searcher hands out until it hands out nothing more."""
+    launch.drain.make()
     tuner = tune.Tuner(
         on_ray.trainable(launch),
         tune_config=tune.TuneConfig(
@@ -128,8 +169,8 @@ def _tune(
         ),
         run_config=tune.RunConfig(
             name="study",
-            storage_path=str(scratch / "tune"),
-            stop=_Stopper(searcher),
+            storage_path=str(folder),
+            stop=_Stopper(searcher, launch.drain),
             failure_config=tune.FailureConfig(max_failures=on_ray.MAX_FAILURES),
             verbose=0,
         ),
@@ -140,16 +181,26 @@ def _tune(
 
 
 class _Stopper(tune.Stopper):
-    """Tune asks it of every result, and in every turn of its loop."""
+    """Tune asks it of every result, and in every turn of its loop.
 
-    def __init__(self, searcher: StudySearcher) -> None:
+    Where the search is to end, the trials in flight get a while to save where they are.
+    """
+
+    def __init__(self, searcher: StudySearcher, drain: DrainMark) -> None:
         self._searcher = searcher
+        self._drain = drain
+        self._deadline: float | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self._searcher.should_prune(trial_id, result)
 
     def stop_all(self) -> bool:
-        return self._searcher.is_stopped
+        if not self._searcher.is_stopped:
+            return False
+        if self._deadline is None:
+            self._drain.set()
+            self._deadline = time.monotonic() + TRIALS_DRAIN_SECONDS
+        return self._searcher.is_drained or time.monotonic() > self._deadline
 
 
 def _finish(

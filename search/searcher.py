@@ -58,6 +58,7 @@ class Live:
     end: dict[str, Any] | None = None
     error: str | None = None  # what broke the worker last
     pruned: bool = False
+    is_heard: bool = False  # it has begun: a worker reported
 
 
 class StudySearcher(Searcher):
@@ -108,6 +109,11 @@ class StudySearcher(Searcher):
         return self._stop.is_set()
 
     @property
+    def is_drained(self) -> bool:
+        """Whether no worker is busy any more with what this driver gave it."""
+        return not any(live.is_heard for live in self._live.values())
+
+    @property
     def is_done(self) -> bool:
         """Whether there is nothing to run, not even what an earlier driver left."""
         return not self._left and not self._may_ask()
@@ -135,6 +141,7 @@ class StudySearcher(Searcher):
         live, event = self._live.get(trial_id), unpack(result)
         if live is None or event is None:
             return
+        live.is_heard = True
         if event["event"] == "start":
             live.seconds["startup"] = event["seconds"]
         elif event["event"] == "trained":
@@ -301,4 +308,5 @@ def _phase_row(record: PhaseRecord) -> PhaseRow:
         seconds=record.seconds,
         dev_score=max((score for _, score in record.dev_scores), default=None),
         retried=record.retry_of is not None,
+        num_tokens=record.num_tokens,
     )

@@ -58,6 +58,7 @@ class PhaseRow:
     seconds: float
     dev_score: float | None
     retried: bool
+    num_tokens: int = 0  # padding included; not known of older records
 
 
 def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:

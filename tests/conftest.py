@@ -24,7 +24,7 @@ from trainables.quiet import quiet_libraries
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    for name in ("MLFLOW_TRACKING_URI", "TRANSFER_SEARCH_HOME"):
+    for name in ("MLFLOW_TRACKING_URI", "TRANSFER_SEARCH_HOME", "RAY_ADDRESS"):
         os.environ.pop(name, None)  # whatever the developer's shell has set
     torch.set_num_threads(1)
     quiet_libraries()

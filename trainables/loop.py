@@ -21,6 +21,7 @@ from trainables.checkpoint import (
     read_tensors,
     restore_optimizer,
 )
+from trainables.drain import DrainedError
 from trainables.formats.base import Batch, Features
 from trainables.formats.kinds import format_of
 from trainables.model import TransferModel, hidden_states
@@ -63,11 +64,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """When and how a phase is saved half-way, and the checkpoint folder to go on from."""
+    """When and how a phase is saved half-way, and the checkpoint folder to go on from.
+
+    `is_stopping` is asked every few steps: where it is true, the phase is saved and left.
+    """
 
     save: Callable[[int, Mapping[str, Mapping[str, Tensor]], Mapping[str, Mapping[str, Any]]], None]
     every_seconds: float
     resume: Path | None = None
+    is_stopping: Callable[[], bool] = lambda: False
 
 
 def train_phase(
@@ -92,6 +97,7 @@ def train_phase(
 
     Raises:
         DivergedError: the loss became infinite or not a number.
+        DrainedError: `saving.is_stopping`, and a checkpoint was saved.
     """
     recipe = phase.recipe
     model.freeze(recipe.num_frozen_layers)
@@ -121,11 +127,8 @@ def train_phase(
             progress.losses.append(_read(unread, workers, phase, progress.step))
         progress.seconds = before + time.monotonic() - started
         # Only where no loss is unread, so that a resumed phase keeps the record of all of them.
-        due = not unread and time.monotonic() - saved > saving.every_seconds
-        if progress.step % READ_EVERY == 0 and workers.share(due):
-            if workers.rank == 0:
-                saving.save(*_checkpoint(model, optimizer, progress, best))
-            saved = time.monotonic()
+        if progress.step % READ_EVERY == 0:
+            saved = _save_if_asked(saving, workers, saved, (model, optimizer, progress, best))
         on_step(progress.step)
     _finish(model, best, phase)
     return progress
@@ -206,6 +209,24 @@ def _read(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> fl
             f"at learning rate {phase.learning_rate:g}"
         )
     return loss
+
+
+def _save_if_asked(
+    saving: Saving,
+    workers: Workers,
+    saved: float,
+    state: tuple[TransferModel, torch.optim.Optimizer, Progress, Mapping[str, Tensor]],
+) -> float:
+    """Save where it is time to, and leave where the driver is going away. Returns when it was saved
+    last (monotonic)."""
+    stops = saving.is_stopping()
+    due = stops or time.monotonic() - saved > saving.every_seconds
+    stops, due = workers.share((stops, due))
+    if due and workers.rank == 0:
+        saving.save(*_checkpoint(*state))
+    if stops:
+        raise DrainedError(f"saved at step {state[2].step}")
+    return time.monotonic() if due else saved
 
 
 def _finish(model: TransferModel, best: Mapping[str, Tensor], phase: Phase) -> None:

@@ -27,6 +27,7 @@ from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import TrackingSection
 from spaces.study import StudySettings
+from trainables.drain import DrainedError, DrainMark
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.trial import run_trial
@@ -40,23 +41,30 @@ MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 class Launch:
     """What every worker of a study is told, once: the settings (as JSON), where the stores are,
     the folder that the study's encoder stands for, and the one that the driver was started in,
-    which relative names mean. Ray writes it to disk: where the record goes, which may hold a
-    password, is left out."""
+    which relative names mean, and a name of the driver's own. Ray writes it to disk: where the
+    record goes, which may hold a password, is left out."""
 
     settings: str
     home: str
     encoder: str
     started_in: str
+    driver: str
 
     @classmethod
-    def of(cls, settings: StudySettings, *, home: Path, encoder: str) -> "Launch":
+    def of(cls, settings: StudySettings, *, home: Path, encoder: str, driver: str = "") -> "Launch":
         told = settings.model_copy(update={"tracking": TrackingSection()})
-        return cls(told.model_dump_json(), str(home.resolve()), encoder, str(Path.cwd()))
+        here = str(Path.cwd())
+        return cls(told.model_dump_json(), str(home.resolve()), encoder, here, driver)
 
     @property
     def train_folder(self) -> Path:
         """Ray Train's scratch: nothing in it is read again, and the run's end removes it."""
         return Path(self.home) / "ray-train" / self.read_settings().study.name
+
+    @property
+    def drain(self) -> DrainMark:
+        """Where the workers look whether this driver is going away."""
+        return DrainMark(self.train_folder / f"drain-{self.driver}")
 
     def read_settings(self) -> StudySettings:
         return StudySettings.parse(json.loads(self.settings))
@@ -78,7 +86,22 @@ def _opened(launch: Launch) -> Workshop:
     several = settings.resources.num_workers > 1
     device = ray.train.torch.get_device() if several else best_device()
     workers = Workers.of_process_group(device) if several else Workers.alone()
-    return Workshop.open(settings, home=Path(launch.home), encoder=launch.encoder, workers=workers)
+    return Workshop.open(
+        settings,
+        home=Path(launch.home),
+        encoder=launch.encoder,
+        workers=workers,
+        is_stopping=launch.drain.is_set,
+    )
+
+
+def _open(launch: Launch) -> tuple[Workshop, dict[str, Any]]:
+    """This process's workshop, and the event that says how long its opening took: nothing where
+    it is warm."""
+    is_warm, started = _opened.cache_info().currsize > 0, time.monotonic()
+    shop = workshop(launch)
+    seconds = 0.0 if is_warm else time.monotonic() - started
+    return shop, {"event": "start", "seconds": seconds}
 
 
 def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
@@ -102,6 +125,8 @@ def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
     try may mend is raised."""
     try:
         _trial(params, launch)
+    except DrainedError as error:
+        tune.report(pack({"event": "drained", "reason": str(error)}))
     except Exception as error:
         tune.report(pack({"event": "error", "reason": first_line(error)}))
         if not isinstance(error, Refusal):
@@ -113,10 +138,8 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
     settings = launch.read_settings()
     plan = settings.search_space().decode(params)
     if settings.resources.num_workers == 1:
-        is_warm, started = _opened.cache_info().currsize > 0, time.monotonic()
-        shop = workshop(launch)
-        startup = 0.0 if is_warm else time.monotonic() - started
-        tune.report(pack({"event": "start", "seconds": startup}))
+        shop, start = _open(launch)
+        tune.report(pack(start))
         run_trial(plan, shop, lambda event: tune.report(pack(event)))
     else:
         _fit(plan, launch, split="validation", callbacks=[TuneReportCallback()])
@@ -243,8 +266,12 @@ def _train_worker(config: dict[str, Any]) -> str:
             events.append(dict(event))
             ray.train.report(pack(event))
 
-    shop = workshop(config["launch"])
-    run_trial(TrialPlan.from_dict(config["plan"]), shop, report, split=config["split"])
+    shop, start = _open(config["launch"])
+    report(start)
+    try:
+        run_trial(TrialPlan.from_dict(config["plan"]), shop, report, split=config["split"])
+    except DrainedError as error:
+        report({"event": "drained", "reason": str(error)})  # raised, Train would try it again
     return json.dumps(events)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spaces.phases import Phase
 from spaces.tasks import TaskKind, get_task
+from trainables.drain import DrainedError
 from trainables.evaluate import Scoring, predict, score
 from trainables.loop import DivergedError, Progress, Saving, train_phase
 from trainables.model import TransferModel
@@ -28,6 +29,7 @@ def get_or_train(phase: Phase, parent: str | None, shop: Workshop, report: Repor
 
     Raises:
         DivergedError: it diverged at half the rate too, now or in an earlier trial.
+        DrainedError: the driver is going away; what was trained of the phase is saved.
     """
     key = shop.world.key(phase, parent)
     record = shop.workers.share(shop.store.resolve(key))
@@ -83,6 +85,8 @@ def _train(
     *,
     retry_of: str | None,
 ) -> PhaseRecord:
+    if shop.workers.share(shop.is_stopping()):
+        raise DrainedError(f"{phase.mixture} is not begun")
     recipe, data = phase.recipe, shop.data
     features = {
         source: data.features(
@@ -111,6 +115,7 @@ def _train(
             save=attempt.save if attempt else _save_nothing,
             every_seconds=shop.settings.resources.checkpoint_seconds,
             resume=shop.workers.share(shop.store.newest_checkpoint(key)),
+            is_stopping=shop.is_stopping,
         ),
         on_step=_progress_reporter(phase, key, report),
     )

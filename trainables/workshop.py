@@ -1,5 +1,6 @@
 """What a warm worker keeps between trials: the encoder, the data, the store, the settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ DATA = "data"  # the folder of encoded rows under the home folder
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Opened once a process; a trial takes nothing else but its plan."""
+    """Opened once a process; a trial takes nothing else but its plan. `is_stopping` tells whether
+    the driver is going away."""
 
     settings: StudySettings
     base: BaseEncoder
@@ -28,10 +30,17 @@ class Workshop:
     world: World
     store: PhaseStore
     workers: Workers
+    is_stopping: Callable[[], bool] = lambda: False
 
     @classmethod
     def open(
-        cls, settings: StudySettings, *, home: Path, encoder: str, workers: Workers
+        cls,
+        settings: StudySettings,
+        *,
+        home: Path,
+        encoder: str,
+        workers: Workers,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> "Workshop":
         """Load the encoder and open the stores under `home`. Raises Refusal.
 
@@ -49,6 +58,7 @@ class Workshop:
             world=World.of(base, rows),
             store=PhaseStore(home, owner=settings.study.name),
             workers=workers,
+            is_stopping=is_stopping,
         )
 
     def scoring_by(self, evaluation: EvaluationSection) -> "Workshop":

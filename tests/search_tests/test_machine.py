@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from search import machine
-from search.machine import OWNER, Machine, make_scratch
+from search.home import Home
+from search.machine import OWNER, Machine, look_at, make_scratch
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -58,6 +59,20 @@ def test_a_trial_that_does_not_fit(
 
 def test_the_cores_of_this_process() -> None:
     assert 1 <= Machine.here().num_cores <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379", "x", "h:1e9"])
+def test_where_nobody_listens(address: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no Ray cluster can be joined") as caught:
+        look_at(address, Home(tmp_path / "home"), can_grow=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_node_says_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mark").write_text("token")
+    assert machine._read(str(tmp_path / "mark")) == "token"
+    assert machine._read(str(tmp_path / "none")) == "No such file or directory"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -18,11 +19,12 @@ from optuna.trial import TrialState as OptunaState
 
 from search.home import Home
 from search.record import StudyRecord, read_study
-from search.runner import _finish, _recorded, check_places, driving, run_study
+from search.runner import _finish, _recorded, _Stopper, check_places, driving, run_study
 from search.sampler import OptunaStudy
 from search.selection import TrialState
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.drain import DrainMark
 from trainables.on_ray import Launch
 
 Settings = Callable[..., StudySettings]
@@ -239,6 +241,23 @@ def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str)
             assert stop.wait(5)
         assert {n: signal.getsignal(n) for n in before} == before
         assert study.read_mark("driver") is None
+
+
+def test_trials_get_a_while_to_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher: Any = SimpleNamespace(is_stopped=False, is_drained=False)
+    mark = DrainMark(tmp_path / "mark")
+    mark.make()
+    stopper = _Stopper(searcher, mark)
+    assert not stopper.stop_all()
+    assert not mark.is_set()
+    searcher.is_stopped = True
+    assert not stopper.stop_all()
+    assert mark.is_set()
+    searcher.is_drained = True
+    assert stopper.stop_all()
+    searcher.is_drained = False
+    monkeypatch.setattr("search.runner.TRIALS_DRAIN_SECONDS", -1.0)
+    assert _Stopper(searcher, mark).stop_all(), "for a while, not for ever"
 
 
 class Waiting:

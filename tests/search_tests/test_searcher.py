@@ -494,6 +494,20 @@ def test_a_stopped_search_is_taken_up_under_its_numbers(drive: Callable[..., Dri
     assert len(two.trials) == 4
 
 
+def test_only_trials_that_have_begun_are_waited_for(drive: Callable[..., Drive]) -> None:
+    one = drive()
+    one.ask("a")
+    one.ask("b")
+    assert one.searcher.is_drained, "their workers are not there yet"
+    one.send("a", {"event": "start", "seconds": 1.0})
+    assert not one.searcher.is_drained
+    one.stop.set()
+    one.send("a", {"event": "drained", "reason": "saved at step 10"})
+    one.searcher.on_trial_complete("a")
+    assert one.searcher.is_drained
+    assert [asked.number for asked in drive().study.running()] == [0, 1], "both are gone on with"
+
+
 def test_what_was_left_runs_though_the_budget_was_lowered(drive: Callable[..., Drive]) -> None:
     one = drive(budget={"num_trials": 2})
     one.ask("a")

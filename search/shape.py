@@ -1,0 +1,83 @@
+"""A cluster's shape: which nodes it has, and how many trials of a study fit on them at once. Pure.
+
+A worker fits on one node or nowhere; the workers of one trial may lie on several.
+"""
+
+from dataclasses import dataclass
+
+from spaces.refusal import Refusal
+from spaces.sections import ResourcesSection
+from spaces.study import StudySettings
+
+KINDS = (("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker"))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one node lends; `name` is its address, for messages."""
+
+    name: str
+    num_cpus: int
+    num_gpus: int
+
+    def num_workers(self, resources: ResourcesSection) -> int:
+        """How many workers of a trial fit beside each other."""
+        fitting = [self.num_cpus // resources.cpus_per_worker]
+        if resources.gpus_per_worker:
+            fitting.append(self.num_gpus // resources.gpus_per_worker)
+        return min(fitting)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The nodes that are there now; `can_grow` where an autoscaler adds more on demand, which
+    Ray does not tell: the user does."""
+
+    nodes: tuple[Node, ...]
+    can_grow: bool = False
+
+    def max_concurrent_trials(self, settings: StudySettings) -> int:
+        """How many trials run beside each other. Raises Refusal, saying what is missing, if not
+        even one does.
+
+        Where the cluster grows, nodes that will be there are not seen yet: the study's
+        `max_concurrent_trials` is what it grows to.
+        """
+        resources = settings.resources
+        wanted = resources.max_concurrent_trials
+        if self.can_grow and wanted is not None:
+            return wanted
+        slots = sum(node.num_workers(resources) for node in self.nodes)
+        fitting = slots // resources.num_workers
+        if not fitting:
+            raise Refusal(
+                f"{self._missing(settings.study.name, resources, slots)}; where nodes are added "
+                "on demand, name max_concurrent_trials and run with --autoscaling"
+            )
+        return min(fitting, wanted or fitting)
+
+    def _missing(self, study: str, resources: ResourcesSection, slots: int) -> str:
+        """Why not even one trial fits."""
+        for kind, key in KINDS:
+            needed = getattr(resources, key)
+            largest = max((self._amount(node, kind) for node in self.nodes), default=0)
+            if needed > largest:
+                return (
+                    f"a worker of study {study!r} needs {needed} {kind}s on one node, the largest "
+                    f"has {largest}; lower {key} in [resources] or add a larger node"
+                )
+        both = f"{resources.cpus_per_worker} CPUs and {resources.gpus_per_worker} GPUs"
+        if not slots:
+            return (
+                f"a worker of study {study!r} needs {both} on one node, and no node has both; "
+                "lower one of them in [resources] or add a node that has"
+            )
+        return (
+            f"a trial of study {study!r} needs {resources.num_workers} workers of {both}, and the "
+            f"{len(self.nodes)} nodes have room for {slots}; lower num_workers in [resources] or "
+            "add nodes"
+        )
+
+    @staticmethod
+    def _amount(node: Node, kind: str) -> int:
+        return node.num_cpus if kind == "CPU" else node.num_gpus

@@ -1,0 +1,240 @@
+"""Studies as jobs of a Ray cluster, by Ray's Jobs API: submitted, looked at, followed, cancelled.
+
+A job is named after its study and the attempt: `transfer-search.STUDY.2` goes on from what the
+first attempt left. The cluster refuses a name that it knows, so that of two who submit the same
+study at the same moment one is refused.
+"""
+
+import asyncio
+import http.client
+import json
+import logging
+import os
+import shlex
+import stat
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+
+from spaces.refusal import Refusal
+
+PREFIX, STUDY_FILE = "transfer-search", "study.toml"
+PROBE_SECONDS = 10.0
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 60  # between the SIGTERM that ends a job and SIGKILL; Ray's own is 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt at a study on the cluster. Times are seconds since the epoch."""
+
+    id: str
+    study: str
+    attempt: int
+    state: str
+    is_over: bool
+    message: str
+    started: float | None
+    ended: float | None
+
+    @classmethod
+    def of(cls, details: JobDetails) -> "Job | None":
+        """None for a job that is no study's."""
+        name = details.submission_id or ""
+        prefix, _, rest = name.partition(".")
+        study, _, attempt = rest.rpartition(".")
+        if prefix != PREFIX or not study or not (attempt.isascii() and attempt.isdigit()):
+            return None
+        return cls(
+            id=name,
+            study=study,
+            attempt=int(attempt),
+            state=details.status.value.lower(),
+            is_over=JobStatus(details.status).is_terminal(),
+            message=(details.message or "").strip(),
+            started=details.start_time / 1000 if details.start_time else None,
+            ended=details.end_time / 1000 if details.end_time else None,
+        )
+
+
+def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The cluster's token: from a file, else as Ray finds it (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH);
+    None if there is none. Raises Refusal for a file that others may read."""
+    if file is None and environment.get("RAY_AUTH_TOKEN"):
+        return environment["RAY_AUTH_TOKEN"].strip()
+    if file is None and environment.get("RAY_AUTH_TOKEN_PATH"):
+        file = Path(environment["RAY_AUTH_TOKEN_PATH"])
+    if file is None:
+        return None
+    try:
+        mode, token = file.stat().st_mode, file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise Refusal(f"token file {file} cannot be read: {reason}") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise Refusal(f"token file {file} may be read by others: chmod 600 {file}")
+    if not token or not token.isprintable() or " " in token:
+        raise Refusal(f"token file {file} does not hold a token: expected one word in one line")
+    return token
+
+
+class Jobs:
+    """The studies that are jobs of one cluster. Every method raises Refusal, in one line, where the
+    cluster is away or does not let us in."""
+
+    def __init__(self, address: str, token: str | None) -> None:
+        self.address = address.rstrip("/")
+        if not self.address.startswith(("http://", "https://")):
+            raise Refusal(
+                f"{address!r} is no address of Ray's Jobs API; expected http(s)://HOST:8265, the "
+                "dashboard of the cluster's head"
+            )
+        if "@" in self.address:
+            raise Refusal("an address with a name or password in it; expected http(s)://HOST:8265")
+        self._token = token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        _probe(self.address, headers)
+        for name in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with self._asking():
+            self._client = JobSubmissionClient(self.address, headers=headers)
+
+    def all(self, study: str | None = None) -> list[Job]:
+        """Attempts at a study (at any), in their order."""
+        with self._asking():
+            listed = self._client.list_jobs()
+        jobs = [job for details in listed if (job := Job.of(details)) is not None]
+        found = [job for job in jobs if study is None or job.study == study]
+        return sorted(found, key=lambda job: (job.study, job.attempt))
+
+    def latest(self, study: str) -> Job:
+        """The last attempt at a study. Raises Refusal without one."""
+        jobs = self.all(study)
+        if not jobs:
+            known = sorted({job.study for job in self.all()})
+            there = f"; it has {', '.join(known)}" if known else ""
+            raise Refusal(f"no job of study {study!r} on the cluster at {self.address}{there}")
+        return jobs[-1]
+
+    def submit(self, study: str, text: str, arguments: Sequence[str]) -> Job:
+        """Run the study, or go on with it, as a job; `text` is its file, `arguments` are those of
+        `run`. Raises Refusal while a job of it runs."""
+        jobs = self.all(study)
+        for job in jobs:
+            if not job.is_over:
+                raise Refusal(
+                    f"study {study!r} is {job.state} as job {job.id}: follow it (`logs {study} "
+                    f"--follow`), or `cancel {study}` first"
+                )
+        attempt = jobs[-1].attempt + 1 if jobs else 1
+        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder, self._asking():
+            (Path(folder) / STUDY_FILE).write_text(text, encoding="utf-8")
+            self._client.submit_job(
+                entrypoint=entrypoint(arguments),
+                submission_id=f"{PREFIX}.{study}.{attempt}",
+                # The driver saves and closes when it is asked to end; that takes a while.
+                runtime_env={
+                    "working_dir": folder,
+                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)},
+                },
+                metadata={"study": study, "attempt": str(attempt)},
+            )
+        return self.latest(study)
+
+    def logs(self, job: Job) -> str:
+        with self._asking():
+            return str(self._client.get_job_logs(job.id))
+
+    def follow(self, job: Job, write: Callable[[str], None]) -> Job:
+        """Hand what the job prints to `write` until it is over; returns how it ended."""
+
+        async def copy() -> None:
+            lines: AsyncIterator[str] = self._client.tail_job_logs(job.id)
+            async for part in lines:
+                write(part)
+
+        with self._asking():
+            asyncio.run(copy())
+        return self.wait(job)
+
+    def cancel(self, job: Job) -> Job:
+        """Ask the job to end as Ctrl-C would, and wait until it has; returns how it ended."""
+        with self._asking():
+            self._client.stop_job(job.id)
+        return self.wait(job)
+
+    def wait(self, job: Job) -> Job:
+        """Until the job is over, or as long as the grace of one that is being stopped."""
+        deadline = time.monotonic() + GRACE_SECONDS + 10
+        while not job.is_over and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            job = next(found for found in self.all(job.study) if found.id == job.id)
+        return job
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Turn what Ray's client raises into a refusal of one line; the token is not in it."""
+        try:
+            yield
+        except Refusal:
+            raise
+        except AuthenticationError:
+            raise _not_let_in(self.address, 401 if self._token is None else 403) from None
+        except (
+            requests.RequestException,
+            aiohttp.ClientError,
+            ConnectionError,
+            RuntimeError,
+            ValueError,
+        ) as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            line = lines[-1] if "Traceback" in lines[0] else lines[0]
+            line = line.replace(self._token, "***") if self._token else line
+            raise Refusal(f"the Ray cluster at {self.address}: {line[:300]}") from error
+
+
+def entrypoint(arguments: Sequence[str]) -> str:
+    """The shell's command of a job: `exec`, so that the signal that ends it reaches the driver."""
+    return shlex.join(["exec", "transfer-search", "run", STUDY_FILE, *arguments])
+
+
+def _probe(address: str, headers: Mapping[str, str]) -> None:
+    """Refuse soon where nobody answers: Ray's client has no time limits."""
+    try:
+        request = urllib.request.Request(f"{address}/api/version", headers=dict(headers))
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS) as answer:
+            is_ray = "ray_version" in json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise _not_let_in(address, error.code) from None
+        is_ray = False
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(error, json.JSONDecodeError):
+            is_ray = False
+        else:
+            reason = getattr(error, "reason", None) or error
+            raise Refusal(
+                f"the Ray cluster at {address} does not answer ({reason}); expected "
+                "http(s)://HOST:8265, the dashboard of its head"
+            ) from None
+    if not is_ray:
+        raise Refusal(f"who answers at {address} is no Ray dashboard; expected http(s)://HOST:8265")
+
+
+def _not_let_in(address: str, code: int) -> Refusal:
+    if code == 401:
+        return Refusal(
+            f"the Ray cluster at {address} asks for a token (401): --token-file FILE, "
+            "RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN"
+        )
+    return Refusal(f"the Ray cluster at {address} refuses the token (403): it is another cluster's")

@@ -1,0 +1,357 @@
+"""A real cluster of three nodes with token authentication: submitted, cancelled, gone on with; a
+node killed, the head killed. The scores are those of a local run."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState as OptunaState
+
+from search.record import StudyRecord, read_study
+from search.sampler import OptunaStudy
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+Command = Callable[..., list[str]]
+Cli = Callable[..., Any]
+OBJECT_STORE = 80 * 2**20
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Cluster:
+    """Nodes that `ray start` started, each a tree of processes of this test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = secrets.token_hex(32)
+        self.token_file = folder / "token"
+        self.token_file.touch(0o600)
+        self.token_file.write_text(self.token)
+        self.port, self.dashboard_port, self.metrics_port = (free_port() for _ in range(3))
+        self.url = f"http://127.0.0.1:{self.dashboard_port}"
+        programs = folder / "bin"
+        programs.mkdir()
+        program = programs / "transfer-search"  # of this checkout
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m search.cli "$@"\n')
+        program.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_file),
+            "RAY_metrics_report_interval_ms": "1000",
+        }
+        self.nodes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *arguments: str) -> None:
+        log = (self.folder / f"node-{len(self.nodes)}.log").open("wb")
+        ray = str(Path(sys.executable).with_name("ray"))
+        line = [ray, "start", "--block", "--num-cpus=1", f"--object-store-memory={OBJECT_STORE}"]
+        line += ["--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0"]
+        line += [f"--temp-dir={self.folder / str(len(self.nodes))}"]  # as on a host of its own
+        line += [f"--dashboard-agent-listen-port={free_port()}", "--disable-usage-stats"]
+        node = subprocess.Popen(
+            [*line, *arguments],
+            stdout=log,
+            stderr=log,
+            env=self.environment,
+            start_new_session=True,
+        )
+        self.nodes.append(node)
+
+    def start_head(self) -> None:
+        self.start(
+            "--head",
+            f"--port={self.port}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={self.dashboard_port}",
+            f"--metrics-export-port={self.metrics_port}",
+        )
+
+    def num_alive(self) -> int:
+        """Nodes that the head knows; 0 before it answers."""
+        request = urllib.request.Request(
+            f"{self.url}/api/v0/nodes?detail=1", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                found = json.load(answer)["data"]["result"]["result"]
+        except (OSError, ValueError):
+            return 0
+        return sum(1 for node in found if node["state"] == "ALIVE")
+
+    def wait_for(self, num_nodes: int) -> None:
+        deadline = time.monotonic() + 150
+        while self.num_alive() < num_nodes:
+            logs = "\n".join(path.read_text()[-800:] for path in self.folder.glob("node-*.log"))
+            assert all(node.poll() is None for node in self.nodes), logs
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.5)
+
+    def trials_of(self, node: int) -> list[int]:
+        """Processes of a node that run a trial."""
+        below = descendants(self.nodes[node].pid)
+        return [pid for pid, line in below.items() if line.startswith("ray::Impl")]
+
+    def freeze_trial(self, home: Path) -> int:
+        """The worker node (not the head) of a trial in the middle of a phase, of which there
+        is a checkpoint, and stays there."""
+        deadline = time.monotonic() + 300
+        while True:
+            assert time.monotonic() < deadline, "no trial was caught in the middle of a phase"
+            for attempt in {path.parent for path in home.glob("attempts/*/tiny-*/checkpoint-*")}:
+                pid = int(attempt.name.split("-")[-2])
+                node = next((node for node in (1, 2) if pid in self.trials_of(node)), None)
+                if node is not None:
+                    os.kill(pid, signal.SIGSTOP)
+                    if attempt.exists():
+                        return node
+                    os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+
+    def kill(self, node: int) -> None:
+        """A node and all its processes, without a warning."""
+        kill_tree(self.nodes[node])
+
+    def kill_all(self) -> None:
+        for node in reversed(self.nodes):
+            kill_tree(node)
+
+
+def kill_tree(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        for pid in descendants(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.kill()
+    process.wait()
+
+
+def descendants(root: int) -> dict[int, str]:
+    """Processes below a process, by pid, with their command lines."""
+    parents, lines = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            pid = int(folder.name)
+            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            lines[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    found, fresh = {}, {root}
+    while fresh := {pid for pid, parent in parents.items() if parent in fresh}:
+        found |= {pid: lines.get(pid, "") for pid in fresh}
+    return found
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes that end with the test, however it ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(line: list[str], **options: Any) -> subprocess.Popen[str]:
+        started.append(subprocess.Popen(line, text=True, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill_tree(process)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="tsc-", dir="/tmp"))  # Ray's sockets: a short path
+    made = Cluster(folder)
+    try:
+        made.start_head()
+        made.wait_for(1)
+        for _ in range(2):
+            made.start(f"--address=127.0.0.1:{made.port}")
+        made.wait_for(3)
+        yield made
+    finally:
+        made.kill_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.1)
+
+
+def phases(home: Path) -> set[str]:
+    return {path.parent.name for path in home.glob("phases/*/record.json")}
+
+
+def record_of(home: Path) -> StudyRecord:
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    return read_study(tracking_uri=uri, experiment="transfer-search", study="tiny")
+
+
+def outcome(record: StudyRecord) -> dict[int, Any]:
+    """What has to be equal, wherever the search ran."""
+    return {
+        row.number: (row.state, dict(row.params), row.objective, row.scores, row.phase_keys)
+        for row in record.rows
+    }
+
+
+def answer_of(url: str, token: str | None) -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_nobody_without_the_token(
+    cluster: Cluster, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("/api/version", "/api/jobs/", "/api/v0/nodes"):
+        assert answer_of(cluster.url + path, None) == 401
+        assert answer_of(cluster.url + path, "wrong") == 403
+        assert answer_of(cluster.url + path, cluster.token) == 200
+    wrong = tmp_path / "wrong"
+    wrong.touch(0o600)
+    wrong.write_text("wrong")
+    for options, message in (
+        ([], "asks for a token (401)"),
+        (["--token-file", wrong], "refuses the token (403)"),
+        (["--token-file", cluster.token_file], "no job of study 'unknown'"),
+    ):
+        for line in (["logs", "unknown"], ["cancel", "unknown"]):
+            found = cli(*line, "--address", cluster.url, *options)
+            assert found.code == 2
+            assert message in found.err
+            assert found.err.count("\n") == 1
+            assert cluster.token not in found.err
+    monkeypatch.setenv("RAY_AUTH_TOKEN", cluster.token)
+    assert "no job of study" in cli("logs", "unknown", "--address", cluster.url).err
+
+
+def test_a_study_as_a_job(
+    cluster: Cluster,
+    finished: Any,
+    cli: Cli,
+    command: Command,
+    background: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    there = ["--address", cluster.url, "--token-file", cluster.token_file]
+
+    # submitted, once at a time; followed
+    first = cli("submit", finished.file, "--home", home, *there)
+    assert first.code == 0, first.err
+    assert "transfer-search.tiny.1" in first.out
+    twice = cli("submit", finished.file, "--home", home, *there)
+    assert twice.code == 2
+    assert "as job transfer-search.tiny.1: follow it" in twice.err
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    follower = background(command("logs", "tiny", "--follow", *there), **pipes)
+    wait_until(lambda: len(phases(home)) >= 3)
+    wait_until(lambda: metrics(cluster).get("trials_left", 99) < 6, seconds=30)
+
+    # cancelled: it ends as by Ctrl-C, in time, and nothing is lost
+    began = time.monotonic()
+    cancelled = cli("cancel", "tiny", *there)
+    assert cancelled.code == 0, cancelled.err
+    assert "stopped" in cancelled.out
+    assert time.monotonic() - began < 45
+    printed, _ = follower.communicate(timeout=30)
+    assert "[1/6] trial " in printed  # two run at a time: either may be the first
+    assert "interrupted; the same command goes on from here" in printed
+    states = Counter(trial.state for trial in optuna_trials(home))
+    assert states[OptunaState.RUNNING] >= 1
+    assert states[OptunaState.FAIL] == 0
+    url = f"sqlite:///{home / 'optuna.db'}"
+    assert OptunaStudy.open(url, finished.settings).read_mark("driver") is None
+    assert not (home / "ray-train").exists()
+
+    # gone on with, and a node killed in the middle of a trial
+    again = cli("submit", finished.file, "--home", home, *there)
+    assert "transfer-search.tiny.2" in again.out, again.err
+    cluster.kill(cluster.freeze_trial(home))
+    ended = subprocess.run(
+        command("logs", "tiny", "--follow", *there), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    standing = json.loads(cli("status", "tiny", "--home", home, "--json", *there).out)
+    assert standing["job"]["state"] == "succeeded"
+    assert standing["standing"]["trials"]["scored"] == 6
+    assert standing["standing"]["trials_left"] == 0
+    assert outcome(record_of(home)) == outcome(finished.record)
+    assert phases(home) == phases(finished.home)
+    reports = [
+        json.loads(cli("report", "tiny", "--home", place, "--json").out)["trials"]
+        for place in (home, finished.home)
+    ]
+    scores = [[(trial["number"], trial["objective"]) for trial in trials] for trials in reports]
+    assert scores[0] == scores[1]
+    lines = [json.loads(line) for line in (home / "log.jsonl").read_text().splitlines()]
+    assert {line["study"] for line in lines} == {"tiny"}
+    assert sum(line["message"] == "trial finished" for line in lines) >= 6
+    assert cluster.token not in (home / "log.jsonl").read_text() + ended.stdout + printed
+
+
+def test_the_head_is_killed_and_the_search_goes_on_elsewhere(
+    cluster: Cluster, finished: Any, command: Command, tmp_path: Path
+) -> None:
+    home, log = tmp_path / "home", (tmp_path / "log").open("w")
+    line = command("run", finished.file, "--home", home)
+    address = f"--address=127.0.0.1:{cluster.port}"
+    driver = subprocess.Popen([*line, address], stdout=log, stderr=log, env=cluster.environment)
+    try:
+        wait_until(lambda: driver.poll() is not None or len(phases(home)) >= 3)
+        assert driver.poll() is None, (tmp_path / "log").read_text()
+        cluster.kill_all()
+        driver.send_signal(signal.SIGKILL)  # it was on the head
+    finally:
+        kill_tree(driver)
+    again = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert outcome(record_of(home)) == outcome(finished.record)
+
+
+def optuna_trials(home: Path) -> list[optuna.trial.FrozenTrial]:
+    url = f"sqlite:///{home / 'optuna.db'}"
+    return optuna.load_study(study_name="tiny", storage=url).trials
+
+
+def metrics(cluster: Cluster) -> dict[str, float]:
+    """What Ray's exporter on the head says of the search: name -> value, kinds added up."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{cluster.metrics_port}/metrics", timeout=10
+        ) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    found: Counter[str] = Counter()
+    for row in text.splitlines():
+        name, _, rest = row.partition("{")
+        if name.startswith("ray_transfer_search_") and 'study="tiny"' in rest:
+            found[name.removeprefix("ray_transfer_search_")] += float(rest.rpartition(" ")[2])
+    return dict(found)
