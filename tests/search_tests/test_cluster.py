@@ -110,11 +110,6 @@ class Cluster:
             assert time.monotonic() < deadline, logs
             time.sleep(0.5)
 
-    def trials_of(self, node: int) -> list[int]:
-        """Processes of a node that run a trial."""
-        below = descendants(self.nodes[node].pid)
-        return [pid for pid, line in below.items() if line.startswith("ray::Impl")]
-
     def freeze_trial(self, home: Path) -> int:
         """The worker node (not the head) of a trial in the middle of a phase, of which there
         is a checkpoint, and stays there."""
@@ -123,13 +118,14 @@ class Cluster:
             assert time.monotonic() < deadline, "no trial was caught in the middle of a phase"
             for attempt in {path.parent for path in home.glob("attempts/*/tiny-*/checkpoint-*")}:
                 pid = int(attempt.name.split("-")[-2])
-                node = next((node for node in (1, 2) if pid in self.trials_of(node)), None)
+                above = set(ancestors(pid))  # none: it is left of a process that has ended
+                node = next((node for node in (1, 2) if self.nodes[node].pid in above), None)
                 if node is not None:
                     os.kill(pid, signal.SIGSTOP)
                     if attempt.exists():
                         return node
                     os.kill(pid, signal.SIGCONT)
-            time.sleep(0.01)
+            time.sleep(0.005)
 
     def kill(self, node: int) -> None:
         """A node and all its processes, without a warning."""
@@ -149,17 +145,27 @@ def kill_tree(process: subprocess.Popen[Any]) -> None:
     process.wait()
 
 
-def descendants(root: int) -> dict[int, str]:
-    """Processes below a process, by pid, with their command lines."""
-    parents, lines = {}, {}
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """Processes above a process; none where it has ended."""
+    with suppress(OSError):
+        while pid := parent_of(pid):
+            yield pid
+
+
+def descendants(root: int) -> set[int]:
+    """Processes below a process."""
+    parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            pid = int(folder.name)
-            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            lines[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    found, fresh = {}, {root}
+        with suppress(OSError):
+            parents[int(folder.name)] = parent_of(int(folder.name))
+    found: set[int] = set()
+    fresh = {root}
     while fresh := {pid for pid, parent in parents.items() if parent in fresh}:
-        found |= {pid: lines.get(pid, "") for pid in fresh}
+        found |= fresh
     return found
 
 
