@@ -163,7 +163,10 @@ def _marks(trial: dict[str, Any]) -> str:
         return f"same as trial {trial['duplicate_of']}"
     if trial["state"] != "scored":
         return ": ".join(part for part in (trial["state"], trial["reason"]) if part)
-    return ", ".join(f"{mark} ({task})" for task, mark in trial["marks"].items())
+    marked: dict[str, list[str]] = {}
+    for task, mark in trial["marks"].items():
+        marked.setdefault(mark, []).append(task)
+    return "; ".join(f"{mark} ({', '.join(tasks)})" for mark, tasks in marked.items())
 
 
 def _rates(trial: dict[str, Any]) -> str:
