@@ -102,10 +102,10 @@ def roles(plan: TrialPlan) -> list[tuple[str, TrialPlan]]:
 def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
     """Seeds that the search did not use; the first ones are the same for every count."""
     draw = random.Random(f"retrain:{settings.study.seed}")
-    seeds: list[int] = []
+    used, seeds = {settings.study.seed, *settings.space.seeds}, list[int]()
     while len(seeds) < count:
         seed = draw.randrange(1, 2**31)
-        if seed != settings.study.seed and seed not in seeds:
+        if seed not in used and seed not in seeds:
             seeds.append(seed)
     return seeds
 

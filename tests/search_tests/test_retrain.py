@@ -39,6 +39,8 @@ def test_fresh_seeds(settings_of: Callable[..., StudySettings]) -> None:
     assert 5 not in seeds
     assert fresh_seeds(settings, 3) == seeds[:3]
     assert fresh_seeds(settings_of(study={"seed": 6}), 3) != seeds[:3]
+    grid = settings_of(study={"seed": 5, "sampler": "grid"}, space={"seeds": [1, seeds[0]]})
+    assert fresh_seeds(grid, 3) == seeds[1:4], "the grid has trained with the first one"
 
 
 def test_who_is_trained(planted: Any) -> None:
