@@ -68,7 +68,7 @@ class Cluster:
     def start(self, *arguments: str) -> None:
         log = (self.folder / f"node-{len(self.nodes)}.log").open("wb")
         ray = str(Path(sys.executable).with_name("ray"))
-        line = [ray, "start", "--block", "--num-cpus=1", f"--object-store-memory={OBJECT_STORE}"]
+        line = [ray, "start", "--block", f"--object-store-memory={OBJECT_STORE}"]
         line += ["--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0"]
         line += [f"--temp-dir={self.folder / str(len(self.nodes))}"]  # as on a host of its own
         line += [f"--dashboard-agent-listen-port={free_port()}", "--disable-usage-stats"]
@@ -84,6 +84,7 @@ class Cluster:
     def start_head(self) -> None:
         self.start(
             "--head",
+            "--num-cpus=0",  # else a fast machine runs all trials there before others are up
             f"--port={self.port}",
             "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard_port}",
@@ -110,22 +111,16 @@ class Cluster:
             assert time.monotonic() < deadline, logs
             time.sleep(0.5)
 
-    def freeze_trial(self, home: Path) -> int:
-        """The worker node (not the head) of a trial in the middle of a phase, of which there
-        is a checkpoint, and stays there."""
-        deadline = time.monotonic() + 300
-        while True:
-            assert time.monotonic() < deadline, "no trial was caught in the middle of a phase"
-            for attempt in {path.parent for path in home.glob("attempts/*/tiny-*/checkpoint-*")}:
-                pid = int(attempt.name.split("-")[-2])
-                above = set(ancestors(pid))  # none: it is left of a process that has ended
-                node = next((node for node in (1, 2) if self.nodes[node].pid in above), None)
-                if node is not None:
-                    os.kill(pid, signal.SIGSTOP)
-                    if attempt.exists():
-                        return node
-                    os.kill(pid, signal.SIGCONT)
-            time.sleep(0.005)
+    def node_with_trial(self) -> int:
+        """A worker node (not the head) that runs a trial now, as Ray names its processes."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            for node in (1, 2):
+                below = descendants(self.nodes[node].pid)
+                if any(name_of(pid).startswith("ray::ImplicitFunc.train") for pid in below):
+                    return node
+            time.sleep(0.05)
+        raise AssertionError("no trial runs on a worker node")
 
     def kill(self, node: int) -> None:
         """A node and all its processes, without a warning."""
@@ -149,11 +144,11 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def ancestors(pid: int) -> Iterator[int]:
-    """Processes above a process; none where it has ended."""
+def name_of(pid: int) -> str:
+    """What a process is called; nothing where it has ended."""
     with suppress(OSError):
-        while pid := parent_of(pid):
-            yield pid
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
 
 
 def descendants(root: int) -> set[int]:
@@ -191,7 +186,7 @@ def cluster() -> Iterator[Cluster]:
         made.start_head()
         made.wait_for(1)
         for _ in range(2):
-            made.start(f"--address=127.0.0.1:{made.port}")
+            made.start("--num-cpus=1", f"--address=127.0.0.1:{made.port}")
         made.wait_for(3)
         yield made
     finally:
@@ -299,7 +294,7 @@ def test_a_study_as_a_job(
     # gone on with, and a node killed in the middle of a trial
     again = cli("submit", finished.file, "--home", home, *there)
     assert "transfer-search.tiny.2" in again.out, again.err
-    cluster.kill(cluster.freeze_trial(home))
+    cluster.kill(cluster.node_with_trial())
     ended = subprocess.run(
         command("logs", "tiny", "--follow", *there), capture_output=True, text=True, check=False
     )
