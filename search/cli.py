@@ -11,6 +11,7 @@ from rich.table import Table
 
 from search import cluster_cli, data_cli, k8s_cli, pretrain_cli, results_cli
 from search.cluster_cli import AutoscalingOption, RayAddressOption, cluster_of
+from search.estimates import SEQUENCES_PER_SECOND
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -108,7 +109,7 @@ def plan(
     data_root: DataRootOption = None,
     sequences_per_second: Annotated[
         float, typer.Option(min=0.001, help="Of training on one GPU, for the estimate of hours.")
-    ] = 100.0,
+    ] = SEQUENCES_PER_SECOND,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""

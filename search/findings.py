@@ -16,6 +16,7 @@ from search.selection import (
     TrialState,
     baseline_of,
     best_baseline,
+    is_collapsed,
     paired_gain,
     ranked,
     seen_languages,
@@ -53,7 +54,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         )
     baseline, order = best_baseline(record.rows), ranked(record.rows)
     trials = {row.number: _trial(row, record.rows) for row in record.rows}
-    sound = [row for row in order if not _is_collapsed(row)]
+    sound = [row for row in order if not is_collapsed(row)]
     return {
         "study": record.name,
         "state": record.state,
@@ -95,10 +96,6 @@ def seen_test_rows(record: StudyRecord, row: TrialRow) -> dict[str, list[str]]:
     return seen_languages(row, rule, pivot_languages=pivots)
 
 
-def _is_collapsed(row: TrialRow) -> bool:
-    return row.scores is not None and row.scores.is_collapsed
-
-
 def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
     scores, plan = row.scores, row.plan
     targets = scores.targets if scores else ()
@@ -118,7 +115,7 @@ def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
         "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
         "paired_gain": paired_gain(row, rows),
         "worst_language": list(scores.worst_language) if scores else None,
-        "collapsed": _is_collapsed(row),
+        "collapsed": is_collapsed(row),
         "marks": {t.task: t.mark.value for t in targets if t.mark is not Mark.NONE},
         "reason": row.reason,
         "duplicate_of": row.duplicate_of,
@@ -138,7 +135,7 @@ def _selection(record: StudyRecord) -> Json:
     """The rule, what the other rules would have chosen, and the targets that it leaves out."""
     rule, pivots = rule_of(record)
     rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
-    scored = [row for row in ranked(record.rows) if not _is_collapsed(row)]
+    scored = [row for row in ranked(record.rows) if not is_collapsed(row)]
     choices = [(r, _chosen(scored, r, pivots)) for r in rules if r is not rule]
     shown = scored[0].scores if scored else None
     best = next(iter(ranked(record.rows)), None)
@@ -247,9 +244,9 @@ def _learning_rates(rows: Sequence[TrialRow]) -> dict[str, list[Json]]:
         rates = {t.phase.learning_rate for t in row.plan.targets if t.phase}
         if row.plan.intermediate:
             rate = row.plan.intermediate.learning_rate
-            counts["intermediate"].setdefault(rate, []).append(_is_collapsed(row))
+            counts["intermediate"].setdefault(rate, []).append(is_collapsed(row))
         for rate in rates:
-            counts["target"].setdefault(rate, []).append(_is_collapsed(row))
+            counts["target"].setdefault(rate, []).append(is_collapsed(row))
     return {
         role: [
             {"rate": rate, "num_trials": len(marks), "collapsed": sum(marks) / len(marks)}

@@ -77,13 +77,13 @@ def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
     """
     scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
     means: dict[TrialPlan, float] = {}
-    for plan, members in over_seeds(r for r in scored if not _is_collapsed(r)).items():
+    for plan, members in over_seeds(r for r in scored if not is_collapsed(r)).items():
         means[plan] = fmean(row.objective for row in members if row.objective is not None)
 
     def order(row: TrialRow) -> tuple[bool, float, float, int]:
         assert row.objective is not None
         mean = means.get(row.plan.with_seed(0), row.objective)
-        return (_is_collapsed(row), -mean, -row.objective, row.number)
+        return (is_collapsed(row), -mean, -row.objective, row.number)
 
     return sorted(scored, key=order)
 
@@ -108,7 +108,7 @@ def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:
     if first is None or row.plan.seed is None:
         return first
     twin = first.plan.with_seed(row.plan.seed)
-    own = (r for r in ranked(rows) if r.plan == twin and not _is_collapsed(r))
+    own = (r for r in ranked(rows) if r.plan == twin and not is_collapsed(r))
     return next(own, first)
 
 
@@ -156,5 +156,6 @@ def seen_languages(
     return {task: codes for task, codes in found.items() if codes}
 
 
-def _is_collapsed(row: TrialRow) -> bool:
+def is_collapsed(row: TrialRow) -> bool:
+    """Whether a scored trial is to be kept out of averages."""
     return row.scores is not None and row.scores.is_collapsed
