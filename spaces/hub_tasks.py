@@ -89,7 +89,7 @@ def hub_task(
         reader=reader or name,
         languages=languages,
         metric=metric or METRICS[kind][0],
-        chance=chance or (SPAN_CHANCE if kind is TaskKind.SPAN else 0.0),
+        chance=chance or _chance(kind, labels),
         num_train_rows=num_train_rows,
         labels=labels,
         train_on=train_on,
@@ -104,13 +104,18 @@ def hub_task(
     )
 
 
+def _chance(kind: TaskKind, labels: tuple[str, ...]) -> float:
+    if kind is TaskKind.CLASSIFICATION and labels:
+        return 1 / len(labels)
+    return SPAN_CHANCE if kind is TaskKind.SPAN else 0.0
+
+
 INTERMEDIATE_TASKS: tuple[Task, ...] = (
     hub_task(
         "mnli",
         TaskKind.CLASSIFICATION,
         "nyu-mll/multi_nli",
         num_train_rows=392_702,
-        chance=1 / 3,
         labels=NLI,
         languages=XNLI,
         splits=Splits(validation="validation_matched", test="validation_mismatched"),
@@ -121,7 +126,6 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         TaskKind.CLASSIFICATION,
         "stanfordnlp/snli",
         num_train_rows=549_367,
-        chance=1 / 3,
         labels=NLI,
     ),
     hub_task(
@@ -129,7 +133,6 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         TaskKind.CLASSIFICATION,
         "facebook/anli",
         num_train_rows=162_865,
-        chance=1 / 3,
         labels=NLI,
         reader="mnli",
         splits=ANLI_ROUNDS,
@@ -139,7 +142,6 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         TaskKind.CLASSIFICATION,
         "anli+mnli+snli",
         num_train_rows=1_104_934,
-        chance=1 / 3,
         labels=NLI,
         parts=("anli", "mnli", "snli"),
     ),
@@ -149,7 +151,6 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         "nyu-mll/glue",
         "qqp",
         num_train_rows=363_846,
-        chance=1 / 2,
         labels=("not_duplicate", "duplicate"),
         splits=ONE_SPLIT,
         single_split=("en",),

@@ -56,8 +56,8 @@ def test_on_validation_rows_the_scores_are_the_searchs(finished: Any) -> None:
 
 
 @pytest.mark.ray
-def test_the_best_trial_on_test_rows(finished: Any) -> None:
-    found = evaluated(finished)
+def test_the_best_trial_on_test_rows(finished: Any, tmp_path: Path) -> None:
+    found = evaluated(finished, finished.copy(tmp_path / "home"))
     assert found.trial == ranked(finished.record.rows)[0].number
     assert {target.protocol.split for target in found.scores.targets} == {"test"}
     rel = found.scores.targets[0]

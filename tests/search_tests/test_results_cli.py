@@ -70,7 +70,7 @@ def test_comparisons_that_are_refused_or_marked(cli: Run, recorded: tuple[object
 
 @pytest.mark.ray
 def test_evaluate(cli: Run, finished: Any, tmp_path: Path) -> None:
-    home = ("--home", finished.home)
+    home = ("--home", finished.copy(tmp_path / "home"))
     result = cli("evaluate", "tiny", *home, "--json")
     assert (result.code, result.err) == (0, "")
     found = json.loads(result.out)

@@ -67,4 +67,4 @@ def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
             if isinstance(node, ast.Call):
                 assert (node.end_lineno or 0) - node.lineno + 1 <= 10
         assert names.get("OWN_TASKS") or names.get("OWN_ROWS")
-    assert len(entries) == 2
+    assert len(entries) == 3

@@ -5,7 +5,7 @@ import pytest
 from spaces.origin import Layout, Origin, Splits
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
-from trainables.bundle import Part
+from trainables.bundle import OwnPart, Part
 from trainables.origins import licence, parts_of, raw_of
 
 
@@ -30,9 +30,9 @@ def test_joined_splits_are_read_one_after_the_other(make_root) -> None:
     )
 
 
-def test_folders_of_ones_own_are_no_part_of_a_bundle(tmp_path: Path) -> None:
+def test_folders_of_ones_own_are_parts_that_are_copied(tmp_path: Path) -> None:
     mine = Origin(dataset="mine", languages=("sw",), config="{code}", layout=Layout.ROWS)
-    assert parts_of(mine, "sw", ("train",)) == ()
+    assert parts_of(mine, "sw", ("train",)) == (OwnPart("mine", "sw", "train", Layout.ROWS),)
     assert licence(mine, "sw", str(tmp_path), "") is None
     with pytest.raises(Refusal, match=r"no folder '.*mine': rows of one's own are expected there"):
         raw_of(mine, "sw", ("train",), str(tmp_path))
