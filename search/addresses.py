@@ -1,7 +1,9 @@
 """The address of the record: what may be given, whether somebody answers, what to say if not."""
 
 import contextlib
+import hashlib
 import http.client
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -63,3 +65,12 @@ def refusing() -> Iterator[None]:
 def _without_password(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def folder_name(experiment: str) -> str:
+    """One folder's name, and another one for every experiment: MLflow undoes quotes in an address,
+    so that slashes must not even be quoted."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", experiment)[:80]
+    if plain == experiment:
+        return plain
+    return f"{plain}-{hashlib.sha256(experiment.encode()).hexdigest()[:16]}"

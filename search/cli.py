@@ -169,6 +169,8 @@ def retrain(
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
     data_root: DataRootOption = None,
+    address: RayAddressOption = None,
+    autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train the best trial again with fresh seeds beside its baseline, on the test split, and
@@ -184,6 +186,7 @@ def retrain(
         num_seeds=seeds,
         trial=trial,
         data_root=data_root,
+        cluster=cluster_of(address, home, can_grow=autoscaling),
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
     )
     output(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))

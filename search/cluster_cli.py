@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search.home import Home
+from search.home import Home, secret_key
 from search.options import (
     DataRootOption,
     ExperimentOption,
@@ -21,14 +21,16 @@ from search.options import (
     RenameOption,
     StudyArgument,
     TrackingOption,
+    check_seeds,
     find_record,
     load,
     output,
 )
 from spaces.refusal import Refusal
+from spaces.study import StudySettings
 
 if TYPE_CHECKING:
-    from search.runner import Cluster
+    from search.machine import Cluster
     from search.standing import Standing
     from search.submit import Job, Jobs
 
@@ -68,7 +70,7 @@ FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Until it is 
 
 def cluster_of(address: str | None, home: str | None, *, can_grow: bool) -> "Cluster | None":
     """The cluster that `run` is to use; None: a Ray of its own."""
-    from search.runner import Cluster
+    from search.machine import Cluster
 
     if address in (None, "", "local"):
         return None
@@ -96,9 +98,14 @@ def submit(
     name: RenameOption = None,
     data_root: DataRootOption = None,
     autoscaling: AutoscalingOption = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Retrain its best trial instead of searching.")
+    ] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Of `--retrain`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a study on a Ray cluster as a job; submitted again, it goes on."""
+    """Run a study on a Ray cluster as a job, or retrain its winner; submitted again, it goes
+    on."""
     from search.plan import check_study
     from spaces.study import read_text
 
@@ -106,13 +113,29 @@ def submit(
     check_study(settings)
     if home is not None and not Path(home).is_absolute():
         raise Refusal(f"--home {home!r} is a folder of the cluster's nodes; give its whole path")
+    if retrain and name is not None:
+        raise Refusal("--retrain takes the study as its file names it; leave --name out")
+    check_seeds(seeds, retrain=retrain)
+    _refuse_password(settings)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
+    given["--seeds"] = None if seeds is None else str(seeds)
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
     flags = ["--address=auto", *(["--autoscaling"] if autoscaling else [])]
     jobs = _jobs(address, token_file)
-    job = jobs.submit(settings.study.name, read_text(study), [*flags, *options])
+    command = "retrain" if retrain else "run"
+    job = jobs.submit(settings.study.name, read_text(study), [*flags, *options], command=command)
     text = f"submitted as job {job.id}: `logs {job.study} --follow`, `cancel {job.study}`"
     output(asdict(job), as_json, lambda console: _print(console, text))
+
+
+def _refuse_password(settings: StudySettings) -> None:
+    """A job's study file lies on the cluster as long as the cluster does."""
+    key = secret_key(settings)
+    if key is not None:
+        raise Refusal(
+            f"tracking.{key} has a password in it, and a job's files are read by whoever may look "
+            "at the cluster; leave it out and give it to the head's environment (docs/cluster.md)"
+        )
 
 
 def status(

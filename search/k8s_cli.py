@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.manifests import Command, Overlay, study_objects, to_yaml
-from search.options import JsonOption, StudyArgument
+from search.options import JsonOption, StudyArgument, check_seeds
 from spaces.study import read_text
 
 app = typer.Typer(help="A study on Kubernetes.", no_args_is_help=True)
@@ -26,15 +26,18 @@ def render(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Retrain its best trial instead of searching.")
     ] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Of `--retrain`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print what `kubectl apply -f -` needs to run a study. Starts nothing, asks no cluster."""
+    check_seeds(seeds, retrain=retrain)
     objects = study_objects(
         read_text(study),
         command=Command.RETRAIN if retrain else Command.RUN,
         overlay=overlay,
         image=image,
         namespace=namespace,
+        num_seeds=seeds,
         where=study,
     )
     if as_json:

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,30 @@ class Machine:
             if taken:
                 fitting.append(there // taken)
         return min([*fitting, resources.max_concurrent_trials or fitting[0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster to run on: its address, and whether nodes are added to it on demand."""
+
+    address: str
+    can_grow: bool = False
+
+
+def max_concurrent_trials(settings: StudySettings, home: Home, cluster: Cluster | None) -> int:
+    """How many trials run beside each other, on the cluster or on this machine. Raises Refusal if
+    not even one does, or if the cluster is away."""
+    if cluster is None:
+        return Machine.here().max_concurrent_trials(settings)
+    shape = look_at(cluster.address, home, can_grow=cluster.can_grow)
+    return shape.max_concurrent_trials(settings)
+
+
+def ray_of(launch: Launch, cluster: Cluster | None) -> AbstractContextManager[Path]:
+    """The Ray that trials run on. Yields Tune's folder."""
+    if cluster is not None:
+        return attached_ray(launch, cluster.address)
+    return local_ray(launch, Machine.here())
 
 
 def make_scratch() -> Path:

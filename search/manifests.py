@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from search.home import hide_password
+from search.home import secret_key
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, parse_text
 
@@ -32,7 +32,6 @@ MAX_STUDY_BYTES = 1_000_000  # etcd takes a MiB for the whole ConfigMap
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035: what KubeRay asks of its names
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}(@sha256:[0-9a-f]{64})?")
-PASSWORD = re.compile(r"[?&](password|passwd|pwd)=", re.IGNORECASE)
 
 
 class Overlay(StrEnum):
@@ -82,6 +81,7 @@ def study_objects(
     overlay: Overlay | None = None,
     image: str | None = None,
     namespace: str = "transfer-search",
+    num_seeds: int | None = None,
     where: str = "study",
 ) -> list[Manifest]:
     """What `kubectl apply` needs to run a study, given the text of its file.
@@ -90,6 +90,7 @@ def study_objects(
         overlay: None is `gpu` for a study with GPUs, else `base`.
         image: NAME@sha256:DIGEST; for `dev` a tag will do. None is a placeholder, to be replaced by
             kustomize's `images`.
+        num_seeds: of a retrain; None: as many as it has by itself.
         where: how to call the study file in a refusal.
 
     Raises:
@@ -107,7 +108,7 @@ def study_objects(
     filled = _filled([*_cluster_objects(overlay, shape), *_read("ray-job.yaml")], name, image)
     (cluster,) = [one for one in filled if one["kind"] == "RayCluster"]
     (job,) = [one for one in filled if one["kind"] == "RayJob"]
-    job["spec"]["entrypoint"] = _entrypoint(command)
+    job["spec"]["entrypoint"] = _entrypoint(command, num_seeds)
     job["spec"]["rayClusterSpec"] = _with_study(cluster["spec"], study["metadata"]["name"])
     objects = [study, *(one for one in filled if one is not cluster)]
     for one in objects:
@@ -215,10 +216,11 @@ def _with_study(cluster: Manifest, config_map: str) -> Manifest:
     return cluster
 
 
-def _entrypoint(command: Command) -> str:
-    """Fixed words. KubeRay's submitter hands them through two shells, the second after the first
-    has taken the quotes away: no word that needs quotes may ever stand here."""
+def _entrypoint(command: Command, num_seeds: int | None) -> str:
+    """Fixed words and a number. KubeRay's submitter hands them through two shells, the second
+    after the first has taken the quotes away: no word that needs quotes may ever stand here."""
     words = ["transfer-search", command.value, f"{STUDY_FOLDER}/{STUDY_KEY}"]
+    words += [] if num_seeds is None else [f"--seeds={num_seeds:d}"]
     line = shlex.join(words)
     if line != " ".join(words):
         raise ValueError(f"{line} has a word that needs quotes")
@@ -254,13 +256,12 @@ def _check_study(settings: StudySettings, text: str) -> None:
             f"the study file has {len(text.encode()):,} bytes, and a ConfigMap holds "
             f"{MAX_STUDY_BYTES:,}; shorten it"
         )
-    for key in ("mlflow", "optuna"):
-        url = getattr(settings.tracking, key)
-        if url and (hide_password(url) != url or PASSWORD.search(url)):
-            raise Refusal(
-                f"tracking.{key} has a password in it, and a ConfigMap is no place for one; leave "
-                "it out and give it to the head's pod by a Secret (docs/kubernetes.md)"
-            )
+    key = secret_key(settings)
+    if key is not None:
+        raise Refusal(
+            f"tracking.{key} has a password in it, and a ConfigMap is no place for one; leave "
+            "it out and give it to the head's pod by a Secret (docs/kubernetes.md)"
+        )
     _check_folder("data_root", settings.study.data_root)
     if settings.study.encoder.startswith(("/", ".", "~")):
         _check_folder("encoder", settings.study.encoder)

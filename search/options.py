@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from search.home import Home
+from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
@@ -41,6 +42,12 @@ def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
         return settings
     content = settings.model_dump(mode="json")
     return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
+
+
+def check_seeds(seeds: int | None, *, retrain: bool) -> None:
+    """Where a command may search or retrain."""
+    if seeds is not None and not retrain:
+        raise Refusal("--seeds is of --retrain alone: a search has the seeds of its study file")
 
 
 def find_record(

@@ -11,7 +11,7 @@ from typing import Any
 from search.bases import find_encoder
 from search.findings import seen_test_rows
 from search.home import Home
-from search.machine import Machine, local_ray
+from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.runner import check_places, recording
@@ -40,12 +40,13 @@ def retrain(
     num_seeds: int,
     trial: int | None,
     data_root: str | None = None,
+    cluster: Cluster | None = None,
     on_done: Callable[[int, int], None],
 ) -> Verdict:
     """Train the best trial (or the one named) and its baseline with `num_seeds` fresh seeds each.
 
     What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
-    the search. Raises Refusal.
+    the search, and `cluster` where to train, if not on this machine. Raises Refusal.
     """
     quiet_libraries()
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
@@ -53,6 +54,7 @@ def retrain(
     settings = settings.with_data_root(data_root)
     row = choose(record, trial)
     check_places(home, tracking_uri)
+    max_concurrent = max_concurrent_trials(settings, home, cluster)
     plans = [
         (role, seed, plan.with_seed(seed))
         for seed in fresh_seeds(settings, num_seeds)
@@ -64,7 +66,9 @@ def retrain(
     with recording(study, home, tracking_uri=tracking_uri, experiment=experiment) as log:
         for role, seed, plan in plans:
             log.retrain_started(name, seed=seed, role=role, plan=plan, phase_keys=())
-        runs = tuple(_train(plans, settings, home, encoder, on_done))
+        launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
+        with ray_of(launch, cluster):
+            runs = tuple(_train(plans, launch, max_concurrent, on_done))
         for run in runs:
             log.retrain_finished(
                 name,
@@ -112,15 +116,11 @@ def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
 
 def _train(
     plans: Sequence[tuple[str, int, TrialPlan]],
-    settings: StudySettings,
-    home: Home,
-    encoder: str,
+    launch: on_ray.Launch,
+    max_concurrent: int,
     on_done: Callable[[int, int], None],
 ) -> list[Retrained]:
     """All plans on the test split, through the same phase store, as many at once as fit."""
-    machine = Machine.here()
-    max_concurrent = machine.max_concurrent_trials(settings)
-    launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
     runs: dict[int, Retrained] = {}
 
     def done(index: int, events: list[dict[str, Any]]) -> None:
@@ -130,13 +130,12 @@ def _train(
         runs[index] = Retrained(role=role, seed=seed, plan=plan, scores=scores, phase_keys=keys)
         on_done(len(runs), len(plans))
 
-    with local_ray(launch, machine):
-        on_ray.train_plans(
-            [(plan, SPLIT) for _, _, plan in plans],
-            launch,
-            max_concurrent=max_concurrent,
-            on_done=done,
-        )
+    on_ray.train_plans(
+        [(plan, SPLIT) for _, _, plan in plans],
+        launch,
+        max_concurrent=max_concurrent,
+        on_done=done,
+    )
     return [runs[index] for index in range(len(plans))]
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
-from search.machine import Gauges, Machine, attached_ray, local_ray, look_at
+from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_study
@@ -39,6 +39,7 @@ from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
 from trainables.rows import Rows
+from trainables.workers import num_cores
 from trainables.workshop import DATA, check_encoder
 from trainables.world import World
 
@@ -46,14 +47,6 @@ DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A Ray cluster to run on: its address, and whether nodes are added to it on demand."""
-
-    address: str
-    can_grow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +76,11 @@ def run_study(
         Refusal: before anything is trained, if the study cannot run here.
     """
     quiet_libraries()
-    machine = Machine.here()
-    lent = look_at(cluster.address, home, can_grow=cluster.can_grow) if cluster else machine
-    max_concurrent = lent.max_concurrent_trials(settings)
+    max_concurrent = max_concurrent_trials(settings, home, cluster)
     uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
     check_places(home, uri)
     encoder = find_encoder(settings, home)
-    base, rows, warnings = _prepare(settings, home, encoder, machine, on_prepared)
+    base, rows, warnings = _prepare(settings, home, encoder, on_prepared)
     store = PhaseStore(home.path, owner=settings.study.name)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
@@ -120,7 +111,7 @@ def run_study(
             settings, home=home.path, encoder=encoder, driver=uuid.uuid4().hex
         )
         if not searcher.is_done:
-            with _ray(launch, cluster, machine) as folder:
+            with ray_of(launch, cluster) as folder:
                 observer.publish_to(Gauges(NUMBERS))
                 _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
         if searcher.is_stopped:
@@ -133,7 +124,6 @@ def _prepare(
     settings: StudySettings,
     home: Home,
     encoder: str,
-    machine: Machine,
     on_prepared: Callable[[int, int], None],
 ) -> tuple[BaseEncoder, Rows, list[str]]:
     """The encoder and the rows, tokenised; what a reader of the scores should know of them."""
@@ -141,16 +131,8 @@ def _prepare(
     check_encoder(settings, base)
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)
-    prepare_data(settings, data, num_processes=machine.num_cores, on_done=on_prepared)
+    prepare_data(settings, data, num_processes=num_cores(), on_done=on_prepared)
     return base, rows, [*row_warnings(settings, rows), *token_warnings(settings, data)]
-
-
-def _ray(
-    launch: on_ray.Launch, cluster: Cluster | None, machine: Machine
-) -> AbstractContextManager[Path]:
-    if cluster is not None:
-        return attached_ray(launch, cluster.address)
-    return local_ray(launch, machine)
 
 
 def _tune(

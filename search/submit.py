@@ -126,9 +126,11 @@ class Jobs:
             raise Refusal(f"no job of study {study!r} on the cluster at {self.address}{there}")
         return jobs[-1]
 
-    def submit(self, study: str, text: str, arguments: Sequence[str]) -> Job:
+    def submit(
+        self, study: str, text: str, arguments: Sequence[str], *, command: str = "run"
+    ) -> Job:
         """Run the study, or go on with it, as a job; `text` is its file, `arguments` are those of
-        `run`. Raises Refusal while a job of it runs."""
+        the command, which `retrain` may be too. Raises Refusal while a job of it runs."""
         jobs = self.all(study)
         for job in jobs:
             if not job.is_over:
@@ -140,7 +142,7 @@ class Jobs:
         with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder, self._asking():
             (Path(folder) / STUDY_FILE).write_text(text, encoding="utf-8")
             self._client.submit_job(
-                entrypoint=entrypoint(arguments),
+                entrypoint=entrypoint(arguments, command=command),
                 submission_id=f"{PREFIX}.{study}.{attempt}",
                 # The driver saves and closes when it is asked to end; that takes a while.
                 runtime_env={
@@ -203,9 +205,9 @@ class Jobs:
             raise Refusal(f"the Ray cluster at {self.address}: {line[:300]}") from error
 
 
-def entrypoint(arguments: Sequence[str]) -> str:
+def entrypoint(arguments: Sequence[str], *, command: str = "run") -> str:
     """The shell's command of a job: `exec`, so that the signal that ends it reaches the driver."""
-    return shlex.join(["exec", "transfer-search", "run", STUDY_FILE, *arguments])
+    return shlex.join(["exec", "transfer-search", command, STUDY_FILE, *arguments])
 
 
 def _probe(address: str, headers: Mapping[str, str]) -> None:

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import filelock
 
-from search.addresses import check_reachable, check_scheme, sqlite_path
+from search.addresses import check_reachable, check_scheme, folder_name, sqlite_path
 from search.entries import STUDY, TRIAL, Entry, Labels
 from search.outbox import Undeliverable
 from spaces.refusal import Refusal
@@ -251,7 +250,7 @@ class Tracker:
         found = self._find_experiment()
         if found is not None:
             return found
-        folder = quote(self._experiment, safe="")
+        folder = folder_name(self._experiment)
         location = f"{self._artifacts}/{folder}" if self._artifacts else None
         made = self._client.create_experiment(self._experiment, artifact_location=location)
         self._experiment_id = str(made)

@@ -14,6 +14,13 @@ def find_folder(dataset: str, data_root: str | None) -> Path | None:
     """The data set's folder under the data root (or here, by its name); None is the hub."""
     if data_root is None:
         return Path(dataset) if Path(dataset).is_dir() else None
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    try:
+        validate_repo_id(dataset)
+    except HFValidationError:
+        raise Refusal(f"{dataset!r} names no data set of the hub; expected OWNER/NAME") from None
     root = Path(data_root)
     if not root.is_dir():
         raise Refusal(f"data root {data_root!r} is no folder; expected one in the hub's layout")

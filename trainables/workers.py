@@ -1,11 +1,11 @@
 """The workers that train one phase together: one process without any reduction, or several."""
 
-import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import joblib
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
@@ -82,9 +82,9 @@ class Workers:
 
 
 def num_cores() -> int:
-    """The cores that this process may use, which are fewer than all in a container."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    """The cores that this process may use, which are fewer than all in a container: its mask and
+    the quota of its control group count. Part of a core is one."""
+    return int(joblib.cpu_count())
 
 
 def best_device() -> torch.device:

@@ -1,5 +1,6 @@
 """An address without an answer costs seconds, says what to do, and never shows a password."""
 
+import re
 import socket
 import time
 from contextlib import closing
@@ -7,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from search.addresses import sqlite_path
+from search.addresses import folder_name, sqlite_path
 from search.record import list_studies, read_study
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
+
+
+def test_every_experiment_has_a_folder_of_its_own() -> None:
+    names = ["transfer-search", "a/b", "a.b", "../a", "..", "ä", "a" * 80, "a" * 81, "a" * 82]
+    folders = [folder_name(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert folders[0] == names[0]
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,97}", folder) for folder in folders)
 
 
 def test_the_file_of_an_address() -> None:

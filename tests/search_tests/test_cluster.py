@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,7 @@ class Cluster:
         self.token_file = folder / "token"
         self.token_file.touch(0o600)
         self.token_file.write_text(self.token)
-        self.port, self.dashboard_port, self.metrics_port = (free_port() for _ in range(3))
-        self.url = f"http://127.0.0.1:{self.dashboard_port}"
+        self._take_ports()
         programs = folder / "bin"
         programs.mkdir()
         program = programs / "transfer-search"  # of this checkout
@@ -64,16 +63,22 @@ class Cluster:
             "RAY_metrics_report_interval_ms": "1000",
         }
         self.nodes: list[subprocess.Popen[bytes]] = []
+        self._num_started = 0
 
-    def start(self, *arguments: str) -> None:
-        log = (self.folder / f"node-{len(self.nodes)}.log").open("wb")
+    def _take_ports(self) -> None:
+        self.port, self.dashboard_port, self.metrics_port = (free_port() for _ in range(3))
+        self.url = f"http://127.0.0.1:{self.dashboard_port}"
+
+    def start(self, *arguments: str, within: Sequence[str] = ()) -> None:
+        log = (self.folder / f"node-{self._num_started}.log").open("wb")
         ray = str(Path(sys.executable).with_name("ray"))
         line = [ray, "start", "--block", f"--object-store-memory={OBJECT_STORE}"]
         line += ["--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0"]
-        line += [f"--temp-dir={self.folder / str(len(self.nodes))}"]  # as on a host of its own
+        self._num_started += 1
+        line += [f"--temp-dir={self.folder / str(self._num_started)}"]  # as on a host of its own
         line += [f"--dashboard-agent-listen-port={free_port()}", "--disable-usage-stats"]
         node = subprocess.Popen(
-            [*line, *arguments],
+            [*within, *line, *arguments],
             stdout=log,
             stderr=log,
             env=self.environment,
@@ -90,6 +95,16 @@ class Cluster:
             f"--dashboard-port={self.dashboard_port}",
             f"--metrics-export-port={self.metrics_port}",
         )
+
+    def start_all(self) -> None:
+        """A head and two workers, where there are none or all were killed."""
+        self.nodes.clear()
+        self._take_ports()
+        self.start_head()
+        self.wait_for(1)
+        for _ in range(2):
+            self.start("--num-cpus=1", f"--address=127.0.0.1:{self.port}")
+        self.wait_for(3)
 
     def num_alive(self) -> int:
         """Nodes that the head knows; 0 before it answers."""
@@ -183,11 +198,7 @@ def cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="tsc-", dir="/tmp"))  # Ray's sockets: a short path
     made = Cluster(folder)
     try:
-        made.start_head()
-        made.wait_for(1)
-        for _ in range(2):
-            made.start("--num-cpus=1", f"--address=127.0.0.1:{made.port}")
-        made.wait_for(3)
+        made.start_all()
         yield made
     finally:
         made.kill_all()
@@ -317,8 +328,34 @@ def test_a_study_as_a_job(
     assert cluster.token not in (home / "log.jsonl").read_text() + ended.stdout + printed
 
 
-def test_the_head_is_killed_and_the_search_goes_on_elsewhere(
+def test_a_node_that_does_not_see_the_home_folder(
     cluster: Cluster, finished: Any, command: Command, tmp_path: Path
+) -> None:
+    """A node that sees another file system there, as a host without the network's does."""
+    apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{tmp_path}" && exec "$@"', ""]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount anything")
+    num_nodes = cluster.num_alive()
+    cluster.start("--num-cpus=1", f"--address=127.0.0.1:{cluster.port}", within=apart)
+    cluster.wait_for(num_nodes + 1)
+    line = command("run", finished.file, "--home", tmp_path / "home")
+    refused = subprocess.run(
+        [*line, f"--address=127.0.0.1:{cluster.port}"],
+        capture_output=True,
+        text=True,
+        env=cluster.environment,
+        check=False,
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert f"does not see the home folder {tmp_path / 'home'} (No such file" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "home").exists()
+    cluster.kill(len(cluster.nodes) - 1)
+    wait_until(lambda: cluster.num_alive() == num_nodes, seconds=60)
+
+
+def test_the_head_is_killed_and_a_new_one_goes_on_and_retrains(
+    cluster: Cluster, finished: Any, command: Command, cli: Cli, tmp_path: Path
 ) -> None:
     home, log = tmp_path / "home", (tmp_path / "log").open("w")
     line = command("run", finished.file, "--home", home)
@@ -331,9 +368,20 @@ def test_the_head_is_killed_and_the_search_goes_on_elsewhere(
         driver.send_signal(signal.SIGKILL)  # it was on the head
     finally:
         kill_tree(driver)
-    again = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert outcome(record_of(home)) == outcome(finished.record)
+    cluster.start_all()
+    there = ["--address", cluster.url, "--token-file", cluster.token_file]
+    for words in ([], ["--retrain", "--seeds", 1]):
+        submitted = cli("submit", finished.file, "--home", home, *there, *words)
+        assert submitted.code == 0, submitted.err
+        ended = subprocess.run(
+            command("logs", "tiny", "--follow", *there), capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert outcome(record_of(home)) == outcome(finished.record)
+    assert "registered tiny-rel version 1" in ended.stdout
+    retrained = record_of(home).retrains
+    assert {row.role for row in retrained} == {"winner", "baseline"}
+    assert all(row.scores is not None for row in retrained)
 
 
 def optuna_trials(home: Path) -> list[optuna.trial.FrozenTrial]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from search.cluster_cli import Look, cluster_of, shown_lines
+from search.machine import Cluster
 from search.recording import Record
-from search.runner import Cluster
 from search.submit import Job
 from spaces.refusal import Refusal
 
@@ -58,7 +58,13 @@ def test_refused_before_anybody_is_asked(
     refused(cli("submit", file, *away, "--home", "here"), "give its whole path")
     refused(cli("submit", "pockett", *away), "unknown study 'pockett'")
     refused(cli("submit", file, *away, "--name", "a b;c"), "study.name")
+    refused(cli("submit", file, *away, "--retrain", "--name", "b"), "leave --name out")
+    refused(cli("submit", file, *away, "--seeds", "3"), "of --retrain alone")
     refused(cli("submit", file, *away), "does not answer")
+    with file.open("a") as text:
+        text.write('\n[tracking]\noptuna = "postgresql://me:hidden@db/optuna"\n')
+    refused(cli("submit", file, *away), "tracking.optuna has a password in it")
+    file = study_file()
     refused(cli("logs", file, *away), "does not answer")
     refused(cli("status", "small", *away), "does not answer")
     refused(cli("submit", file, *away, "--token-file", tmp_path / "none"), "No such file")

@@ -22,10 +22,14 @@ def test_render_prints_what_kubectl_takes(cli: Cli) -> None:
 
 
 def test_json_is_one_list_of_the_same_objects(cli: Cli) -> None:
-    printed = cli("k8s", "render", "pocket", "--retrain")
-    listed = json.loads(cli("k8s", "render", "pocket", "--retrain", "--json").out)
+    retrain = ("k8s", "render", "pocket", "--retrain", "--seeds", "5")
+    printed = cli(*retrain)
+    listed = json.loads(cli(*retrain, "--json").out)
     assert listed["kind"] == "List"
     assert listed["items"] == list(yaml.safe_load_all(printed.out))
+    (job,) = [found for found in listed["items"] if found["kind"] == "RayJob"]
+    words = job["spec"]["entrypoint"].split()
+    assert words == ["transfer-search", "retrain", "/etc/transfer-search/study.toml", "--seeds=5"]
 
 
 def test_a_file_of_one_s_own_goes_in_as_it_is(cli: Cli, tmp_path: Path) -> None:
@@ -43,6 +47,7 @@ def test_refusals_are_one_line_and_print_no_manifest(cli: Cli, tmp_path: Path) -
         (["pocket", "--overlay", "gpu"], "takes 0 GPUs"),
         (["pocket", "--overlay", "prod"], "prod"),
         (["pocket", "--image", "x:latest"], "not pinned"),
+        (["pocket", "--seeds", "5"], "of --retrain alone"),
     ):
         result = cli("k8s", "render", *arguments)
         assert result.code == 2

@@ -20,6 +20,7 @@ HOSTILE = ["--name=a; touch /tmp/pwned", "--home=/x$(id)`id`'\"", "--data-root=\
 def test_the_shell_sees_words_and_nothing_else(tmp_path: Path) -> None:
     command = entrypoint(HOSTILE)
     assert shlex.split(command) == ["exec", "transfer-search", "run", "study.toml", *HOSTILE]
+    assert entrypoint([], command="retrain") == "exec transfer-search retrain study.toml"
     program = tmp_path / "transfer-search"
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
     program.chmod(0o755)
