@@ -10,7 +10,8 @@ from typing import Any
 
 from search.selection import PhaseRow, TrialRow, TrialState, transfer_gain
 from spaces.phases import Phase, TrialPlan
-from trainables.scores import Mark, Scores
+from spaces.tasks import TASKS
+from trainables.scores import Mark, Scores, task_score, xtreme_averages
 
 STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
 RUN_STATUS: Mapping[TrialState, str] = {
@@ -24,10 +25,12 @@ Entry = dict[str, Any]
 Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
 
 _MAX_PARAMS = 90  # MLflow takes 100 in one call
+_MAX_NOTE = 7900  # characters of a tag
 
 
 def run_entry(labels: Labels, *, name: str, status: str | None, **fields: Any) -> Entry:
-    """A run that shall exist: `params`, `metrics`, `tags`, `files` (JSON), `parent`, `started`."""
+    """A run that shall exist: `params`, `metrics`, `tags`, `note` (Markdown), `inputs` (data sets),
+    `parent`, `started`, and `files` by name, as artifacts.py writes them."""
     return {"kind": "run", "labels": labels, "name": name, "status": status, **fields}
 
 
@@ -63,9 +66,10 @@ def study_started(
 
 def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
     """A trial's run, as it starts or as it ended."""
-    files = {"plan.json": row.plan.to_dict(), "trial.json": trial_to_dict(row)}
+    files: dict[str, Any] = {"plan.json": row.plan.to_dict(), "trial.json": trial_to_dict(row)}
     if row.scores is not None:
         files["matrix.json"] = {"targets": [target.to_dict() for target in row.scores.targets]}
+        files["matrix.parquet"] = matrix(row.scores)
     metrics = score_metrics(row.scores)
     metrics |= _present({"objective": row.objective, "transfer_gain": transfer_gain(row, baseline)})
     metrics |= {f"seconds.{name}": value for name, value in (row.seconds or {}).items()}
@@ -78,6 +82,7 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
         metrics=metrics,
         tags=_trial_tags(row),
         files=files,
+        inputs=scored_rows(row.scores),
     )
 
 
@@ -113,6 +118,17 @@ def study_finished(study: str, *, summary: Mapping[str, Any], best: TrialRow | N
         metrics={f"best.{name}": metrics[name] for name in metrics if name.count(".") == 0},
         tags=tags,
         files={"summary.json": dict(summary)},
+    )
+
+
+def study_described(study: str, *, note: str, figures: Mapping[str, str]) -> Entry:
+    """What the study's run says of itself: a note in Markdown, and figures as SVG by name."""
+    return run_entry(
+        study_labels(),
+        name=study,
+        status=None,
+        note=note[:_MAX_NOTE],
+        files={f"figures/{name}.svg": svg for name, svg in figures.items()},
     )
 
 
@@ -215,12 +231,50 @@ def score_metrics(scores: Scores | None) -> dict[str, float]:
         "transfer_gap": scores.transfer_gap,
         "worst_language": scores.worst_language[2],
     }
+    by_task = {target.task: task_score(target) for target in scores.targets}
+    metrics["xtreme_average"] = xtreme_averages(by_task).get("all")
     for target in scores.targets:
         metrics[f"zero_shot_mean.{target.task}"] = target.zero_shot_mean
         metrics[f"source.{target.task}"] = target.source
         for language, score in target.zero_shot.items():
             metrics[f"zero_shot.{target.task}.{language}"] = score
     return _present(metrics)
+
+
+def matrix(scores: Scores) -> list[dict[str, Any]]:
+    """The language matrix as a table: a row a target, language and metric."""
+    return [
+        {
+            "task": target.task,
+            "language": language,
+            "is_source": language == target.source_language,
+            "metric": metric,
+            "is_main": metric == target.main,
+            "value": value,
+            "num_rows": target.num_rows.get(language),
+        }
+        for target in scores.targets
+        for language, metrics in target.languages.items()
+        for metric, value in metrics.items()
+    ]
+
+
+def scored_rows(scores: Scores | None) -> list[dict[str, str]]:
+    """The rows that the scores are of, as MLflow's data sets: one a target."""
+    found = []
+    for target in scores.targets if scores else ():
+        protocol = target.protocol
+        task = TASKS.get(target.task)
+        found.append(
+            {
+                "name": f"{target.task} {protocol.split}",
+                "digest": protocol.data,
+                "path": task.dataset if task else target.task,
+                "revision": protocol.revision,
+                "context": protocol.split,
+            }
+        )
+    return found
 
 
 def trial_name(number: int, plan: TrialPlan) -> str:
@@ -249,6 +303,7 @@ def trial_to_dict(row: TrialRow) -> dict[str, Any]:
         "reason": row.reason,
         "duplicate_of": row.duplicate_of,
         "seconds": dict(row.seconds) if row.seconds is not None else None,
+        "num_reused": row.num_reused,
     }
 
 
@@ -266,6 +321,7 @@ def trial_from_dict(data: Mapping[str, Any]) -> TrialRow:
         reason=data["reason"],
         duplicate_of=data["duplicate_of"],
         seconds=data["seconds"],
+        num_reused=data.get("num_reused"),
     )
 
 
@@ -283,11 +339,16 @@ def _trial_tags(row: TrialRow) -> dict[str, str]:
         tags["reason"] = row.reason[:1000]
     if row.duplicate_of is not None:
         tags["duplicate_of"] = str(row.duplicate_of)
+    if row.num_reused is not None:
+        tags["stage_reuse"] = f"{row.num_reused} of {len(row.phase_keys)}"
     if row.scores is not None:
         tags["collapsed"] = str(row.scores.is_collapsed).lower()
         tags["worst_language"] = "/".join(row.scores.worst_language[:2])
         marked = [target for target in row.scores.targets if target.mark is not Mark.NONE]
         tags |= {f"mark.{target.task}": target.mark.value for target in marked}
+        for target in row.scores.targets:
+            found = target.protocol
+            tags[f"protocol.{target.task}"] = f"{found.split} {found.selection} {found.data}"
     return tags
 
 

@@ -118,6 +118,10 @@ class Record:
         self._append(entries.gains_entry({k: v for k, v in gains.items() if v}))
         self._append(entries.study_finished(self._study, summary=summary, best=best))
 
+    def study_described(self, *, note: str, figures: Mapping[str, str]) -> None:
+        """What the study's run shows of itself: Markdown, and SVG by name."""
+        self._append(entries.study_described(self._study, note=note, figures=figures))
+
     def log_models(
         self, rows: Sequence[TrialRow], locations: Mapping[str, Mapping[str, str]]
     ) -> None:

@@ -4,16 +4,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from search.answers import closing, percent, points, sentences
+from search.figures import figures
 from search.findings import find
 from search.record import StudyRecord
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
+_CAPTIONS = {
+    "heatmap": "The best trials by target and language",
+    "gains": "Gain of each intermediate over the best baseline, in points",
+    "rates": "Zero-shot mean by learning rate",
+    "tradeoff": "Zero-shot mean and worst language: the line joins the trials that none beats in both",
+    "importance": "What the objective depends on",
+}
 
 
 def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
@@ -53,6 +62,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         closing=closing(found),
         matrix=_matrix(found),
         marks=_marks,
+        figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(found).items()},
     )
     return page
 

@@ -19,8 +19,11 @@ from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.fence import ATTRIBUTE, Fence
+from search.figures import figures
+from search.findings import find
 from search.home import Home, check_writable, hide_password
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
+from search.notes import study_note
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_study
@@ -217,7 +220,10 @@ def _finish(
     best = ranked(rows)[: settings.tracking.keep_best]
     keys = {key for row in best for key in row.phase_keys}
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
-    return Outcome(read(), is_finished=True, is_exhausted=searcher.is_exhausted)
+    finished = read()
+    found = find(finished, force=True)  # unlike protocols are named in it
+    record.study_described(note=study_note(found), figures=figures(found))
+    return Outcome(finished, is_finished=True, is_exhausted=searcher.is_exhausted)
 
 
 def check_places(home: Home, tracking_uri: str) -> None:

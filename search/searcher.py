@@ -51,6 +51,7 @@ class Live:
 
     asked: Asked
     missing: set[str]
+    num_reused: int  # of its phases, which were there as it started
     started: float = field(default_factory=time.monotonic)
     phase_keys: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
@@ -131,8 +132,8 @@ class StudySearcher(Searcher):
         if asked is None:
             return None if self._live else Searcher.FINISHED
         missing = self._missing(asked)
-        self._live[trial_id] = Live(asked, missing)
         keys = self._keys(asked)
+        self._live[trial_id] = Live(asked, missing, len(set(keys)) - len(missing))
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=keys)
         self._watch.started(asked.number, asked.plan)
         return dict(asked.params)
@@ -285,6 +286,7 @@ class StudySearcher(Searcher):
             scores=scores,
             reason=reason or None,
             seconds={**live.seconds, "total": time.monotonic() - live.started},
+            num_reused=live.num_reused,
         )
 
     def _objective(self, scores: Scores) -> float | None:

@@ -30,7 +30,8 @@ class TrialRow:
     `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
     wall time as the driver saw it: `training`, `evaluation`, `startup` (of a cold worker; zero on
     a warm one) and `total`, which has everything else in it too.
-    `duplicate_of` is the number of the equal trial whose score this one was told.
+    `duplicate_of` is the number of the equal trial whose score this one was told. `num_reused` of
+    its phases were in the store as it started; None where that is not known.
     """
 
     number: int
@@ -43,6 +44,7 @@ class TrialRow:
     reason: str | None = None
     duplicate_of: int | None = None
     seconds: Mapping[str, float] | None = None
+    num_reused: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

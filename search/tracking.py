@@ -15,6 +15,7 @@ from typing import Any
 import filelock
 
 from search.addresses import check_reachable, check_scheme, folder_name, sqlite_path
+from search.artifacts import write_files
 from search.entries import STUDY, TRIAL, Entry, Labels
 from search.outbox import Undeliverable
 from spaces.refusal import Refusal
@@ -25,6 +26,7 @@ SERVING_MODULE = "search.serving"
 # Of MLflow's error codes, those that say that the request itself is wrong.
 _OUR_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 _MAX_METRICS = 800
+_NOTE = "mlflow.note.content"  # the tag that the UI shows as the run's description
 
 
 def connect(tracking_uri: str) -> Any:
@@ -146,10 +148,13 @@ class Tracker:
             entry["time"],
             metrics=entry.get("metrics", {}),
             params=entry.get("params", {}),
-            tags={TAG + name: value for name, value in entry.get("tags", {}).items()},
+            tags={TAG + name: value for name, value in entry.get("tags", {}).items()}
+            | ({_NOTE: entry["note"]} if "note" in entry else {}),
         )
         if entry.get("files"):
             self._put_files(run_id, entry["files"])
+        if entry.get("inputs"):
+            self._put_inputs(run_id, entry["inputs"])
         status = entry["status"]
         if status == "RUNNING" and known.status != "RUNNING":
             self._client.update_run(run_id, status=status)
@@ -294,10 +299,28 @@ class Tracker:
 
     def _put_files(self, run_id: str, files: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-            for name, content in files.items():
-                text = json.dumps(content, ensure_ascii=False, indent=1)
-                Path(folder, name).write_text(text, encoding="utf-8")
+            write_files(Path(folder), files)
             self._client.log_artifacts(run_id, folder)
+
+    def _put_inputs(self, run_id: str, inputs: Sequence[Mapping[str, str]]) -> None:
+        """Data sets by name and digest; MLflow keeps one of each, and one link to the run."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        self._client.log_inputs(
+            run_id,
+            [
+                DatasetInput(
+                    Dataset(
+                        name=found["name"],
+                        digest=found["digest"],
+                        source_type="hugging_face",
+                        source=json.dumps({name: found[name] for name in ("path", "revision")}),
+                    ),
+                    [InputTag("mlflow.data.context", found["context"])],
+                )
+                for found in inputs
+            ],
+        )
 
     def _log(
         self,

@@ -106,7 +106,7 @@ def test_states_become_mlflow_states(record: Record, uri: str, planted: Any) -> 
     ]
     best = runs_of(uri)["0003 fact 2e-04 -> 2e-04"].info.run_id
     files = {file.path for file in client.list_artifacts(best)}
-    assert files == {"plan.json", "trial.json", "matrix.json"}
+    assert files == {"plan.json", "trial.json", "matrix.json", "matrix.parquet"}
 
 
 def test_gains_are_corrected_once_all_baselines_are_there(

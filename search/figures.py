@@ -1,0 +1,222 @@
+"""A study's findings as figures: SVG text by name. Pure; matplotlib draws, nothing global.
+
+They read on a light and on a dark page: text and axes have the page's own colour.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, cast
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Json = Mapping[str, Any]
+
+MAX_TRIALS, MAX_COLUMNS = 40, 80  # of a heatmap
+MAX_NAME = 32  # characters of an intermediate's name
+INK = "#010101"  # what matplotlib draws with it takes the page's colour
+_RC: dict[str, Any] = {
+    "svg.fonttype": "none",  # text stays text: small, and in the reader's font
+    "text.parse_math": False,  # a name with dollar signs is a name
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    ),
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+Draw = Callable[[Figure], None]
+
+
+def figures(found: Json) -> dict[str, str]:
+    """SVG by name: `heatmap`, `gains`, `rates`, `tradeoff`, `importance`; none of them where there
+    is nothing to draw.
+
+    Args:
+        found: of `findings.find`.
+    """
+    drawn = {
+        "heatmap": heatmap(found),
+        "gains": gains(found),
+        "rates": rates(found),
+        "tradeoff": tradeoff(found),
+        "importance": importance(found),
+    }
+    return {name: svg for name, svg in drawn.items() if svg is not None}
+
+
+def heatmap(found: Json) -> str | None:
+    """The best trials by language: a row a trial, a column a target's language (main scores), or a
+    language (their mean over its targets) where these are too many."""
+    trials = _ranked(found)[:MAX_TRIALS]
+    cells = [_cells(trial) for trial in trials]
+    if len(set().union(*cells)) > MAX_COLUMNS:
+        cells = [_over_targets(trial) for trial in trials]
+    columns = list(dict.fromkeys(column for row in cells for column in row))
+    if not columns:
+        return None
+    rows = [[row.get(column) for column in columns] for row in cells]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        image = axes.imshow(_numbers(rows), aspect="auto", cmap="viridis")
+        names = [f"{trial['number']} {_name(trial)}" for trial in trials]
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(columns)), columns, rotation=90)
+        figure.colorbar(image, ax=axes, label="score")
+
+    size = (2.8 + 0.17 * len(columns), 1.4 + 0.2 * len(trials))
+    return _svg("heatmap", size, draw)
+
+
+def gains(found: Json) -> str | None:
+    """The paper's table: gain of each intermediate over the best baseline, by target, in points."""
+    rows, tasks = found["gains"]["rows"], list(found["gains"]["baseline"])
+    if not rows:
+        return None
+    points = [[_times(100, row["gains"].get(task)) for task in tasks] for row in rows]
+    limit = max((abs(p) for row in points for p in row if p is not None), default=1.0) or 1.0
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.imshow(_numbers(points), aspect="auto", cmap="RdBu", vmin=-limit, vmax=limit)
+        for y, row in enumerate(points):
+            for x, value in enumerate(row):
+                if value is not None:
+                    ink = "white" if abs(value) > 0.6 * limit else "#222222"
+                    axes.text(x, y, f"{value:+.1f}", ha="center", va="center", color=ink)
+        axes.set_yticks(range(len(rows)), [_short(row["intermediate"]) for row in rows])
+        axes.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
+
+    return _svg("gains", (2.6 + 0.55 * len(tasks), 1.2 + 0.28 * len(rows)), draw)
+
+
+def rates(found: Json) -> str | None:
+    """Zero-shot mean by learning rate of the intermediate and of the target phases."""
+    trials = [trial for trial in _ranked(found) if not trial["collapsed"]]
+    slices = {
+        "intermediate": [(t["rates"]["intermediate"], t) for t in trials],
+        "target": [(rate, t) for t in trials for rate in t["rates"]["target"][:1]],
+    }
+    shown = {
+        role: [(rate, t) for rate, t in pairs if rate is not None] for role, pairs in slices.items()
+    }
+    shown = {role: pairs for role, pairs in shown.items() if pairs}
+    if not shown:
+        return None
+
+    def draw(figure: Figure) -> None:
+        every = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        names = sorted({_name(trial) for trial in trials})
+        colours = matplotlib.colormaps["tab10"]
+        for axes, (role, pairs) in zip(every, shown.items(), strict=True):
+            for place, name in enumerate(names):
+                of_name = [(r, t["zero_shot_mean"]) for r, t in pairs if _name(t) == name]
+                if of_name:
+                    axes.scatter(*zip(*of_name, strict=True), color=colours(place % 10), label=name)
+            axes.set_xscale("log")
+            axes.set_xlabel(f"learning rate, {role} phase")
+        every[0].set_ylabel("zero-shot mean")
+        if len(names) <= 10:
+            every[-1].legend(frameon=False, fontsize=7, loc="best")
+
+    return _svg("rates", (3.4 * len(shown) + 0.6, 3.0), draw)
+
+
+def tradeoff(found: Json) -> str | None:
+    """Zero-shot mean against the worst language, the trials that no other beats in both marked."""
+    trials = [t for t in _ranked(found) if t["worst_language"] and not t["collapsed"]]
+    if not trials:
+        return None
+    points = [(t["zero_shot_mean"], t["worst_language"][2]) for t in trials]
+    front = not_dominated(points)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot(*zip(*points, strict=True), "o", color="#8a949e", markersize=4)
+        best = sorted(points[i] for i in front)
+        axes.plot(*zip(*best, strict=True), color="#1f77b4", marker="o", markersize=5)
+        for place in front:
+            axes.annotate(str(trials[place]["number"]), points[place], (4, 4), **_OFFSET)
+        _labels(axes, "zero-shot mean", "score of the worst language")
+
+    return _svg("tradeoff", (4.6, 3.2), draw)
+
+
+def importance(found: Json) -> str | None:
+    """How much of the objective's variation each param accounts for."""
+    shares = sorted((found["summary"].get("importance") or {}).items(), key=lambda pair: pair[1])
+    if not shares:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.barh([_short(name) for name, _ in shares], [share for _, share in shares])
+        axes.set_xlabel("share of the objective's variation")
+
+    return _svg("importance", (5.0, 0.9 + 0.28 * len(shares)), draw)
+
+
+def not_dominated(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points that no other one is at least as good as in both and better in one."""
+
+    def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return a[0] >= b[0] and a[1] >= b[1] and a != b
+
+    return [i for i, point in enumerate(points) if not any(beats(other, point) for other in points)]
+
+
+_OFFSET: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8}
+
+
+def _svg(name: str, size: tuple[float, float], draw: Draw) -> str:
+    """One `<svg>` element, the same bytes for the same findings."""
+    text = io.StringIO()
+    with matplotlib.rc_context(cast(Any, {**_RC, "svg.hashsalt": name})):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :].replace(INK, "currentColor")
+
+
+def _ranked(found: Json) -> list[Json]:
+    by_number = {trial["number"]: trial for trial in found["trials"]}
+    return [by_number[number] for number in found["ranked"]]
+
+
+def _cells(trial: Json) -> dict[str, float]:
+    scores = trial["scores"].items()
+    return {f"{task} {code}": value for task, found in scores for code, value in found.items()}
+
+
+def _over_targets(trial: Json) -> dict[str, float]:
+    by_language: dict[str, list[float]] = {}
+    for found in trial["scores"].values():
+        for code, value in found.items():
+            by_language.setdefault(code, []).append(value)
+    return {code: fmean(values) for code, values in sorted(by_language.items())}
+
+
+def _name(trial: Json) -> str:
+    return _short(trial["intermediate"] or "baseline")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
+
+
+def _numbers(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:
+    return [[float("nan") if value is None else value for value in row] for row in rows]
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value
+
+
+def _labels(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)

@@ -1,0 +1,64 @@
+"""What a study found as Markdown: the description of its run in MLflow's UI. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from search.answers import closing, percent, points, sentences
+
+Json = Mapping[str, Any]
+
+MAX_ROWS = 10  # of trials, and of intermediates: a tag holds 8,000 characters
+
+
+def study_note(found: Json) -> str:
+    """The answer first, then the best trials, then gains by target, then how it ran.
+
+    Args:
+        found: of `findings.find`.
+    """
+    parts = [
+        *(_text(line) for line in sentences(found)),
+        "\n".join(_trials(found)),
+        "\n".join(_gains(found)),
+        *(_text(line) for line in closing(found)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _trials(found: Json) -> Iterator[str]:
+    by_number = {trial["number"]: trial for trial in found["trials"]}
+    best = [by_number[number] for number in found["ranked"][:MAX_ROWS]]
+    if best:
+        yield from _head("trial", "intermediate", "objective", "zero-shot mean", "gap", "gain")
+    for trial in best:
+        yield _row(
+            trial["number"],
+            trial["intermediate"] or "baseline",
+            percent(trial["objective"]),
+            percent(trial["zero_shot_mean"]),
+            percent(trial["transfer_gap"]),
+            points(trial["transfer_gain"]),
+        )
+
+
+def _gains(found: Json) -> Iterator[str]:
+    rows, tasks = found["gains"]["rows"], list(found["gains"]["baseline"])
+    if rows:
+        yield from _head("gain of", *tasks, "mean")
+    for row in rows[:MAX_ROWS]:
+        cells = (points(row["gains"].get(task)) for task in tasks)
+        yield _row(row["intermediate"], *cells, points(row["mean"]))
+
+
+def _head(*names: str) -> Sequence[str]:
+    return [_row(*names), "|" + "---|" * len(names)]
+
+
+def _row(*cells: Any) -> str:
+    return "| " + " | ".join(_text(str(cell)) for cell in cells) + " |"
+
+
+def _text(text: str) -> str:
+    """With what Markdown or HTML would take for markup escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~$])", r"\\\1", " ".join(text.split()))
