@@ -20,7 +20,7 @@ _CAPTIONS = {
     "heatmap": "The best trials by target and language",
     "gains": "Gain of each intermediate over the best baseline, in points",
     "rates": "Zero-shot mean by learning rate",
-    "tradeoff": "Zero-shot mean and worst language: the line joins the trials that none beats in both",
+    "tradeoff": "Zero-shot mean and worst language: no trial beats those on the line in both",
     "importance": "What the objective depends on",
 }
 

@@ -1,0 +1,251 @@
+"""How the record grows: a study of many trials, languages and tasks in MLflow, written and read.
+
+    python benchmarks/record.py [--trials 1000] [--tracking-uri URI]
+
+Scores are drawn, nothing is trained; what is written, read and by which code is a real search's.
+Without an address it starts `mlflow server` on a SQLite file of its own. Prints JSON.
+"""
+
+import argparse
+import json
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.record import StudyRecord, read_study
+from search.recording import Record
+from search.report import render_html, report_json
+from search.selection import TrialRow, TrialState, baseline_of
+from search.tracking import prepare
+from spaces.languages import LANGUAGES
+from spaces.mixture import Mixture
+from spaces.phases import Phase, Recipe, Target, TrialPlan
+from spaces.sections import SelectionRule
+from spaces.tasks import get_task
+from trainables.scores import Scores, ScoringProtocol, TargetScores, objective
+
+TASKS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba")
+INTERMEDIATES = (None, "mnli", "squad", "hellaswag", "qqp", "csqa")
+STUDY, EXPERIMENT = "grown", "transfer-search"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--languages", type=int, default=40)
+    parser.add_argument("--tracking-uri", default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), options.tracking_uri) as uri:
+        found = measure(uri, Path(folder), options.trials, options.languages)
+    print(json.dumps(found, indent=1))
+
+
+def measure(uri: str, folder: Path, num_trials: int, num_languages: int) -> dict[str, Any]:
+    rows = drawn(num_trials, num_languages)
+    seconds = write(rows, uri, folder)
+    record = read_study(tracking_uri=uri, experiment=EXPERIMENT, study=STUDY)
+    assert len(record.rows) == num_trials
+    return {
+        "trials": num_trials,
+        "languages": num_languages,
+        "tasks": len(TASKS),
+        "metrics_a_trial": sum(len(t.languages) for t in rows[0].scores.targets),  # type: ignore[union-attr]
+        "write_seconds_a_trial": {
+            "first_100": statistics.median(seconds[:100]),
+            "last_100": statistics.median(seconds[-100:]),
+        },
+        "ui": {name: timed(lambda q=query: ask(uri, **q)) for name, query in queries().items()},
+        "read_study_seconds": timed(
+            lambda: read_study(tracking_uri=uri, experiment=EXPERIMENT, study=STUDY), times=1
+        ),
+        **reported(record),
+    }
+
+
+def reported(record: StudyRecord) -> dict[str, Any]:
+    page = render_html(record)
+    return {
+        "report_json_seconds": timed(lambda: report_json(record), times=1),
+        "report_html_seconds": timed(lambda: render_html(record), times=1),
+        "report_html_mb": len(page.encode()) / 1e6,
+    }
+
+
+def queries() -> dict[str, dict[str, Any]]:
+    """What the UI asks for: the first page of trials, sorted by a metric, one language's metric."""
+    trials = "tags.`transfer_search.role` = 'trial'"
+    return {
+        "first_table_seconds": {"filter": trials, "order_by": ["attributes.start_time DESC"]},
+        "sorted_by_zero_shot_mean_seconds": {
+            "filter": trials,
+            "order_by": ["metrics.`zero_shot_mean` DESC"],
+        },
+        "filtered_by_a_language_seconds": {
+            "filter": f"{trials} AND metrics.`zero_shot.xnli.sw` > 0.5",
+            "order_by": ["metrics.`zero_shot.xnli.sw` DESC"],
+        },
+    }
+
+
+def ask(uri: str, *, filter: str, order_by: list[str]) -> Any:
+    found = post(f"{uri}/api/2.0/mlflow/experiments/search", {"max_results": 10})
+    ids = [e["experiment_id"] for e in found["experiments"] if e["name"] == EXPERIMENT]
+    body = {"experiment_ids": ids, "filter": filter, "order_by": order_by, "max_results": 100}
+    answer = post(f"{uri}/api/2.0/mlflow/runs/search", body)
+    assert answer["runs"]
+    return answer
+
+
+def post(url: str, body: Any) -> Any:
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        return json.load(answer)
+
+
+def timed(call: Callable[[], Any], times: int = 5) -> float:
+    """Median seconds."""
+    spent = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - started)
+    return round(statistics.median(spent), 3)
+
+
+def write(rows: list[TrialRow], uri: str, folder: Path) -> list[float]:
+    """Seconds that each trial's entries took to arrive."""
+    record = Record(
+        tracking_uri=uri, experiment=EXPERIMENT, study=STUDY, outbox=folder / "outbox.jsonl"
+    )
+    record.study_started(settings={"evaluation": {}}, digest="grown", versions={})
+    baseline, seconds = None, []
+    for row in rows:
+        started = time.perf_counter()
+        record.trial_started(
+            row.number, params=row.params, plan=row.plan, phase_keys=row.phase_keys
+        )
+        baseline = baseline or baseline_of(row, [row])
+        record.trial_finished(row, baseline=baseline)
+        assert record.outbox.deliver_all()
+        seconds.append(time.perf_counter() - started)
+    record.study_finished(rows=rows, summary={"importance": {"target.learning_rate": 0.6}})
+    assert record.outbox.deliver_all()
+    return seconds
+
+
+def drawn(num_trials: int, num_languages: int) -> list[TrialRow]:
+    draw = random.Random(0)
+    codes = [code for code in LANGUAGES if code != "en"]
+    languages = ["en", "sw", *[code for code in codes if code != "sw"]][:num_languages]
+    rows = []
+    for number in range(num_trials):
+        source, rate = INTERMEDIATES[number % len(INTERMEDIATES)], 10 ** draw.uniform(-5.5, -4.5)
+        scores = Scores(targets=tuple(target(task, languages, draw) for task in TASKS))
+        params = {"intermediate": source or "none", "target.learning_rate": rate}
+        rows.append(
+            TrialRow(
+                number=number,
+                state=TrialState.SCORED,
+                params=params,
+                plan=plan(source, rate),
+                phase_keys=tuple(f"{number:04d}{k}" * 8 for k in range(len(TASKS))),
+                objective=objective(scores, SelectionRule.TARGET_DEV),
+                scores=scores,
+                seconds={"training": 100.0, "evaluation": 20.0, "startup": 0.0, "total": 121.0},
+                num_reused=1,
+            )
+        )
+    return rows
+
+
+def plan(source: str | None, rate: float) -> TrialPlan:
+    recipe = Recipe(num_steps=100, batch_size=32, max_length=128)
+
+    def phase(task: str) -> Phase:
+        mixture = Mixture.of({task: 1.0})
+        return Phase(mixture=mixture, learning_rate=rate, recipe=recipe, seed=0)
+
+    targets = tuple(
+        Target(
+            task=name, phase=phase(get_task(name).training_task) if get_task(name).trains else None
+        )
+        for name in TASKS
+    )
+    return TrialPlan(
+        encoder="xlmr", intermediate=phase(source) if source else None, targets=targets
+    )
+
+
+def target(task: str, languages: list[str], draw: random.Random) -> TargetScores:
+    protocol = ScoringProtocol(
+        task=task,
+        metric="accuracy",
+        split="validation",
+        selection="target_dev",
+        data="0123456789abcdef",
+        labels="",
+        rows=0,
+        layer=None,
+        pooling=None,
+        max_length=128,
+        training_version=1,
+    )
+    return TargetScores(
+        task=task,
+        main="accuracy",
+        source_language="en",
+        chance=0.3,
+        languages={code: {"accuracy": draw.uniform(0.4, 0.9)} for code in languages},
+        num_rows=dict.fromkeys(languages, 1000),
+        protocol=protocol,
+    )
+
+
+@contextmanager
+def served(folder: Path, uri: str | None) -> Iterator[str]:
+    """The address of a server: the one that is given, or one of our own on SQLite."""
+    if uri is not None:
+        yield uri
+        return
+    database = f"sqlite:///{folder / 'mlflow.db'}"
+    prepare(database)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    line = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    line += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    line += ["--artifacts-destination", str(folder / "artifacts")]
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(line, stdout=log, stderr=log)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/health", server)
+            yield address
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        assert server.poll() is None, "the server ended"
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(url)
+
+
+if __name__ == "__main__":
+    main()
