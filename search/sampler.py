@@ -73,12 +73,15 @@ class OptunaStudy:
                 "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
                 "postgresql://USER:PASSWORD@HOST/NAME"
             ) from error
+        if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
+            parsed = parsed.set(drivername="postgresql+psycopg2")
         with _reaching(url):
             arguments: dict[str, Any] = {}
             if parsed.get_backend_name() == "sqlite" and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
                 arguments = {"connect_args": {"timeout": 60}}
-            storage = optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+            address = parsed.render_as_string(hide_password=False)
+            storage = optuna.storages.RDBStorage(address, engine_kwargs=arguments)
             study = optuna.create_study(
                 study_name=settings.study.name,
                 storage=storage,
