@@ -215,6 +215,37 @@ def export(
 
 
 @app.command()
+def gc(
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+    keep_best: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of finished studies hold this many trials, not all of them."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
+    from search.sweeping import sweep
+
+    place = Home.of(home)
+    uri = tracking_uri or place.mlflow_uri()
+    found = sweep(place, tracking_uri=uri, keep_best=keep_best, dry_run=dry_run)
+
+    def show(console: Console) -> None:
+        for name in found.removed:
+            console.print(name, highlight=False, markup=False)
+        verb = "would be removed" if dry_run else "removed"
+        console.print(
+            f"{len(found.removed)} {verb}, {found.num_bytes / 1e9:.2f} GB; held {found.num_held}, "
+            f"younger than a day {found.num_young}",
+            highlight=False,
+        )
+
+    output(found.to_dict(), as_json, show)
+
+
+@app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """List the tasks: kind, languages, metric."""
     rows = {

@@ -49,7 +49,7 @@ class Fence:
 
     def __enter__(self) -> "Fence":
         standing = self._read()
-        if standing and not _is_dead(standing):
+        if standing and not is_dead(standing):
             raise Refusal(
                 f"study {self._study!r} is being run by process {standing['pid']} on "
                 f"{standing['host']} (seen {max(0, time.time() - standing['time']):.0f} s ago); "
@@ -111,7 +111,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _is_dead(mark: dict[str, Any]) -> bool:
+def is_dead(mark: dict[str, Any]) -> bool:
     """Too old, or its process is gone from this host."""
     if time.time() - mark["time"] > STALE_SECONDS:
         return True

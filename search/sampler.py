@@ -252,6 +252,14 @@ def _pruner(settings: StudySettings) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
+def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:
+    """Study -> its mark of this name, of all studies of a database that have it."""
+    with _reaching(url):
+        studies = optuna.get_all_study_summaries(url, include_best_trial=False)
+    marks = {study.study_name: study.user_attrs.get(name) for study in studies}
+    return {study: mark for study, mark in marks.items() if mark}
+
+
 @contextmanager
 def _reaching(url: str = "") -> Iterator[None]:
     """What the database raises becomes a Refusal of one line, without the password of its URL."""

@@ -55,6 +55,17 @@ def prepare(tracking_uri: str) -> None:
         connect(tracking_uri).search_experiments(max_results=1)
 
 
+def list_experiments(tracking_uri: str) -> list[str]:
+    """Names of all experiments that are not deleted."""
+    client, names, token = connect(tracking_uri), list[str](), None
+    while True:
+        page = client.search_experiments(page_token=token)
+        names += [experiment.name for experiment in page]
+        token = page.token
+        if not token:
+            return names
+
+
 @contextlib.contextmanager
 def delivering() -> Iterator[None]:
     """Tell what will never be taken (Undeliverable) from what may be tried again later."""

@@ -96,6 +96,24 @@ class Attempt:
             shutil.rmtree(old, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A folder of the store: a phase, or what attempts at one have left. `changed` is the time of
+    its youngest file, in seconds since the epoch."""
+
+    key: str
+    folder: Path
+    is_phase: bool
+    num_bytes: int
+    changed: float
+
+    @classmethod
+    def of(cls, folder: Path, *, is_phase: bool) -> "Stored":
+        files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
+        changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
+        return cls(folder.name, folder, is_phase, sum(file.st_size for file in files), changed)
+
+
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
     """The furthest checkpoint that was not cut short; None without one."""
     for folder in sorted(checkpoints, key=lambda path: path.name, reverse=True):
@@ -184,6 +202,19 @@ class PhaseStore:
         for attempt in (self._attempts / key).glob("*-*-*"):
             if attempt.name.rsplit("-", 2)[0] == self._owner:
                 shutil.rmtree(attempt, ignore_errors=True)
+
+    def stored(self) -> list[Stored]:
+        """Everything that takes place: phases by key, and attempts at those that are not there."""
+        phases = [path for path in self._phases.glob("*") if path.is_dir()]
+        attempts = [path for path in self._attempts.glob("*") if path.is_dir()]
+        return [Stored.of(path, is_phase=path in phases) for path in (*phases, *attempts)]
+
+    def remove(self, stored: Stored) -> None:
+        """All of it is gone at once for readers, whenever the deletion is cut short."""
+        gone = self._attempts / f"removing-{uuid.uuid4().hex}"
+        self._attempts.mkdir(parents=True, exist_ok=True)
+        stored.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _corrupted(folder: Path, error: Exception) -> Refusal:

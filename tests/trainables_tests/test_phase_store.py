@@ -170,3 +170,17 @@ def test_records_hold_numbers_alone(store: PhaseStore) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         store.commit(record_of(losses=(math.nan,)), STATE)
     assert store.record(KEY) is None
+
+
+def test_what_is_stored_is_listed_and_removed(tmp_path: Path) -> None:
+    store = PhaseStore(tmp_path, owner="gc")
+    assert store.stored() == []
+    for place in ("phases/a", "attempts/a", "attempts/b/attempt/checkpoint-1"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "file").write_text("12345")
+    found = {(one.key, one.is_phase): one for one in store.stored()}
+    assert set(found) == {("a", True), ("a", False), ("b", False)}
+    assert {one.num_bytes for one in found.values()} == {5}
+    store.remove(found["a", True])
+    assert {(one.key, one.is_phase) for one in store.stored()} == {("a", False), ("b", False)}
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["a", "b"]
