@@ -7,6 +7,7 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
+from search.degradation import by_language_of_intermediate, degradation
 from search.entries import describe
 from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
@@ -22,6 +23,8 @@ from search.selection import (
     seen_languages,
     transfer_gain,
 )
+from search.sides import sides_of
+from search.typology import distances
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -68,6 +71,8 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(sound, trials),
         "gains": gain_table(sound, baseline),
+        "degradation": degradation(sides_of(record), lookup=distances)
+        | {"intermediate_languages": by_language_of_intermediate(sound)},
         "learning_rates": _learning_rates(order),
         "protocol": _protocols(record.rows),
         "protocol_differences": different,
