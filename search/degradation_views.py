@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from search.answers import points
+from search.typology import SCRIPT
 
 Json = dict[str, Any]
 
 WIDTH, HEIGHT, MARGIN = 300, 200, 34  # of a scatter, in pixels
-ENDS = ("value", "low", "high")
+NUMBERS = ("value", "low", "high")
 
 
 def degradation_sentences(found: Json) -> list[str]:
@@ -30,24 +31,23 @@ def slope_table(found: Json) -> Table:
     """A row for each distance, over all counted targets; no rows where nothing was regressed."""
     degradation = found["degradation"]
     table = Table(
-        title=Text(f"Gap from the nearest language to the farthest ({degradation['measured_on']})"),
+        title=Text(f"Gap from near to far languages ({degradation['measured_on']})"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
-        caption=Text("points, 95 % intervals over languages; rank: of gap (without) and distance"),
+        caption=Text("points, 95 % intervals over languages; rank: gap (without) by distance"),
     )
-    table.add_column("distance")
-    table.add_column("languages", justify="right")
-    for name in ("from, to", "without", "with", "change", "rank"):
+    table.add_column("distance", no_wrap=True)
+    table.add_column("from, to (of)")
+    for name in ("without", "with", "change", "rank"):
         table.add_column(name, justify="right")
     for row in over_all(degradation):
         slopes = (_interval(row[name], row["span"]) for name in ("before", "after", "change"))
         rank = row["before"]["rank"]
         table.add_row(
             row["kind"],
-            str(row["num_languages"]),
-            f"{row['nearest']}, {row['farthest']}",
+            f"{', '.join(ends(row))} ({row['num_languages']})",
             *slopes,
             "–" if rank is None else f"{rank:+.2f}".replace("-", "−"),
         )
@@ -57,6 +57,11 @@ def slope_table(found: Json) -> Table:
 def over_all(degradation: Json) -> list[Json]:
     """The regressions over all counted targets that there were enough languages for."""
     return [row for row in degradation["slopes"] if row["task"] is None and row["before"]]
+
+
+def ends(row: Json) -> tuple[str, str]:
+    """Between what a slope is shown: the nearest and the farthest language."""
+    return ("same", "other") if row["kind"] == SCRIPT else (row["nearest"], row["farthest"])
 
 
 def scatters(found: Json) -> list[Json]:
@@ -153,12 +158,12 @@ def _by_source(groups: Json | None) -> Iterator[str]:
     )
 
 
-def _parts(rows: Sequence[Json], name: str) -> str:
+def _parts(rows: Sequence[Json], side: str) -> str:
     """`syntactic (+12.3 points from de to zh, 95 % interval +4.0 to +20.1); genetic (...)`."""
     parts = []
     for row in rows:
-        value, low, high = (points(row[name][end] * row["span"]) for end in ENDS)
-        between = f"from {row['nearest']} to {row['farthest']}, 95 % interval {low} to {high}"
+        value, low, high = (points(row[side][name] * row["span"]) for name in NUMBERS)
+        between = f"from {' to '.join(ends(row))}, 95 % interval {low} to {high}"
         parts.append(f"{row['kind']} ({value} points {between})")
     return "; ".join(parts)
 
@@ -166,8 +171,9 @@ def _parts(rows: Sequence[Json], name: str) -> str:
 def _interval(slope: Mapping[str, Any] | None, span: float) -> Text:
     if slope is None:
         return Text("–")
-    value, low, high = (points(slope[end] * span) for end in ENDS)
-    return Text(f"{value} ({low} to {high})", style="bold" if slope["excludes_zero"] else "")
+    value, low, high = (points(slope[name] * span) for name in NUMBERS)
+    style = "bold" if slope["excludes_zero"] else ""
+    return Text(value, style=style).append(f"\n{low} … {high}", style="dim")
 
 
 def _scatter(row: Json, degradation: Json) -> Json:

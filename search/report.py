@@ -15,6 +15,7 @@ from search.degradation_views import (
     MARGIN,
     WIDTH,
     degradation_sentences,
+    ends,
     scatters,
     slope_table,
 )
@@ -63,6 +64,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         matrix=_matrix(found),
         marks=_marks,
         scatters=scatters(found),
+        ends=ends,
         width=WIDTH,
         height=HEIGHT,
         margin=MARGIN,

@@ -90,10 +90,11 @@ def test_the_table_has_a_row_a_distance(planted: Any) -> None:
     assert table.row_count == 2
     cells = [list(column.cells) for column in table.columns]
     assert cells[0] == ["syntactic", "phonological"]
-    assert str(cells[3][0]).startswith("+40.0 (+")
-    assert str(cells[5][0]).startswith("−16.0 (−")
-    assert cells[6] == ["+1.00", "+1.00"]
-    assert "–" in {str(cell) for cell in slope_table(found(planted, 0.5, None)).columns[4].cells}
+    assert cells[1] == ["de, zh (9)", "de, zh (8)"]
+    assert str(cells[2][0]).startswith("+40.0\n+")
+    assert str(cells[4][0]).startswith("−16.0\n−")
+    assert cells[5] == ["+1.00", "+1.00"]
+    assert "–" in {str(cell) for cell in slope_table(found(planted, 0.5, None)).columns[3].cells}
 
 
 def test_english_and_other_sources_are_said(planted: Any) -> None:

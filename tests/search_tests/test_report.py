@@ -186,7 +186,7 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
     assert slope["change"]["value"] == pytest.approx(-0.5)
     assert json.loads(json.dumps(found)) == found
     shown = on_terminal(record, width=120)
-    assert "Gap from the nearest language to the farthest" in shown
+    assert "Gap from near to far languages (trial 1 beside trial 0)" in shown
     assert line in " ".join(shown.split())
     page = Page(render_html(record))
     assert "Where transfer is lost" in page.text
