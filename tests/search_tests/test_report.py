@@ -177,7 +177,8 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
         level = scores.zero_shot_mean
         return replace(planted.scored(number, level, source), scores=scores, objective=level)
 
-    record = record_of((row(0, None, 1.0), row(1, "fact", 0.5)))
+    rows = (row(0, None, 1.0), row(1, "fact", 0.5))
+    record = record_of(rows)
     found = report_json(record)
     (line,) = [text for text in found["answer"] if text.startswith("With fact the gap grows less")]
     assert "geographic (−" in line
@@ -192,6 +193,11 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
     assert "Where transfer is lost" in page.text
     assert page.tags.count("svg") == len(found["degradation"]["slopes"])
     assert page.tags.count("circle") > 2 * len(codes)
+    known = [replace(r, plan=replace(r.plan, encoder="FacebookAI/xlm-roberta-base")) for r in rows]
+    kinds = {
+        slope["kind"] for slope in report_json(record_of(tuple(known)))["degradation"]["slopes"]
+    }
+    assert kinds - {slope["kind"] for slope in found["degradation"]["slopes"]} == {"pretraining"}
     few = Page(render_html(record_of(planted.study_rows())))
     assert "svg" not in few.tags
     assert any("fewer than 5 says nothing" in text for text in few.text)
