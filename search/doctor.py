@@ -14,7 +14,7 @@ from search.home import Home, check_writable, hide_password
 from spaces.refusal import Refusal
 
 OURS = ("search", "trainables", "spaces")
-PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel")
+PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
 MIN_FREE_BYTES = 2 * 2**30
 
 

@@ -7,9 +7,11 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
+from search.degradation import by_language_of_intermediate, degradation
 from search.entries import describe
 from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
+from search.pretraining_size import PRETRAINING, pretraining_sizes
 from search.record import RetrainRow, StudyRecord
 from search.selection import (
     TrialRow,
@@ -22,6 +24,8 @@ from search.selection import (
     seen_languages,
     transfer_gain,
 )
+from search.sides import sides_of
+from search.typology import Distances, distances
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -68,6 +72,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(sound, trials),
         "gains": gain_table(sound, baseline),
+        "degradation": _degradation(record, sound),
         "learning_rates": _learning_rates(order),
         "protocol": _protocols(record.rows),
         "protocol_differences": different,
@@ -78,6 +83,15 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "summary": dict(record.summary),
         "warnings": list(record.warnings),
     }
+
+
+def _degradation(record: StudyRecord, sound: Sequence[TrialRow]) -> Json:
+    def lookup(source: str, languages: Sequence[str]) -> Distances:
+        sizes = pretraining_sizes(record.rows[0].plan.encoder)
+        return distances(source, languages) | {PRETRAINING: sizes}
+
+    by_source = by_language_of_intermediate(sound)
+    return {**degradation(sides_of(record), lookup=lookup), "intermediate_languages": by_source}
 
 
 def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:

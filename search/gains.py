@@ -66,11 +66,31 @@ def _by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, Trial
     return found
 
 
-def _gains(before: Mapping[int | None, TrialRow], after: Mapping[int | None, TrialRow]) -> Json:
-    """Seed by seed where both sides have some seeds, else mean against mean."""
+def seeds_side_by_side(
+    rows: Sequence[TrialRow], first: TrialRow, second: TrialRow
+) -> tuple[tuple[Scores, ...], tuple[Scores, ...]]:
+    """The scores of two trials' settings: of the seeds that both have, else of all of each."""
+    before, after = _paired(_by_seed(rows, first), _by_seed(rows, second))
+    return (
+        tuple(row.scores for row in before if row.scores is not None),
+        tuple(row.scores for row in after if row.scores is not None),
+    )
+
+
+def _paired(
+    before: Mapping[int | None, TrialRow], after: Mapping[int | None, TrialRow]
+) -> tuple[list[TrialRow], list[TrialRow]]:
+    """Seed by seed where both sides have some seeds, else all of each."""
     seeds = [seed for seed in after if seed in before]
     first = [before[seed] for seed in seeds] or list(before.values())
     second = [after[seed] for seed in seeds] or list(after.values())
+    return first, second
+
+
+def _gains(before: Mapping[int | None, TrialRow], after: Mapping[int | None, TrialRow]) -> Json:
+    """Seed by seed where both sides have some seeds, else mean against mean."""
+    first, second = _paired(before, after)
+    seeds = before.keys() & after.keys()
     means, level = mean_scores(second), mean_scores(first)
     gains = {task: means[task] - level[task] for task in means if task in level}
     each = [

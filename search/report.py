@@ -11,6 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from search.answers import closing, percent, points, sentences
+from search.degradation_views import (
+    HEIGHT,
+    MARGIN,
+    WIDTH,
+    degradation_sentences,
+    ends,
+    scatters,
+    slope_table,
+)
 from search.figures import figures
 from search.findings import find
 from search.record import StudyRecord
@@ -31,16 +40,17 @@ def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
     Raises Refusal where trials were scored under different protocols, unless `force` is set.
     """
     found = find(record, force=force)
-    return {**found, "answer": [*sentences(found), *closing(found)]}
+    return {**found, "answer": list(_lines(found))}
 
 
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
     """Trials, languages, and what they mean, on a terminal. Raises Refusal as `report_json`."""
     found = find(record, force=force)
-    for part in (_trial_table(found), _gain_table(found), _language_table(found)):
+    tables = (_trial_table, _gain_table, _language_table, slope_table)
+    for part in (table(found) for table in tables):
         if part.row_count:
             console.print(part)
-    for line in (*sentences(found), *closing(found)):
+    for line in _lines(found):
         console.print(Text(line))
 
 
@@ -58,13 +68,22 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     page: str = environment.get_template("report.html.j2").render(
         found=found,
         trials=list(_in_order(found)),
-        sentences=sentences(found),
+        sentences=[*sentences(found), *degradation_sentences(found)],
         closing=closing(found),
         matrix=_matrix(found),
         marks=_marks,
         figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(found).items()},
+        scatters=scatters(found),
+        ends=ends,
+        width=WIDTH,
+        height=HEIGHT,
+        margin=MARGIN,
     )
     return page
+
+
+def _lines(found: dict[str, Any]) -> tuple[str, ...]:
+    return (*sentences(found), *degradation_sentences(found), *closing(found))
 
 
 def _in_order(found: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -100,7 +100,7 @@ def best(rows: Sequence[TrialRow]) -> TrialRow:
 
 def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     """The best trial without an intermediate phase; gains are measured against it."""
-    return next((row for row in ranked(rows) if row.plan.is_baseline), None)
+    return next(iter(ranked([row for row in rows if row.plan.is_baseline])), None)
 
 
 def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:
@@ -110,7 +110,7 @@ def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:
     if first is None or row.plan.seed is None:
         return first
     twin = first.plan.with_seed(row.plan.seed)
-    own = (r for r in ranked(rows) if r.plan == twin and not is_collapsed(r))
+    own = (r for r in ranked([r for r in rows if r.plan == twin]) if not is_collapsed(r))
     return next(own, first)
 
 

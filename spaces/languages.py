@@ -24,11 +24,27 @@ class Language:
         """The name that FLORES-200 has for it: `deu_Latn`."""
         return f"{_FLORES.get(self.code, self.iso3)}_{self.script}"
 
+    @property
+    def has_spaces(self) -> bool:
+        """Whether its script parts words by spaces."""
+        return self.script not in _UNSPACED
+
+    @property
+    def uriel(self) -> str:
+        """The ISO 639-3 code under which URIEL knows most of it."""
+        return _URIEL.get(self.code, self.iso3)
+
+
+# Scripts that put no spaces between words.
+_UNSPACED = frozenset({"Hans", "Jpan", "Mymr", "Thai"})
 
 # Where FLORES-200 names a language by another code than Tatoeba does.
 _FLORES: Mapping[str, str] = MappingProxyType(
     {"ar": "arb", "az": "azj", "ms": "zsm", "qu": "quy", "zh": "zho"}
 )
+
+# Where URIEL describes the macrolanguage more fully than its best-known member.
+_URIEL: Mapping[str, str] = MappingProxyType({"fa": "fas", "zh": "zho"})
 
 _INDO_EUROPEAN = "Indo-European"
 

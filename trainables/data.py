@@ -5,7 +5,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables.examples import Example, SentenceExample
+from trainables.fertility import fertility
 from trainables.formats.base import Features, Ragged
 from trainables.formats.kinds import format_for
 from trainables.model import BaseEncoder
@@ -97,13 +98,12 @@ def encode_rows(
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
     path = folder / f"{'-'.join(place)}-{key}.arrow"
     if not path.exists():
+        examples = take(rows.examples(*place), wanted.max_rows)
         features = format_for(task).encode(
-            take(rows.examples(*place), wanted.max_rows),
-            task,
-            tokenizer=tokenizer,
-            max_length=wanted.max_length,
+            examples, task, tokenizer=tokenizer, max_length=wanted.max_length
         )
-        write_features(path, features)
+        measured = fertility(examples, wanted.language, tokenizer=tokenizer)
+        write_features(path, replace(features, fertility=measured))
     return path
 
 
@@ -116,7 +116,10 @@ def write_features(path: Path, features: Features) -> None:
         "labels": _lists(features.labels),
         "origins": _lists(features.origins),
     }
-    table = pa.table(columns, metadata={"num_truncated": str(features.num_truncated)})
+    metadata = {"num_truncated": str(features.num_truncated)}
+    if features.fertility is not None:
+        metadata["fertility"] = repr(features.fertility)
+    table = pa.table(columns, metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
     with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -128,13 +131,16 @@ def read_features(path: Path) -> Features:
     """Memory-mapped: processes on one machine share the pages."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+        metadata = table.schema.metadata
+        measured = metadata.get(b"fertility")  # not there in files of earlier versions
         return Features(
             input_ids=_ragged(table["input_ids"]),
             second=table["second"].to_numpy(),
             example=table["example"].to_numpy(),
             labels=_ragged(table["labels"]),
             origins=_ragged(table["origins"]),
-            num_truncated=int(table.schema.metadata[b"num_truncated"]),
+            num_truncated=int(metadata[b"num_truncated"]),
+            fertility=None if measured is None else float(measured),
         )
     except (OSError, pa.ArrowException, AttributeError, KeyError, TypeError) as error:
         raise Refusal(

@@ -73,6 +73,8 @@ def scores_of(
 ) -> TargetScores:
     """Scores of what was predicted, with their protocol and mark."""
     task, predictions = get_task(scoring.task), predicted.by_language
+    features = {code: _features(scoring, code, shop) for code in scoring.languages}
+    fertility = {code: f.fertility for code, f in features.items() if f.fertility is not None}
     scores = TargetScores(
         task=task.name,
         main=task.metric,
@@ -80,7 +82,8 @@ def scores_of(
         chance=task.chance,
         languages=score(predictions, scoring, shop, forms=predicted.forms),
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
-        num_truncated={c: _features(scoring, c, shop).num_truncated for c in scoring.languages},
+        num_truncated={code: found.num_truncated for code, found in features.items()},
+        fertility=fertility,
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
     )
     said = predictions.get(task.source_language, [])

@@ -56,7 +56,8 @@ class ScoringProtocol:
 class TargetScores:
     """One target in all its languages: language -> metric name -> value in [0, 1].
 
-    `main` names the main metric; `num_truncated` of the rows lost tokens to `max_length`.
+    `main` names the main metric; `num_truncated` of the rows lost tokens to `max_length`;
+    `fertility` is how many tokens a word took, or a character (fertility.py).
     `source_language` may be without scores (retrieval against English has none for English); then
     source and gap are None.
     """
@@ -70,6 +71,7 @@ class TargetScores:
     protocol: ScoringProtocol
     mark: Mark = Mark.NONE
     num_truncated: Mapping[str, int] = field(default_factory=dict)
+    fertility: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(language != self.source_language for language in self.languages):

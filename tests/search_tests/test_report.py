@@ -12,6 +12,7 @@ from rich.console import Console
 from search.record import StudyRecord
 from search.report import render, render_html, report_json
 from search.selection import TrialRow
+from search.typology import distances
 from spaces.refusal import Refusal
 from trainables.scores import Mark, Scores
 
@@ -163,3 +164,40 @@ def test_scores_that_do_not_compare_are_refused_unless_forced(planted: Any) -> N
         assert "do not compare between trials: data differ" in str(
             form(record, force=True)
         ).replace("\n", " ")
+
+
+def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
+    """Twelve languages on real distances: a gap that follows geography, halved by fact."""
+    codes = ("de", "fr", "ru", "tr", "fi", "ar", "hi", "ja", "zh", "sw", "es", "vi")
+    far = distances("en", codes)["geographic"]
+
+    def row(number: int, source: str | None, slope: float) -> TrialRow:
+        values = {"en": 0.9, **{code: 0.85 - slope * far[code] for code in codes}}
+        scores = Scores(targets=(planted.target_scores("rel", values),))
+        level = scores.zero_shot_mean
+        return replace(planted.scored(number, level, source), scores=scores, objective=level)
+
+    rows = (row(0, None, 1.0), row(1, "fact", 0.5))
+    record = record_of(rows)
+    found = report_json(record)
+    (line,) = [text for text in found["answer"] if text.startswith("With fact the gap grows less")]
+    assert "geographic (−" in line
+    slope = next(s for s in found["degradation"]["slopes"] if s["kind"] == "geographic")
+    assert slope["before"]["value"] == pytest.approx(1)
+    assert slope["change"]["value"] == pytest.approx(-0.5)
+    assert json.loads(json.dumps(found)) == found
+    shown = on_terminal(record, width=120)
+    assert "Gap from near to far languages (trial 1 beside trial 0)" in shown
+    assert line in " ".join(shown.split())
+    page = Page(render_html(record))
+    assert "Where transfer is lost" in page.text
+    assert page.tags.count("svg") == len(found["degradation"]["slopes"])
+    assert page.tags.count("circle") > 2 * len(codes)
+    known = [replace(r, plan=replace(r.plan, encoder="FacebookAI/xlm-roberta-base")) for r in rows]
+    kinds = {
+        slope["kind"] for slope in report_json(record_of(tuple(known)))["degradation"]["slopes"]
+    }
+    assert kinds - {slope["kind"] for slope in found["degradation"]["slopes"]} == {"pretraining"}
+    few = Page(render_html(record_of(planted.study_rows())))
+    assert "svg" not in few.tags
+    assert any("fewer than 5 says nothing" in text for text in few.text)

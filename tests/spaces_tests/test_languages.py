@@ -13,13 +13,23 @@ def test_every_language_is_whole(code: str) -> None:
     assert re.fullmatch("[a-z]{2}", code)
     assert re.fullmatch("[a-z]{3}", language.iso3)
     assert re.fullmatch("[a-z]{3}_[A-Z][a-z]{3}", language.flores)
+    assert re.fullmatch("[a-z]{3}", language.uriel)
     assert re.fullmatch("[A-Z][a-z]{3}", language.script)
     assert language.name
     assert language.family
 
 
+def test_languages_that_put_no_spaces_between_words() -> None:
+    assert [code for code in LANGUAGES if not LANGUAGES[code].has_spaces] == [
+        "ja",
+        "my",
+        "th",
+        "zh",
+    ]
+
+
 def test_no_two_languages_share_a_name() -> None:
-    for field in ("name", "iso3", "flores"):
+    for field in ("name", "iso3", "flores", "uriel"):
         assert len({getattr(one, field) for one in LANGUAGES.values()}) == len(LANGUAGES)
 
 

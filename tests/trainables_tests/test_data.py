@@ -19,6 +19,7 @@ from trainables.data import (
     write_features,
 )
 from trainables.examples import SentenceExample, TextExample
+from trainables.fertility import fertility
 from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
 from trainables.rows import Rows
@@ -50,6 +51,16 @@ def test_what_is_read_is_what_is_encoded(data: Data, base, name: str) -> None:
     encoded = format_of(task.kind).encode(rows, task, tokenizer=base.tokenizer, max_length=32)
     assert_equal(found, encoded)
     assert_equal(data.features(name, language, split, **options), encoded)
+    assert found.fertility == fertility(rows, language, tokenizer=base.tokenizer)
+
+
+def test_rows_of_an_earlier_version_have_no_fertility(data: Data) -> None:
+    found = data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    assert found.fertility is not None
+    write_features(data.folder / "old.arrow", dataclasses.replace(found, fertility=None))
+    old = read_features(data.folder / "old.arrow")
+    assert_equal(old, found)
+    assert old.fertility is None
 
 
 def test_rows_are_tokenised_once(data: Data) -> None:

@@ -107,6 +107,9 @@ def test_rows_that_were_cut_are_counted_by_language(open_shop) -> None:
     expected = {code: int((f.input_ids.lengths > 16).sum()) for code, f in lengths.items()}
     assert short.num_truncated == expected
     assert sum(expected.values()) > 0
+    fertility = {code: found.fertility for code, found in lengths.items()}
+    assert whole.fertility == short.fertility == fertility
+    assert min(fertility.values()) > 0.5
 
 
 # ---- marks

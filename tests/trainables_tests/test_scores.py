@@ -121,6 +121,14 @@ def test_scores_survive_json() -> None:
     assert not aside.is_collapsed, "a target that is no objective spoils no mean"
 
 
+def test_a_record_from_before_fertility_is_read() -> None:
+    counted = replace(SCORES, targets=(replace(COH, fertility={"de": 1.25}),))
+    data = json.loads(json.dumps(counted.to_dict()))
+    assert Scores.from_dict(data) == counted
+    del data["targets"][0]["fertility"]
+    assert Scores.from_dict(data).targets == (COH,)
+
+
 def test_protocols_that_differ_name_the_fields() -> None:
     assert PROTOCOL.differences(PROTOCOL) == []
     other = replace(PROTOCOL, split="test", layer=3, data="e")

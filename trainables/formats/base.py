@@ -72,6 +72,7 @@ class Features:
     labels: Ragged
     origins: Ragged
     num_truncated: int  # rows that lost tokens to `max_length`
+    fertility: float | None = None  # tokens a word (fertility.py), measured where rows are cached
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -1,0 +1,276 @@
+"""Where transfer is lost: the gap of each language, without and with intermediate training, and
+how both grow with the language's distance from the source language. Pure.
+
+Distances are looked up by an argument, and not at all where too few languages were scored.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+from search.gains import seeds_side_by_side
+from search.intervals import mean_interval
+from search.selection import TrialRow, best_baseline
+from search.sides import Sides
+from search.slopes import Slope, has_slope, slope_of
+from spaces.languages import LANGUAGES
+from spaces.refusal import Refusal
+from spaces.tasks import TaskKind, get_task
+from trainables.scores import Mark, Scores, TargetScores
+
+Json = dict[str, Any]
+# (source language, languages) -> kind -> language -> distance; what is not known is left out
+Lookup = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, float]]]
+
+MIN_LANGUAGES = 5
+FERTILITY = "fertility"
+
+
+def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
+    """Gaps by language and their slopes on each distance, as JSON values; scores in [0, 1].
+
+    `languages` has a cell for each target and zero-shot language: `before` and `after` are scores,
+    `gap_...` the source score minus that. `slopes` has one entry for each distance over all counted
+    targets (`task` None) and, where there are several, for each target: the slopes of the gap
+    `before` and `after`, their `change`, and that of the `gain`, which is the change with its sign
+    turned: a level of the source language moves no slope. `unknown` says why nothing is regressed.
+    """
+    if sides is None:
+        return _nothing("No baseline that did not collapse: there is no gap to compare.")
+    cells = _cells(sides)
+    counted, left_out = _counted(sides)
+    inside = [cell for cell in cells if cell["task"] in counted]
+    num = len({cell["language"] for cell in inside})
+    found = _nothing(None) | {
+        "measured_on": sides.measured_on,
+        "intermediate": sides.intermediate,
+        "num_seeds": len(sides.before),
+        "num_languages": num,
+        "counted": sorted(counted),
+        "left_out": left_out,
+        "languages": cells,
+        "losers": _losers(cells),
+    }
+    if num < MIN_LANGUAGES:
+        return found | {"unknown": _too_few(num)}
+    try:
+        _measure(cells, lookup)
+    except Refusal as error:
+        return found | {"unknown": f"Not regressed on distance: {error}."}
+    scopes: dict[str | None, list[Json]] = {None: inside}
+    tasks = dict.fromkeys(cell["task"] for cell in cells)
+    if len(tasks) > 1:
+        scopes |= {task: [cell for cell in cells if cell["task"] == task] for task in tasks}
+    slopes = [
+        _regressed(task, kind, members)
+        for task, members in scopes.items()
+        for kind in dict.fromkeys(kind for cell in members for kind in cell["distances"])
+    ]
+    return found | {"slopes": slopes}
+
+
+def by_language_of_intermediate(rows: Sequence[TrialRow]) -> Json | None:
+    """English against other intermediate sources: the mean gain of each group, each intermediate
+    at its best setting, by zero-shot language. Masked text beside a task is no source of its own.
+
+    Args:
+        rows: scored trials, the best first; collapsed ones are left out by the caller.
+
+    Returns:
+        None where the study has not both; `difference` is that of the others from the English
+        ones, its interval over languages.
+    """
+    baseline = best_baseline(rows)
+    if baseline is None:
+        return None
+    groups: dict[str, dict[str, TrialRow]] = {"english": {}, "other": {}}
+    for row in rows:
+        group = _group(row)
+        if group is not None:
+            assert row.plan.intermediate is not None
+            groups[group].setdefault(str(row.plan.intermediate.mixture), row)
+    if not all(groups.values()):
+        return None
+    gains = {group: _mean_gains(rows, baseline, of.values()) for group, of in groups.items()}
+    both = sorted(gains["english"].keys() & gains["other"].keys())
+    if not both:
+        return None
+    difference = mean_interval([gains["other"][code] - gains["english"][code] for code in both])
+    return {
+        **{
+            group: {
+                "intermediates": list(of),
+                "gain": fmean(gains[group][code] for code in both),
+                "languages": {code: gains[group][code] for code in both},
+            }
+            for group, of in groups.items()
+        },
+        "difference": {**asdict(difference), "excludes_zero": difference.excludes_zero},
+    }
+
+
+def _nothing(why: str | None) -> Json:
+    return {
+        "measured_on": None,
+        "intermediate": None,
+        "num_seeds": 0,
+        "num_languages": 0,
+        "min_languages": MIN_LANGUAGES,
+        "counted": [],
+        "left_out": [],
+        "languages": [],
+        "losers": [],
+        "slopes": [],
+        "unknown": why,
+    }
+
+
+def _too_few(num: int) -> str:
+    return (
+        f"Not regressed on distance: {num} zero-shot language{'' if num == 1 else 's'} scored, and "
+        f"a slope over fewer than {MIN_LANGUAGES} says nothing."
+    )
+
+
+def _cells(sides: Sides) -> list[Json]:
+    """Each target in each zero-shot language, means over the seeds."""
+    after = _by_task(sides.after)
+    cells: list[Json] = []
+    for task, before in _by_task(sides.before).items():
+        source = before[0].source_language
+        for language in before[0].zero_shot:
+            first = _score(before, language)
+            second = _score(after.get(task, []), language)
+            fertility = before[0].fertility.get(language)
+            cells.append(
+                {
+                    "task": task,
+                    "source_language": source,
+                    "language": language,
+                    "before": first,
+                    "after": second,
+                    "gain": _minus(second, first),
+                    "gap_before": _minus(_score(before, source), first),
+                    "gap_after": _minus(_score(after.get(task, []), source), second),
+                    FERTILITY: fertility,
+                    "fertility_unit": _unit(language),
+                    "distances": {},
+                }
+            )
+    return cells
+
+
+def _unit(language: str) -> str:
+    """What fertility counts the tokens of, as trainables.fertility does."""
+    spaced = language not in LANGUAGES or LANGUAGES[language].has_spaces
+    return "word" if spaced else "character"
+
+
+def _by_task(scores: Iterable[Scores]) -> dict[str, list[TargetScores]]:
+    found: dict[str, list[TargetScores]] = {}
+    for target in (target for each in scores for target in each.targets):
+        found.setdefault(target.task, []).append(target)
+    return found
+
+
+def _score(targets: Sequence[TargetScores], language: str) -> float | None:
+    values = [t.by_language[language] for t in targets if language in t.by_language]
+    return fmean(values) if values else None
+
+
+def _minus(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second
+
+
+def _counted(sides: Sides) -> tuple[set[str], list[str]]:
+    """The objective targets that say something, and those at chance."""
+    targets = [t for scores in (*sides.before, *sides.after) for t in scores.objective_targets]
+    silent = {target.task for target in targets if target.mark is not Mark.NONE}
+    return {target.task for target in targets} - silent, sorted(silent)
+
+
+def _losers(cells: Sequence[Json]) -> list[Json]:
+    """Cells that intermediate training makes worse, the worst first."""
+    lost = [cell for cell in cells if cell["gain"] is not None and cell["gain"] < 0]
+    return [
+        {name: cell[name] for name in ("task", "language", "gain")}
+        for cell in sorted(lost, key=lambda cell: cell["gain"])
+    ]
+
+
+def _measure(cells: Sequence[Json], lookup: Lookup) -> None:
+    """Write the distances into the cells. Fertility counts as one, by words alone: tokens of a
+    character do not compare with tokens of a word."""
+    found = {
+        source: lookup(source, sorted({c["language"] for c in cells}))
+        for source in {cell["source_language"] for cell in cells}
+    }
+    for cell in cells:
+        for kind, by_language in found[cell["source_language"]].items():
+            if cell["language"] in by_language:
+                cell["distances"][kind] = by_language[cell["language"]]
+        if cell[FERTILITY] is not None and cell["fertility_unit"] == "word":
+            cell["distances"][FERTILITY] = cell[FERTILITY]
+
+
+def _regressed(task: str | None, kind: str, cells: Sequence[Json]) -> Json:
+    """The slopes of one kind of distance; none of them where too few languages have it."""
+    there = [cell for cell in cells if kind in cell["distances"]]
+    x = [cell["distances"][kind] for cell in there]
+    groups, units = [c["task"] for c in there], [c["language"] for c in there]
+    near = min(there, key=lambda cell: cell["distances"][kind])
+    far = max(there, key=lambda cell: cell["distances"][kind])
+    found: Json = {
+        "task": task,
+        "kind": kind,
+        "num_languages": len(set(units)),
+        "unmeasured": sorted({cell["language"] for cell in cells} - set(units)),
+        "nearest": near["language"],
+        "farthest": far["language"],
+        "span": far["distances"][kind] - near["distances"][kind],
+        **dict.fromkeys(("before", "after", "change", "gain")),
+    }
+    if len(set(units)) < MIN_LANGUAGES or not has_slope(x, groups):
+        return found
+
+    def slope(y: Sequence[float]) -> Slope:
+        return slope_of(x, y, groups=groups, units=units)
+
+    # Minus the score stands for the gap: the source score is the same for all of a target.
+    found["before"] = _json(slope([-cell["before"] for cell in there]))
+    if all(cell["after"] is not None for cell in there):
+        gain = slope([cell["gain"] for cell in there])
+        found["after"] = _json(slope([-cell["after"] for cell in there]))
+        found |= {"gain": _json(gain), "change": _json(gain.reversed())}
+    return found
+
+
+def _json(slope: Slope) -> Json:
+    return {**asdict(slope), "excludes_zero": slope.excludes_zero}
+
+
+def _group(row: TrialRow) -> str | None:
+    """Whether all sources of the intermediate are English, or none is; None of other mixtures."""
+    if row.plan.intermediate is None:
+        return None
+    sources = row.plan.intermediate.mixture.sources
+    codes = {s.language for s in sources if get_task(s.task).kind is not TaskKind.MLM}
+    if codes == {"en"}:
+        return "english"
+    return "other" if codes and "en" not in codes else None
+
+
+def _mean_gains(
+    rows: Sequence[TrialRow], baseline: TrialRow, members: Iterable[TrialRow]
+) -> dict[str, float]:
+    """Zero-shot language -> the mean gain over the members and their counted targets."""
+    gains: dict[str, list[float]] = {}
+    for row in members:
+        before, after = seeds_side_by_side(rows, baseline, row)
+        sides = Sides(measured_on="", intermediate=None, before=before, after=after)
+        counted, _ = _counted(sides)
+        for cell in _cells(sides):
+            if cell["task"] in counted and cell["gain"] is not None:
+                gains.setdefault(cell["language"], []).append(cell["gain"])
+    return {language: fmean(values) for language, values in gains.items()}
