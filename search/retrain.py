@@ -170,6 +170,7 @@ def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
         max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
         phase_key=key_after(plan, target, shop),
         plan=plan.to_dict(),
+        layer=evaluation.retrieval_layer,
     )
 
 

@@ -10,7 +10,7 @@ from search.exporting import export_trial
 from search.home import Home
 from search.selection import ranked
 from spaces.refusal import Refusal
-from trainables.export import load_predictor
+from trainables.predictor import load_predictor
 
 pytestmark = pytest.mark.ray
 

@@ -18,7 +18,7 @@ from search.views import verdict_json
 from spaces.phases import Phase
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from trainables.export import load_predictor
+from trainables.predictor import load_predictor
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 

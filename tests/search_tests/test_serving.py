@@ -24,9 +24,9 @@ class Predictor:
 def test_a_model_folder_is_handed_to_our_own_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = ModuleType("trainables.export")
+    fake = ModuleType("trainables.predictor")
     vars(fake)["load_predictor"] = Predictor
-    monkeypatch.setitem(sys.modules, "trainables.export", fake)
+    monkeypatch.setitem(sys.modules, "trainables.predictor", fake)
     served = serving._load_pyfunc(str(tmp_path))
     assert served.predictor.folder == tmp_path
     rows = [{"text": "a"}, {"text": "b"}]
