@@ -43,6 +43,7 @@ app = typer.Typer(
 app.command()(pretrain_cli.pretrain)
 app.command()(results_cli.evaluate)
 app.command()(results_cli.compare)
+app.command()(results_cli.predict)
 app.command()(cluster_cli.submit)
 app.command()(cluster_cli.status)
 app.command()(cluster_cli.logs)

@@ -14,9 +14,9 @@ from search.home import Home
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.record import StudyRecord, read_study
 from search.recording import Record
+from search.registry import RegisteredModel
 from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
-from search.tracking import RegisteredModel
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal, unknown

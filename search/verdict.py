@@ -7,7 +7,7 @@ from typing import Any
 
 from search.answers import seen_rows
 from search.intervals import Interval, paired_difference
-from search.tracking import RegisteredModel
+from search.registry import RegisteredModel
 from spaces.phases import TrialPlan
 from spaces.tasks import get_task
 from trainables.scores import Scores

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from search.plan import plan_study
-from search.tracking import RegisteredModel
+from search.registry import RegisteredModel
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
 from search.views import show_plan, show_verdict
 from spaces.study import StudySettings
