@@ -5,7 +5,8 @@ from pathlib import Path
 from search.bases import find_encoder
 from search.home import Home
 from search.record import read_study
-from search.retrain import about_target, choose
+from search.registering import about_target
+from search.retrain import choose
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from trainables.export import check_new, export_target

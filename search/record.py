@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +49,8 @@ class StudyRecord:
     summary: Mapping[str, Any]
     retrains: tuple[RetrainRow, ...]
     warnings: tuple[str, ...] = ()
+    world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         settings = tracker.read_json(of_study[0], "settings.json")
         summary = tracker.read_json(of_study[0], "summary.json")
         warned = tracker.read_json(of_study[0], "warnings.json") or {}
+        world = tracker.read_json(of_study[0], "world.json") or {}
     rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
     return StudyRecord(
         name=study,
@@ -102,6 +105,12 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
         warnings=tuple(warned.get("warnings", ())),
+        world=world,
+        versions={
+            name.removeprefix("version."): value
+            for name, value in of_study[0].tags.items()
+            if name.startswith("version.")
+        },
     )
 
 

@@ -68,6 +68,7 @@ class Record:
         digest: str,
         versions: Mapping[str, str],
         warnings: Sequence[str] = (),
+        world: Mapping[str, Any] | None = None,
     ) -> None:
         """Once for each start of the driver; the run is the same each time."""
         self._append(
@@ -77,6 +78,7 @@ class Record:
                 digest=digest,
                 versions=versions,
                 warnings=warnings,
+                world=world,
             )
         )
 
@@ -130,6 +132,10 @@ class Record:
         for row in rows:
             for entry in entries.model_entries(row, locations):
                 self._append(entry)
+
+    def retrain_locked(self, name: str, *, lock: Mapping[str, Any]) -> None:
+        """What the retrain is made of: the frozen plan, data, code and versions."""
+        self._append(entries.retrain_locked(name, lock=lock))
 
     def retrain_started(
         self, name: str, *, seed: int, role: str, plan: TrialPlan, phase_keys: Sequence[str]

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +19,7 @@ from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
+from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
@@ -46,7 +46,6 @@ from trainables.world import World
 DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
-PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,9 @@ def run_study(
         record.study_started(
             settings=_recorded(settings),
             digest=settings.digest(),
-            versions={package: metadata.version(package) for package in PACKAGES},
+            versions=versions(),
             warnings=[*contract_warnings(settings), *warnings],
+            world=world_facts(settings, base, rows),
         )
         searcher = StudySearcher(
             study,

@@ -11,7 +11,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from search.home import Home
 from search.record import StudyRecord, read_study
-from search.retrain import about_target, choose, fresh_seeds, retrain, roles
+from search.registering import about_target
+from search.retrain import Wishes, choose, fresh_seeds, retrain, roles
 from search.selection import TrialState, ranked
 from search.verdict import BASELINE, WINNER, Verdict
 from search.views import verdict_json
@@ -62,14 +63,13 @@ class Done:
     verdict: Verdict
     told: list[tuple[int, int]]
 
-    def again(self, *, trial: int | None, num_seeds: int) -> Verdict:
+    def again(self, study: str = "tiny", **wishes: Any) -> Verdict:
         return retrain(
-            "tiny",
+            study,
             self.home,
+            Wishes(**wishes),
             experiment="transfer-search",
             tracking_uri=self.uri,
-            num_seeds=num_seeds,
-            trial=trial,
             on_done=lambda done, of: None,
         )
 
@@ -92,10 +92,9 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     verdict = retrain(
         "tiny",
         home,
+        Wishes(num_seeds=2, trial=row.number),
         experiment="transfer-search",
         tracking_uri=uri,
-        num_seeds=2,
-        trial=row.number,
         on_done=lambda done, of: told.append((done, of)),
     )
     return Done(home, uri, row.number, verdict, told)
@@ -178,9 +177,8 @@ def test_the_retrieval_model_is_an_encoder(done: Done, tmp_path: Path) -> None:
     folder = mlflow.artifacts.download_artifacts(
         "models:/tiny-retrieval@champion", dst_path=str(tmp_path)
     )
-    with pytest.raises(Refusal, match="predicts nothing"):
-        load_predictor(Path(folder)).predict(ROWS)
-    AutoModel.from_pretrained(folder)
+    (vector,) = load_predictor(Path(folder)).predict([{"text": "uno"}])
+    assert len(vector) == AutoModel.from_pretrained(folder).config.hidden_size
 
 
 @pytest.mark.ray
@@ -217,15 +215,7 @@ def test_unknown_names_are_refused(done: Done, finished: Any) -> None:
         with pytest.raises(Refusal, match="unknown scored trial"):
             done.again(trial=row.number, num_seeds=1)
     with pytest.raises(Refusal, match="Did you mean 'tiny'"):
-        retrain(
-            "tinny",
-            done.home,
-            experiment="transfer-search",
-            tracking_uri=done.uri,
-            num_seeds=1,
-            trial=None,
-            on_done=lambda done, of: None,
-        )
+        done.again("tinny", num_seeds=1)
     assert done.phases() == before
 
 
