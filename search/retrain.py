@@ -14,6 +14,7 @@ from search.home import Home
 from search.lock import differences, lock, version_warnings, world_facts
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.record import StudyRecord, read_study
+from search.recording import Record
 from search.registering import crown, model_name, register
 from search.registry import Registry
 from search.runner import check_places, recording
@@ -92,16 +93,7 @@ def retrain(
         launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
-        for run in runs:
-            log.retrain_finished(
-                name,
-                seed=run.seed,
-                role=run.role,
-                plan=run.plan,
-                phase_keys=run.phase_keys,
-                scores=run.scores,
-                reason=None if run.scores else "diverged, also at half its learning rate",
-            )
+        _record(log, name, runs)
         verdict = _judge(study, record, row, runs, cautions)
         models = tuple(register(verdict, task, shop, log, name) for task in tasks)
         with refusing():
@@ -153,6 +145,19 @@ def _check_lock(
         )
     forced = [f"retrained with --force: {difference}" for difference in found]
     return (*forced, *version_warnings(record.versions))
+
+
+def _record(log: Record, name: str, runs: Sequence[Retrained]) -> None:
+    for run in runs:
+        log.retrain_finished(
+            name,
+            seed=run.seed,
+            role=run.role,
+            plan=run.plan,
+            phase_keys=run.phase_keys,
+            scores=run.scores,
+            reason=None if run.scores else "diverged, also at half its learning rate",
+        )
 
 
 def _judge(
