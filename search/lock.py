@@ -20,7 +20,7 @@ from trainables.trial import scoring_of
 from trainables.workshop import Workshop
 from trainables.world import TRAINING_VERSION
 
-IMAGE = "TRANSFER_SEARCH_IMAGE"  # the environment's: the image that runs, by its digest
+IMAGE = "TRANSFER_SEARCH_IMAGE"  # the environment's: the image that runs, NAME@sha256:DIGEST
 REVISION = "TRANSFER_SEARCH_REVISION"  # the commit that an image was built of
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
 
@@ -55,7 +55,7 @@ def lock(plan: TrialPlan, seeds: Sequence[int], world: Mapping[str, Any]) -> dic
         "seeds": list(seeds),
         "world": dict(world),
         "code": code_version(),
-        "image": os.environ.get(IMAGE) or None,
+        "image": image if "@sha256:" in (image := os.environ.get(IMAGE, "")) else None,
         "python": python_version(),
         "packages": versions(),
     }
