@@ -55,15 +55,17 @@ def sections(
     """
     names = ", ".join(LANGUAGES[code].name for code in languages if code in LANGUAGES)
     source = LANGUAGES[task.source_language].name
+    trained = f"Its last phase was trained in {source} alone"
+    if not task.trains:
+        trained = "It was trained on no pairs of sentences"
     lines = [
         "",
         "## Intended use",
         "",
         f"Research on cross-lingual transfer, and {task.kind} of text like that of the task "
-        f"`{task.name}` in the languages that it was scored in: {names}. It was trained on the "
-        f"task in {source} alone; what it does in other languages and on other text is not known, "
-        "and a score above is a mean, not a promise for a row. It repeats what is one-sided in its "
-        "data.",
+        f"`{task.name}` in the languages that it was scored in: {names}. {trained}; what it does "
+        "in other languages and on other text is not known, and a score above is a mean, not a "
+        "promise for a row. It repeats what is one-sided in its data.",
         "",
         "## Data",
         "",

@@ -94,6 +94,8 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         summary = tracker.read_json(of_study[0], "summary.json")
         warned = tracker.read_json(of_study[0], "warnings.json") or {}
         world = tracker.read_json(of_study[0], "world.json") or {}
+    if settings is None and of_study[0].status == "FINISHED":
+        raise _gone(of_study[0], "settings.json")
     rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
     return StudyRecord(
         name=study,
@@ -146,11 +148,15 @@ def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
         if content is not None:
             found[run.tags["role"]].append(content)
         elif run.status != "RUNNING":
-            raise Refusal(
-                f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not "
-                "among MLflow's artifacts: restore them, or delete the run"
-            )
+            raise _gone(run, file)
     return found
+
+
+def _gone(run: Run, file: str) -> Refusal:
+    return Refusal(
+        f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not among "
+        "MLflow's artifacts: restore them, or delete the run"
+    )
 
 
 def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:

@@ -1,6 +1,7 @@
 """A trained target as a version in the registry: its folder, its card, its claim to be champion."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from search import model_card
@@ -28,10 +29,18 @@ def register(
     if run is None:
         raise Refusal(f"every seed of trial {verdict.trial} diverged: there is no model")
     claim = Claim.of(verdict.scores_of(WINNER), task)
+    card = whole_card(
+        verdict.card(task),
+        run.plan,
+        task,
+        shop,
+        languages=list(verdict.by_language(WINNER, task)),
+        cautions=verdict.cautions,
+    )
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         folder = Path(scratch) / "model"
         about = about_target(run.plan, task, shop)
-        export_target(folder, shop, about, card=_card(verdict, run.plan, task, shop))
+        export_target(folder, shop, about, card=card)
         return log.register_model(
             folder,
             name=model_name(verdict.study, task),
@@ -43,9 +52,16 @@ def register(
         )
 
 
-def _card(verdict: Verdict, plan: TrialPlan, task: str, shop: Workshop) -> str:
-    """The verdict's own card, and what else whoever uses the model should know."""
-    languages = list(verdict.by_language(WINNER, task))
+def whole_card(
+    scores: str,
+    plan: TrialPlan,
+    task: str,
+    shop: Workshop,
+    *,
+    languages: Sequence[str],
+    cautions: Sequence[str] = (),
+) -> str:
+    """A model's card: the part with its scores, and what else whoever uses it should know."""
     phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
     sources = {source for phase in phases if phase for source in phase.mixture.sources}
     licences = {
@@ -53,10 +69,8 @@ def _card(verdict: Verdict, plan: TrialPlan, task: str, shop: Workshop) -> str:
         for source in sorted(sources, key=str)
     }
     entry = get_task(task)
-    rest = model_card.sections(
-        entry, languages=languages, licences=licences, cautions=verdict.cautions
-    )
-    return model_card.head(entry, languages) + verdict.card(task) + rest
+    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=cautions)
+    return model_card.head(entry, languages) + scores + rest
 
 
 def crown(

@@ -35,7 +35,9 @@ SETTINGS = {"study": {"name": "pocket", "seed": 0}, "budget": {"num_trials": 9}}
 
 def write_study(record: Record, planted: Any) -> None:
     rows = planted.study_rows()
-    record.study_started(settings=SETTINGS, digest="abc", versions={"torch": "2.13"})
+    record.study_started(
+        settings=SETTINGS, digest="abc", versions={"torch": "2.13"}, world={"train": {"a@en": "d"}}
+    )
     for row in rows:
         if row.state is not TrialState.DUPLICATE:  # those never start
             record.trial_started(
@@ -62,6 +64,8 @@ def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any
     assert (found.name, found.digest, found.state) == ("pocket", "abc", "finished")
     assert found.settings == SETTINGS
     assert found.summary == {"importance": {"rate": 0.1}}
+    assert found.world == {"train": {"a@en": "d"}}
+    assert found.versions == {"torch": "2.13"}
 
 
 def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
