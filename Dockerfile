@@ -73,6 +73,8 @@ CMD ["transfer-search", "--help"]
 # Last, so that a new revision does not make the layers above anew.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+# What a retrain locks as the code's commit: there is no checkout here.
+ENV TRANSFER_SEARCH_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="transfer-search" \
       org.opencontainers.image.description="Searches over intermediate tasks for zero-shot cross-lingual transfer" \
       org.opencontainers.image.source="https://example.invalid/transfer-search" \

@@ -31,6 +31,7 @@ from spaces.tasks import TASKS
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
 INTERRUPTED = 130  # what a shell says of Ctrl-C
+UNEXPECTED = 3  # the retrained score is not in the interval that the search promised
 
 app = typer.Typer(
     name="transfer-search",
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command()(pretrain_cli.pretrain)
 app.command()(results_cli.evaluate)
 app.command()(results_cli.compare)
+app.command()(results_cli.predict)
 app.command()(cluster_cli.submit)
 app.command()(cluster_cli.status)
 app.command()(cluster_cli.logs)
@@ -168,13 +170,22 @@ def retrain(
     tracking_uri: TrackingOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The trial that is best for this target, and what serves it.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Go on where data or code changed since the search.")
+    ] = False,
+    promote: Annotated[
+        bool, typer.Option(help="Make the models champions, whatever stands there.")
+    ] = False,
     data_root: DataRootOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train the best trial again with fresh seeds beside its baseline, on the test split, and
-    register its models."""
+    register its models. Exit code 3: the score is not the one that the search promised."""
     from search import retrain as retraining
     from search.views import show_verdict, verdict_json
 
@@ -183,13 +194,20 @@ def retrain(
     verdict = retraining.retrain(
         home=place,
         **find_record(study, place, experiment, tracking_uri),
-        num_seeds=seeds,
-        trial=trial,
-        data_root=data_root,
+        wishes=retraining.Wishes(
+            num_seeds=seeds,
+            trial=trial,
+            target=target,
+            data_root=data_root,
+            is_forced=force,
+            is_promoted=promote,
+        ),
         cluster=cluster_of(address, home, can_grow=autoscaling),
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
     )
     output(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
+    if verdict.curse is not None and verdict.curse.falls_out:
+        raise typer.Exit(UNEXPECTED)
 
 
 @app.command()

@@ -53,6 +53,7 @@ def study_started(
     digest: str,
     versions: Mapping[str, str],
     warnings: Sequence[str] = (),
+    world: Mapping[str, Any] | None = None,
 ) -> Entry:
     return run_entry(
         study_labels(),
@@ -60,7 +61,11 @@ def study_started(
         status="RUNNING",
         params=_flat(settings),
         tags={"digest": digest, **{f"version.{name}": v for name, v in versions.items()}},
-        files={"settings.json": dict(settings), "warnings.json": {"warnings": list(warnings)}},
+        files={
+            "settings.json": dict(settings),
+            "warnings.json": {"warnings": list(warnings)},
+            "world.json": dict(world or {}),
+        },
     )
 
 
@@ -209,6 +214,17 @@ def retrain_entry(
         metrics=score_metrics(scores),
         tags=tags,
         files={"plan.json": plan.to_dict(), "retrain.json": content},
+    )
+
+
+def retrain_locked(name: str, *, lock: Mapping[str, Any]) -> Entry:
+    """What a retrain is made of, before anything of it is trained."""
+    return run_entry(
+        {"role": RETRAIN, "retrain": name},
+        name=f"retrain {name}",
+        status="RUNNING",
+        parent=study_labels(),
+        files={"lock.json": dict(lock)},
     )
 
 

@@ -11,7 +11,8 @@ from search.findings import rule_of
 from search.gains import averages, task_scores
 from search.home import Home
 from search.record import StudyRecord, read_study
-from search.retrain import choose, key_after
+from search.registering import key_after
+from search.retrain import choose
 from search.selection import TrialRow, seen_languages
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown

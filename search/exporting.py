@@ -5,7 +5,8 @@ from pathlib import Path
 from search.bases import find_encoder
 from search.home import Home
 from search.record import read_study
-from search.retrain import about_target, choose
+from search.registering import about_target, whole_card
+from search.retrain import choose
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from trainables.export import check_new, export_target
@@ -53,4 +54,7 @@ def export_trial(
         "|---|---|",
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
-    export_target(folder, shop, about, card="\n".join([*lines, ""]))
+    card = whole_card(
+        "\n".join([*lines, ""]), row.plan, target, shop, languages=list(scores.by_language)
+    )
+    export_target(folder, shop, about, card=card)

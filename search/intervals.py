@@ -49,6 +49,23 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Inter
     return Interval(mean=mean, low=mean - half, high=mean + half, std=std, num=num)
 
 
+def unpaired_difference(
+    first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95
+) -> Interval:
+    """The mean of `first` less that of `second`, with Welch's interval (Welch, 1947, Biometrika
+    34:28); none where a side has one value alone. `num` counts both sides."""
+    sides = [mean_interval(values) for values in (first, second)]
+    gap, num = sides[0].mean - sides[1].mean, len(first) + len(second)
+    parts = [(side.std**2 / side.num, side.num - 1) for side in sides if side.std is not None]
+    if len(parts) < 2:
+        return Interval(mean=gap, low=None, high=None, std=None, num=num)
+    total = math.fsum(part for part, _ in parts)
+    below = math.fsum(part**2 / freedom for part, freedom in parts)
+    freedom = total**2 / below if below else float(num - 2)
+    half = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
+    return Interval(mean=gap, low=gap - half, high=gap + half, std=math.sqrt(total), num=num)
+
+
 def paired_difference(
     first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95
 ) -> Interval:

@@ -23,6 +23,7 @@ Manifest = dict[str, Any]
 
 TEMPLATE_NAME, TEMPLATE_IMAGE = "interactive", "transfer-search"
 DEV_IMAGE = f"{TEMPLATE_IMAGE}:dev"
+IMAGE_KEYS = ("image", "value")  # of a container, and of what tells it which image it is
 STUDY_FOLDER, STUDY_KEY = "/etc/transfer-search", "study.toml"
 WORK = "/work"  # where the volume of that name is mounted
 GPU = "nvidia.com/gpu"
@@ -231,7 +232,9 @@ def _filled(value: Any, name: str, image: str) -> Any:
     """The same with the template's name and image replaced, wherever they stand as values."""
     if isinstance(value, dict):
         return {
-            key: image if key == "image" and part == TEMPLATE_IMAGE else _filled(part, name, image)
+            key: image
+            if part == TEMPLATE_IMAGE and key in IMAGE_KEYS
+            else _filled(part, name, image)
             for key, part in value.items()
         }
     if isinstance(value, list):

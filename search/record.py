@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +49,8 @@ class StudyRecord:
     summary: Mapping[str, Any]
     retrains: tuple[RetrainRow, ...]
     warnings: tuple[str, ...] = ()
+    world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,9 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         settings = tracker.read_json(of_study[0], "settings.json")
         summary = tracker.read_json(of_study[0], "summary.json")
         warned = tracker.read_json(of_study[0], "warnings.json") or {}
+        world = tracker.read_json(of_study[0], "world.json") or {}
+    if settings is None and of_study[0].status == "FINISHED":
+        raise _gone(of_study[0], "settings.json")
     rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
     return StudyRecord(
         name=study,
@@ -102,6 +107,12 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
         warnings=tuple(warned.get("warnings", ())),
+        world=world,
+        versions={
+            name.removeprefix("version."): value
+            for name, value in of_study[0].tags.items()
+            if name.startswith("version.")
+        },
     )
 
 
@@ -137,11 +148,15 @@ def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
         if content is not None:
             found[run.tags["role"]].append(content)
         elif run.status != "RUNNING":
-            raise Refusal(
-                f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not "
-                "among MLflow's artifacts: restore them, or delete the run"
-            )
+            raise _gone(run, file)
     return found
+
+
+def _gone(run: Run, file: str) -> Refusal:
+    return Refusal(
+        f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not among "
+        "MLflow's artifacts: restore them, or delete the run"
+    )
 
 
 def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:

@@ -4,7 +4,6 @@ MLflow may be away while a study runs: every method of `Record` stores one line 
 one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from search import entries
 from search.addresses import check_reachable, refusing
 from search.entries import Entry
 from search.outbox import Outbox, Undeliverable
+from search.registry import RegisteredModel, Registry, folder_digest
 from search.selection import (
     PhaseRow,
     TrialRow,
@@ -24,7 +24,7 @@ from search.selection import (
     ranked,
     transfer_gain,
 )
-from search.tracking import RegisteredModel, Tracker, connect, delivering
+from search.tracking import Tracker, connect, delivering
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from trainables.scores import Scores
@@ -68,6 +68,7 @@ class Record:
         digest: str,
         versions: Mapping[str, str],
         warnings: Sequence[str] = (),
+        world: Mapping[str, Any] | None = None,
     ) -> None:
         """Once for each start of the driver; the run is the same each time."""
         self._append(
@@ -77,6 +78,7 @@ class Record:
                 digest=digest,
                 versions=versions,
                 warnings=warnings,
+                world=world,
             )
         )
 
@@ -135,6 +137,10 @@ class Record:
             for entry in entries.model_entries(row, locations):
                 self._append(entry)
 
+    def retrain_locked(self, name: str, *, lock: Mapping[str, Any]) -> None:
+        """What the retrain is made of: the frozen plan, data, code and versions."""
+        self._append(entries.retrain_locked(name, lock=lock))
+
     def retrain_started(
         self, name: str, *, seed: int, role: str, plan: TrialPlan, phase_keys: Sequence[str]
     ) -> None:
@@ -189,11 +195,12 @@ class Record:
         seed: int,
         role: str = "winner",
         params: Mapping[str, str],
+        tags: Mapping[str, str],
         requirements: Sequence[str],
-        alias: str = "champion",
         timeout: float = 60.0,
     ) -> RegisteredModel:
-        """Log a folder of model files for a run of a retrain, register it, set the alias; waits.
+        """Log a folder of model files for a run of a retrain, and register it under `name` with
+        these tags; waits.
 
         Raises Refusal where MLflow is away, or what is in the outbox does not arrive in time.
         """
@@ -202,18 +209,20 @@ class Record:
                 f"{self.pending} records wait for MLflow, which does not answer: "
                 "the model can be registered when they have arrived"
             )
+        digest = folder_digest(folder)
         with refusing():
-            return self._open_tracker().register(
+            logged = self._open_tracker().log_model(
                 self._study,
                 entries.retrain_labels(retrain, seed=seed, role=role),
                 folder,
-                digest=_digest(folder),
+                digest=digest,
                 name=name,
                 loader_module="search.serving",
                 params=params,
                 requirements=requirements,
-                alias=alias,
             )
+            registry = Registry(self._connect(), tracking_uri=self._tracking_uri)
+            return registry.add(name, logged, self._study, {**tags, "sha256": digest})
 
     @property
     def pending(self) -> int:
@@ -264,16 +273,3 @@ def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) 
         check_reachable(tracking_uri)
         record.outbox.start()
         record.close(timeout=30.0)
-
-
-def _digest(folder: Path) -> str:
-    """Of names and bytes of all files of a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise Refusal(f"no model files in {folder}")
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            part = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
-    return whole.hexdigest()

@@ -1,9 +1,12 @@
-"""evaluate and compare: commands that read what was searched."""
+"""evaluate, compare and predict: commands that use what was searched."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from search.home import Home
 from search.options import (
@@ -16,6 +19,7 @@ from search.options import (
     find_record,
     output,
 )
+from spaces.refusal import Refusal
 
 
 def evaluate(
@@ -70,3 +74,36 @@ def compare(
         records.append(read_study(**found))
     content = compare_records(records, force=force)
     output(content, as_json, lambda console: show_comparison(content, console))
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(help="A folder of `export`, models:/NAME/VERSION or models:/NAME@champion."),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="Rows, as JSONL or CSV; else standard input.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="jsonl or csv; else by the file's ending.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new file; else standard output.")] = None,
+    home: HomeOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Answer rows with a model: one JSON line for each, in order."""
+    from search.predicting import format_of, load_model, predict_rows
+    from search.progress import counting
+
+    chosen, errors = format_of(file, form), Console(stderr=True)
+    if file is None and sys.stdin.isatty():
+        raise Refusal("no rows: name a file, or pipe them in")
+    predictor = load_model(model, tracking_uri=tracking_uri or Home.of(home).mlflow_uri())
+    try:
+        with counting(errors, "predicting") as on_done:
+            told = on_done if errors.is_terminal else lambda done, of: None
+            predict_rows(predictor, file, form=chosen, out=out, on_done=told)
+    except BrokenPipeError:
+        # Whoever read the answers has gone: what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None

@@ -2,88 +2,179 @@
 and the models of its first seed in the registry."""
 
 import random
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+from search.addresses import refusing
 from search.bases import find_encoder
+from search.curse import winners_curse
 from search.findings import seen_test_rows
 from search.home import Home
+from search.lock import differences, lock, version_warnings, world_facts
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.record import StudyRecord, read_study
 from search.recording import Record
+from search.registering import crown, model_name, register
+from search.registry import Registry
 from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
-from search.tracking import RegisteredModel
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
-from spaces.phases import Target, TrialPlan
+from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
-from spaces.tasks import get_task
 from trainables import on_ray
-from trainables.export import About, export_target
 from trainables.quiet import quiet_libraries
+from trainables.scores import Scores, objective
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
 SPLIT = "test"  # read here and by `evaluate` only
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a retrain is asked for.
+
+    With a `target`, the trial is the best one for that target, and what serves it alone is trained.
+    `is_forced` goes on where the data or the code is not that of the search; `is_promoted` makes
+    the new versions champions whatever stands there.
+    """
+
+    num_seeds: int
+    trial: int | None = None
+    target: str | None = None
+    data_root: str | None = None
+    is_forced: bool = False
+    is_promoted: bool = False
+
+
 def retrain(
     study: str,
     home: Home,
+    wishes: Wishes,
     *,
     experiment: str,
     tracking_uri: str,
-    num_seeds: int,
-    trial: int | None,
-    data_root: str | None = None,
     cluster: Cluster | None = None,
     on_done: Callable[[int, int], None],
 ) -> Verdict:
-    """Train the best trial (or the one named) and its baseline with `num_seeds` fresh seeds each.
+    """Train the best trial (or the one named) and its baseline with fresh seeds each.
 
     What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
-    the search, and `cluster` where to train, if not on this machine. Raises Refusal.
+    the search, and `cluster` where to train, if not on this machine. Raises Refusal, before
+    anything is trained.
     """
     quiet_libraries()
     record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
-    settings = settings.with_data_root(data_root)
-    row = choose(record, trial)
+    settings = settings.with_data_root(wishes.data_root)
+    if wishes.target is not None:
+        settings, record = for_target(settings, record, wishes.target)
+    row = choose(record, wishes.trial)
     check_places(home, tracking_uri)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    plans = [
-        (role, seed, plan.with_seed(seed))
-        for seed in fresh_seeds(settings, num_seeds)
-        for role, plan in roles(row.plan)
-    ]
-    name = f"trial-{row.number}"
+    tasks = [target.task for target in row.plan.targets]
+    with refusing():
+        registry = Registry.open(tracking_uri)
+        for task in tasks:
+            registry.check_owner(model_name(study, task), study)
     encoder = find_encoder(settings, home)
     shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    cautions = _check_lock(row, record, shop, is_forced=wishes.is_forced)
+    seeds = fresh_seeds(settings, wishes.num_seeds)
+    plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in roles(row.plan)]
+    name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
     with recording(study, home, tracking_uri=tracking_uri, experiment=experiment) as log:
+        world = world_facts(settings, shop.base, shop.data.rows)
+        log.retrain_locked(name, lock=lock(row.plan, seeds, world))
         for role, seed, plan in plans:
             log.retrain_started(name, seed=seed, role=role, plan=plan, phase_keys=())
         launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
-        for run in runs:
-            log.retrain_finished(
-                name,
-                seed=run.seed,
-                role=run.role,
-                plan=run.plan,
-                phase_keys=run.phase_keys,
-                scores=run.scores,
-                reason=None if run.scores else "diverged, also at half its learning rate",
+        _record(log, name, runs)
+        verdict = _judge(study, record, row, runs, cautions)
+        models = tuple(register(verdict, task, shop, log, name) for task in tasks)
+        with refusing():
+            decisions = tuple(
+                crown(registry, model, verdict, task, is_forced=wishes.is_promoted)
+                for model, task in zip(models, tasks, strict=True)
             )
-        seen = seen_test_rows(record, row)
-        verdict = Verdict(study=study, trial=row.number, runs=runs, models=(), seen=seen)
-        models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
-        log.retrain_closed(name, summary=verdict.summary())
-        return replace(verdict, models=models)
+        log.retrain_closed(
+            name,
+            summary={**verdict.summary(), "champions": [each.to_dict() for each in decisions]},
+        )
+        return replace(verdict, models=models, decisions=decisions)
+
+
+def for_target(
+    settings: StudySettings, record: StudyRecord, task: str
+) -> tuple[StudySettings, StudyRecord]:
+    """The study as if the target were its only one: its scores alone rank the trials, and a plan
+    trains only what serves it. Raises Refusal if it is no target."""
+    if task not in settings.space.targets:
+        raise unknown(f"target of study {record.name!r}", task, settings.space.targets)
+    evaluation = settings.evaluation.model_copy(update={"objective": (task,)})
+    rule, pivots = evaluation.selection, evaluation.pivot_languages
+
+    def restricted(row: TrialRow) -> TrialRow:
+        targets = tuple(target for target in row.plan.targets if target.task == task)
+        row = replace(row, plan=replace(row.plan, targets=targets))
+        if row.scores is None:
+            return row
+        scored = tuple(target for target in row.scores.targets if target.task == task)
+        scores = Scores(targets=scored, of_interest=(task,))
+        value = objective(scores, rule, pivot_languages=pivots) if scored else None
+        return replace(row, scores=scores, objective=value)
+
+    rows = tuple(restricted(row) for row in record.rows)
+    return settings.model_copy(update={"evaluation": evaluation}), replace(record, rows=rows)
+
+
+def _check_lock(
+    row: TrialRow, record: StudyRecord, shop: Workshop, *, is_forced: bool
+) -> tuple[str, ...]:
+    """What whoever reads the verdict must know. Raises Refusal where the data or the code is not
+    that of the search, unless forced."""
+    found = differences(row, record.world, shop)
+    if found and not is_forced:
+        raise Refusal(
+            f"what trial {row.number} was made of has changed since the search: "
+            f"{'; '.join(found)}: bring it back, search again, or go on with --force"
+        )
+    forced = [f"retrained with --force: {difference}" for difference in found]
+    return (*forced, *version_warnings(record.versions))
+
+
+def _record(log: Record, name: str, runs: Sequence[Retrained]) -> None:
+    for run in runs:
+        log.retrain_finished(
+            name,
+            seed=run.seed,
+            role=run.role,
+            plan=run.plan,
+            phase_keys=run.phase_keys,
+            scores=run.scores,
+            reason=None if run.scores else "diverged, also at half its learning rate",
+        )
+
+
+def _judge(
+    study: str,
+    record: StudyRecord,
+    row: TrialRow,
+    runs: tuple[Retrained, ...],
+    cautions: tuple[str, ...],
+) -> Verdict:
+    """Everything that the runs say, before a model is registered."""
+    seen = seen_test_rows(record, row)
+    verdict = Verdict(
+        study=study, trial=row.number, runs=runs, models=(), seen=seen, cautions=cautions
+    )
+    fresh, others = (verdict.scores_of(role) for role in (WINNER, BASELINE))
+    curse = winners_curse(record.rows, row, fresh, others) if fresh else None
+    return replace(verdict, curse=curse)
 
 
 def choose(record: StudyRecord, trial: int | None) -> TrialRow:
@@ -137,56 +228,3 @@ def _train(
         on_done=done,
     )
     return [runs[index] for index in range(len(plans))]
-
-
-def _register(
-    verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
-) -> RegisteredModel:
-    """The first seed's model of one target: the test split must not choose between seeds."""
-    run = next((r for r in verdict.runs if r.role == WINNER and r.scores is not None), None)
-    if run is None:
-        raise Refusal(f"every seed of trial {verdict.trial} diverged: there is no model")
-    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
-        folder = Path(scratch) / "model"
-        about = about_target(run.plan, task, shop)
-        export_target(folder, shop, about, card=verdict.card(task))
-        return log.register_model(
-            folder,
-            name=f"{verdict.study}-{task}",
-            retrain=retrain,
-            seed=run.seed,
-            params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
-            requirements=["transfer-search"],
-        )
-
-
-def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
-    """What the model folder of one target of a trained plan says of itself."""
-    target = next(target for target in plan.targets if target.task == task)
-    recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
-    return About(
-        task=task,
-        labels=get_task(task).labels,
-        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
-        phase_key=key_after(plan, target, shop),
-        plan=plan.to_dict(),
-    )
-
-
-def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:
-    """Under which key the last phase before a target is scored lies; None where it is scored as
-    the study starts. Raises Refusal if it is not in the phase store."""
-    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
-    stem = stages[0] if plan.intermediate else None
-    wanted = target.phase or plan.intermediate
-    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
-    if chosen is None:
-        return None
-    key, _, phase = chosen
-    if shop.store.resolve(key) is None:
-        raise Refusal(
-            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
-            f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
-            "or take the home folder of the study"
-        )
-    return shop.store.trained_as(key)

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +21,7 @@ from search.fence import ATTRIBUTE, Fence
 from search.figures import figures
 from search.findings import find
 from search.home import Home, check_writable, hide_password
+from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.notes import study_note
 from search.observing import NUMBERS, Observer, logging_to
@@ -49,7 +49,6 @@ from trainables.world import World
 DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
-PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "tokenizers", "babel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,9 @@ def run_study(
         record.study_started(
             settings=_recorded(settings),
             digest=settings.digest(),
-            versions={package: metadata.version(package) for package in PACKAGES},
+            versions=versions(),
             warnings=[*contract_warnings(settings), *warnings],
+            world=world_facts(settings, base, rows),
         )
         searcher = StudySearcher(
             study,

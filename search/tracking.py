@@ -17,11 +17,11 @@ import filelock
 from search.addresses import check_reachable, check_scheme, folder_name, sqlite_path
 from search.artifacts import write_files
 from search.entries import STUDY, TRIAL, Entry, Labels
+from search.flavors import write_mlmodel
 from search.outbox import Undeliverable
 from spaces.refusal import Refusal
 
 TAG = "transfer_search."
-SERVING_MODULE = "search.serving"
 
 # Of MLflow's error codes, those that say that the request itself is wrong.
 _OUR_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
@@ -95,13 +95,12 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredModel:
-    """A version in the model registry; `uri` loads it whatever the alias points at later."""
+class LoggedModel:
+    """A model in the record: the run it is of, and where its files lie."""
 
-    name: str
-    version: str
     model_id: str
-    uri: str
+    run_id: str
+    location: str
 
 
 @dataclass(slots=True)
@@ -203,7 +202,7 @@ class Tracker:
                 self._client.log_model_artifacts(model.model_id, folder)
             self._client.finalize_logged_model(model.model_id, "READY")
 
-    def register(
+    def log_model(
         self,
         study: str,
         labels: Labels,
@@ -214,9 +213,8 @@ class Tracker:
         loader_module: str,
         params: Mapping[str, str],
         requirements: Sequence[str],
-        alias: str,
-    ) -> RegisteredModel:
-        """Log a folder of model files for a run, register it and point the alias at it."""
+    ) -> LoggedModel:
+        """Log a folder of model files for a run; what MLflow needs to load it lies beside them."""
         found = self.find(study, **labels)
         if not found:
             raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
@@ -226,15 +224,11 @@ class Tracker:
         if str(model.status) != "READY":
             self._client.log_model_artifacts(model.model_id, str(folder))
             with tempfile.TemporaryDirectory(prefix="transfer-search-") as extra:
-                _write_mlmodel(Path(extra), model.model_id, run_id, loader_module)
+                write_mlmodel(Path(extra), folder, model.model_id, run_id, loader_module)
                 Path(extra, "requirements.txt").write_text("".join(f"{r}\n" for r in requirements))
                 self._client.log_model_artifacts(model.model_id, extra)
             self._client.finalize_logged_model(model.model_id, "READY")
-        version = self._ensure_version(name, model, run_id)
-        self._client.set_registered_model_alias(name, alias, version)
-        return RegisteredModel(
-            name=name, version=version, model_id=model.model_id, uri=f"models:/{name}/{version}"
-        )
+        return LoggedModel(model_id=model.model_id, run_id=run_id, location=model.artifact_location)
 
     def _search(self, tags: Mapping[str, str]) -> Iterator[Any]:
         experiment_id, token = self._find_experiment(), None
@@ -377,29 +371,6 @@ class Tracker:
             self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         return model
 
-    def _ensure_version(self, name: str, model: Any, run_id: str) -> str:
-        """The version of the registered model that is this logged model."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        for version in self._client.search_model_versions(f"name = '{name}'"):
-            if version.source == model.artifact_location:
-                return str(version.version)
-        # Not `models:/<id>` as the source: on SQLite, MLflow looks that up at the address of the
-        # process, which is not ours.
-        made = self._client.create_model_version(
-            name,
-            model.artifact_location,
-            run_id=run_id,
-            model_id=model.model_id,
-            await_creation_for=30,
-        )
-        return str(made.version)
-
 
 def _wanted(study: str | None, labels: Mapping[str, str]) -> dict[str, str]:
     tags = labels if study is None else {"study": study, **labels}
@@ -417,13 +388,3 @@ def _run(run: Any) -> Run:
     ours = {k.removeprefix(TAG): v for k, v in run.data.tags.items() if k.startswith(TAG)}
     info = run.info
     return Run(info.run_id, info.run_name, info.status, info.start_time, ours)
-
-
-def _write_mlmodel(folder: Path, model_id: str, run_id: str, loader_module: str) -> None:
-    """What makes a plain folder loadable by `mlflow.pyfunc`: our own loader, nothing pickled."""
-    from mlflow import pyfunc
-    from mlflow.models import Model
-
-    model = Model(run_id=run_id, model_id=model_id, artifact_path=f"models:/{model_id}")
-    pyfunc.add_to_model(model, loader_module=loader_module)
-    model.save(str(folder / "MLmodel"))

@@ -6,8 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from search.answers import seen_rows
+from search.champion import Decision
+from search.curse import Curse
 from search.intervals import Interval, paired_difference
-from search.tracking import RegisteredModel
+from search.registry import RegisteredModel
 from spaces.phases import TrialPlan
 from spaces.tasks import get_task
 from trainables.scores import Scores
@@ -29,13 +31,20 @@ class Retrained:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What came of a retrain: all runs, and the models registered. `seen` has, by target, the
-    languages whose test rows are also the rows that chose the trial."""
+    languages whose test rows are also the rows that chose the trial.
+
+    `curse` is None where no seed of the winner has a score; `decisions` say of each model whether
+    it is champion now; `cautions` are what was not as in the search.
+    """
 
     study: str
     trial: int
     runs: tuple[Retrained, ...]
     models: tuple[RegisteredModel, ...]
     seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    curse: Curse | None = None
+    decisions: tuple[Decision, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     def scores_of(self, role: str) -> list[Scores]:
         return [run.scores for run in self.runs if run.role == role and run.scores is not None]
@@ -103,6 +112,10 @@ class Verdict:
             "gain": asdict(overall) if overall else None,
             "gains": {task: asdict(gain) for task, gain in gains.items() if gain},
             "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
+            "curse": asdict(self.curse) | {"falls_out": self.curse.falls_out}
+            if self.curse
+            else None,
+            "cautions": list(self.cautions),
         }
 
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.answers import AVERAGES, percent, points, seen_rows
+from search.curse import Curse
 from search.estimates import Cost
 from search.gains import averages, task_scores
 from search.intervals import Interval
@@ -78,6 +79,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             for task in verdict.tasks
         },
         "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
+        "champions": [decision.to_dict() for decision in verdict.decisions],
     }
 
 
@@ -105,10 +107,36 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
             )
     for sentence in seen_rows(verdict.seen):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    if verdict.curse is not None:
+        console.print(curse_sentence(verdict.curse), highlight=False, markup=False, soft_wrap=True)
+    for caution in verdict.cautions:
+        console.print(f"warning: {caution}", highlight=False, markup=False, soft_wrap=True)
     for model in verdict.models:
         console.print(
             f"registered {model.name} version {model.version}", highlight=False, markup=False
         )
+    for decision in verdict.decisions:
+        now = "is champion" if decision.is_champion else "is not made champion"
+        console.print(
+            f"{decision.name}: the new version {now}: {decision.reason}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def curse_sentence(curse: Curse) -> str:
+    """What was searched, predicted and found, in one sentence."""
+    found = f"found over {curse.num_seeds} fresh seeds {percent(curse.retrained)}"
+    searched = f"zero-shot mean in the search {percent(curse.searched)}"
+    if curse.low is None or curse.high is None:
+        return f"{searched}, {found}; with one seed of each plan, what to expect is not known"
+    expected = (
+        f"expected {percent(curse.predicted)} (95 % interval {percent(curse.low)} to "
+        f"{percent(curse.high)})"
+    )
+    end = ": OUTSIDE what the search promised" if curse.falls_out else ""
+    return f"{searched}, {expected}, {found}{end}"
 
 
 def show_evaluation(evaluation: "Evaluation", console: Console) -> None:

@@ -15,12 +15,18 @@ import pytest
 
 from search.cli import main
 from search.record import StudyRecord, read_study
+from search.recording import Record
+from search.registry import RegisteredModel
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import prepare
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.study import StudySettings
+from spaces.tasks import get_task
+from trainables.export import About, export_target
 from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores
+from trainables.workers import Workers
+from trainables.workshop import Workshop
 
 RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
 
@@ -354,3 +360,55 @@ def cli(
         return Result(int(caught.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def model_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    small_base: Path,
+    settings_of: Callable[..., StudySettings],
+) -> Callable[[str], Path]:
+    """The exported folder of a task, with a fresh head: `model_folder("rel")`. Tests do not write
+    into it."""
+    place = tmp_path_factory.mktemp("models")
+    settings = settings_of(study={"encoder": str(small_base)})
+
+    def make(task: str) -> Path:
+        if not (place / task).exists():
+            shop = Workshop.open(
+                settings, home=place, encoder=str(small_base), workers=Workers.alone()
+            )
+            labels = get_task(task).labels
+            about = About(task=task, labels=labels, max_length=64, phase_key=None, plan={})
+            export_target(place / task, shop, about, card="# a card\n")
+        return place / task
+
+    return make
+
+
+@pytest.fixture
+def add(
+    uri: str, tmp_path: Path, planted: Any, model_folder: Callable[[str], Path]
+) -> Callable[..., RegisteredModel]:
+    """Registers the exported folder of a task for a study: `add("tiny-rel", "tiny")`."""
+
+    def register(name: str, study: str, task: str = "rel") -> RegisteredModel:
+        record = Record.open(
+            tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
+        )
+        plan = planted.plan("fact")
+        record.retrain_started("r", seed=1, role="winner", plan=plan, phase_keys=())
+        try:
+            return record.register_model(
+                model_folder(task),
+                name=name,
+                retrain="r",
+                seed=1,
+                params={},
+                tags={"task": task},
+                requirements=[],
+            )
+        finally:
+            record.close(10)
+
+    return register

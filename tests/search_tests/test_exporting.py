@@ -10,7 +10,7 @@ from search.exporting import export_trial
 from search.home import Home
 from search.selection import ranked
 from spaces.refusal import Refusal
-from trainables.export import load_predictor
+from trainables.predictor import load_predictor
 
 pytestmark = pytest.mark.ray
 
@@ -42,6 +42,8 @@ def test_the_best_trial_as_a_folder(finished: Any, tmp_path: Path) -> None:
     assert best.scores is not None
     for language, value in best.scores.targets[0].by_language.items():
         assert f"| {language} | {100 * value:.1f} |" in card
+    for part in ("---\nlanguage:", "## Intended use", "| rel | Unicode-3.0 (CLDR) |", "## Use"):
+        assert part in card
 
 
 def test_a_trial_by_number(finished: Any, tmp_path: Path) -> None:

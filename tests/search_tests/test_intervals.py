@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy import stats
 
-from search.intervals import mean_interval, paired_difference
+from search.intervals import mean_interval, paired_difference, unpaired_difference
 
 # Student (1908), table of Cushny and Peebles: hours of sleep gained with two drugs.
 DEXTRO = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -82,3 +82,20 @@ def test_what_cannot_be_is_refused() -> None:
         mean_interval([1.0], confidence=95)
     with pytest.raises(ValueError, match="as many"):
         paired_difference([1.0], [1.0, 2.0])
+
+
+def test_unpaired_by_scipy() -> None:
+    first, second = [0.61, 0.64, 0.59, 0.66], [0.52, 0.57, 0.61]
+    found = unpaired_difference(first, second)
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.mean == pytest.approx(0.625 - 0.5666666667)
+    assert found.num == 7
+
+
+def test_unpaired_with_little_to_go_by() -> None:
+    alone = unpaired_difference([0.6], [0.5, 0.52])
+    assert (alone.low, alone.high) == (None, None)
+    assert alone.mean == pytest.approx(0.09)
+    equal = unpaired_difference([0.5, 0.5], [0.4, 0.4])
+    assert equal.low == equal.high == pytest.approx(0.1)

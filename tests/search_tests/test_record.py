@@ -86,6 +86,16 @@ def test_an_ended_run_whose_file_was_deleted_is_refused(
         read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
 
 
+def test_a_finished_study_without_its_settings_is_refused(uri: str, tmp_path: Path) -> None:
+    record = written(uri, tmp_path / "outbox")
+    record.study_finished(rows=[], summary={})
+    assert record.outbox.deliver_all()
+    (file,) = Path(uri.removeprefix("sqlite:///")).parent.rglob("settings.json")
+    file.unlink()
+    with pytest.raises(Refusal, match=r"has ended, but its settings.json is not"):
+        read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+
+
 def test_phases_are_held_as_long_as_a_trial_lists_them(
     uri: str, tmp_path: Path, planted: Any
 ) -> None:

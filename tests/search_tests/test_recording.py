@@ -9,6 +9,7 @@ import pytest
 
 from search.record import StudyRecord, held_phase_keys, read_study
 from search.recording import Record, drain_left
+from search.registry import Registry
 from search.selection import TrialState
 from search.tracking import connect
 from spaces.refusal import Refusal
@@ -34,7 +35,9 @@ SETTINGS = {"study": {"name": "pocket", "seed": 0}, "budget": {"num_trials": 9}}
 
 def write_study(record: Record, planted: Any) -> None:
     rows = planted.study_rows()
-    record.study_started(settings=SETTINGS, digest="abc", versions={"torch": "2.13"})
+    record.study_started(
+        settings=SETTINGS, digest="abc", versions={"torch": "2.13"}, world={"train": {"a@en": "d"}}
+    )
     for row in rows:
         if row.state is not TrialState.DUPLICATE:  # those never start
             record.trial_started(
@@ -61,6 +64,8 @@ def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any
     assert (found.name, found.digest, found.state) == ("pocket", "abc", "finished")
     assert found.settings == SETTINGS
     assert found.summary == {"importance": {"rate": 0.1}}
+    assert found.world == {"train": {"a@en": "d"}}
+    assert found.versions == {"torch": "2.13"}
 
 
 def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
@@ -227,11 +232,15 @@ def test_a_registered_model_loads_by_its_alias_without_pickle(
             retrain="final",
             seed=7,
             params={"task": "rel"},
+            tags={"task": "rel"},
             requirements=["numpy"],
         )
         for _ in range(2)
     ]
     assert made[0] == made[1]
+    registry = Registry.open(uri)
+    assert registry.champion("pocket-rel") is None, "that is for a comparison to say"
+    registry.crown(made[0])
     assert (made[0].version, made[0].uri) == ("1", "models:/pocket-rel/1")
 
     # MLflow's own loader, as a user calls it: with the address of the whole process.
@@ -248,16 +257,16 @@ def test_a_registered_model_loads_by_its_alias_without_pickle(
 
     (folder / "model.safetensors").write_bytes(b"other weights")
     second = record.register_model(
-        folder, name="pocket-rel", retrain="final", seed=7, params={}, requirements=[]
+        folder, name="pocket-rel", retrain="final", seed=7, params={}, tags={}, requirements=[]
     )
     assert second.version == "2"
-    assert connect(uri).get_model_version_by_alias("pocket-rel", "champion").version == 2
+    assert registry.champion("pocket-rel") == made[0]
 
 
 def test_registering_without_files_or_run_is_refused(
     record: Record, planted: Any, tmp_path: Path
 ) -> None:
-    given = {"name": "m", "seed": 1, "params": {}, "requirements": []}
+    given = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}
     with pytest.raises(Refusal, match="has no run"):
         record.register_model(tmp_path, retrain="never", **given)
     record.retrain_started("r", seed=1, role="winner", plan=planted.plan(None), phase_keys=())

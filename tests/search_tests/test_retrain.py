@@ -1,7 +1,10 @@
 """retrain: fresh seeds on test rows, the baseline beside it, models that load again."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,17 @@ from transformers import AutoModel, AutoTokenizer
 
 from search.home import Home
 from search.record import StudyRecord, read_study
-from search.retrain import about_target, choose, fresh_seeds, retrain, roles
+from search.registering import about_target
+from search.registry import Registry
+from search.retrain import Wishes, choose, for_target, fresh_seeds, retrain, roles
 from search.selection import TrialState, ranked
+from search.tracking import Tracker, connect
 from search.verdict import BASELINE, WINNER, Verdict
 from search.views import verdict_json
-from spaces.phases import Phase
+from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from trainables.export import load_predictor
+from trainables.predictor import load_predictor
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -62,14 +68,13 @@ class Done:
     verdict: Verdict
     told: list[tuple[int, int]]
 
-    def again(self, *, trial: int | None, num_seeds: int) -> Verdict:
+    def again(self, study: str = "tiny", **wishes: Any) -> Verdict:
         return retrain(
-            "tiny",
+            study,
             self.home,
+            Wishes(**wishes),
             experiment="transfer-search",
             tracking_uri=self.uri,
-            num_seeds=num_seeds,
-            trial=trial,
             on_done=lambda done, of: None,
         )
 
@@ -92,10 +97,9 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     verdict = retrain(
         "tiny",
         home,
+        Wishes(num_seeds=2, trial=row.number),
         experiment="transfer-search",
         tracking_uri=uri,
-        num_seeds=2,
-        trial=row.number,
         on_done=lambda done, of: told.append((done, of)),
     )
     return Done(home, uri, row.number, verdict, told)
@@ -117,6 +121,13 @@ def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished:
     gain = verdict.gain()
     assert gain is not None
     assert gain.num == 2
+    assert verdict.curse is not None
+    assert row.scores is not None
+    assert verdict.curse.searched == pytest.approx(row.scores.zero_shot_mean)
+    found = [scores.zero_shot_mean for scores in verdict.scores_of(WINNER)]
+    assert verdict.curse.retrained == pytest.approx(sum(found) / 2)
+    assert verdict.cautions == ()
+    assert [decision.reason for decision in verdict.decisions] == ["there was none"] * 2
     assert sorted(done.told) == [(number, 4) for number in range(1, 5)]
     assert [p.name for p in (done.home.path / "data").iterdir() if "-test-" in p.name]
 
@@ -137,6 +148,76 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         assert row.scores == run.scores
         assert row.phase_keys == run.phase_keys
     assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
+
+
+@pytest.mark.ray
+def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
+    client = connect(done.uri)
+    tracker = Tracker(client, tracking_uri=done.uri, experiment="transfer-search")
+    (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
+    lock, row = tracker.read_json(run, "lock.json"), choose(done.record, done.trial)
+    assert TrialPlan.from_dict(lock["plan"]) == row.plan
+    assert lock["seeds"] == fresh_seeds(finished.settings, 2)
+    assert lock["world"] == done.record.world
+    assert run.status == "FINISHED"
+    champions = tracker.read_json(run, "summary.json")["champions"]
+    assert [each["name"] for each in champions] == ["tiny-rel", "tiny-retrieval"]
+    tags = client.get_model_version("tiny-rel", "1").tags
+    assert set(tags) >= {"transfer_search.protocol", "transfer_search.zero_shot_means"}
+
+
+@pytest.mark.ray
+def test_what_is_refused_before_anything_is_trained(
+    done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, client = done.phases(), connect(done.uri)
+    asked = {"trial": done.trial, "num_seeds": 2}
+    with pytest.raises(Refusal, match="Did you mean 'rel'"):
+        done.again(**asked, target="rell")
+    with monkeypatch.context() as changed:
+        changed.setattr("search.lock.TRAINING_VERSION", 2)
+        with pytest.raises(Refusal, match=r"training_version was 1, is 2: .*go on with --force"):
+            done.again(**asked)
+    client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
+    try:
+        with pytest.raises(Refusal, match="'tiny-retrieval' already, which is of study 'their'"):
+            done.again(**asked)
+    finally:
+        client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "tiny")
+    assert done.phases() == before
+    assert [version.version for version in client.search_model_versions()] == [1, 1]
+
+
+def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], planted: Any) -> None:
+    settings = settings_of(space={"targets": ["rel", "coh", "retrieval"]})
+    rows = planted.study_rows()
+    record = StudyRecord(
+        name="tiny",
+        state="finished",
+        digest="d",
+        settings={},
+        rows=rows,
+        phases=(),
+        summary={},
+        retrains=(),
+    )
+    for task in settings.space.targets:
+        narrowed, found = for_target(settings, record, task)
+        assert narrowed.objective_targets == (task,)
+        row = choose(found, None)
+        assert row.number == 3
+        assert [target.task for target in row.plan.targets] == [task]
+        scores = next(t for t in rows[3].scores.targets if t.task == task)
+        assert row.objective == pytest.approx(scores.zero_shot_mean)
+        assert row.scores is not None
+        assert row.scores.zero_shot_mean == pytest.approx(scores.zero_shot_mean)
+    # The best one of all targets is not the best one for each of them.
+    first, *rest = rows[3].scores.targets
+    low = replace(first, languages={code: {"accuracy": 0.1} for code in first.languages})
+    worse = replace(rows[3], scores=replace(rows[3].scores, targets=(low, *rest)))
+    record = replace(record, rows=(*rows[:3], worse, *rows[4:]))
+    assert choose(for_target(settings, record, "rel")[1], None).number == 2
+    assert choose(for_target(settings, record, "coh")[1], None).number == 3
 
 
 @pytest.fixture
@@ -170,6 +251,9 @@ def test_the_registered_model_answers(done: Done, tmp_path: Path) -> None:
     assert hidden.shape[-1] == encoder.config.hidden_size
     card = (folder / "README.md").read_text()
     assert f"Trial {done.trial} of study `tiny`" in card
+    assert card.startswith("---\nlanguage:")
+    for part in ("## Intended use", "| rel | Unicode-3.0 (CLDR) |", "transfer-search predict"):
+        assert part in card
 
 
 @pytest.mark.ray
@@ -178,9 +262,8 @@ def test_the_retrieval_model_is_an_encoder(done: Done, tmp_path: Path) -> None:
     folder = mlflow.artifacts.download_artifacts(
         "models:/tiny-retrieval@champion", dst_path=str(tmp_path)
     )
-    with pytest.raises(Refusal, match="predicts nothing"):
-        load_predictor(Path(folder)).predict(ROWS)
-    AutoModel.from_pretrained(folder)
+    (vector,) = load_predictor(Path(folder)).predict([{"text": "uno"}])
+    assert len(vector) == AutoModel.from_pretrained(folder).config.hidden_size
 
 
 @pytest.mark.ray
@@ -192,6 +275,54 @@ def test_once_more_trains_nothing(done: Done) -> None:
     assert again.runs == done.verdict.runs
     assert again.gain() == done.verdict.gain()
     assert [m.version for m in again.models] == [m.version for m in done.verdict.models]
+    assert [decision.reason for decision in again.decisions] == ["it was already"] * 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_for_one_target_what_serves_it_alone_is_trained(done: Done) -> None:
+    verdict = done.again(trial=done.trial, num_seeds=1, target="retrieval")
+    assert verdict.tasks == ["retrieval"]
+    assert [model.name for model in verdict.models] == ["tiny-retrieval"]
+    assert {run.role for run in verdict.runs} == {WINNER, BASELINE}
+    assert all(len(run.phase_keys) <= 1 for run in verdict.runs)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
+    done: Done, command: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = command("retrain", "tiny", "--trial", done.trial, "--seeds", 3, "--home", done.home.path)
+    before = done.phases()
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "[1/6] trained\n"
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert stderr.endswith("interrupted; the same command goes on from here\n")
+    cut = done.phases()
+    assert cut.items() >= before.items()
+    # Only the lock's version differs here: the phases are under the keys of before.
+    monkeypatch.setattr("search.lock.TRAINING_VERSION", 2)
+    again = done.again(trial=done.trial, num_seeds=3, is_forced=True)
+    assert len(again.scores_of(WINNER)) == len(again.scores_of(BASELINE)) == 3
+    assert done.phases().items() >= cut.items(), "what was there is not trained again"
+    assert len(done.phases()) > len(before)
+    assert again.cautions == ("retrained with --force: training_version was 1, is 2",)
+    assert [model.version for model in again.models] == ["2", "2"], "the card is another one"
+    assert all(decision.is_champion for decision in again.decisions)
+    assert again.decisions[0].reason.startswith("not worse than the standing one (")
+    version = Registry.open(done.uri).champion("tiny-rel")
+    assert version is not None
+    assert version.version == "2"
+    card = Path(version.location.removeprefix("file://"), "README.md").read_text()
+    assert again.cautions[0] in card
 
 
 @pytest.mark.ray
@@ -217,15 +348,7 @@ def test_unknown_names_are_refused(done: Done, finished: Any) -> None:
         with pytest.raises(Refusal, match="unknown scored trial"):
             done.again(trial=row.number, num_seeds=1)
     with pytest.raises(Refusal, match="Did you mean 'tiny'"):
-        retrain(
-            "tinny",
-            done.home,
-            experiment="transfer-search",
-            tracking_uri=done.uri,
-            num_seeds=1,
-            trial=None,
-            on_done=lambda done, of: None,
-        )
+        done.again("tinny", num_seeds=1)
     assert done.phases() == before
 
 

@@ -246,7 +246,13 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
         after.retrain_started("r", seed=1, role="winner", plan=row.plan, phase_keys=())
         made = [
             after.register_model(
-                tmp_path / "model", name="m", retrain="r", seed=1, params={}, requirements=[]
+                tmp_path / "model",
+                name="m",
+                retrain="r",
+                seed=1,
+                params={},
+                tags={},
+                requirements=[],
             )
             for _ in range(2)
         ]

@@ -4,15 +4,18 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from search.champion import Decision
+from search.curse import Curse
 from search.plan import plan_study
-from search.tracking import RegisteredModel
+from search.registry import RegisteredModel
 from search.verdict import BASELINE, WINNER, Retrained, Verdict
-from search.views import show_plan, show_verdict
+from search.views import show_plan, show_verdict, verdict_json
 from spaces.study import StudySettings
 
 
@@ -54,6 +57,32 @@ def test_a_verdict(verdict: Verdict) -> None:
     assert "zero-shot mean of rel: +10.0 (3 paired seeds, 95 % interval" in text
     assert "zero-shot mean of all objective targets: +10.0" in text
     assert "registered tiny-rel version 3" in text
+
+
+@pytest.mark.parametrize(
+    ("curse", "sentence"),
+    [
+        ({}, "expected 60.0 (95 % interval 55.0 to 65.0), found over 3 fresh seeds 61.0\n"),
+        ({"retrained": 0.4}, "found over 3 fresh seeds 40.0: OUTSIDE what the search promised\n"),
+        ({"low": None, "high": None}, "with one seed of each plan, what to expect is not known"),
+    ],
+)
+def test_luck_cautions_and_champions(
+    curse: dict[str, Any], sentence: str, verdict: Verdict
+) -> None:
+    given = {"searched": 0.62, "predicted": 0.6, "low": 0.55, "high": 0.65, "retrained": 0.61}
+    found = Curse(**{**given, "kept": 0.5, "num_plans": 4, "num_seeds": 3, **curse})
+    decision = Decision(name="tiny-rel", is_champion=False, reason="worse; --promote")
+    judged = replace(verdict, curse=found, cautions=("torch was 1",), decisions=(decision,))
+    text = shown(show_verdict, judged)
+    assert "zero-shot mean in the search 62.0, " in text
+    assert sentence in text
+    assert "warning: torch was 1\n" in text
+    assert "tiny-rel: the new version is not made champion: worse; --promote\n" in text
+    content = verdict_json(judged)
+    assert content["curse"]["falls_out"] is ("retrained" in curse)
+    assert content["cautions"] == ["torch was 1"]
+    assert content["champions"] == [decision.to_dict()]
 
 
 def test_a_verdict_without_a_baseline(verdict: Verdict) -> None:

@@ -153,26 +153,32 @@ class SpanFormat(Format[SpanExample, str]):
         examples: Sequence[SpanExample],
         task: Task,
     ) -> list[str]:
-        """The best span of all windows of a row, as it stands in the context.
+        """The best span of all windows of a row, as it stands in the context."""
+        places = self.locate(outputs, features, len(examples))
+        return [e.context[start:end] for e, (start, end) in zip(examples, places, strict=True)]
+
+    def locate(
+        self, outputs: Sequence[npt.NDArray[np.float32]], features: Features, num_rows: int
+    ) -> list[tuple[int, int]]:
+        """The first and the past-last character of every row's answer; (0, 0) is none.
 
         "No answer" is as good as in the window that likes it least: a window beside the answer
         rightly says that it has none (as the script of SQuAD v2.0's BERT baseline does).
         """
-        answers = [""] * len(examples)
-        best = np.full(len(examples), -np.inf)
-        abstain = np.full(len(examples), np.inf)
+        places = [(0, 0)] * num_rows
+        best = np.full(num_rows, -np.inf)
+        abstain = np.full(num_rows, np.inf)
         for s, (row, logits) in enumerate(zip(features.example.tolist(), outputs, strict=True)):
             abstain[row] = min(abstain[row], logits[0].sum())
             spans = features.origins[s].reshape(-1, 2)
             score, first, last = _best_span(logits, spans[:, 0] >= 0, self.max_answer_tokens)
             if score > best[row]:
                 best[row] = score
-                answers[row] = examples[row].context[spans[first, 0] : spans[last, 1]]
+                places[row] = (int(spans[first, 0]), int(spans[last, 1]))
         if self.may_abstain:
-            answers = [
-                "" if no > yes else a for a, no, yes in zip(answers, abstain, best, strict=True)
-            ]
-        return answers
+            beaten = abstain > best
+            places = [(0, 0) if no else place for place, no in zip(places, beaten, strict=True)]
+        return places
 
     def score(
         self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str

@@ -1,0 +1,121 @@
+"""A trained target as a version in the registry: its folder, its card, its claim to be champion."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from search import model_card
+from search.champion import Claim, Decision, decide
+from search.recording import Record
+from search.registry import RegisteredModel, Registry
+from search.verdict import WINNER, Verdict
+from spaces.phases import Target, TrialPlan
+from spaces.refusal import Refusal
+from spaces.tasks import get_task
+from trainables.export import About, export_target
+from trainables.workshop import Workshop
+
+
+def model_name(study: str, task: str) -> str:
+    """What the model of a target is called in the registry."""
+    return f"{study}-{task}"
+
+
+def register(
+    verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
+) -> RegisteredModel:
+    """The first seed's model of one target: the test split must not choose between seeds."""
+    run = next((r for r in verdict.runs if r.role == WINNER and r.scores is not None), None)
+    if run is None:
+        raise Refusal(f"every seed of trial {verdict.trial} diverged: there is no model")
+    claim = Claim.of(verdict.scores_of(WINNER), task)
+    card = whole_card(
+        verdict.card(task),
+        run.plan,
+        task,
+        shop,
+        languages=list(verdict.by_language(WINNER, task)),
+        cautions=verdict.cautions,
+    )
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        folder = Path(scratch) / "model"
+        about = about_target(run.plan, task, shop)
+        export_target(folder, shop, about, card=card)
+        return log.register_model(
+            folder,
+            name=model_name(verdict.study, task),
+            retrain=retrain,
+            seed=run.seed,
+            params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
+            tags={"task": task, "trial": str(verdict.trial), **claim.to_tags()},
+            requirements=["transfer-search"],
+        )
+
+
+def whole_card(
+    scores: str,
+    plan: TrialPlan,
+    task: str,
+    shop: Workshop,
+    *,
+    languages: Sequence[str],
+    cautions: Sequence[str] = (),
+) -> str:
+    """A model's card: the part with its scores, and what else whoever uses it should know."""
+    phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
+    sources = {source for phase in phases if phase for source in phase.mixture.sources}
+    licences = {
+        str(source): shop.data.rows.describe(source.task, source.language, "train").licence
+        for source in sorted(sources, key=str)
+    }
+    entry = get_task(task)
+    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=cautions)
+    return model_card.head(entry, languages) + scores + rest
+
+
+def crown(
+    registry: Registry, model: RegisteredModel, verdict: Verdict, task: str, *, is_forced: bool
+) -> Decision:
+    """Point the alias at the new version if it has earned it."""
+    standing = registry.champion(model.name)
+    if standing is not None and standing.version == model.version:
+        return Decision(name=model.name, is_champion=True, reason="it was already")
+    new = Claim.of(verdict.scores_of(WINNER), task)
+    tags = None if standing is None else standing.tags
+    decision = decide(model.name, new, tags, is_forced=is_forced)
+    if decision.is_champion:
+        registry.crown(model)
+    return decision
+
+
+def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
+    """What the model folder of one target of a trained plan says of itself."""
+    target = next(target for target in plan.targets if target.task == task)
+    recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
+    return About(
+        task=task,
+        labels=get_task(task).labels,
+        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        phase_key=key_after(plan, target, shop),
+        plan=plan.to_dict(),
+        layer=evaluation.retrieval_layer,
+    )
+
+
+def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:
+    """Under which key the last phase before a target is scored lies; None where it is scored as
+    the study starts. Raises Refusal if it is not in the phase store."""
+    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
+    stem = stages[0] if plan.intermediate else None
+    wanted = target.phase or plan.intermediate
+    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
+    if chosen is None:
+        return None
+    key, _, phase = chosen
+    if shop.store.resolve(key) is None:
+        raise Refusal(
+            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
+            f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
+            "or take the home folder of the study"
+        )
+    return shop.store.trained_as(key)

@@ -1,0 +1,103 @@
+"""What a retrain is made of, and what is not as the search had it."""
+
+import json
+import re
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import lock
+from search.selection import TrialRow, ranked
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+
+@pytest.fixture(scope="module")
+def shop(finished: Any) -> Workshop:
+    settings = finished.settings
+    return Workshop.open(
+        settings, home=finished.home, encoder=settings.study.encoder, workers=Workers.alone()
+    )
+
+
+@pytest.fixture(scope="module")
+def row(finished: Any) -> TrialRow:
+    return ranked(finished.record.rows)[0]
+
+
+@pytest.mark.ray
+def test_the_record_has_what_the_search_trained_on(finished: Any, shop: Workshop) -> None:
+    record = finished.record
+    facts = lock.world_facts(finished.settings, shop.base, shop.data.rows)
+    assert record.world == facts
+    assert set(facts["train"]) == {"fact@en", "coh@en", "rel@en"}
+    assert facts["train"]["rel@en"] == shop.data.rows.fingerprint("rel", "en", "train")
+    assert record.versions == lock.versions()
+    assert record.versions["ray"] == metadata.version("ray")
+
+
+@pytest.mark.ray
+def test_what_differs_is_named(
+    finished: Any, shop: Workshop, row: TrialRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = finished.record.world
+    assert lock.differences(row, world, shop) == []
+    assert lock.differences(row, {}, shop) == [], "an older record: the scores tell"
+    train = {**world["train"], "rel@en": "0" * 64}
+    (found,) = lock.differences(row, {**world, "train": train}, shop)
+    assert re.fullmatch(r"train rows of rel@en were 0{12}, are [0-9a-f]{12}", found)
+    (found,) = lock.differences(row, {**world, "encoder": "0" * 64}, shop)
+    assert found.startswith("encoder was 000000000000, is ")
+
+    assert row.scores is not None
+    first, *rest = row.scores.targets
+    other = replace(first, protocol=replace(first.protocol, data="other rows"))
+    changed = replace(row, scores=replace(row.scores, targets=(other, *rest)))
+    (found,) = lock.differences(changed, world, shop)
+    assert found.startswith("data of rel's validation scores was other rows, is ")
+
+    monkeypatch.setattr(lock, "TRAINING_VERSION", 99)
+    assert lock.differences(row, world, shop) == ["training_version was 1, is 99"]
+
+
+def test_packages_of_another_version() -> None:
+    now = lock.versions()
+    assert lock.version_warnings(now) == []
+    assert lock.version_warnings({}) == []
+    (found,) = lock.version_warnings({**now, "torch": "1.0"})
+    assert found == f"torch was 1.0 in the search, is {now['torch']} here"
+
+
+def test_the_lock_is_plain_json(planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(lock.IMAGE, raising=False)
+    plan = planted.plan("fact")
+    found = json.loads(json.dumps(lock.lock(plan, [3, 4], {"train": {"a@en": "d"}})))
+    assert found["plan"] == plan.to_dict()
+    assert found["seeds"] == [3, 4]
+    assert found["world"] == {"train": {"a@en": "d"}}
+    assert found["image"] is None
+    assert found["packages"] == lock.versions()
+    monkeypatch.setenv(lock.IMAGE, "registry/name@sha256:0")
+    assert lock.lock(plan, [], {})["image"] == "registry/name@sha256:0"
+
+
+def test_the_version_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = lock.code_version()
+    assert found["version"] == metadata.version("transfer-search")
+    root = Path(__file__).parents[2]
+    if (root / ".git").exists():
+        assert re.fullmatch("[0-9a-f]{40}", found["commit"])
+        assert isinstance(found["is_changed"], bool)
+    # In an image there is no checkout, and perhaps no git: its own environment says what it is.
+    place = tmp_path / "search" / "__init__.py"
+    monkeypatch.setattr(
+        lock.importlib.util, "find_spec", lambda name: type("Spec", (), {"origin": str(place)})
+    )
+    monkeypatch.setenv(lock.REVISION, "abc")
+    assert lock.code_version() == {**found, "commit": "abc", "is_changed": None}
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert lock.code_version() == {**found, "commit": None, "is_changed": None}
