@@ -20,6 +20,7 @@ RUN_STATUS: Mapping[TrialState, str] = {
     TrialState.FAILED: "FAILED",
     TrialState.PRUNED: "KILLED",
 }
+OUTCOMES = "outcomes"  # the folder of a run's artifacts
 Entry = dict[str, Any]
 Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
 
@@ -116,6 +117,12 @@ def study_finished(study: str, *, summary: Mapping[str, Any], best: TrialRow | N
     )
 
 
+def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> Entry:
+    """What each row of a run's targets got: files by target, named by where they lie."""
+    paths = {f"{OUTCOMES}/{task}.safetensors": path for task, path in files.items()}
+    return {"kind": "paths", "labels": labels, "name": name, "paths": paths}
+
+
 def gains_entry(gains: Mapping[int, Mapping[str, float]]) -> Entry:
     """Metrics of trials that are known only now, by trial number."""
     return {"kind": "gains", "gains": {str(number): dict(gains[number]) for number in gains}}
@@ -186,7 +193,7 @@ def retrain_entry(
     tags = {"state": state.value, "phases": ",".join(phase_keys), "reason": reason or ""}
     return run_entry(
         retrain_labels(name, seed=seed, role=role),
-        name=f"{name} {role} seed {seed}",
+        name=retrain_name(name, seed=seed, role=role),
         status=RUN_STATUS[state],
         parent={"role": RETRAIN, "retrain": name},
         params={"role": role, "seed": str(seed), "plan": describe(plan)},
@@ -202,7 +209,7 @@ def retrain_closed(name: str, *, summary: Mapping[str, Any]) -> Entry:
         name=f"retrain {name}",
         status="FINISHED",
         parent=study_labels(),
-        files={"summary.json": dict(summary)},
+        files={"summary.json": {"name": name, **summary}},
     )
 
 
@@ -221,6 +228,10 @@ def score_metrics(scores: Scores | None) -> dict[str, float]:
         for language, score in target.zero_shot.items():
             metrics[f"zero_shot.{target.task}.{language}"] = score
     return _present(metrics)
+
+
+def retrain_name(name: str, *, seed: int, role: str) -> str:
+    return f"{name} {role} seed {seed}"
 
 
 def trial_name(number: int, plan: TrialPlan) -> str:

@@ -43,7 +43,7 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
     """
     if baseline is None or baseline.scores is None:
         return {"baseline": {}, "rows": []}
-    before = _by_seed(rows, baseline)
+    before = by_seed(rows, baseline)
     found: dict[str, Json] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
@@ -51,13 +51,13 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
         name = str(row.plan.intermediate.mixture)
         if name not in found:
             found[name] = {"intermediate": name, "number": row.number} | _gains(
-                before, _by_seed(rows, row)
+                before, by_seed(rows, row)
             )
     return {"baseline": mean_scores(list(before.values())), "rows": list(found.values())}
 
 
-def _by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
-    """The trials of the same setting, the first of each seed."""
+def by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
+    """The trials of the same setting as one, the first of each seed."""
     setting = like.plan.with_seed(0)
     found: dict[int | None, TrialRow] = {}
     for row in rows:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import filelock
 
+from search import artifacts
 from search.addresses import check_reachable, check_scheme, sqlite_path
 from search.entries import STUDY, TRIAL, Entry, Labels
 from search.outbox import Undeliverable
@@ -126,14 +127,11 @@ class Tracker:
 
     def read_json(self, run: Run, name: str) -> Any:
         """An artifact of the run, or None if the run has none of this name."""
-        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-            try:
-                path = self._client.download_artifacts(run.run_id, name, folder)
-                return json.loads(Path(path).read_text(encoding="utf-8"))
-            except Exception:
-                if any(file.path == name for file in self._client.list_artifacts(run.run_id)):
-                    raise
-                return None
+        return artifacts.read_json(self._client, run.run_id, name)
+
+    def fetch(self, run: Run, name: str, into: Path) -> list[Path]:
+        """The files of one folder of the run's artifacts, brought here."""
+        return artifacts.fetch(self._client, run.run_id, name, into)
 
     def put_run(self, study: str, entry: Entry) -> str:
         """Bring a run into the state that the entry describes; its id. Writes what differs."""
@@ -150,7 +148,7 @@ class Tracker:
             tags={TAG + name: value for name, value in entry.get("tags", {}).items()},
         )
         if entry.get("files"):
-            self._put_files(run_id, entry["files"])
+            artifacts.put_json(self._client, run_id, entry["files"])
         status = entry["status"]
         if status == "RUNNING" and known.status != "RUNNING":
             self._client.update_run(run_id, status=status)
@@ -158,6 +156,11 @@ class Tracker:
             self._client.set_terminated(run_id, status, end_time=entry["time"])
         known.status = status or known.status
         return run_id
+
+    def put_paths(self, study: str, entry: Entry) -> None:
+        """Files from disk, to the artifacts of a run."""
+        run_id = self._ensure_run(study, entry["labels"], name=entry["name"], time=entry["time"])
+        artifacts.put_paths(self._client, run_id, entry["paths"])
 
     def put_gains(self, study: str, entry: Entry) -> None:
         """Write the metrics of trials that are missing or have changed."""
@@ -292,13 +295,6 @@ class Tracker:
             tags=tags,
             run_name=name,
         )
-
-    def _put_files(self, run_id: str, files: Mapping[str, Any]) -> None:
-        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-            for name, content in files.items():
-                text = json.dumps(content, ensure_ascii=False, indent=1)
-                Path(folder, name).write_text(text, encoding="utf-8")
-            self._client.log_artifacts(run_id, folder)
 
     def _log(
         self,

@@ -39,6 +39,7 @@ class Log:
         self.phases: list[str] = []
         self.rows: dict[int, TrialRow] = {}
         self.baselines: dict[int, int | None] = {}
+        self.outcomes: dict[int, Mapping[str, str] | None] = {}
 
     def trial_started(
         self, number: int, *, params: Mapping[str, Any], plan: TrialPlan, phase_keys: list[str]
@@ -48,8 +49,15 @@ class Log:
     def phase_finished(self, row: Any, *, plan_phase: Mapping[str, Any]) -> None:
         self.phases.append(row.key)
 
-    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None:
+    def trial_finished(
+        self,
+        row: TrialRow,
+        *,
+        baseline: TrialRow | None,
+        outcomes: Mapping[str, str] | None = None,
+    ) -> None:
         self.rows[row.number] = row
+        self.outcomes[row.number] = outcomes
         self.baselines[row.number] = baseline.number if baseline else None
 
 
@@ -541,7 +549,7 @@ def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]
     one = drive(space=space(point("none")), budget={"num_trials": 3})
     states = []
 
-    def look(row: TrialRow, *, baseline: TrialRow | None) -> None:
+    def look(row: TrialRow, **_: Any) -> None:
         states.append((row.number, one.trials[row.number].state))
 
     one.log.trial_finished = look  # type: ignore[method-assign]
