@@ -11,18 +11,19 @@ from typing import Any
 from search.bases import find_encoder
 from search.findings import seen_test_rows
 from search.home import Home
+from search.judging import by_language
 from search.machine import Machine, local_ray
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
 from search.tracking import RegisteredModel
-from search.verdict import BASELINE, WINNER, Retrained, Verdict
+from search.verdict import BASELINE, WINNER, Retrained, Verdict, judged_pairs
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
 from spaces.tasks import get_task
-from trainables import on_ray
+from trainables import on_ray, outcomes
 from trainables.export import About, export_target
 from trainables.quiet import quiet_libraries
 from trainables.workers import Workers
@@ -74,9 +75,18 @@ def retrain(
                 phase_keys=run.phase_keys,
                 scores=run.scores,
                 reason=None if run.scores else "diverged, also at half its learning rate",
+                outcomes=run.outcomes,
             )
         seen = seen_test_rows(record, row)
-        verdict = Verdict(study=study, trial=row.number, runs=runs, models=(), seen=seen)
+        pairs = judged_pairs(runs, lambda file: outcomes.read(Path(file)))
+        verdict = Verdict(
+            study=study,
+            trial=row.number,
+            runs=runs,
+            models=(),
+            seen=seen,
+            languages=tuple(by_language(pairs)),
+        )
         models = tuple(_register(verdict, task, shop, log, name) for task in settings.space.targets)
         log.retrain_closed(name, summary=verdict.summary())
         return replace(verdict, models=models)
@@ -126,8 +136,14 @@ def _train(
     def done(index: int, events: list[dict[str, Any]]) -> None:
         role, seed, plan = plans[index]
         keys = tuple(e["record"]["key"] for e in events if e["event"] == "phase")
-        scores = on_ray.scores_of(events)
-        runs[index] = Retrained(role=role, seed=seed, plan=plan, scores=scores, phase_keys=keys)
+        runs[index] = Retrained(
+            role=role,
+            seed=seed,
+            plan=plan,
+            scores=on_ray.scores_of(events),
+            phase_keys=keys,
+            outcomes=events[-1].get("outcomes", {}),
+        )
         on_done(len(runs), len(plans))
 
     with local_ray(launch, machine):

@@ -5,9 +5,10 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -18,16 +19,18 @@ from ray import tune
 from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
+from search.entries import trial_labels
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
+from search.judging import of_selection
 from search.machine import Gauges, Machine, attached_ray, local_ray, look_at
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
-from search.record import StudyRecord, read_study
+from search.record import StudyRecord, read_outcomes, read_study
 from search.recording import Record
 from search.sampler import OptunaStudy
 from search.searcher import StudySearcher, Watch
-from search.selection import ranked
+from search.selection import TrialRow, ranked
 from search.tracking import prepare
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -35,6 +38,7 @@ from trainables import on_ray
 from trainables.data import Data
 from trainables.drain import DrainMark
 from trainables.model import BaseEncoder
+from trainables.outcomes import ByLanguage
 from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
@@ -226,7 +230,9 @@ def _finish(
         )
 
     rows = read().rows
+    place = {"tracking_uri": tracking_uri, "experiment": settings.tracking.experiment}
     summary = {
+        "verdicts": of_selection(rows, partial(_outcomes_of, study=settings.study.name, **place)),
         "importance": study.importance(),
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,
@@ -236,6 +242,10 @@ def _finish(
     keys = {key for row in best for key in row.phase_keys}
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     return Outcome(read(), is_finished=True, is_exhausted=searcher.is_exhausted)
+
+
+def _outcomes_of(row: TrialRow, **place: str) -> Mapping[str, ByLanguage]:
+    return read_outcomes(**place, labels=trial_labels(row.number))
 
 
 def check_places(home: Home, tracking_uri: str) -> None:

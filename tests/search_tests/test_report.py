@@ -163,3 +163,17 @@ def test_scores_that_do_not_compare_are_refused_unless_forced(planted: Any) -> N
         assert "do not compare between trials: data differ" in str(
             form(record, force=True)
         ).replace("\n", " ")
+
+
+def test_the_page_has_the_verdicts_by_language(planted: Any) -> None:
+    judged = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
+    page = Page(render_html(record_of(planted.study_rows(), summary={"verdicts": judged})))
+    text = " ".join(page.text)
+    assert "Verdicts by language" in text
+    assert "on the rows that also chose it" in text
+    assert [call for call in page.text if call in ("better", "tie", "worse")] == [
+        "better",
+        "tie",
+        "worse",
+    ]
+    assert "Verdicts by language" not in render_html(record_of(planted.study_rows()))

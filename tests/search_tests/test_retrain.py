@@ -9,8 +9,9 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from search.entries import retrain_labels
 from search.home import Home
-from search.record import StudyRecord, read_study
+from search.record import StudyRecord, read_outcomes, read_study
 from search.retrain import about_target, choose, fresh_seeds, retrain, roles
 from search.selection import TrialState, ranked
 from search.verdict import BASELINE, WINNER, Verdict
@@ -19,6 +20,7 @@ from spaces.phases import Phase
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.export import load_predictor
+from trainables.outcomes import score_of
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -137,6 +139,34 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         assert row.scores == run.scores
         assert row.phase_keys == run.phase_keys
     assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
+
+
+@pytest.mark.ray
+def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> None:
+    verdict = done.verdict
+    cells = {(v.task, v.language): v.difference for v in verdict.languages}
+    assert set(cells) == {
+        *(("rel", code) for code in ("en", "de", "es")),
+        *(("retrieval", code) for code in ("de", "es")),
+    }
+    for (task, language), difference in cells.items():
+        means = [verdict.by_language(role, task)[language] for role in (WINNER, BASELINE)]
+        assert difference.mean == pytest.approx(means[0] - means[1])
+        assert difference.num_seeds == 2
+        assert difference.low <= difference.mean <= difference.high
+    (summary,) = done.record.retrain_summaries
+    assert summary["name"] == f"trial-{done.trial}"
+    assert summary["languages"] == [cell.to_dict() for cell in verdict.languages]
+    # The same rows are in MLflow, run by run.
+    for run in verdict.runs:
+        labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)
+        kept = read_outcomes(
+            tracking_uri=done.uri, experiment="transfer-search", study="tiny", labels=labels
+        )
+        assert run.scores is not None
+        for target in run.scores.targets:
+            found = {code: score_of(rows) for code, rows in kept[target.task].items()}
+            assert found == target.by_language
 
 
 @pytest.fixture
