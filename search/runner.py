@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -216,6 +215,11 @@ def _finish(
     store: PhaseStore,
 ) -> Outcome:
     """Write the summary and the best trials' models once the budget is used up."""
+    place = {
+        "tracking_uri": tracking_uri,
+        "experiment": settings.tracking.experiment,
+        "study": settings.study.name,
+    }
 
     def read() -> StudyRecord:
         if not record.drain(DRAIN_SECONDS):
@@ -224,15 +228,14 @@ def _finish(
                 f"records wait for MLflow at {hide_password(tracking_uri)}: run it again when "
                 "MLflow answers"
             )
-        experiment = settings.tracking.experiment
-        return read_study(
-            tracking_uri=tracking_uri, experiment=experiment, study=settings.study.name
-        )
+        return read_study(**place)
+
+    def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
+        return read_outcomes(**place, labels=trial_labels(row.number))
 
     rows = read().rows
-    place = {"tracking_uri": tracking_uri, "experiment": settings.tracking.experiment}
     summary = {
-        "verdicts": of_selection(rows, partial(_outcomes_of, study=settings.study.name, **place)),
+        "verdicts": of_selection(rows, outcomes_of),
         "importance": study.importance(),
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,
@@ -242,10 +245,6 @@ def _finish(
     keys = {key for row in best for key in row.phase_keys}
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     return Outcome(read(), is_finished=True, is_exhausted=searcher.is_exhausted)
-
-
-def _outcomes_of(row: TrialRow, **place: str) -> Mapping[str, ByLanguage]:
-    return read_outcomes(**place, labels=trial_labels(row.number))
 
 
 def check_places(home: Home, tracking_uri: str) -> None:

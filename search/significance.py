@@ -17,6 +17,7 @@ from scipy.special import bdtr, stdtr, stdtrit
 from trainables.outcomes import Outcomes
 
 NUM_RESAMPLES = 2000
+MAX_KINDS = 100  # of different rows: so few are drawn by how often each is there, which is cheap
 CONFIDENCE = 0.95
 
 Floats = npt.NDArray[np.float64]
@@ -84,31 +85,31 @@ def randomisation(ratios: Floats, rng: np.random.Generator) -> float:
 
     `ratios` is [2 sides, rows, 2]: numerator and denominator.
     """
-    kept, counts = _patterns(ratios[None])
-    rows = kept[0]
-    swapped = rng.binomial(counts, 0.5, size=(NUM_RESAMPLES, len(counts)))
-    change = rows[1] - rows[0]
-    sums = ratios.sum(axis=1)
-    drawn = np.stack([sums[0] + swapped @ change, sums[1] - swapped @ change])
-    found = np.abs(_difference(drawn.swapaxes(0, 1)))
-    observed = abs(float(_difference(sums[None])[0]))
+    num_rows = ratios.shape[1]
+    change = ratios[1] - ratios[0]
+    moved = np.stack([rng.integers(0, 2, num_rows) @ change for _ in range(NUM_RESAMPLES)])
+    first, second = ratios.sum(axis=1)
+    drawn = np.abs(_difference(np.stack([first + moved, second - moved], axis=1)))
+    observed = abs(float(_difference(np.stack([first, second]))))
     # A drawn difference that is the real one but for rounding is as large.
-    return float((1 + (found >= observed - 1e-12).sum()) / (1 + NUM_RESAMPLES))
+    return float((1 + (drawn >= observed - 1e-12).sum()) / (1 + NUM_RESAMPLES))
 
 
 def paired_bootstrap(ratios: Floats, rng: np.random.Generator) -> Floats:
     """Differences, averaged over the seeds, of resamples of the rows: the same rows on both sides
     and for all seeds. [NUM_RESAMPLES]; `ratios` is [seeds, 2 sides, rows, 2]."""
     if (ratios[..., 1] == ratios[:1, ..., 1]).all():
-        # All seeds share their denominators: the mean over them is one ratio, with fewer patterns.
+        # All seeds share their denominators: the mean over them is one ratio.
         ratios = ratios.mean(axis=0, keepdims=True)
-    kept, counts = _patterns(ratios)
-    num = int(counts.sum())
-    drawn = rng.multinomial(num, counts / num, size=NUM_RESAMPLES).astype(np.float64)
-    found = np.zeros(NUM_RESAMPLES)
-    for seed in kept:
-        found += _difference(np.stack([drawn @ side for side in seed], axis=1))
-    return found / len(kept)
+    num_rows = ratios.shape[2]
+    by_row = ratios.transpose(2, 0, 1, 3).reshape(num_rows, -1)
+    kinds, counts = np.unique(by_row, axis=0, return_counts=True)
+    if len(kinds) <= MAX_KINDS:
+        sums = rng.multinomial(num_rows, counts / num_rows, size=NUM_RESAMPLES) @ kinds
+    else:
+        draws = (rng.integers(0, num_rows, num_rows) for _ in range(NUM_RESAMPLES))
+        sums = np.stack([np.bincount(rows, minlength=num_rows) @ by_row for rows in draws])
+    return _difference(sums.reshape(NUM_RESAMPLES, -1, 2, 2)).mean(axis=1)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -154,15 +155,6 @@ def _ratio(outcomes: Outcomes) -> Floats:
     if rows.ndim == 1:
         return np.stack([rows, np.ones_like(rows)], axis=1)
     return np.stack([2 * rows[:, 0], rows[:, 1] + rows[:, 2]], axis=1)
-
-
-def _patterns(ratios: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """The different rows, [seeds, 2 sides, different rows, 2], and how often each is there: most
-    rows are like many others, and resampling them is then cheap."""
-    num_seeds, _, num_rows, _ = ratios.shape
-    flat = ratios.transpose(2, 0, 1, 3).reshape(num_rows, -1)
-    kept, counts = np.unique(flat, axis=0, return_counts=True)
-    return kept.reshape(-1, num_seeds, 2, 2).transpose(1, 2, 0, 3), counts
 
 
 def _difference(sums: Floats) -> Floats:

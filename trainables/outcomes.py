@@ -72,5 +72,6 @@ def read(path: Path) -> dict[str, Outcomes]:
         return dict(safetensors.numpy.load_file(path))
     except (OSError, ValueError, SafetensorError) as error:
         raise Refusal(
-            f"the outcomes of rows in {path.name} cannot be read ({error}): score the trial again"
+            f"the outcomes of rows in {path.name} cannot be read ({error}): delete the file where "
+            "it came from; verdicts are then given without it"
         ) from error

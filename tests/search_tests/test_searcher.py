@@ -142,9 +142,8 @@ class Drive:
     def end(self, trial_id: str, level: float) -> None:
         scores = self.make_scores(level).to_dict()
         seconds = {"evaluation": 1.0, "total": 3.0}
-        self.send(
-            trial_id, {"event": "end", "state": "scored", "seconds": seconds, "scores": scores}
-        )
+        end = {"event": "end", "state": "scored", "seconds": seconds, "scores": scores}
+        self.send(trial_id, {**end, "outcomes": {"rel": f"rel of {trial_id}"}})
         self.searcher.on_trial_complete(trial_id)
 
     def run(self, trial_id: str, level: float = 0.5) -> None:
@@ -202,6 +201,7 @@ def test_a_trial_from_start_to_end(drive: Callable[..., Drive]) -> None:
     assert row.seconds["evaluation"] == 1.0
     assert row.seconds["total"] >= 0
     assert one.log.baselines == {0: 0, 1: 0, 2: 0}
+    assert one.log.outcomes == {n: {"rel": f"rel of {i}"} for n, i in enumerate("abc")}
     assert sorted(one.log.phases) == sorted({*one.keys("a"), *one.keys("b"), *one.keys("c")})
     trial = one.trials[2]
     assert (trial.state, trial.value) == (OptunaState.COMPLETE, row.objective)
