@@ -23,6 +23,11 @@ MEANING = (
     "intervals are not adjusted. A tie: the difference cannot be told from none."
 )
 
+ONE_SEED = (
+    "One seed says nothing of others: this is of these two models on these rows, and another seed "
+    "may turn it round."
+)
+
 
 def percent(value: float | None) -> str:
     """0.613 as `61.3`."""
@@ -48,6 +53,13 @@ def spread(over_seeds: Interval | None) -> str:
 def between(cell: Json) -> str:
     """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
     return f"{points(cell['mean'])} ({points(cell['low'])} to {points(cell['high'])})"
+
+
+def meaning(cells: Sequence[Json]) -> list[str]:
+    """What the verdicts stand for, in sentences; nothing where there are none."""
+    if not cells:
+        return []
+    return [MEANING, ONE_SEED] if any(cell["num_seeds"] == 1 for cell in cells) else [MEANING]
 
 
 def calls(cells: Sequence[Json]) -> str:
@@ -153,8 +165,8 @@ def _selected(found: Json) -> Iterator[str]:
     if cells:
         num = max(cell["num_seeds"] for cell in cells)
         seeds = "and with one seed" if num == 1 else f"over {num} seeds"
-        alone = ", so of these rows and this seed alone" if num == 1 else ""
-        yield f"By language, on the rows that also chose it {seeds}{alone}: {calls(cells)}."
+        yield f"By language, on the rows that also chose it {seeds}: {calls(cells)}."
+        yield from meaning(cells)
 
 
 def _losers(found: Json) -> str:
@@ -186,7 +198,8 @@ def _retrained(found: Json) -> Iterator[str]:
         )
         if retrain["languages"]:
             told = calls(retrain["languages"])
-            yield f"By language, on test rows with {seeds}: {told}. {MEANING}"
+            yield f"By language, on test rows with {seeds}: {told}."
+            yield from meaning(retrain["languages"])
 
 
 def _truncated(found: Json) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from search.answers import MEANING, between, seen_rows, spread
+from search.answers import between, meaning, seen_rows, spread
 from search.intervals import Interval, mean_interval, paired_difference
 from search.judging import LanguageVerdict, Pair, Side
 from search.tracking import RegisteredModel
@@ -67,8 +67,7 @@ class Verdict:
             told = [between(cell), cell["call"]] if cell else ["", ""]
             cells = [language, spread(value), spread(columns[1].get(language)), *told]
             lines.append(f"| {' | '.join(cells)} |")
-        if called:
-            lines.append(f"\n{MEANING}")
+        lines += [f"\n{sentence}" for sentence in meaning(list(called.values()))]
         seen = {task: self.seen[task]} if task in self.seen else {}
         lines += [f"\n{sentence}" for sentence in seen_rows(seen)]
         return "\n".join([*lines, ""])

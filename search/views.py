@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import AVERAGES, MEANING, between, percent, points, seen_rows, spread
+from search.answers import AVERAGES, between, meaning, percent, points, seen_rows, spread
 from search.estimates import Cost
 from search.gains import averages, task_scores
 from search.intervals import Interval
@@ -113,8 +113,7 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-    meaning = [MEANING] if verdict.languages else []
-    for sentence in (*meaning, *seen_rows(verdict.seen)):
+    for sentence in (*meaning(found["languages"]), *seen_rows(verdict.seen)):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     for model in verdict.models:
         console.print(

@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from search.answers import MEANING, between, calls, closing, percent, points, sentences, spread
+from search.answers import (
+    MEANING,
+    ONE_SEED,
+    between,
+    calls,
+    closing,
+    percent,
+    points,
+    sentences,
+    spread,
+)
 from search.findings import find
 from search.intervals import mean_interval
 from search.record import RetrainRow, StudyRecord
@@ -188,10 +198,13 @@ def test_verdicts_by_language_say_what_they_are_worth(planted: Any) -> None:
     rows = planted.study_rows()
     cells = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
     text = said(rows, summary={"verdicts": cells})
-    assert "on the rows that also chose it and with one seed, so of these rows and this" in text
-    assert "seed alone: better in 1 (rel de +9.0)" in text
+    assert "on the rows that also chose it and with one seed: better in 1 (rel de +9.0)" in text
+    assert ONE_SEED in text
     cells["languages"] = planted.verdict_cells(num_seeds=3)
-    assert "that also chose it over 3 seeds: better in 1" in said(rows, summary={"verdicts": cells})
+    several = said(rows, summary={"verdicts": cells})
+    assert "that also chose it over 3 seeds: better in 1" in several
+    assert MEANING in several
+    assert ONE_SEED not in several
     stale = said(rows, summary={"verdicts": {**cells, "trial": 2}})
     assert "By language" not in stale, "another trial was the best when they were judged"
 
