@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from search.intervals import Interval
+
 Json = Mapping[str, Any]
 
 AVERAGES: Json = {
@@ -13,6 +15,18 @@ AVERAGES: Json = {
     "qa": "question answering",
     "retrieval": "retrieval",
 }
+
+
+MAX_NAMED = 8
+MEANING = (
+    "Better or worse: p < 0.05, adjusted for the number of languages of the target (Holm); the "
+    "intervals are not adjusted. A tie: the difference cannot be told from none."
+)
+
+ONE_SEED = (
+    "One seed says nothing of others: this is of these two models on these rows, and another seed "
+    "may turn it round."
+)
 
 
 def percent(value: float | None) -> str:
@@ -26,6 +40,39 @@ def points(value: float | None) -> str:
         return "–"
     text = f"{100 * value:+.1f}"
     return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def spread(over_seeds: Interval | None) -> str:
+    """A mean and its standard deviation over the seeds: `61.3 ± 0.8`; one seed has none."""
+    if over_seeds is None:
+        return ""
+    std = "" if over_seeds.std is None else f" ± {percent(over_seeds.std)}"
+    return f"{percent(over_seeds.mean)}{std}"
+
+
+def between(cell: Json) -> str:
+    """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
+    return f"{points(cell['mean'])} ({points(cell['low'])} to {points(cell['high'])})"
+
+
+def meaning(cells: Sequence[Json]) -> list[str]:
+    """What the verdicts stand for, in sentences; nothing where there are none."""
+    if not cells:
+        return []
+    return [MEANING, ONE_SEED] if any(cell["num_seeds"] == 1 for cell in cells) else [MEANING]
+
+
+def calls(cells: Sequence[Json]) -> str:
+    """How many languages are better, worse and tied, the first two by name."""
+    parts = []
+    for call in ("better", "worse"):
+        named = [
+            f"{c['task']} {c['language']} {points(c['mean'])}" for c in cells if c["call"] == call
+        ]
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        listed = f" ({', '.join(named[:MAX_NAMED])}{more})" if named else ""
+        parts.append(f"{call} in {len(named)}{listed}")
+    return f"{', '.join(parts)}, tie in {sum(c['call'] == 'tie' for c in cells)} of {len(cells)}"
 
 
 def sentences(found: Json) -> list[str]:
@@ -96,6 +143,7 @@ def _answer(found: Json) -> Iterator[str]:
         f"{percent(best['zero_shot_mean'])} % (trial {best['number']})."
     )
     yield from _pairs(found, best["intermediate"])
+    yield from _selected(found)
     yield _losers(found)
 
 
@@ -109,6 +157,16 @@ def _pairs(found: Json, intermediate: str) -> Iterator[str]:
             f"Beside the baseline with the same target phases, {above} of {len(gains)} trials on "
             f"{intermediate} gain, from {points(min(gains))} to {points(max(gains))} points."
         )
+
+
+def _selected(found: Json) -> Iterator[str]:
+    """The best trial's verdicts by language, and how little they are worth."""
+    cells = found["verdicts"]
+    if cells:
+        num = max(cell["num_seeds"] for cell in cells)
+        seeds = "and with one seed" if num == 1 else f"over {num} seeds"
+        yield f"By language, on the rows that also chose it {seeds}: {calls(cells)}."
+        yield from meaning(cells)
 
 
 def _losers(found: Json) -> str:
@@ -127,17 +185,21 @@ def _retrained(found: Json) -> Iterator[str]:
         if gain is None:
             continue
         seeds = f"{gain['num']} fresh seed{'s' if gain['num'] > 1 else ''}"
-        between = ""
+        interval = ""
         if gain["low"] is not None:
             told = "" if gain["excludes_zero"] else ", which cannot be told from none"
-            between = (
+            interval = (
                 f" (95 % interval {points(gain['low'])} to {points(gain['high'])}{told}; "
-                "paired by seed)"
+                f"paired by seed, ± {percent(gain['std'])} over the seeds)"
             )
         yield (
             f"Retrained as {retrain['name']!r} with {seeds} on the test split: "
-            f"{points(gain['mean'])} points over its baseline{between}."
+            f"{points(gain['mean'])} points over its baseline{interval}."
         )
+        if retrain["languages"]:
+            told = calls(retrain["languages"])
+            yield f"By language, on test rows with {seeds}: {told}."
+            yield from meaning(retrain["languages"])
 
 
 def _truncated(found: Json) -> Iterator[str]:

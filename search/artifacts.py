@@ -1,6 +1,8 @@
-"""The files of an entry of the record, as a folder. Pure but for that folder."""
+"""Files of a run in MLflow, through a client: documents, files from disk, and back."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,20 +10,55 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from search.outbox import Undeliverable
 
-def write_files(folder: Path, files: Mapping[str, Any]) -> None:
-    """Text as it stands, rows as a table where the name ends in `.parquet`, anything else as JSON.
 
-    Args:
-        files: name -> content; a name may have folders in it.
-    """
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".parquet"):
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(content), path)
-        elif isinstance(content, str):
-            path.write_text(content, encoding="utf-8")
-        else:
-            text = json.dumps(content, ensure_ascii=False, indent=1)
-            path.write_text(text, encoding="utf-8")
+def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
+    """Documents by file name, which may have folders in it: text as it stands, rows as a table
+    where the name ends in `.parquet`, anything else as JSON."""
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith(".parquet"):
+                pyarrow.parquet.write_table(pyarrow.Table.from_pylist(content), path)
+            elif isinstance(content, str):
+                path.write_text(content, encoding="utf-8")
+            else:
+                text = json.dumps(content, ensure_ascii=False, indent=1)
+                path.write_text(text, encoding="utf-8")
+        client.log_artifacts(run_id, folder)
+
+
+def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:
+    """Files on disk by the place that they get in the run. Undeliverable where one is gone: it
+    will not come back, and shall not block what waits behind it."""
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+        for place, path in paths.items():
+            target = Path(folder, place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(path, target)
+            except FileNotFoundError as error:
+                raise Undeliverable(f"{place} cannot be sent: {path} is gone") from error
+        client.log_artifacts(run_id, folder)
+
+
+def read_json(client: Any, run_id: str, name: str) -> Any:
+    """A document, or None if the run has none of this name."""
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+        try:
+            path = client.download_artifacts(run_id, name, folder)
+            return json.loads(Path(path).read_text(encoding="utf-8"))
+        except Exception:
+            if any(file.path == name for file in client.list_artifacts(run_id)):
+                raise
+            return None
+
+
+def fetch(client: Any, run_id: str, name: str, into: Path) -> list[Path]:
+    """Bring the files of one folder of the run here; none where the run has no such folder."""
+    if not any(file.path == name for file in client.list_artifacts(run_id)):
+        return []
+    folder = Path(client.download_artifacts(run_id, name, str(into)))
+    return sorted(path for path in folder.iterdir() if path.is_file())

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from search.matrices import matrix, scored_rows
 from search.selection import PhaseRow, TrialRow, TrialState, transfer_gain
 from spaces.phases import Phase, TrialPlan
-from spaces.tasks import TASKS
 from trainables.scores import Mark, Scores, task_score, xtreme_averages
 
 STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
@@ -21,6 +21,7 @@ RUN_STATUS: Mapping[TrialState, str] = {
     TrialState.FAILED: "FAILED",
     TrialState.PRUNED: "KILLED",
 }
+OUTCOMES = "outcomes"  # the folder of a run's artifacts
 Entry = dict[str, Any]
 Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
 
@@ -137,6 +138,12 @@ def study_described(study: str, *, note: str, figures: Mapping[str, str]) -> Ent
     )
 
 
+def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> Entry:
+    """What each row of a run's targets got: files by target, named by where they lie."""
+    paths = {f"{OUTCOMES}/{task}.safetensors": path for task, path in files.items()}
+    return {"kind": "paths", "labels": labels, "name": name, "paths": paths}
+
+
 def gains_entry(gains: Mapping[int, Mapping[str, float]]) -> Entry:
     """Metrics of trials that are known only now, by trial number."""
     return {"kind": "gains", "gains": {str(number): dict(gains[number]) for number in gains}}
@@ -207,7 +214,7 @@ def retrain_entry(
     tags = {"state": state.value, "phases": ",".join(phase_keys), "reason": reason or ""}
     return run_entry(
         retrain_labels(name, seed=seed, role=role),
-        name=f"{name} {role} seed {seed}",
+        name=retrain_name(name, seed=seed, role=role),
         status=RUN_STATUS[state],
         parent={"role": RETRAIN, "retrain": name},
         params={"role": role, "seed": str(seed), "plan": describe(plan)},
@@ -234,7 +241,7 @@ def retrain_closed(name: str, *, summary: Mapping[str, Any]) -> Entry:
         name=f"retrain {name}",
         status="FINISHED",
         parent=study_labels(),
-        files={"summary.json": dict(summary)},
+        files={"summary.json": {"name": name, **summary}},
     )
 
 
@@ -257,40 +264,8 @@ def score_metrics(scores: Scores | None) -> dict[str, float]:
     return _present(metrics)
 
 
-def matrix(scores: Scores) -> list[dict[str, Any]]:
-    """The language matrix as a table: a row a target, language and metric."""
-    return [
-        {
-            "task": target.task,
-            "language": language,
-            "is_source": language == target.source_language,
-            "metric": metric,
-            "is_main": metric == target.main,
-            "value": value,
-            "num_rows": target.num_rows.get(language),
-        }
-        for target in scores.targets
-        for language, metrics in target.languages.items()
-        for metric, value in metrics.items()
-    ]
-
-
-def scored_rows(scores: Scores | None) -> list[dict[str, str]]:
-    """The rows that the scores are of, as MLflow's data sets: one a target."""
-    found = []
-    for target in scores.targets if scores else ():
-        protocol = target.protocol
-        task = TASKS.get(target.task)
-        found.append(
-            {
-                "name": f"{target.task} {protocol.split}",
-                "digest": protocol.data,
-                "path": task.dataset if task else target.task,
-                "revision": protocol.revision,
-                "context": protocol.split,
-            }
-        )
-    return found
+def retrain_name(name: str, *, seed: int, role: str) -> str:
+    return f"{name} {role} seed {seed}"
 
 
 def trial_name(number: int, plan: TrialPlan) -> str:

@@ -12,7 +12,7 @@ from search.entries import describe
 from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
 from search.pretraining_size import PRETRAINING, pretraining_sizes
-from search.record import RetrainRow, StudyRecord
+from search.record import StudyRecord
 from search.selection import (
     TrialRow,
     TrialState,
@@ -69,6 +69,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "ranked": [row.number for row in order],
         "trials": list(trials.values()),
         "languages": _languages(order[0] if order else None, baseline),
+        "verdicts": _verdicts(record, order[0] if order else None, baseline),
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(sound, trials),
         "gains": gain_table(sound, baseline),
@@ -79,7 +80,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "overhead_seconds": _overhead(record.rows),
         "seconds": _seconds(record.rows),
         "phases": _phases(record),
-        "retrains": _retrains(record.retrains),
+        "retrains": _retrains(record),
         "summary": dict(record.summary),
         "warnings": list(record.warnings),
     }
@@ -316,10 +317,22 @@ def _phases(record: StudyRecord) -> dict[str, int]:
     }
 
 
-def _retrains(rows: Sequence[RetrainRow]) -> list[Json]:
-    """Each retrain: winner and baseline over the seeds, and the difference seed by seed."""
+def _verdicts(record: StudyRecord, best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
+    """By language, as they were judged when the study ended; none where another trial is the best
+    now."""
+    judged = record.summary.get("verdicts")
+    if not judged or best is None or baseline is None:
+        return []
+    same = (judged["trial"], judged["baseline"]) == (best.number, baseline.number)
+    return list(judged["languages"]) if same else []
+
+
+def _retrains(record: StudyRecord) -> list[Json]:
+    """Each retrain: winner and baseline over the seeds, the difference seed by seed, and the
+    verdicts by language."""
+    languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
     by_name: dict[str, dict[str, dict[int, Scores]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
+    for row in record.retrains:
         if row.scores is not None and not row.scores.is_collapsed:
             by_name[row.name][row.role][row.seed] = row.scores
     found = []
@@ -334,7 +347,8 @@ def _retrains(rows: Sequence[RetrainRow]) -> list[Json]:
         first = [winner[seed].zero_shot_mean for seed in both]
         second = [baseline[seed].zero_shot_mean for seed in both]
         gain = _interval(paired_difference(first, second)) if both else None
-        found.append({"name": name, "seeds": both, "gain": gain, **means})
+        judged = languages.get(name, [])
+        found.append({"name": name, "seeds": both, "gain": gain, "languages": judged, **means})
     return found
 
 

@@ -43,7 +43,7 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
     """
     if baseline is None or baseline.scores is None:
         return {"baseline": {}, "rows": []}
-    before = _by_seed(rows, baseline)
+    before = by_seed(rows, baseline)
     found: dict[str, Json] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
@@ -51,13 +51,13 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
         name = str(row.plan.intermediate.mixture)
         if name not in found:
             found[name] = {"intermediate": name, "number": row.number} | _gains(
-                before, _by_seed(rows, row)
+                before, by_seed(rows, row)
             )
     return {"baseline": mean_scores(list(before.values())), "rows": list(found.values())}
 
 
-def _by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
-    """The trials of the same setting, the first of each seed."""
+def by_seed(rows: Sequence[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
+    """The trials of the same setting as one, the first of each seed."""
     setting = like.plan.with_seed(0)
     found: dict[int | None, TrialRow] = {}
     for row in rows:
@@ -70,7 +70,7 @@ def seeds_side_by_side(
     rows: Sequence[TrialRow], first: TrialRow, second: TrialRow
 ) -> tuple[tuple[Scores, ...], tuple[Scores, ...]]:
     """The scores of two trials' settings: of the seeds that both have, else of all of each."""
-    before, after = _paired(_by_seed(rows, first), _by_seed(rows, second))
+    before, after = _paired(by_seed(rows, first), by_seed(rows, second))
     return (
         tuple(row.scores for row in before if row.scores is not None),
         tuple(row.scores for row in after if row.scores is not None),

@@ -1,9 +1,11 @@
 """The record of a study as MLflow has it, read back into rows. Writing is recording.py."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from search import entries
@@ -12,11 +14,14 @@ from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import Run, Tracker, connect
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
+from trainables import outcomes
+from trainables.outcomes import ByLanguage
 from trainables.scores import Scores
 
 _FILES: Mapping[str, str] = {
     entries.TRIAL: "trial.json",
     entries.PHASE: "phase.json",
+    entries.RETRAIN: "summary.json",
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
@@ -51,6 +56,7 @@ class StudyRecord:
     warnings: tuple[str, ...] = ()
     world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
     versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
+    retrain_summaries: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +119,23 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
             for name, value in of_study[0].tags.items()
             if name.startswith("version.")
         },
+        retrain_summaries=tuple(found[entries.RETRAIN]),
     )
+
+
+def read_outcomes(
+    *, tracking_uri: str, experiment: str, study: str, labels: Mapping[str, str]
+) -> dict[str, ByLanguage]:
+    """Target -> what each row got, of the run of a study with these labels; empty where it was not
+    kept. Raises Refusal where MLflow is away, or a file is damaged."""
+    with refusing(), tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+        tracker = _open(tracking_uri, experiment)
+        files = [
+            file
+            for run in tracker.find(study, **labels)[:1]
+            for file in tracker.fetch(run, entries.OUTCOMES, Path(folder))
+        ]
+        return {file.stem: outcomes.read(file) for file in files}
 
 
 def held_phase_keys(*, tracking_uri: str, experiment: str) -> frozenset[str]:

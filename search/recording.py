@@ -103,9 +103,22 @@ class Record:
         """Once for each key; a second time changes nothing."""
         self._append(entries.phase_entry(row, plan_phase=plan_phase))
 
-    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None:
-        """However it ended. `baseline` is the best one so far, if there is one."""
+    def trial_finished(
+        self,
+        row: TrialRow,
+        *,
+        baseline: TrialRow | None,
+        outcomes: Mapping[str, str] | None = None,
+    ) -> None:
+        """However it ended. `baseline` is the best one so far, if there is one; `outcomes` are the
+        files, by target, that say what each row got."""
         self._append(entries.trial_entry(row, baseline=baseline))
+        if outcomes:
+            labels, name = (
+                entries.trial_labels(row.number),
+                entries.trial_name(row.number, row.plan),
+            )
+            self._append(entries.outcomes_entry(labels, name=name, files=outcomes))
 
     def study_finished(self, *, rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> None:
         """Close the study's run; the gains of all trials are written against the final baseline."""
@@ -166,8 +179,9 @@ class Record:
         phase_keys: Sequence[str],
         scores: Scores | None,
         reason: str | None = None,
+        outcomes: Mapping[str, str] | None = None,
     ) -> None:
-        """With scores it is scored, without it failed for this reason."""
+        """With scores it is scored, without it failed for this reason; `outcomes` as of a trial."""
         state = TrialState.FAILED if scores is None else TrialState.SCORED
         self._append(
             entries.retrain_entry(
@@ -181,6 +195,10 @@ class Record:
                 reason=reason,
             )
         )
+        if outcomes:
+            labels = entries.retrain_labels(name, seed=seed, role=role)
+            called = entries.retrain_name(name, seed=seed, role=role)
+            self._append(entries.outcomes_entry(labels, name=called, files=outcomes))
 
     def retrain_closed(self, name: str, *, summary: Mapping[str, Any]) -> None:
         """All runs of the retrain are there."""
@@ -252,6 +270,8 @@ class Record:
             match entry["kind"]:
                 case "run":
                     tracker.put_run(self._study, dict(entry))
+                case "paths":
+                    tracker.put_paths(self._study, dict(entry))
                 case "gains":
                     tracker.put_gains(self._study, dict(entry))
                 case "model":

@@ -4,6 +4,7 @@ and the models of its first seed in the registry."""
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from search.addresses import refusing
@@ -11,6 +12,7 @@ from search.bases import find_encoder
 from search.curse import winners_curse
 from search.findings import seen_test_rows
 from search.home import Home
+from search.judging import by_language
 from search.lock import differences, lock, version_warnings, world_facts
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.record import StudyRecord, read_study
@@ -19,11 +21,11 @@ from search.registering import crown, model_name, register
 from search.registry import Registry
 from search.runner import check_places, recording
 from search.selection import TrialRow, TrialState, best
-from search.verdict import BASELINE, WINNER, Retrained, Verdict
+from search.verdict import BASELINE, WINNER, Retrained, Verdict, judged_pairs
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
-from trainables import on_ray
+from trainables import on_ray, outcomes
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores, objective
 from trainables.workers import Workers
@@ -157,6 +159,7 @@ def _record(log: Record, name: str, runs: Sequence[Retrained]) -> None:
             phase_keys=run.phase_keys,
             scores=run.scores,
             reason=None if run.scores else "diverged, also at half its learning rate",
+            outcomes=run.outcomes,
         )
 
 
@@ -168,9 +171,15 @@ def _judge(
     cautions: tuple[str, ...],
 ) -> Verdict:
     """Everything that the runs say, before a model is registered."""
-    seen = seen_test_rows(record, row)
+    pairs = judged_pairs(runs, lambda file: outcomes.read(Path(file)))
     verdict = Verdict(
-        study=study, trial=row.number, runs=runs, models=(), seen=seen, cautions=cautions
+        study=study,
+        trial=row.number,
+        runs=runs,
+        models=(),
+        seen=seen_test_rows(record, row),
+        languages=tuple(by_language(pairs)),
+        cautions=cautions,
     )
     fresh, others = (verdict.scores_of(role) for role in (WINNER, BASELINE))
     curse = winners_curse(record.rows, row, fresh, others) if fresh else None
@@ -217,8 +226,14 @@ def _train(
     def done(index: int, events: list[dict[str, Any]]) -> None:
         role, seed, plan = plans[index]
         keys = tuple(e["record"]["key"] for e in events if e["event"] == "phase")
-        scores = on_ray.scores_of(events)
-        runs[index] = Retrained(role=role, seed=seed, plan=plan, scores=scores, phase_keys=keys)
+        runs[index] = Retrained(
+            role=role,
+            seed=seed,
+            plan=plan,
+            scores=on_ray.scores_of(events),
+            phase_keys=keys,
+            outcomes=events[-1].get("outcomes", {}),
+        )
         on_done(len(runs), len(plans))
 
     on_ray.train_plans(

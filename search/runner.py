@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +17,22 @@ from ray import tune
 from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
+from search.entries import trial_labels
 from search.fence import ATTRIBUTE, Fence
 from search.figures import figures
 from search.findings import find
 from search.home import Home, check_writable, hide_password
+from search.judging import of_selection
 from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.notes import study_note
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
-from search.record import StudyRecord, read_study
+from search.record import StudyRecord, read_outcomes, read_study
 from search.recording import Record
 from search.sampler import OptunaStudy
 from search.searcher import StudySearcher, Watch
-from search.selection import ranked
+from search.selection import TrialRow, ranked
 from search.tracking import prepare
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -38,6 +40,7 @@ from trainables import on_ray
 from trainables.data import Data
 from trainables.drain import DrainMark
 from trainables.model import BaseEncoder
+from trainables.outcomes import ByLanguage
 from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
@@ -197,6 +200,11 @@ def _finish(
     store: PhaseStore,
 ) -> Outcome:
     """Write the summary and the best trials' models once the budget is used up."""
+    place = {
+        "tracking_uri": tracking_uri,
+        "experiment": settings.tracking.experiment,
+        "study": settings.study.name,
+    }
 
     def read() -> StudyRecord:
         if not record.drain(DRAIN_SECONDS):
@@ -205,13 +213,14 @@ def _finish(
                 f"records wait for MLflow at {hide_password(tracking_uri)}: run it again when "
                 "MLflow answers"
             )
-        experiment = settings.tracking.experiment
-        return read_study(
-            tracking_uri=tracking_uri, experiment=experiment, study=settings.study.name
-        )
+        return read_study(**place)
+
+    def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
+        return read_outcomes(**place, labels=trial_labels(row.number))
 
     rows = read().rows
     summary = {
+        "verdicts": of_selection(rows, outcomes_of),
         "importance": study.importance(),
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,

@@ -30,7 +30,13 @@ class Log(Protocol):
 
     def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None: ...
 
-    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None: ...
+    def trial_finished(
+        self,
+        row: TrialRow,
+        *,
+        baseline: TrialRow | None,
+        outcomes: Mapping[str, str] | None = None,
+    ) -> None: ...
 
 
 class Watch(Protocol):
@@ -179,7 +185,8 @@ class StudySearcher(Searcher):
         row = self._row(live)
         self.rows.append(row)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
-        self._log.trial_finished(row, baseline=baseline_of(row, self.rows))
+        outcomes = live.end.get("outcomes") if live.end else None
+        self._log.trial_finished(row, baseline=baseline_of(row, self.rows), outcomes=outcomes)
         if row.state is TrialState.SCORED and row.objective is not None:
             self._study.tell_scored(live.asked, row.objective)
         elif row.state is TrialState.PRUNED:

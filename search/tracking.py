@@ -14,8 +14,8 @@ from typing import Any
 
 import filelock
 
+from search import artifacts
 from search.addresses import check_reachable, check_scheme, folder_name, sqlite_path
-from search.artifacts import write_files
 from search.entries import STUDY, TRIAL, Entry, Labels
 from search.flavors import write_mlmodel
 from search.outbox import Undeliverable
@@ -137,14 +137,11 @@ class Tracker:
 
     def read_json(self, run: Run, name: str) -> Any:
         """An artifact of the run, or None if the run has none of this name."""
-        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-            try:
-                path = self._client.download_artifacts(run.run_id, name, folder)
-                return json.loads(Path(path).read_text(encoding="utf-8"))
-            except Exception:
-                if any(file.path == name for file in self._client.list_artifacts(run.run_id)):
-                    raise
-                return None
+        return artifacts.read_json(self._client, run.run_id, name)
+
+    def fetch(self, run: Run, name: str, into: Path) -> list[Path]:
+        """The files of one folder of the run's artifacts, brought here."""
+        return artifacts.fetch(self._client, run.run_id, name, into)
 
     def put_run(self, study: str, entry: Entry) -> str:
         """Bring a run into the state that the entry describes; its id. Writes what differs."""
@@ -162,7 +159,7 @@ class Tracker:
             | ({_NOTE: entry["note"]} if "note" in entry else {}),
         )
         if entry.get("files"):
-            self._put_files(run_id, entry["files"])
+            artifacts.put_files(self._client, run_id, entry["files"])
         if entry.get("inputs"):
             self._put_inputs(run_id, entry["inputs"])
         status = entry["status"]
@@ -172,6 +169,11 @@ class Tracker:
             self._client.set_terminated(run_id, status, end_time=entry["time"])
         known.status = status or known.status
         return run_id
+
+    def put_paths(self, study: str, entry: Entry) -> None:
+        """Files from disk, to the artifacts of a run."""
+        run_id = self._ensure_run(study, entry["labels"], name=entry["name"], time=entry["time"])
+        artifacts.put_paths(self._client, run_id, entry["paths"])
 
     def put_gains(self, study: str, entry: Entry) -> None:
         """Write the metrics of trials that are missing or have changed."""
@@ -301,11 +303,6 @@ class Tracker:
             tags=tags,
             run_name=name,
         )
-
-    def _put_files(self, run_id: str, files: Mapping[str, Any]) -> None:
-        with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-            write_files(Path(folder), files)
-            self._client.log_artifacts(run_id, folder)
 
     def _put_inputs(self, run_id: str, inputs: Sequence[Mapping[str, str]]) -> None:
         """Data sets by name and digest; MLflow keeps one of each, and one link to the run."""

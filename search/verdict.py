@@ -1,17 +1,18 @@
 """What a retrain found: the winner and its baseline over fresh seeds, on the test split. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import fmean
 from typing import Any
 
-from search.answers import seen_rows
+from search.answers import between, meaning, seen_rows, spread
 from search.champion import Decision
 from search.curse import Curse
-from search.intervals import Interval, paired_difference
+from search.intervals import Interval, mean_interval, paired_difference
+from search.judging import LanguageVerdict, Pair, Side
 from search.registry import RegisteredModel
 from spaces.phases import TrialPlan
 from spaces.tasks import get_task
+from trainables.outcomes import ByLanguage
 from trainables.scores import Scores
 
 WINNER, BASELINE = "winner", "baseline"
@@ -19,19 +20,22 @@ WINNER, BASELINE = "winner", "baseline"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrained:
-    """One seed of the winner or of its baseline; `scores` is None if it diverged."""
+    """One seed of the winner or of its baseline; `scores` is None if it diverged. `outcomes` are
+    the files, by target, that say what each row got."""
 
     role: str
     seed: int
     plan: TrialPlan
     scores: Scores | None
     phase_keys: tuple[str, ...]
+    outcomes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What came of a retrain: all runs, and the models registered. `seen` has, by target, the
-    languages whose test rows are also the rows that chose the trial.
+    languages whose test rows are also the rows that chose the trial; `languages` says in which the
+    winner is better or worse.
 
     `curse` is None where no seed of the winner has a score; `decisions` say of each model whether
     it is champion now; `cautions` are what was not as in the search.
@@ -42,6 +46,7 @@ class Verdict:
     runs: tuple[Retrained, ...]
     models: tuple[RegisteredModel, ...]
     seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    languages: tuple[LanguageVerdict, ...] = ()
     curse: Curse | None = None
     decisions: tuple[Decision, ...] = ()
     cautions: tuple[str, ...] = ()
@@ -58,26 +63,40 @@ class Verdict:
             f"Task `{task}`, trained in {get_task(task).source_language}; intermediate training: "
             f"{plan.intermediate.mixture if plan.intermediate else 'none'}. Trial {self.trial} of "
             f"study `{self.study}`, trained again with {len(self.scores_of(WINNER))} fresh seeds; "
-            "this model is the first of them. Means over the seeds, test split, main metric:",
+            "this model is the first of them. Test split, main metric, means over the seeds with "
+            "their standard deviation:",
             "",
-            "| language | winner | baseline |",
-            "|---|---|---|",
+            "| language | winner | baseline | difference, 95 % interval | verdict |",
+            "|---|---|---|---|---|",
         ]
-        columns = [self.by_language(role, task) for role in (WINNER, BASELINE)]
+        columns = [self.intervals(role, task) for role in (WINNER, BASELINE)]
+        called = self.called(task)
         for language, value in columns[0].items():
-            baseline = columns[1].get(language)
-            shown = "" if baseline is None else f"{100 * baseline:.1f}"
-            lines.append(f"| {language} | {100 * value:.1f} | {shown} |")
+            cell = called.get(language)
+            told = [between(cell), cell["call"]] if cell else ["", ""]
+            cells = [language, spread(value), spread(columns[1].get(language)), *told]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += [f"\n{sentence}" for sentence in meaning(list(called.values()))]
         seen = {task: self.seen[task]} if task in self.seen else {}
         lines += [f"\n{sentence}" for sentence in seen_rows(seen)]
         return "\n".join([*lines, ""])
 
-    def by_language(self, role: str, task: str) -> dict[str, float]:
-        """Language -> mean over the seeds of the task's main score; empty without any run."""
+    def called(self, task: str) -> dict[str, dict[str, Any]]:
+        """Language -> verdict of one target, as JSON values."""
+        return {v.language: v.to_dict() for v in self.languages if v.task == task}
+
+    def intervals(self, role: str, task: str) -> dict[str, Interval]:
+        """Language -> the task's main score over the seeds; empty without any run."""
         found = [t.by_language for s in self.scores_of(role) for t in s.targets if t.task == task]
         if not found:
             return {}
-        return {language: fmean(scores[language] for scores in found) for language in found[0]}
+        return {
+            language: mean_interval([scores[language] for scores in found]) for language in found[0]
+        }
+
+    def by_language(self, role: str, task: str) -> dict[str, float]:
+        """Language -> mean over the seeds of the task's main score; empty without any run."""
+        return {code: found.mean for code, found in self.intervals(role, task).items()}
 
     def gain(self, task: str | None = None) -> Interval | None:
         """Winner minus baseline of the zero-shot mean (of one target: of its own), over the seeds
@@ -107,16 +126,37 @@ class Verdict:
         }
         gains = {task: self.gain(task) for task in self.tasks}
         overall = self.gain()
+        spreads = {
+            task: {role: self.intervals(role, task) for role in (WINNER, BASELINE)}
+            for task in self.tasks
+        }
         return {
             "zero_shot_mean": means,
             "gain": asdict(overall) if overall else None,
             "gains": {task: asdict(gain) for task, gain in gains.items() if gain},
+            "std": {
+                task: {r: {code: one.std for code, one in found.items()} for r, found in by.items()}
+                for task, by in spreads.items()
+            },
+            "languages": [verdict.to_dict() for verdict in self.languages],
             "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
             "curse": asdict(self.curse) | {"falls_out": self.curse.falls_out}
             if self.curse
             else None,
             "cautions": list(self.cautions),
         }
+
+
+def judged_pairs(runs: Sequence[Retrained], read: Callable[[str], ByLanguage]) -> list[Pair]:
+    """Winner and baseline of every seed that has both, as they are judged; `read` opens a file of
+    outcomes."""
+    sides = {
+        (run.role, run.seed): Side(run.scores, {t: read(f) for t, f in run.outcomes.items()})
+        for run in runs
+        if run.scores is not None
+    }
+    seeds = [seed for role, seed in sides if role == WINNER and (BASELINE, seed) in sides]
+    return [(sides[WINNER, seed], sides[BASELINE, seed]) for seed in seeds]
 
 
 def _zero_shot_mean(scores: Scores, task: str | None) -> float:

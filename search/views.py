@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import AVERAGES, percent, points, seen_rows
+from search.answers import AVERAGES, between, meaning, percent, points, seen_rows, spread
 from search.curse import Curse
 from search.estimates import Cost
 from search.gains import averages, task_scores
@@ -88,12 +88,22 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     found = verdict_json(verdict)
     for task, scores in found["scores"].items():
         table = Table(
-            "language", WINNER, BASELINE, "difference", title=Text(f"{task}, test split"), box=None
+            *("language", f"{WINNER} ± std", f"{BASELINE} ± std", "difference", "verdict"),
+            title=Text(f"{task}, test split"),
+            box=None,
         )
+        winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
+        called = verdict.called(task)
         for language, value in scores[WINNER].items():
-            baseline = scores[BASELINE].get(language)
-            difference = None if baseline is None else value - baseline
-            table.add_row(language, percent(value), percent(baseline), points(difference))
+            against, cell = scores[BASELINE].get(language), called.get(language)
+            difference = points(None if against is None else value - against)
+            table.add_row(
+                language,
+                spread(winner[language]),
+                spread(baseline.get(language)),
+                between(cell) if cell else difference,
+                cell["call"] if cell else "",
+            )
         console.print(table)
     for name, gain in [(task, verdict.gain(task)) for task in verdict.tasks] + [
         ("all objective targets", verdict.gain())
@@ -105,7 +115,7 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 markup=False,
                 soft_wrap=True,
             )
-    for sentence in seen_rows(verdict.seen):
+    for sentence in (*meaning(found["languages"]), *seen_rows(verdict.seen)):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     if verdict.curse is not None:
         console.print(curse_sentence(verdict.curse), highlight=False, markup=False, soft_wrap=True)
@@ -232,4 +242,4 @@ def _interval(gain: Interval) -> str:
     if gain.low is None or gain.high is None:
         return f"{points(gain.mean)} ({seeds})"
     low, high = points(gain.low), points(gain.high)
-    return f"{points(gain.mean)} ({seeds}, 95 % interval {low} to {high})"
+    return f"{points(gain.mean)} ± {percent(gain.std)} ({seeds}, 95 % interval {low} to {high})"

@@ -14,13 +14,14 @@ import torch
 from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
 from trainables.examples import Example, PairExample
-from trainables.formats.base import Features, Format, collate
+from trainables.formats.base import Features, Format, Judged, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
 from trainables.metrics import majority_share
 from trainables.model import TransferModel
+from trainables.outcomes import ByLanguage
 from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
 from trainables.workers import autocast
@@ -60,7 +61,17 @@ def evaluate(
     model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool = True
 ) -> TargetScores:
     """Scores of one task in the languages asked for; every worker gets all of them."""
-    return scores_of(predictions_of(model, scoring, shop), scoring, shop, loss_fell=loss_fell)
+    return evaluate_rows(model, scoring, shop, loss_fell=loss_fell)[0]
+
+
+def evaluate_rows(
+    model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool
+) -> tuple[TargetScores, ByLanguage]:
+    """Scores of one task, and what every row of every language got."""
+    predicted = predictions_of(model, scoring, shop)
+    judged = judge(predicted.by_language, scoring, shop, forms=predicted.forms)
+    scores = _scores_of(judged, predicted, scoring, shop, loss_fell=loss_fell)
+    return scores, {language: found.outcomes for language, found in judged.items()}
 
 
 def predictions_of(model: TransferModel, scoring: Scoring, shop: Workshop) -> Predictions:
@@ -72,6 +83,18 @@ def scores_of(
     predicted: Predictions, scoring: Scoring, shop: Workshop, *, loss_fell: bool
 ) -> TargetScores:
     """Scores of what was predicted, with their protocol and mark."""
+    judged = judge(predicted.by_language, scoring, shop, forms=predicted.forms)
+    return _scores_of(judged, predicted, scoring, shop, loss_fell=loss_fell)
+
+
+def _scores_of(
+    judged: Mapping[str, Judged],
+    predicted: Predictions,
+    scoring: Scoring,
+    shop: Workshop,
+    *,
+    loss_fell: bool,
+) -> TargetScores:
     task, predictions = get_task(scoring.task), predicted.by_language
     features = {code: _features(scoring, code, shop) for code in scoring.languages}
     fertility = {code: f.fertility for code, f in features.items() if f.fertility is not None}
@@ -80,7 +103,7 @@ def scores_of(
         main=task.metric,
         source_language=task.source_language,
         chance=task.chance,
-        languages=score(predictions, scoring, shop, forms=predicted.forms),
+        languages={language: dict(found.metrics) for language, found in judged.items()},
         num_rows={language: len(predicted) for language, predicted in predictions.items()},
         num_truncated={code: found.num_truncated for code, found in features.items()},
         fertility=fertility,
@@ -92,20 +115,26 @@ def scores_of(
 
 
 def score(
+    predictions: Mapping[str, Sequence[Any]], scoring: Scoring, shop: Workshop
+) -> dict[str, dict[str, float]]:
+    """language -> metric -> value of what was predicted."""
+    judged = judge(predictions, scoring, shop, forms={})
+    return {language: dict(found.metrics) for language, found in judged.items()}
+
+
+def judge(
     predictions: Mapping[str, Sequence[Any]],
     scoring: Scoring,
     shop: Workshop,
     *,
-    forms: Mapping[str, Format[Any, Any]] | None = None,
-) -> dict[str, dict[str, float]]:
-    """language -> metric -> value of what was predicted; `forms` are the formats of languages that
-    have something of their own fixed beforehand."""
+    forms: Mapping[str, Format[Any, Any]],
+) -> dict[str, Judged]:
+    """language -> metrics and outcomes of what was predicted; `forms` are the formats of languages
+    that have something of their own fixed beforehand."""
     task = get_task(scoring.task)
     return {
-        language: dict(
-            (forms or {})
-            .get(language, scoring.form)
-            .score(predicted, _examples(scoring, language, shop), task, language)
+        language: forms.get(language, scoring.form).judge(
+            predicted, _examples(scoring, language, shop), task, language
         )
         for language, predicted in predictions.items()
     }

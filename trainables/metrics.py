@@ -1,7 +1,9 @@
 """What is measured: pure functions over predictions and gold, all results in [0, 1]. No torch."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from trainables.normalization import normalize
 _QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
 
 Normalize = Callable[[str], str]
+Counts = tuple[int, int, int]  # right, predicted, gold
 
 
 def accuracy(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> float:
@@ -28,13 +31,29 @@ def majority_share(predictions: Sequence[Hashable]) -> float:
 
 def tag_accuracy(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
     """Share of words with the right tag, over all sentences. Source: UD's UPOS accuracy."""
+    return micro_f1(tag_counts(predictions, golds))
+
+
+def tag_counts(
+    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
+) -> list[Counts]:
+    """Words of each sentence with the right tag, and twice its words: `micro_f1` of these is the
+    accuracy."""
     _refuse_unequal(len(predictions), len(golds))
-    flat = [
-        pair for rows in zip(predictions, golds, strict=True) for pair in zip(*rows, strict=True)
+    right = [
+        sum(p == g for p, g in zip(*rows, strict=True))
+        for rows in zip(predictions, golds, strict=True)
     ]
-    if not flat:
+    if not any(golds):
         raise ValueError("no words to score")
-    return sum(p == g for p, g in flat) / len(flat)
+    return [(hits, len(words), len(words)) for hits, words in zip(right, golds, strict=True)]
+
+
+def micro_f1(counts: Sequence[Counts]) -> float:
+    """2pr / (p + r) with p = right / predicted and r = right / gold, all summed over the rows; 0
+    where nothing is predicted and nothing gold."""
+    right, predicted, gold = (sum(column) for column in zip(*counts, strict=True))
+    return 2 * right / (predicted + gold) if predicted + gold else 0.0
 
 
 def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
@@ -46,16 +65,26 @@ def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
     equal tag merge, unless it is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside,
     end or single.
     """
+    return micro_f1(span_counts(predictions, golds))
+
+
+def span_counts(
+    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
+) -> list[Counts]:
+    """Right, predicted and gold spans of each sentence, as `span_f1` counts them."""
     _refuse_unequal(len(predictions), len(golds))
     for predicted, gold in zip(predictions, golds, strict=True):
         if len(predicted) != len(gold):
             raise ValueError(f"{len(predicted)} predicted tags for a sentence of {len(gold)} words")
-    predicted_spans, gold_spans = _spans(predictions), _spans(golds)
-    if not predicted_spans and not gold_spans:
-        return 0.0
-    # 2pr / (p + r) with p = hits / predicted and r = hits / gold
-    hits = len(predicted_spans & gold_spans)
-    return 2 * hits / (len(predicted_spans) + len(gold_spans))
+    said, meant = _spans(predictions), _spans(golds)
+    ends = list(accumulate(len(tags) + 1 for tags in golds))
+    # A span lies where its last word does: a malformed one may begin in a sentence before.
+    found = [
+        Counter(bisect_right(ends, last) for _, _, last in spans)
+        for spans in (said & meant, said, meant)
+    ]
+    right, predicted_, gold_ = found
+    return [(right[row], predicted_[row], gold_[row]) for row in range(len(golds))]
 
 
 def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:

@@ -3,6 +3,8 @@
 Pure values. Every target's scores carry the protocol that makes them comparable with others.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -45,6 +47,12 @@ class ScoringProtocol:
     training_version: int
     cut: str = ""
     revision: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Of everything that makes scores comparable."""
+        content = {k: v for k, v in asdict(self).items() if k != "revision"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: "ScoringProtocol") -> list[str]:
         """Names of the fields that differ; empty means comparable."""

@@ -7,8 +7,10 @@ from typing import Any
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
-from trainables.evaluate import Scoring, evaluate
+from trainables import outcomes
+from trainables.evaluate import Scoring, evaluate_rows
 from trainables.loop import DivergedError
+from trainables.outcomes import ByLanguage
 from trainables.scores import Scores, TargetScores
 from trainables.stage import Report, get_or_train, model_after
 from trainables.workshop import Workshop
@@ -21,13 +23,15 @@ def run_trial(
 
     Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between, a
     `rung` with the scores so far after every target but the last, one `end`. A trial that diverges
-    ends with `state` failed and its reason; exceptions are left to broken infrastructure.
+    ends with `state` failed and its reason; exceptions are left to broken infrastructure. What each
+    row got lies in files under the home folder; the `end` names them by target.
 
     Returns the scores, or None if the trial diverged.
     """
     started = time.monotonic()
     seconds = {"evaluation": 0.0}
     scored: list[TargetScores] = []
+    files: dict[str, str] = {}
     try:
         stem = get_or_train(plan.intermediate, None, shop, report) if plan.intermediate else None
         for rung, target in enumerate(plan.targets):
@@ -39,16 +43,18 @@ def run_trial(
             tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
             model = model_after(key, tasks, shop)
             scoring = scoring_of(target, shop, split=split)
-            scored.append(evaluate(model, scoring, shop, loss_fell=loss_fell))
+            scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
+            scored.append(scores)
+            files[target.task] = _keep(rows, key, scores, shop)
             seconds["evaluation"] += time.monotonic() - before
             if rung + 1 < len(plan.targets):
                 report({"event": "rung", "rung": rung, "scores": _scores(scored, shop).to_dict()})
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
-    scores = _scores(scored, shop)
-    report(_end("scored", started, seconds, scores=scores.to_dict()))
-    return scores
+    whole = _scores(scored, shop)
+    report(_end("scored", started, seconds, scores=whole.to_dict(), outcomes=files))
+    return whole
 
 
 def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
@@ -71,6 +77,15 @@ def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
     )
+
+
+def _keep(rows: ByLanguage, key: str | None, scores: TargetScores, shop: Workshop) -> str:
+    """Write what each row got, beside what else is known of the phase; where it lies."""
+    trained = key or f"encoder-{shop.world.weights_digest[:16]}"
+    path = outcomes.file_of(shop.home.resolve(), trained, scores.protocol)
+    if shop.workers.rank == 0:
+        outcomes.write(path, rows)
+    return str(path)
 
 
 def _scores(scored: list[TargetScores], shop: Workshop) -> Scores:

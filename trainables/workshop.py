@@ -21,8 +21,8 @@ DATA = "data"  # the folder of encoded rows under the home folder
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Opened once a process; a trial takes nothing else but its plan. `is_stopping` tells whether
-    the driver is going away."""
+    """Opened once a process; a trial takes nothing else but its plan. `home` is the folder of all
+    stores, `is_stopping` tells whether the driver is going away."""
 
     settings: StudySettings
     base: BaseEncoder
@@ -30,6 +30,7 @@ class Workshop:
     world: World
     store: PhaseStore
     workers: Workers
+    home: Path
     is_stopping: Callable[[], bool] = lambda: False
 
     @classmethod
@@ -58,6 +59,7 @@ class Workshop:
             world=World.of(base, rows),
             store=PhaseStore(home, owner=settings.study.name),
             workers=workers,
+            home=home,
             is_stopping=is_stopping,
         )
 

@@ -161,6 +161,22 @@ def phase_row(key: str, **fields: Any) -> PhaseRow:
     return PhaseRow(**{**given, **fields})
 
 
+def verdict_cell(task: str, language: str, call: str, mean: float, **fields: Any) -> dict[str, Any]:
+    """A verdict of one language as the record has it."""
+    given = {"low": mean - 0.02, "high": mean + 0.02, "p": 0.01, "adjusted": 0.02}
+    counts = {"num_seeds": 1, "num_rows": 100}
+    place = {"task": task, "language": language, "call": call, "mean": mean}
+    return {**place, **given, **counts, **fields}
+
+
+def verdict_cells(**fields: Any) -> list[dict[str, Any]]:
+    return [
+        verdict_cell("rel", "de", "better", 0.09, **fields),
+        verdict_cell("rel", "tr", "tie", 0.03, **fields),
+        verdict_cell("coh", "tr", "worse", -0.05, **fields),
+    ]
+
+
 class Planted:
     """The makers above, as one fixture."""
 
@@ -172,6 +188,7 @@ class Planted:
     unscored = staticmethod(unscored)
     study_rows = staticmethod(study_rows)
     phase_row = staticmethod(phase_row)
+    verdict_cells = staticmethod(verdict_cells)
 
 
 @pytest.fixture(scope="session")

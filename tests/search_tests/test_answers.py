@@ -5,8 +5,19 @@ from typing import Any
 
 import pytest
 
-from search.answers import closing, percent, points, sentences
+from search.answers import (
+    MEANING,
+    ONE_SEED,
+    between,
+    calls,
+    closing,
+    percent,
+    points,
+    sentences,
+    spread,
+)
 from search.findings import find
+from search.intervals import mean_interval
 from search.record import RetrainRow, StudyRecord
 from search.selection import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan
@@ -103,7 +114,7 @@ def test_a_retrain_says_whether_it_can_be_told_from_none(planted: Any) -> None:
     rows = planted.study_rows()
     clear = said(rows, retrains=runs((0.05, 0.06, 0.07)))
     assert "with 3 fresh seeds on the test split: +6.0 points over its baseline" in clear
-    assert "(95 % interval +3.5 to +8.5; paired by seed)" in clear
+    assert "(95 % interval +3.5 to +8.5; paired by seed, ± 1.0 over the seeds)" in clear
     assert "`retrain` measures it" not in clear
     noisy = said(rows, retrains=runs((0.05, -0.04, 0.02)))
     assert "which cannot be told from none" in noisy
@@ -166,3 +177,53 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
     assert "Selection has seen the test rows of xquad (de tr): there the benchmark has one" in text
     for settings in ({}, {"evaluation": {"halves": True}}):
         assert "Selection has seen" not in said((row,), settings=settings)
+
+
+def test_calls_are_named_and_counted(planted: Any) -> None:
+    assert calls(planted.verdict_cells()) == (
+        "better in 1 (rel de +9.0), worse in 1 (coh tr −5.0), tie in 1 of 3"
+    )
+    many = [{**planted.verdict_cells()[0], "language": f"l{i}"} for i in range(11)]
+    assert "rel l7 +9.0 and 3 more), worse in 0, tie in 0 of 11" in calls(many)
+    assert between(planted.verdict_cells()[2]) == "−5.0 (−7.0 to −3.0)"
+
+
+def test_means_with_their_spread() -> None:
+    assert spread(mean_interval([0.5, 0.52])) == "51.0 ± 1.4"
+    assert spread(mean_interval([0.5])) == "50.0"
+    assert spread(None) == ""
+
+
+def test_verdicts_by_language_say_what_they_are_worth(planted: Any) -> None:
+    rows = planted.study_rows()
+    cells = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
+    text = said(rows, summary={"verdicts": cells})
+    assert "on the rows that also chose it and with one seed: better in 1 (rel de +9.0)" in text
+    assert ONE_SEED in text
+    cells["languages"] = planted.verdict_cells(num_seeds=3)
+    several = said(rows, summary={"verdicts": cells})
+    assert "that also chose it over 3 seeds: better in 1" in several
+    assert MEANING in several
+    assert ONE_SEED not in several
+    stale = said(rows, summary={"verdicts": {**cells, "trial": 2}})
+    assert "By language" not in stale, "another trial was the best when they were judged"
+
+
+def test_verdicts_of_a_retrain_are_those_of_its_record(planted: Any) -> None:
+    runs = tuple(
+        RetrainRow(
+            name="final",
+            seed=1,
+            role=role,
+            state=TrialState.SCORED,
+            plan=planted.plan("fact"),
+            phase_keys=(),
+            scores=planted.scores(level),
+            reason=None,
+        )
+        for role, level in (("winner", 0.6), ("baseline", 0.5))
+    )
+    summaries = ({"name": "final", "languages": planted.verdict_cells()}, {"name": "other"})
+    text = said(planted.study_rows(), retrains=runs, retrain_summaries=summaries)
+    assert "By language, on test rows with 1 fresh seed: better in 1 (rel de +9.0)" in text
+    assert MEANING in text

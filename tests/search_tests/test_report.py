@@ -202,3 +202,17 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
     few = Page(render_html(record_of(planted.study_rows())))
     assert "svg" not in few.tags
     assert any("fewer than 5 says nothing" in text for text in few.text)
+
+
+def test_the_page_has_the_verdicts_by_language(planted: Any) -> None:
+    judged = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
+    page = Page(render_html(record_of(planted.study_rows(), summary={"verdicts": judged})))
+    text = " ".join(page.text)
+    assert "Verdicts by language" in text
+    assert "on the rows that also chose it" in text
+    assert [call for call in page.text if call in ("better", "tie", "worse")] == [
+        "better",
+        "tie",
+        "worse",
+    ]
+    assert "Verdicts by language" not in render_html(record_of(planted.study_rows()))

@@ -12,8 +12,9 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from search.entries import retrain_labels
 from search.home import Home
-from search.record import StudyRecord, read_study
+from search.record import StudyRecord, read_outcomes, read_study
 from search.registering import about_target
 from search.registry import Registry
 from search.retrain import Wishes, choose, for_target, fresh_seeds, retrain, roles
@@ -24,6 +25,7 @@ from search.views import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.outcomes import score_of
 from trainables.predictor import load_predictor
 from trainables.workers import Workers
 from trainables.workshop import Workshop
@@ -218,6 +220,34 @@ def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], plan
     record = replace(record, rows=(*rows[:3], worse, *rows[4:]))
     assert choose(for_target(settings, record, "rel")[1], None).number == 2
     assert choose(for_target(settings, record, "coh")[1], None).number == 3
+
+
+@pytest.mark.ray
+def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> None:
+    verdict = done.verdict
+    cells = {(v.task, v.language): v.difference for v in verdict.languages}
+    assert set(cells) == {
+        *(("rel", code) for code in ("en", "de", "es")),
+        *(("retrieval", code) for code in ("de", "es")),
+    }
+    for (task, language), difference in cells.items():
+        means = [verdict.by_language(role, task)[language] for role in (WINNER, BASELINE)]
+        assert difference.mean == pytest.approx(means[0] - means[1])
+        assert difference.num_seeds == 2
+        assert difference.low <= difference.mean <= difference.high
+    (summary,) = done.record.retrain_summaries
+    assert summary["name"] == f"trial-{done.trial}"
+    assert summary["languages"] == [cell.to_dict() for cell in verdict.languages]
+    # The same rows are in MLflow, run by run.
+    for run in verdict.runs:
+        labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)
+        kept = read_outcomes(
+            tracking_uri=done.uri, experiment="transfer-search", study="tiny", labels=labels
+        )
+        assert run.scores is not None
+        for target in run.scores.targets:
+            found = {code: score_of(rows) for code, rows in kept[target.task].items()}
+            assert found == target.by_language
 
 
 @pytest.fixture

@@ -17,15 +17,17 @@ import pytest
 import torch
 from optuna.trial import TrialState as OptunaState
 
+from search.entries import trial_labels
 from search.home import Home
-from search.record import StudyRecord, read_study
+from search.record import StudyRecord, read_outcomes, read_study
 from search.runner import _finish, _recorded, _Stopper, check_places, driving, run_study
 from search.sampler import OptunaStudy
-from search.selection import TrialState
+from search.selection import TrialState, best_baseline, ranked
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.drain import DrainMark
 from trainables.on_ray import Launch
+from trainables.outcomes import score_of
 
 Settings = Callable[..., StudySettings]
 Command = Callable[..., list[str]]
@@ -107,6 +109,34 @@ def test_the_databases_agree(finished: Any) -> None:
     assert record.summary["num_trials"] == 6
     assert len({row.objective for row in record.rows}) > 2, "a study of equal scores tests little"
     assert all(row.plan.is_baseline for row in record.rows[:2])
+
+
+@pytest.mark.ray
+def test_what_each_row_got_is_in_mlflow_and_the_best_is_judged_by_it(finished: Any) -> None:
+    record = finished.record
+    place = {"tracking_uri": finished.uri, "experiment": "transfer-search", "study": "tiny"}
+    best, baseline = ranked(record.rows)[0], best_baseline(record.rows)
+    for row in (best, baseline):
+        assert row is not None
+        assert row.scores is not None
+        kept = read_outcomes(**place, labels=trial_labels(row.number))
+        assert {
+            task: {language: score_of(rows) for language, rows in found.items()}
+            for task, found in kept.items()
+        } == {target.task: target.by_language for target in row.scores.targets}
+    judged = record.summary["verdicts"]
+    if best.plan.is_baseline:
+        assert judged is None
+        return
+    assert (judged["trial"], judged["baseline"]) == (best.number, baseline.number)
+    cells = {(cell["task"], cell["language"]): cell["mean"] for cell in judged["languages"]}
+    for task, language, mean in ((*place, mean) for place, mean in cells.items()):
+        scores = [
+            {target.task: target.by_language for target in row.scores.targets}[task][language]
+            for row in (best, baseline)
+        ]
+        assert mean == pytest.approx(scores[0] - scores[1])
+    assert len(cells) == 5, "rel in three languages, retrieval in two"
 
 
 @pytest.mark.ray

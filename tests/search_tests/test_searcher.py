@@ -39,6 +39,7 @@ class Log:
         self.phases: list[str] = []
         self.rows: dict[int, TrialRow] = {}
         self.baselines: dict[int, int | None] = {}
+        self.outcomes: dict[int, Mapping[str, str] | None] = {}
 
     def trial_started(
         self, number: int, *, params: Mapping[str, Any], plan: TrialPlan, phase_keys: list[str]
@@ -48,8 +49,15 @@ class Log:
     def phase_finished(self, row: Any, *, plan_phase: Mapping[str, Any]) -> None:
         self.phases.append(row.key)
 
-    def trial_finished(self, row: TrialRow, *, baseline: TrialRow | None) -> None:
+    def trial_finished(
+        self,
+        row: TrialRow,
+        *,
+        baseline: TrialRow | None,
+        outcomes: Mapping[str, str] | None = None,
+    ) -> None:
         self.rows[row.number] = row
+        self.outcomes[row.number] = outcomes
         self.baselines[row.number] = baseline.number if baseline else None
 
 
@@ -134,9 +142,8 @@ class Drive:
     def end(self, trial_id: str, level: float) -> None:
         scores = self.make_scores(level).to_dict()
         seconds = {"evaluation": 1.0, "total": 3.0}
-        self.send(
-            trial_id, {"event": "end", "state": "scored", "seconds": seconds, "scores": scores}
-        )
+        end = {"event": "end", "state": "scored", "seconds": seconds, "scores": scores}
+        self.send(trial_id, {**end, "outcomes": {"rel": f"rel of {trial_id}"}})
         self.searcher.on_trial_complete(trial_id)
 
     def run(self, trial_id: str, level: float = 0.5) -> None:
@@ -194,6 +201,7 @@ def test_a_trial_from_start_to_end(drive: Callable[..., Drive]) -> None:
     assert row.seconds["evaluation"] == 1.0
     assert row.seconds["total"] >= 0
     assert one.log.baselines == {0: 0, 1: 0, 2: 0}
+    assert one.log.outcomes == {n: {"rel": f"rel of {i}"} for n, i in enumerate("abc")}
     assert sorted(one.log.phases) == sorted({*one.keys("a"), *one.keys("b"), *one.keys("c")})
     trial = one.trials[2]
     assert (trial.state, trial.value) == (OptunaState.COMPLETE, row.objective)
@@ -541,7 +549,7 @@ def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]
     one = drive(space=space(point("none")), budget={"num_trials": 3})
     states = []
 
-    def look(row: TrialRow, *, baseline: TrialRow | None) -> None:
+    def look(row: TrialRow, **_: Any) -> None:
         states.append((row.number, one.trials[row.number].state))
 
     one.log.trial_finished = look  # type: ignore[method-assign]

@@ -54,7 +54,7 @@ def verdict(planted: Any) -> Verdict:
 def test_a_verdict(verdict: Verdict) -> None:
     text = shown(show_verdict, verdict)
     assert "rel, test split" in text
-    assert "zero-shot mean of rel: +10.0 (3 paired seeds, 95 % interval" in text
+    assert "zero-shot mean of rel: +10.0 ± 0.0 (3 paired seeds, 95 % interval" in text
     assert "zero-shot mean of all objective targets: +10.0" in text
     assert "registered tiny-rel version 3" in text
 

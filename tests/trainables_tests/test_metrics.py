@@ -60,6 +60,16 @@ def test_span_f1_by_hand() -> None:
     assert metrics.span_f1([("NOUN", "NOUN", "VERB", "ADP")], golds) == pytest.approx(0.4)
 
 
+@given(PAIRS)
+def test_spans_are_counted_where_they_end(rows: tuple[list[list[str]], list[list[str]]]) -> None:
+    """Sentence by sentence where no tag is malformed; the sums are those of all sentences."""
+    counts = metrics.span_counts(*rows)
+    assert metrics.micro_f1(counts) == metrics.span_f1(*rows)
+    alone = [metrics.span_counts([said], [gold])[0] for said, gold in zip(*rows, strict=True)]
+    if not any("." in tags for side in rows for tags in side):
+        assert counts == alone
+
+
 def test_tag_accuracy_counts_words_not_sentences() -> None:
     assert metrics.tag_accuracy([("O",), ("X", "O", "O")], [("O",), ("O", "O", "O")]) == 0.75
 

@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
+from trainables.outcomes import read, score_of
 from trainables.rows import _fingerprint, _load
 from trainables.scores import Scores, objective
 from trainables.trial import run_trial, scoring_of
@@ -40,6 +42,22 @@ def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
     assert end["seconds"]["total"] >= end["seconds"]["evaluation"] > 0
     json.dumps(events, allow_nan=False)
     assert Scores.from_dict(json.loads(json.dumps(end["scores"]))) == scores
+
+
+def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
+    shop = open_shop()
+    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+    assert scores is not None
+    files = {task: Path(file) for task, file in events[-1]["outcomes"].items()}
+    assert list(files) == ["coh", "retrieval"]
+    for target in scores.targets:
+        rows = read(files[target.task])
+        assert {language: score_of(array) for language, array in rows.items()} == target.by_language
+        assert {language: len(array) for language, array in rows.items()} == target.num_rows
+    # Under the key of the phase; retrieval, for which nothing was trained, under the encoder's.
+    (key,) = [event["key"] for event in events if event["event"] == "phase"]
+    assert files["coh"].parent == (tmp_path / "home" / "outcomes" / key).resolve()
+    assert files["retrieval"].parent.name.startswith("encoder-")
 
 
 def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:

@@ -1,9 +1,10 @@
 """What every task kind has to say: how to encode, lose, predict, decode and score."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from operator import eq
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
 from spaces.tasks import Task
+from trainables import metrics
 from trainables.examples import Example
+from trainables.outcomes import Outcomes, of_values
 
 Ints = npt.NDArray[np.int32]
 IGNORED = -100  # a label position that takes no part in the loss
@@ -88,6 +91,13 @@ class Batch:
     labels: Tensor
 
 
+class Judged(NamedTuple):
+    """Every metric by name, each in [0, 1], and what the task's main one is made of, row by row."""
+
+    metrics: Mapping[str, float]
+    outcomes: Outcomes
+
+
 class Format(ABC, Generic[E, P]):
     """One task kind. Stateless but for the options it is made with.
 
@@ -143,10 +153,22 @@ class Format(ABC, Generic[E, P]):
         """What `predict` gave for all sequences, in order, to one prediction a row."""
 
     @abstractmethod
+    def judge(
+        self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
+    ) -> Judged:
+        """Every metric of the kind, the task's main one among them, and its rows."""
+
     def score(
         self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
     ) -> Mapping[str, float]:
-        """Every metric of the kind by name, each in [0, 1]; the task's main one among them."""
+        """The metrics of `judge` alone."""
+        return self.judge(predictions, examples, task, language).metrics
+
+
+def judge_equal(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> Judged:
+    """Accuracy, and which rows are right."""
+    accuracy = metrics.accuracy(predictions, golds)
+    return Judged({"accuracy": accuracy}, of_values(map(eq, predictions, golds)))
 
 
 def collate(features: Features, sequences: Sequence[int], *, pad_id: int) -> Batch:

@@ -4,7 +4,7 @@ labels[s] is [position of the right choice, number of choices], the same for all
 row. A batch holds whole rows, in order, that all have equally many choices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,9 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import metrics
 from trainables.examples import ChoiceExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format, RowError
+from trainables.formats.base import Batch, Features, Format, Judged, RowError, judge_equal
 from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
@@ -110,14 +109,14 @@ class ChoiceFormat(Format[ChoiceExample, int]):
             logits[row].append(float(output[0]))
         return [int(np.argmax(of_row)) for of_row in logits]
 
-    def score(
+    def judge(
         self,
         predictions: Sequence[int],
         examples: Sequence[ChoiceExample],
         task: Task,
         language: str,
-    ) -> Mapping[str, float]:
-        return {"accuracy": metrics.accuracy(predictions, [example.label for example in examples])}
+    ) -> Judged:
+        return judge_equal(predictions, [example.label for example in examples])
 
 
 def _num_choices(batch: Batch) -> int:

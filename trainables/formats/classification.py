@@ -1,6 +1,6 @@
 """Classification of a text or a pair: labels[s] is [index of the label in task.labels]."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,9 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import metrics
 from trainables.examples import PairExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format
+from trainables.formats.base import Batch, Features, Format, Judged, judge_equal
 from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
@@ -78,7 +77,7 @@ class ClassificationFormat(Format[PairExample, str]):
     ) -> list[str]:
         return [task.labels[int(logits.argmax())] for logits in outputs]
 
-    def score(
+    def judge(
         self, predictions: Sequence[str], examples: Sequence[PairExample], task: Task, language: str
-    ) -> Mapping[str, float]:
-        return {"accuracy": metrics.accuracy(predictions, [example.label for example in examples])}
+    ) -> Judged:
+        return judge_equal(predictions, [example.label for example in examples])

@@ -1,7 +1,7 @@
 """Mining of translation pairs from two whole corpora (BUCC): no head, no training."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
 from spaces.tasks import Task
-from trainables import mining
+from trainables import mining, outcomes
 from trainables.examples import SentenceExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features
+from trainables.formats.base import Batch, Features, Judged
 from trainables.formats.heads import masked_mean, to_numpy
 from trainables.formats.retrieval import SentenceFormat
 
@@ -87,13 +87,13 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
                 found[texts[i]] = (pair[1].id, margin)
         return found
 
-    def score(
+    def judge(
         self,
         predictions: Sequence[Mined],
         examples: Sequence[SentenceExample],
         task: Task,
         language: str,
-    ) -> Mapping[str, float]:
+    ) -> Judged:
         """BUCC's `f1`, `precision` and `recall`. Refusal where no gold pair is among the rows."""
         gold = _gold(examples)
         if not gold:
@@ -101,7 +101,16 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
                 f"task {task.name!r}: there is no gold pair among {len(examples)} sentences in "
                 f"{language!r}; raise evaluation.max_rows, or look at the gold file"
             )
-        return mining.pair_scores(self.mined(predictions, examples), gold)
+        mined = self.mined(predictions, examples)
+        pairs = (mined & gold, mined, gold)
+        by_id = [Counter(text for text, _ in some) for some in pairs]
+        # An id that stands twice counts once, as its pairs do.
+        first = {example.id: row for row, example in reversed(list(enumerate(examples)))}
+        rows = (
+            [count[example.id] if first[example.id] == row else 0 for count in by_id]
+            for row, example in enumerate(examples)
+        )
+        return Judged(mining.pair_scores(mined, gold), outcomes.of_counts(rows))
 
     def mined(self, predictions: Sequence[Mined], examples: Sequence[Any]) -> set[mining.Pair]:
         """The pairs of ids that count, the English one last: from the threshold on."""

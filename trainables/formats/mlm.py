@@ -4,7 +4,7 @@ Encoded sequences have no labels: `mask_tokens` masks a batch just before its lo
 epoch sees other masks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch.nn.functional import cross_entropy, gelu
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
+from trainables import outcomes
 from trainables.examples import TextExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import IGNORED, Batch, Features, Format
+from trainables.formats.base import IGNORED, Batch, Features, Format, Judged
 from trainables.formats.heads import fresh_linear, to_numpy, width_of
 
 Hits = tuple[int, int]  # tokens restored, tokens masked
@@ -109,18 +110,20 @@ class MlmFormat(Format[TextExample, Hits]):
     ) -> list[Hits]:
         return [(int(right.sum()), len(right)) for right in outputs]
 
-    def score(
+    def judge(
         self,
         predictions: Sequence[Hits],
         examples: Sequence[TextExample],
         task: Task,
         language: str,
-    ) -> Mapping[str, float]:
+    ) -> Judged:
         """`accuracy`: the share of all masked tokens that were restored."""
         num_masked = sum(masked for _, masked in predictions)
         if num_masked == 0:
             raise ValueError("no masked tokens to score")
-        return {"accuracy": sum(right for right, _ in predictions) / num_masked}
+        accuracy = sum(right for right, _ in predictions) / num_masked
+        rows = outcomes.of_counts((right, masked, masked) for right, masked in predictions)
+        return Judged({"accuracy": accuracy}, rows)
 
 
 def mask_tokens(

@@ -1,6 +1,6 @@
 """Sentence retrieval by the cosine of mean vectors: no head, no training; scores the encoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from spaces.tasks import Task
 from trainables import metrics
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, E, Features, Format, P
+from trainables.formats.base import Batch, E, Features, Format, Judged, P, judge_equal
 from trainables.formats.heads import masked_mean, to_numpy
 
 Rows = tuple[int, ...]
@@ -109,21 +109,25 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
             by_layer.append(metrics.nearest(pivots, texts).tolist())
         return list(zip(*by_layer, strict=True))
 
-    def score(
+    def judge(
         self,
         predictions: Sequence[Rows],
         examples: Sequence[RetrievalExample],
         task: Task,
         language: str,
-    ) -> Mapping[str, float]:
+    ) -> Judged:
         """`accuracy` at the chosen layer and `accuracy.layer_<n>` at every layer from 1 on."""
         golds = range(len(examples))
-        by_layer = [metrics.accuracy(rows, golds) for rows in zip(*predictions, strict=True)]
-        if not by_layer:
+        found = list(zip(*predictions, strict=True))
+        if not found:
             raise ValueError("no rows to score")
-        num_layers = len(by_layer) - 1
-        scores = {f"accuracy.layer_{n}": by_layer[n] for n in range(1, num_layers + 1)}
-        return {"accuracy": by_layer[self.layer_of(num_layers)], **scores}
+        num_layers = len(found) - 1
+        chosen = judge_equal(found[self.layer_of(num_layers)], golds)
+        by_layer = {
+            f"accuracy.layer_{n}": metrics.accuracy(found[n], golds)
+            for n in range(1, num_layers + 1)
+        }
+        return Judged({**chosen.metrics, **by_layer}, chosen.outcomes)
 
 
 def middle_layer(num_layers: int) -> int:

@@ -5,7 +5,7 @@ start and end are those of the first answer's first and last token, or 0 and 0 (
 stands for "no answer in this window").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,10 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import AnswerRules, Task
-from trainables import metrics
+from trainables import metrics, outcomes
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format, Ints, Ragged, RowError
+from trainables.formats.base import Batch, Features, Format, Ints, Judged, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
 from trainables.normalization import mlqa_normalizer, normalize
 
@@ -180,9 +180,9 @@ class SpanFormat(Format[SpanExample, str]):
             places = [(0, 0) if no else place for place, no in zip(places, beaten, strict=True)]
         return places
 
-    def score(
+    def judge(
         self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str
-    ) -> Mapping[str, float]:
+    ) -> Judged:
         """Under the task's answer rules; `qa_score` is the mean of the other two."""
         golds = [[answer.text for answer in example.answers] for example in examples]
         pairs = list(zip(predictions, golds, strict=True))
@@ -190,9 +190,13 @@ class SpanFormat(Format[SpanExample, str]):
             raise ValueError("no rows to score")
         is_mlqa = task.answer_rules is AnswerRules.MLQA
         rules = mlqa_normalizer(language) if is_mlqa else normalize
-        f1 = sum(metrics.token_f1(*pair, normalize=rules) for pair in pairs) / len(pairs)
-        exact = sum(metrics.exact_match(*pair, normalize=rules) for pair in pairs) / len(pairs)
-        return {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
+        f1s = [metrics.token_f1(*pair, normalize=rules) for pair in pairs]
+        exacts = [metrics.exact_match(*pair, normalize=rules) for pair in pairs]
+        f1, exact = sum(f1s) / len(pairs), sum(exacts) / len(pairs)
+        both = [metrics.qa_score(*row) for row in zip(f1s, exacts, strict=True)]
+        rows = {"f1": f1s, "exact_match": exacts, "qa_score": both}[task.metric]
+        found = {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
+        return Judged(found, outcomes.of_values(rows))
 
 
 def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> dict[str, _Context]:

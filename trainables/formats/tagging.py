@@ -3,7 +3,7 @@
 A label is the tag's index in task.labels at first sub-words and IGNORED at all other tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import metrics
+from trainables import metrics, outcomes
 from trainables.examples import TaggingExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import IGNORED, Batch, Features, Format, Ragged, RowError
+from trainables.formats.base import IGNORED, Batch, Features, Format, Judged, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
 
 Tags = tuple[str, ...]
@@ -122,18 +122,18 @@ class TaggingFormat(Format[TaggingExample, Tags]):
                     tags[row][word] = task.labels[int(label)]
         return [tuple(of_row) for of_row in tags]
 
-    def score(
+    def judge(
         self,
         predictions: Sequence[Tags],
         examples: Sequence[TaggingExample],
         task: Task,
         language: str,
-    ) -> Mapping[str, float]:
+    ) -> Judged:
         golds = [example.tags for example in examples]
-        return {
-            "f1": metrics.span_f1(predictions, golds),
-            "accuracy": metrics.tag_accuracy(predictions, golds),
-        }
+        spans = metrics.span_counts(predictions, golds)
+        words = metrics.tag_counts(predictions, golds)
+        found = {"f1": metrics.micro_f1(spans), "accuracy": metrics.micro_f1(words)}
+        return Judged(found, outcomes.of_counts(spans if task.metric == "f1" else words))
 
 
 def _tokenize_words(

@@ -24,6 +24,7 @@ from trainables.examples import (
 from trainables.formats.base import Batch, Features, RowError, collate
 from trainables.formats.kinds import format_of
 from trainables.formats.mlm import mask_tokens
+from trainables.outcomes import score_of
 
 # words of a sentence; `joint` is what stands between them in running text
 WORDS = {
@@ -182,6 +183,36 @@ def test_decode_of_encode_is_gold(kind: TaskKind, language: str, tokenizer) -> N
     mined = {"f1"} if kind is TaskKind.RETRIEVAL else set()  # of another format: test_mining
     assert set(METRICS[kind]) - mined <= set(scores)
     assert set(scores.values()) == {1.0}
+
+
+def half_wrong(kind: TaskKind, predictions: list[Any]) -> list[Any]:
+    """Every second prediction as somebody else's, and one that is right in part."""
+    wrong: dict[TaskKind, Callable[[Any], Any]] = {
+        TaskKind.CLASSIFICATION: lambda said: "neutral",
+        TaskKind.CHOICE: lambda said: said + 1,
+        TaskKind.SPAN: lambda said: f"{said} and more",
+        TaskKind.TAGGING: lambda said: (*said[:1], *("O" for _ in said[1:])),
+        TaskKind.RETRIEVAL: lambda said: tuple(row + 1 for row in said),
+        TaskKind.MLM: lambda said: (1, 3),
+    }
+    return [wrong[kind](said) if i % 2 else said for i, said in enumerate(predictions)]
+
+
+@every_kind
+def test_the_rows_make_up_the_main_score(kind: TaskKind) -> None:
+    examples = [example for language in WORDS for example in examples_of(kind, language)]
+    for metric in set(METRICS[kind]) - ({"f1"} if kind is TaskKind.RETRIEVAL else set()):
+        task = dataclasses.replace(task_of(kind), metric=metric)
+        for predictions in (gold(kind, examples), half_wrong(kind, gold(kind, examples))):
+            found, rows = format_of(kind).judge(predictions, examples, task, "en")
+            assert len(rows) == len(examples)
+            # A mean of means is the same mean to the last bit but one.
+            last = {"abs": 1e-15} if metric == "qa_score" else {"abs": 0}
+            assert score_of(rows) == pytest.approx(found[metric], rel=0, **last)
+        assert 0 < found[metric] < 1
+        right = rows if rows.ndim == 1 else 2 * rows[:, 0] / np.maximum(1, rows[:, 1:].sum(axis=1))
+        assert (right[::2] == 1).all()
+        assert (right[1::2] < 1).all()
 
 
 @every_kind

@@ -9,6 +9,7 @@ from trainables.formats.base import RowError, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import RetrievalFormat
+from trainables.outcomes import score_of
 
 TASK = get_task("bucc")
 FORMAT = MiningFormat()
@@ -101,6 +102,16 @@ def test_a_threshold_is_fixed_on_some_rows_and_used_on_others() -> None:
     assert scores["precision"] == pytest.approx(1 / 2)
     assert scores["recall"] == pytest.approx(1 / 3)
     assert FORMAT.score(found, dev, TASK, "de")["f1"] > scores["f1"]
+
+
+def test_the_rows_of_mined_pairs_make_up_the_f1() -> None:
+    """A pair is counted in the row of its sentence; English rows count nothing."""
+    found = [("en-0", 1.25), ("en-3", 1.4), None, None, *[None] * 4]
+    metrics, outcomes = FORMAT.judge(found, rows(), TASK, "de")
+    fixed, few = MiningFormat(threshold=1.0).judge(found, rows(), TASK, "de")
+    assert few.tolist() == [[1, 1, 1], [0, 1, 1], [0, 0, 0], [0, 0, 1], *[[0, 0, 0]] * 4]
+    assert score_of(few) == fixed["f1"] == pytest.approx(2 / 5)
+    assert score_of(outcomes) == metrics["f1"]
 
 
 def test_sentences_that_stand_twice_do_not_count(tokenizer) -> None:

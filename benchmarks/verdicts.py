@@ -1,0 +1,185 @@
+"""How often verdicts are wrong where there is nothing, and right where five points were planted.
+
+    python benchmarks/verdicts.py [--home DIR] [--num-pairs 200]
+
+Trains two small targets with 20 seeds each, once, on a base made for it (about six minutes of one
+core; phases are kept under the home folder, so that a second time takes one). A null pair is five
+seeds against five other ones of the same model: whatever is called better or worse is a false
+alarm. For power, 1,000 rows are drawn from the scored ones, and rows of one side are made right
+until it stands five points higher: seeds and rows differ as they really did. Prints JSON.
+"""
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+
+from search.significance import compare, holm
+from spaces.study import StudySettings
+from trainables import outcomes
+from trainables.base_recipe import tiny_base
+from trainables.outcomes import Outcomes
+from trainables.pretrain import pretrain
+from trainables.quiet import quiet_libraries
+from trainables.trial import run_trial
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+NUM_SEEDS, SIDE = 20, 5
+NUM_ROWS, GAIN = 1000, 0.05
+ALPHA = 0.05
+LANGUAGES = ["de", "es"]  # those that the base knows beside English
+RATE = 5e-4
+PARAMS = {"intermediate": "none", "target.learning_rate": RATE}
+
+Rows = dict[str, dict[str, list[Outcomes]]]  # task -> language -> one array a seed
+Draw = Callable[[list[Outcomes], np.random.Generator], tuple[list[Outcomes], list[Outcomes]]]
+
+
+def study(base: Path) -> StudySettings:
+    recipe = {"num_steps": 300, "batch_size": 16, "max_length": 64}
+    return StudySettings.parse(
+        {
+            "study": {"name": "verdicts", "encoder": str(base), "seed": 0, "sampler": "grid"},
+            "space": {
+                "intermediate": ["none", "fact"],
+                "intermediate_learning_rate": [RATE],
+                "target_learning_rate": [RATE],
+                "targets": ["kind", "ner"],
+            },
+            "training": {"intermediate": recipe, "target": recipe},
+            "evaluation": {"languages": LANGUAGES},
+            "budget": {"num_trials": 1},
+        }
+    )
+
+
+def train(home: Path) -> Rows:
+    """What every row of the test split got, for each of the seeds."""
+    base = pretrain(tiny_base(), home)
+    settings = study(base)
+    shop = Workshop.open(settings, home=home, encoder=str(base), workers=Workers.alone())
+    plan = settings.search_space().decode(PARAMS)
+    rows: Rows = {}
+    for seed in range(1, NUM_SEEDS + 1):
+        events: list[Mapping[str, Any]] = []
+        run_trial(plan.with_seed(seed), shop, events.append, split="test")
+        for task, file in events[-1]["outcomes"].items():
+            for language, array in outcomes.read(Path(file)).items():
+                rows.setdefault(task, {}).setdefault(language, []).append(array)
+    return rows
+
+
+def null_pair(
+    seeds: list[Outcomes], rng: np.random.Generator
+) -> tuple[list[Outcomes], list[Outcomes]]:
+    order = rng.permutation(len(seeds))
+    return [seeds[i] for i in order[:SIDE]], [seeds[i] for i in order[SIDE : 2 * SIDE]]
+
+
+def single_pair(
+    seeds: list[Outcomes], rng: np.random.Generator
+) -> tuple[list[Outcomes], list[Outcomes]]:
+    first, second = null_pair(seeds, rng)
+    return first[:1], second[:1]
+
+
+def planted_pair(
+    seeds: list[Outcomes], rng: np.random.Generator
+) -> tuple[list[Outcomes], list[Outcomes]]:
+    first, second = null_pair(seeds, rng)
+    some = rng.integers(0, len(first[0]), NUM_ROWS)
+    level = float(np.mean([outcomes.score_of(side) for side in seeds]))
+    return [_lifted(side[some], level, rng) for side in first], [side[some] for side in second]
+
+
+def _lifted(side: Outcomes, level: float, rng: np.random.Generator) -> Outcomes:
+    """Rows made right at random, as many as lift a score of `level` by the gain."""
+    made = rng.random(len(side)) < GAIN / (1 - level)
+    right = np.ones_like(side) if side.ndim == 1 else side[:, [2, 2, 2]]
+    return np.where(made if side.ndim == 1 else made[:, None], right, side)
+
+
+def called(rows: Rows, draw: Draw, num_pairs: int) -> dict[str, Any]:
+    """Shares of pairs with p below 0.05, by cell, before and after Holm; and of pairs in which any
+    language of a target is called."""
+    found: dict[str, Any] = {}
+    for task, by_language in rows.items():
+        before, after, gains = np.zeros((3, num_pairs, len(by_language)))
+        for number in range(num_pairs):
+            rng = np.random.default_rng(number)
+            state = rng.bit_generator.state
+            cells = []
+            for seeds in by_language.values():
+                rng.bit_generator.state = state  # the same seeds in every language
+                first, second = draw(seeds, rng)
+                cells.append(compare(first, second, rng))
+            before[number] = [cell.p for cell in cells]
+            after[number] = holm([cell.p for cell in cells])
+            gains[number] = [cell.mean for cell in cells]
+        found[task] = {
+            "any language, before Holm": share((before < ALPHA).any(axis=1)),
+            "any language": share((after < ALPHA).any(axis=1)),
+            "languages": {
+                language: {
+                    "before Holm": share(before[:, i] < ALPHA),
+                    "after": share(after[:, i] < ALPHA),
+                    "mean difference": round(float(gains[:, i].mean()), 4),
+                }
+                for i, language in enumerate(by_language)
+            },
+        }
+    return found
+
+
+def share(hits: np.ndarray) -> dict[str, float]:
+    """With its exact (Clopper-Pearson) 95 % interval."""
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="exact")
+    values = {"share": hits.mean(), "low": interval.low, "high": interval.high}
+    return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def levels(rows: Rows) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds, and how many rows."""
+    found: dict[str, Any] = {}
+    for task, by_language in rows.items():
+        for language, seeds in by_language.items():
+            scores = [outcomes.score_of(side) for side in seeds]
+            mean, std = float(np.mean(scores)), float(np.std(scores, ddof=1))
+            error = math.sqrt(mean * (1 - mean) / len(seeds[0]))
+            found.setdefault(task, {})[language] = {
+                "mean": round(mean, 4),
+                "std over seeds": round(std, 4),
+                "standard error of the rows": round(error, 4),
+                "rows": len(seeds[0]),
+            }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="False alarms and power of the verdicts.")
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--num-pairs", type=int, default=200)
+    given = parser.parse_args()
+    quiet_libraries()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        rows = train(given.home or Path(scratch))
+    content = {
+        "levels": levels(rows),
+        f"false alarms, {SIDE} seeds against {SIDE}": called(rows, null_pair, given.num_pairs),
+        "false alarms, one seed against one": called(rows, single_pair, given.num_pairs),
+        f"power, {GAIN} planted, {NUM_ROWS} rows": called(rows, planted_pair, given.num_pairs),
+    }
+    print(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What each row got: as few bytes as it takes, and the score of all rows again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces.refusal import Refusal
+from trainables import outcomes
+from trainables.scores import ScoringProtocol
+
+PROTOCOL = ScoringProtocol(
+    task="rel",
+    metric="accuracy",
+    split="test",
+    selection="target_dev",
+    data="d",
+    labels="l",
+    rows=0,
+    layer=None,
+    pooling=None,
+    max_length=64,
+    training_version=1,
+)
+
+
+def test_bytes_of_a_row() -> None:
+    assert outcomes.of_values([True, False, True]).nbytes == 3
+    assert outcomes.of_values([1.0, 0.0]).dtype == np.uint8
+    assert outcomes.of_values([1.0, 1 / 3]).dtype == np.float64
+    assert outcomes.of_counts([(1, 2, 3), (0, 0, 255)]).dtype == np.uint8
+    assert outcomes.of_counts([(1, 2, 300)]).dtype == np.uint16
+    assert outcomes.of_counts([]).shape == (0, 3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1))
+def test_the_mean_is_that_of_the_values(values: list[float]) -> None:
+    assert outcomes.score_of(outcomes.of_values(values)) == sum(values) / len(values)
+
+
+def test_micro_f1_is_that_of_the_sums() -> None:
+    assert outcomes.score_of(outcomes.of_counts([(1, 2, 1), (0, 0, 3)])) == 2 * 1 / (2 + 4)
+    assert outcomes.score_of(outcomes.of_counts([(0, 0, 0)])) == 0
+    # sums that do not fit the type of the rows
+    assert outcomes.score_of(outcomes.of_counts([(200, 200, 200)] * 9)) == 1
+    with pytest.raises(ValueError, match="no rows"):
+        outcomes.score_of(outcomes.of_values([]))
+
+
+def test_a_file_comes_back(tmp_path: Path) -> None:
+    path = outcomes.file_of(tmp_path, "key", PROTOCOL)
+    assert path.parent == tmp_path / "outcomes" / "key"
+    rows = {"de": outcomes.of_values([1, 0.25]), "tr": outcomes.of_counts([(1, 2, 3)])}
+    outcomes.write(path, rows)
+    back = outcomes.read(path)
+    assert set(back) == {"de", "tr"}
+    for language, array in rows.items():
+        np.testing.assert_array_equal(back[language], array)
+        assert back[language].dtype == array.dtype
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_stands_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) -> None:
+    path = outcomes.file_of(tmp_path, "key", PROTOCOL)
+    outcomes.write(path, {"de": outcomes.of_values([1, 0])})
+    before = path.stat().st_ino
+    outcomes.write(path, {"de": outcomes.of_values([1, 0])})
+    assert path.stat().st_ino == before
+    outcomes.write(path, {"de": outcomes.of_values([0, 0])})
+    assert outcomes.read(path)["de"].tolist() == [0, 0]
+
+
+def test_another_protocol_is_another_file(tmp_path: Path) -> None:
+    def name(**fields: str) -> str:
+        return outcomes.file_of(tmp_path, "key", replace(PROTOCOL, **fields)).name
+
+    assert name(revision="elsewhere") == name()
+    assert len({name(), name(data="other"), name(split="validation"), name(task="coh")}) == 4
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rel.safetensors"
+    path.write_bytes(b"cut")
+    for damaged in (path, tmp_path / "gone.safetensors"):
+        with pytest.raises(Refusal, match=r"outcomes of rows in .* cannot be read"):
+            outcomes.read(damaged)
