@@ -53,7 +53,7 @@ def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
         "losers": _losers(cells),
     }
     if num < MIN_LANGUAGES:
-        return found | {"unknown": _too_few(num)}
+        return found | {"unknown": _too_few(num, left_out)}
     try:
         _measure(cells, lookup)
     except Refusal as error:
@@ -126,7 +126,9 @@ def _nothing(why: str | None) -> Json:
     }
 
 
-def _too_few(num: int) -> str:
+def _too_few(num: int, left_out: Sequence[str]) -> str:
+    if not num:
+        return f"Not regressed on distance: {', '.join(left_out)} at chance on one side."
     return (
         f"Not regressed on distance: {num} zero-shot language{'' if num == 1 else 's'} scored, and "
         f"a slope over fewer than {MIN_LANGUAGES} says nothing."

@@ -87,18 +87,21 @@ def _growth(degradation: Json) -> Iterator[str]:
         )
         return
     parts = _parts([row for row in rows if row["before"]["excludes_zero"]], "before")
-    num = degradation["num_languages"]
+    num, tasks = degradation["num_languages"], ", ".join(degradation["counted"])
     if parts:
         yield (
-            f"Without intermediate training the gap changes, over {num} zero-shot languages, with "
-            f"distance: {parts}."
+            f"Without intermediate training the gap of {tasks} changes, over {num} zero-shot "
+            f"languages, with distance: {parts}."
         )
     else:
         names = ", ".join(row["kind"] for row in rows)
         yield (
-            f"Without intermediate training no dependence of the gap on distance can be told from "
-            f"none over {num} zero-shot languages ({names})."
+            f"Without intermediate training no dependence of the gap of {tasks} on distance can be "
+            f"told from none over {num} zero-shot languages ({names})."
         )
+    if degradation["left_out"]:
+        silent = ", ".join(degradation["left_out"])
+        yield f"At chance on one side, and so not counted there: {silent}."
     yield from _unmeasured(rows)
 
 

@@ -179,6 +179,8 @@ def test_targets_at_chance_are_not_counted(planted: Any) -> None:
     found = degradation(sides(before), lookup=lookup)
     assert (found["counted"], found["left_out"]) == (["rel"], ["coh"])
     assert slopes(found, "syntactic")["before"]["value"] == pytest.approx(0.5, abs=0.02)
+    alone = degradation(sides(before[1:]), lookup=never)
+    assert alone["unknown"] == "Not regressed on distance: coh at chance on one side."
 
 
 # ---- the language of the intermediate source

@@ -63,8 +63,14 @@ def test_a_slope_that_stays(planted: Any) -> None:
     lines = degradation_sentences(found(planted, 0.5, 0.5))
     assert "That fact changes any of these slopes cannot be told from none." in lines
     flat = degradation_sentences(found(planted, 0.0, None))
-    assert "no dependence of the gap on distance can be told from none" in flat[0]
+    assert "no dependence of the gap of rel on distance can be told from none" in flat[0]
     assert "(syntactic, phonological)" in flat[0]
+
+
+def test_a_target_at_chance_is_said(planted: Any) -> None:
+    shown = found(planted, 0.5, 0.3)
+    shown["degradation"]["left_out"] = ["coh"]
+    assert "At chance on one side, and so not counted there: coh." in degradation_sentences(shown)
 
 
 def test_losers_over_seeds_are_named(planted: Any) -> None:
