@@ -176,9 +176,11 @@ def _svg(name: str, size: tuple[float, float], draw: Draw) -> str:
     """One `<svg>` element, the same bytes for the same findings."""
     text = io.StringIO()
     with matplotlib.rc_context(cast(Any, {**_RC, "svg.hashsalt": name})):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         draw(figure)
-        figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
+        figure.savefig(
+            text, format="svg", transparent=True, bbox_inches="tight", metadata=_NO_METADATA
+        )
     whole = text.getvalue()
     return whole[whole.index("<svg") :].replace(INK, "currentColor")
 
