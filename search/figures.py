@@ -5,6 +5,7 @@ They read on a light and on a dark page: text and axes have the page's own colou
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from math import log10
 from statistics import fmean
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 Json = Mapping[str, Any]
 
 MAX_TRIALS, MAX_COLUMNS = 40, 80  # of a heatmap
+MAX_TICKS = 8
 MAX_NAME = 32  # characters of an intermediate's name
 INK = "#010101"  # what matplotlib draws with it takes the page's colour
 _RC: dict[str, Any] = {
@@ -118,6 +120,7 @@ def rates(found: Json) -> str | None:
                 if of_name:
                     axes.scatter(*zip(*of_name, strict=True), color=colours(place % 10), label=name)
             axes.set_xscale("log")
+            _rate_ticks(axes, sorted({rate for rate, _ in pairs}))
             axes.set_xlabel(f"learning rate, {role} phase")
         every[0].set_ylabel("zero-shot mean")
         if len(names) <= 10:
@@ -183,6 +186,13 @@ def _svg(name: str, size: tuple[float, float], draw: Draw) -> str:
         )
     whole = text.getvalue()
     return whole[whole.index("<svg") :].replace(INK, "currentColor")
+
+
+def _rate_ticks(axes: Axes, rates: Sequence[float]) -> None:
+    """The rates themselves where they are few, as on a grid, else powers of ten."""
+    shown = rates if len(rates) <= MAX_TICKS else sorted({10.0 ** round(log10(r)) for r in rates})
+    axes.set_xticks(shown, [f"{rate:.2g}" for rate in shown], rotation=45, ha="right")
+    axes.minorticks_off()
 
 
 def _ranked(found: Json) -> list[Json]:

@@ -48,6 +48,8 @@ def test_what_they_say(found: Any) -> None:
     assert "fact" in drawn["gains"]
     assert "+9.0" in drawn["gains"], "0.61 against 0.52"
     assert "learning rate, intermediate phase" in drawn["rates"]
+    assert "0.0002" in drawn["rates"]
+    assert not any("mathdefault" in text for text in drawn.values())
     assert "target.learning_rate" in drawn["importance"]
 
 
