@@ -26,6 +26,7 @@ TAG = "transfer_search."
 # Of MLflow's error codes, those that say that the request itself is wrong.
 _OUR_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 _MAX_METRICS = 800
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not chats
 _NOTE = "mlflow.note.content"  # the tag that the UI shows as the run's description
 
 
@@ -264,7 +265,9 @@ class Tracker:
             return found
         folder = folder_name(self._experiment)
         location = f"{self._artifacts}/{folder}" if self._artifacts else None
-        made = self._client.create_experiment(self._experiment, artifact_location=location)
+        made = self._client.create_experiment(
+            self._experiment, artifact_location=location, tags=_KIND
+        )
         self._experiment_id = str(made)
         return self._experiment_id
 
