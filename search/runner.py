@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,13 +96,7 @@ def run_study(
         driving(study, settings) as stop,
         recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
     ):
-        record.study_started(
-            settings=_recorded(settings),
-            digest=settings.digest(),
-            versions=versions(),
-            warnings=[*contract_warnings(settings), *warnings],
-            world=world_facts(settings, base, rows),
-        )
+        _tell_start(record, settings, base, rows, warnings)
         searcher = StudySearcher(
             study,
             settings,
@@ -139,6 +133,23 @@ def _prepare(
     data = Data(home.path / DATA, base, rows)
     prepare_data(settings, data, num_processes=num_cores(), on_done=on_prepared)
     return base, rows, [*row_warnings(settings, rows), *token_warnings(settings, data)]
+
+
+def _tell_start(
+    record: Record,
+    settings: StudySettings,
+    base: BaseEncoder,
+    rows: Rows,
+    warnings: Sequence[str],
+) -> None:
+    """The study's run, as it begins or goes on: what is asked, and what it will be made of."""
+    record.study_started(
+        settings=_recorded(settings),
+        digest=settings.digest(),
+        versions=versions(),
+        warnings=[*contract_warnings(settings), *warnings],
+        world=world_facts(settings, base, rows),
+    )
 
 
 def _tune(

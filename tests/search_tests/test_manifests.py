@@ -1,3 +1,4 @@
+import json
 import shlex
 import tomllib
 from typing import Any
@@ -247,6 +248,7 @@ def test_one_image_and_one_namespace_everywhere() -> None:
     objects = study_objects(study_text(), image=image, namespace="team-a")
     assert {found["metadata"]["namespace"] for found in objects} == {"team-a"}
     assert set(images(objects)) == {image}
+    assert f'"TRANSFER_SEARCH_IMAGE", "value": "{image}"' in json.dumps(objects)
     dev = study_objects(study_text(), overlay=Overlay.DEV, image="transfer-search:mine")
     assert set(images(dev)) == {"transfer-search:mine"}
 
