@@ -109,7 +109,8 @@ def paired_bootstrap(ratios: Floats, rng: np.random.Generator) -> Floats:
     else:
         draws = (rng.integers(0, num_rows, num_rows) for _ in range(NUM_RESAMPLES))
         sums = np.stack([np.bincount(rows, minlength=num_rows) @ by_row for rows in draws])
-    return _difference(sums.reshape(NUM_RESAMPLES, -1, 2, 2)).mean(axis=1)
+    found: Floats = _difference(sums.reshape(NUM_RESAMPLES, -1, 2, 2)).mean(axis=1)
+    return found
 
 
 def holm(values: Sequence[float]) -> list[float]:
