@@ -168,7 +168,7 @@ def retrain(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 5,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
     target: Annotated[
         str | None, typer.Option(help="The trial that is best for this target, and what serves it.")

@@ -1,14 +1,24 @@
-"""What a study found as Markdown: the description of its run in MLflow's UI. Pure."""
+"""What a study found as Markdown: the description of its run in MLflow's UI."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from search.answers import closing, percent, points, sentences
+from search.figures import figures
+from search.findings import find
+from search.record import StudyRecord
+from search.recording import Record
 
 Json = Mapping[str, Any]
 
 MAX_ROWS = 10  # of trials, and of intermediates: a tag holds 8,000 characters
+
+
+def describe(log: Record, record: StudyRecord) -> None:
+    """Let the study's run in MLflow say what was found. Trials of unlike protocols are named."""
+    found = find(record, force=True)
+    log.study_described(note=study_note(found), figures=figures(found))
 
 
 def study_note(found: Json) -> str:

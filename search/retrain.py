@@ -15,11 +15,12 @@ from search.home import Home
 from search.judging import by_language
 from search.lock import differences, lock, version_warnings, world_facts
 from search.machine import Cluster, max_concurrent_trials, ray_of
+from search.notes import describe
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.registering import crown, model_name, register
 from search.registry import Registry
-from search.runner import check_places, recording
+from search.runner import DRAIN_SECONDS, check_places, recording
 from search.selection import TrialRow, TrialState, best
 from search.verdict import BASELINE, WINNER, Retrained, Verdict, judged_pairs
 from spaces.phases import TrialPlan
@@ -68,7 +69,8 @@ def retrain(
     anything is trained.
     """
     quiet_libraries()
-    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
+    place = {"tracking_uri": tracking_uri, "experiment": experiment}
+    record = read_study(**place, study=study)
     settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
     settings = settings.with_data_root(wishes.data_root)
     if wishes.target is not None:
@@ -87,7 +89,7 @@ def retrain(
     seeds = fresh_seeds(settings, wishes.num_seeds)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in roles(row.plan)]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
-    with recording(study, home, tracking_uri=tracking_uri, experiment=experiment) as log:
+    with recording(study, home, **place) as log:
         world = world_facts(settings, shop.base, shop.data.rows)
         log.retrain_locked(name, lock=lock(row.plan, seeds, world))
         for role, seed, plan in plans:
@@ -107,6 +109,8 @@ def retrain(
             name,
             summary={**verdict.summary(), "champions": [each.to_dict() for each in decisions]},
         )
+        if log.drain(DRAIN_SECONDS):
+            describe(log, read_study(**place, study=study))
         return replace(verdict, models=models, decisions=decisions)
 
 

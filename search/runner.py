@@ -19,13 +19,11 @@ from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.entries import trial_labels
 from search.fence import ATTRIBUTE, Fence
-from search.figures import figures
-from search.findings import find
 from search.home import Home, check_writable, hide_password
 from search.judging import of_selection
 from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
-from search.notes import study_note
+from search.notes import describe
 from search.observing import NUMBERS, Observer, logging_to
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_outcomes, read_study
@@ -241,8 +239,7 @@ def _finish(
     keys = {key for row in best for key in row.phase_keys}
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     finished = read()
-    found = find(finished, force=True)  # unlike protocols are named in it
-    record.study_described(note=study_note(found), figures=figures(found))
+    describe(record, finished)
     return Outcome(finished, is_finished=True, is_exhausted=searcher.is_exhausted)
 
 

@@ -124,4 +124,4 @@ def _best_keys(record: StudyRecord, keep_best: int) -> set[str]:
 
 
 def _name(stored: Stored) -> str:
-    return stored.key if stored.is_phase else f"{stored.key} (an attempt)"
+    return f"{stored.kind}/{stored.key}"

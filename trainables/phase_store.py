@@ -98,20 +98,22 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A folder of the store: a phase, or what attempts at one have left. `changed` is the time of
-    its youngest file, in seconds since the epoch."""
+    """A folder of the store: a phase (`kind` is `phases`), what attempts at one have left
+    (`attempts`), or what rows got from it (`outcomes`). `changed` is the time of its youngest file,
+    in seconds since the epoch."""
 
     key: str
+    kind: str
     folder: Path
-    is_phase: bool
     num_bytes: int
     changed: float
 
     @classmethod
-    def of(cls, folder: Path, *, is_phase: bool) -> "Stored":
+    def of(cls, folder: Path) -> "Stored":
         files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
         changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
-        return cls(folder.name, folder, is_phase, sum(file.st_size for file in files), changed)
+        num_bytes = sum(file.st_size for file in files)
+        return cls(folder.name, folder.parent.name, folder, num_bytes, changed)
 
 
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
@@ -204,10 +206,10 @@ class PhaseStore:
                 shutil.rmtree(attempt, ignore_errors=True)
 
     def stored(self) -> list[Stored]:
-        """Everything that takes place: phases by key, and attempts at those that are not there."""
-        phases = [path for path in self._phases.glob("*") if path.is_dir()]
-        attempts = [path for path in self._attempts.glob("*") if path.is_dir()]
-        return [Stored.of(path, is_phase=path in phases) for path in (*phases, *attempts)]
+        """Everything that takes place, by key; what the encoder alone got belongs to no phase."""
+        parents = (self._phases, self._attempts, self._phases.with_name("outcomes"))
+        folders = [path for parent in parents for path in parent.glob("*") if path.is_dir()]
+        return [Stored.of(path) for path in folders if not path.name.startswith("encoder-")]
 
     def remove(self, stored: Stored) -> None:
         """All of it is gone at once for readers, whenever the deletion is cut short."""

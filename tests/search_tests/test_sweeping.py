@@ -60,10 +60,11 @@ def test_what_is_held_and_what_is_young_stays(home: Path, uri: str, planted: Any
     stored(home, *held, "loose")
     stored(home, "young", days=0.5)
     stored(home, "half-done", folder="attempts")
+    stored(home, "loose", "encoder-1", *held, folder="outcomes")
     stored(home, *list(held)[:1], folder="attempts")
     found = sweep(Home(home), tracking_uri=uri, dry_run=True)
-    assert set(found.removed) == {"loose", "half-done (an attempt)"}
-    assert (found.num_bytes, found.num_held, found.num_young) == (200, len(held) + 1, 1)
+    assert set(found.removed) == {"phases/loose", "attempts/half-done", "outcomes/loose"}
+    assert (found.num_bytes, found.num_held, found.num_young) == (300, 2 * len(held) + 1, 1)
     assert there(home) == held | {"loose", "young"}, "a dry run removes nothing"
     assert sweep(Home(home), tracking_uri=uri) == found
     assert there(home) == held | {"young"}
@@ -104,7 +105,7 @@ def test_never_while_a_study_is_searched(
         sweep(Home(home), tracking_uri=uri)
     assert there(home) == {"loose"}
     study.write_mark("driver", None)
-    assert sweep(Home(home), tracking_uri=uri).removed == ("loose",)
+    assert sweep(Home(home), tracking_uri=uri).removed == ("phases/loose",)
 
 
 def test_nothing_is_swept_in_doubt(home: Path, uri: str, tmp_path: Path, planted: Any) -> None:
@@ -131,8 +132,8 @@ def test_the_command(cli: Callable[..., Any], home: Path, uri: str) -> None:
     place = ("--home", home, "--tracking-uri", uri)
     shown = cli("gc", "--dry-run", *place)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out == "loose\n1 would be removed, 0.00 GB; held 0, younger than a day 0\n"
+    assert shown.out == "phases/loose\n1 would be removed, 0.00 GB; held 0, younger than a day 0\n"
     found = json.loads(cli("gc", *place, "--json").out)
-    assert found["removed"] == ["loose"]
+    assert found["removed"] == ["phases/loose"]
     assert cli("gc", "--keep-best", 0, *place).code == 2
     assert YOUNG_SECONDS == 24 * 3600

@@ -175,12 +175,14 @@ def test_records_hold_numbers_alone(store: PhaseStore) -> None:
 def test_what_is_stored_is_listed_and_removed(tmp_path: Path) -> None:
     store = PhaseStore(tmp_path, owner="gc")
     assert store.stored() == []
-    for place in ("phases/a", "attempts/a", "attempts/b/attempt/checkpoint-1"):
+    deep = "attempts/b/attempt/checkpoint-1"
+    for place in ("phases/a", "attempts/a", deep, "outcomes/a", "outcomes/encoder-1"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "file").write_text("12345")
-    found = {(one.key, one.is_phase): one for one in store.stored()}
-    assert set(found) == {("a", True), ("a", False), ("b", False)}
+    found = {(one.kind, one.key): one for one in store.stored()}
+    rest = {("attempts", "a"), ("attempts", "b"), ("outcomes", "a")}
+    assert set(found) == {("phases", "a"), *rest}
     assert {one.num_bytes for one in found.values()} == {5}
-    store.remove(found["a", True])
-    assert {(one.key, one.is_phase) for one in store.stored()} == {("a", False), ("b", False)}
-    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["a", "b"]
+    store.remove(found["phases", "a"])
+    assert {(one.kind, one.key) for one in store.stored()} == rest
+    assert not list(tmp_path.glob("attempts/removing-*"))
