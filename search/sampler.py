@@ -73,6 +73,10 @@ class OptunaStudy:
                 "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
                 "postgresql://USER:PASSWORD@HOST/NAME"
             ) from error
+        if "@" in (parsed.host or ""):
+            raise Refusal(
+                "[tracking] optuna has more than one @; write one in a name or password as %40"
+            )
         if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
             parsed = parsed.set(drivername="postgresql+psycopg2")
         with _reaching(url):

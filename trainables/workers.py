@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import joblib
 import torch
 import torch.distributed as distributed
+from joblib import cpu_count
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -84,7 +84,7 @@ class Workers:
 def num_cores() -> int:
     """The cores that this process may use, which are fewer than all in a container: its mask and
     the quota of its control group count. Part of a core is one."""
-    return int(joblib.cpu_count())
+    return int(cpu_count())
 
 
 def best_device() -> torch.device:

@@ -98,9 +98,14 @@ def test_a_study_s_trials(server: Server, settings_of: Callable[..., StudySettin
 
 @pytest.fixture(scope="module")
 def tracking_uri(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    assert PROGRAMS is not None
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     line = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    store = server.url("postgres").replace("postgresql:", "postgresql+psycopg2:")  # as the image's
+    create = [PROGRAMS.with_name("createdb"), "-h", "127.0.0.1", "-p", str(server.port)]
+    password = {**os.environ, "PGPASSWORD": server.password}
+    # Of its own: MLflow and Optuna both keep the version of their tables in a table of one name.
+    subprocess.run([*create, "-U", "me", "mlflow"], check=True, env=password)
+    store = server.url("mlflow").replace("postgresql:", "postgresql+psycopg2:")  # as the image's
     line += ["--backend-store-uri", store, "--workers", "1"]
     line += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("w") as log:

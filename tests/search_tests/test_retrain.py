@@ -326,7 +326,13 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     line = command("retrain", "tiny", "--trial", done.trial, "--seeds", 3, "--home", done.home.path)
     before = done.phases()
     process = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # As in a terminal: what a shell starts in the background does not hear of it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "[1/6] trained\n"

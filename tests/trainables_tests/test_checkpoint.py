@@ -169,7 +169,8 @@ def test_nothing_of_ours_is_pickled() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import | ast.ImportFrom) and path.name != "cldr.py":
                 modules = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-                assert not PICKLES & modules, path
+                counts_cores = modules == {"joblib", "cpu_count"}  # nothing of it but that
+                assert counts_cores or not PICKLES & modules, path
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert (node.value.id, node.attr) not in {("torch", "save"), ("torch", "load")}, (
                     path
