@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.home import hide_password
+from search.spending import Took
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -22,6 +23,7 @@ from spaces.study import StudySettings
 # Marks on trials: asked by half only; told the score of another; why it failed; and that this says
 # nothing of its plan, because what failed was a worker.
 INCOMPLETE, DUPLICATE_OF, REASON, BROKEN = "incomplete", "duplicate_of", "reason", "broken"
+TOOK = "took"  # seconds and GPU-seconds until now
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,22 @@ class OptunaStudy:
         self._counted: set[int] = set()
         self._next: int | None = None  # the index of the next point, once it is known
         self.told: dict[TrialPlan, Told] = {}
+        self.took: dict[int, Took] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
+            if TOOK in frozen.user_attrs:
+                self.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
 
     @property
     def num_counted(self) -> int:
         """Finished trials that count against the budget: all but duplicates and half-asked ones."""
         return len(self._counted)
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of the finished trials."""
+        took = (self.took.get(number, Took()) for number in self._counted)
+        return sum(one.gpu_seconds for one in took) / 3600
 
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
@@ -143,6 +154,11 @@ class OptunaStudy:
                 continue
             asked.append(Asked(frozen.number, frozen.params, plan))
         return asked
+
+    def note(self, asked: Asked, took: Took) -> None:
+        """What the trial took until now; before it is told, since then nothing can be added."""
+        self._set(asked.number, TOOK, [took.seconds, took.gpu_seconds])
+        self.took[asked.number] = took
 
     def tell_scored(self, asked: Asked, value: float) -> None:
         self._tell(asked.number, TrialState.COMPLETE, value)

@@ -151,6 +151,11 @@ class ResourcesSection(Section):
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
 
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that one trial holds."""
+        return self.num_workers * self.gpus_per_worker
+
 
 class TrackingSection(Section):
     """Where the record goes; what is left out lies in the home folder."""
@@ -162,10 +167,12 @@ class TrackingSection(Section):
 
 
 class BudgetSection(Section):
-    """When the search ends. Duplicates of a scored plan are not counted."""
+    """When the search ends. Duplicates of a scored plan are not counted. `max_hours` are of one run
+    of the driver, `max_gpu_hours` of all trials of the study."""
 
     num_trials: Count
     max_hours: Annotated[float, Field(gt=0)] | None = None
+    max_gpu_hours: Annotated[float, Field(gt=0)] | None = None
 
 
 def _form_of(rates: Any) -> str:

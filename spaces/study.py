@@ -148,6 +148,12 @@ class StudySettings(Section):
                 f"selection {rule.value!r} with pivot_languages {list(pivots)}: pivot_dev names "
                 "its languages, the other rules have none"
             )
+        if self.budget.max_gpu_hours is not None and not self.resources.num_gpus:
+            raise Refusal(
+                f"budget.max_gpu_hours is {self.budget.max_gpu_hours:g}, but resources."
+                "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
+                "gpus_per_worker"
+            )
         self._check_pretraining()
         self.search_space()
         self._check_languages()

@@ -172,6 +172,12 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
         ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),
         ("budget.max_hours", float("inf"), "budget.max_hours is inf; expected a finite number"),
+        (
+            "budget.max_gpu_hours",
+            3,
+            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials take no "
+            "GPU; set max_hours instead, or gpus_per_worker",
+        ),
         ("space.temperature", 0, "space.temperature is 0; expected a number above 0"),
         ("space.temperature", float("nan"), "space.temperature is nan; expected a finite number"),
         ("space.intermediate", "fact", "space.intermediate is 'fact'; expected a list"),
