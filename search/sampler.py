@@ -24,6 +24,7 @@ from spaces.study import StudySettings
 # nothing of its plan, because what failed was a worker.
 INCOMPLETE, DUPLICATE_OF, REASON, BROKEN = "incomplete", "duplicate_of", "reason", "broken"
 TOOK = "took"  # seconds and GPU-seconds until now
+NUM_RANDOM = 8  # trials that have to be scored before a sampler learns from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,8 @@ class OptunaStudy:
         """The next trial: first the baselines and the points of the study file, then the sampler;
         of a grid, its next point.
 
-        The draw depends on the study seed, how many trials were asked before, and (tpe) what they
-        got; not on how often the driver was started.
+        The draw depends on the study seed, how many trials were asked before, and (tpe, gp) what
+        they got; not on how often the driver was started.
         """
         with _reaching():
             index = self._num_asked()
@@ -253,9 +254,24 @@ def _sampler(
     sampler: optuna.samplers.BaseSampler
     if settings.study.sampler == "random" or point is not None:
         sampler = optuna.samplers.RandomSampler(seed=seed)
+    elif settings.study.sampler == "gp":
+        # It models what all trials have; the rate of the intermediate phase, which baselines lack,
+        # is drawn after that.
+        sampler = optuna.samplers.GPSampler(
+            seed=seed,
+            independent_sampler=optuna.samplers.TPESampler(
+                seed=seed, constant_liar=True, n_startup_trials=NUM_RANDOM
+            ),
+            n_startup_trials=NUM_RANDOM,
+            warn_independent_sampling=False,
+        )
     else:
         sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=8
+            seed=seed,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=NUM_RANDOM,
         )
     if point is not None:
         sampler = optuna.samplers.PartialFixedSampler(dict(point), sampler)

@@ -32,7 +32,7 @@ class StudySection(Section):
     encoder: str
     revision: str | None = None
     seed: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
 

@@ -154,6 +154,11 @@ class StudySettings(Section):
                 "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
                 "gpus_per_worker"
             )
+        if self.study.sampler == "gp" and self.space.mixture == "shares":
+            raise Refusal(
+                "study.sampler is 'gp', but space.mixture is 'shares': a Gaussian process learns "
+                "of parameters that all trials have, and a baseline has no shares; take 'tpe'"
+            )
         self._check_pretraining()
         self.search_space()
         self._check_languages()

@@ -167,7 +167,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         ("study.seed", 1.5, "study.seed is 1.5; expected a whole number"),
         ("study.seed", -1, "study.seed is -1; expected 0 or more"),
         ("study.encoder", 3, "study.encoder is 3; expected text in quotes"),
-        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random' or 'grid'"),
+        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random', 'grid' or 'gp'"),
         ("budget.num_trials", 0, "budget.num_trials is 0; expected a number above 0"),
         ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
         ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),
@@ -237,6 +237,15 @@ def test_a_wrong_value_is_named_with_what_is_expected(tables, key, value, messag
 def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> None:
     for key in ("space.intermediate_learning_rate", "space.target_learning_rate"):
         assert refusal(tables({key: value})) == key + message
+
+
+def test_a_gaussian_process_is_not_for_shares(tables) -> None:
+    """What only some trials have, as the shares, it would draw each for itself."""
+    gp: dict[str, Any] = {"study.sampler": "gp"}
+    assert StudySettings.parse(tables(gp)).study.sampler == "gp"
+    assert refusal(tables({**gp, "space.mixture": "shares"})).startswith(
+        "study.sampler is 'gp', but space.mixture is 'shares'"
+    )
 
 
 def test_a_range_upside_down_and_a_grid_with_twins_are_refused(tables) -> None:
