@@ -26,7 +26,8 @@ class Section(BaseModel):
 
 class StudySection(Section):
     """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
-    folder in the hub's layout, else the hub. It decides no result: what the rows say does."""
+    folder in the hub's layout, else the hub. It decides no result: what the rows say does.
+    `warm_start` names earlier studies of the same database whose trials the sampler learns from."""
 
     name: Name
     encoder: str
@@ -35,6 +36,7 @@ class StudySection(Section):
     sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
+    warm_start: tuple[Name, ...] = ()
 
 
 class PretrainingSection(Section):

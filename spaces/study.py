@@ -154,6 +154,7 @@ class StudySettings(Section):
                 "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
                 "gpus_per_worker"
             )
+        self._check_warm_start()
         if self.study.sampler == "gp" and self.space.mixture == "shares":
             raise Refusal(
                 "study.sampler is 'gp', but space.mixture is 'shares': a Gaussian process learns "
@@ -162,6 +163,19 @@ class StudySettings(Section):
         self._check_pretraining()
         self.search_space()
         self._check_languages()
+
+    def _check_warm_start(self) -> None:
+        study, earlier = self.study, self.study.warm_start
+        if earlier and study.sampler in ("random", "grid"):
+            raise Refusal(
+                f"study.warm_start with sampler {study.sampler!r}, which learns from no trial; "
+                "take 'tpe' or 'gp', or leave it out"
+            )
+        if study.name in earlier or len(set(earlier)) != len(earlier):
+            raise Refusal(
+                f"study.warm_start is {list(earlier)}; expected other studies than "
+                f"{study.name!r}, each once"
+            )
 
     def _check_pretraining(self) -> None:
         pretraining, encoder = self.pretraining, self.study.encoder

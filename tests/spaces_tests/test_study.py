@@ -239,6 +239,19 @@ def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> No
         assert refusal(tables({key: value})) == key + message
 
 
+@pytest.mark.parametrize(
+    ("sampler", "names", "message"),
+    [
+        ("random", ["a"], "study.warm_start with sampler 'random', which learns from no trial"),
+        ("tpe", ["tiny"], "study.warm_start is ['tiny']; expected other studies than 'tiny'"),
+        ("gp", ["a", "a"], "study.warm_start is ['a', 'a']; expected other studies"),
+    ],
+)
+def test_a_warm_start_that_cannot_be(tables, sampler: str, names: list[str], message: str) -> None:
+    changed = {"study.name": "tiny", "study.sampler": sampler, "study.warm_start": names}
+    assert refusal(tables(changed)).startswith(message)
+
+
 def test_a_gaussian_process_is_not_for_shares(tables) -> None:
     """What only some trials have, as the shares, it would draw each for itself."""
     gp: dict[str, Any] = {"study.sampler": "gp"}
