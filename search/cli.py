@@ -81,6 +81,7 @@ def run(
 ) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
+    from search.earlier import check_earlier
     from search.plan import check_study
     from search.progress import SearchProgress, counting
     from search.report import render
@@ -90,6 +91,7 @@ def run(
     check_study(settings)
     cluster = cluster_of(address, home, can_grow=autoscaling)
     check_places(place, place.mlflow_uri(settings))
+    check_earlier(place.optuna_url(settings), settings)
     find_encoder(settings, place, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
@@ -101,6 +103,8 @@ def run(
     render(outcome.record, console)
     if outcome.is_exhausted:
         console.print("the space is exhausted: the sampler found nothing new 20 times in a row")
+    if outcome.ended_by:
+        console.print(f"no further trial: {outcome.ended_by}", highlight=False)
 
 
 @app.command()

@@ -29,6 +29,7 @@ NUMBERS: Mapping[str, str] = {
     "stages": "Phases that trials needed: trained, or reused from the phase store (kind).",
     "tokens_per_second": "Of the phase that was trained last, padding included.",
     "gpu_hours": "GPUs of a trial times the hours that it trained.",
+    "gpu_hours_left": "Of max_gpu_hours, less what the finished trials of the study took.",
     "best_objective": "Of the scored trials.",
 }
 
@@ -84,10 +85,12 @@ class Observer:
     there is somebody to publish to.
     """
 
-    def __init__(self, watch: Watch, settings: StudySettings) -> None:
+    def __init__(self, watch: Watch, settings: StudySettings, *, gpu_hours: float = 0.0) -> None:
         self._watch = watch
         self._study = settings.study.name
-        self._num_gpus = settings.resources.num_workers * settings.resources.gpus_per_worker
+        self._num_gpus = settings.resources.num_gpus
+        self._spent_gpu_hours = gpu_hours  # of finished trials, those of earlier drivers too
+        self._max_gpu_hours = settings.budget.max_gpu_hours
         self._left = settings.budget.num_trials
         self._counts: Counter[tuple[str, str]] = Counter()
         self._gpu_hours = 0.0
@@ -97,6 +100,7 @@ class Observer:
     def publish_to(self, publish: Callable[..., None]) -> None:
         self._publish = publish
         self._tell("trials_left", self._left)
+        self._tell_gpu_hours_left()
 
     def resumed(self, num_finished: int) -> None:
         self._left -= num_finished
@@ -135,6 +139,8 @@ class Observer:
         self._count("trials", row.state.value)
         self._left -= 1
         self._tell("trials_left", max(0, self._left))
+        self._spent_gpu_hours += (row.seconds or {}).get("gpu", 0.0) / 3600
+        self._tell_gpu_hours_left()
         if row.state is TrialState.SCORED and row.objective is not None:
             self._best = max(row.objective, row.objective if self._best is None else self._best)
             self._tell("best_objective", self._best)
@@ -154,6 +160,10 @@ class Observer:
         self._count("stages", how)
         if not event["reused"] and record["seconds"]:
             self._tell("tokens_per_second", record["num_tokens"] / record["seconds"])
+
+    def _tell_gpu_hours_left(self) -> None:
+        if self._max_gpu_hours is not None:
+            self._tell("gpu_hours_left", max(0.0, self._max_gpu_hours - self._spent_gpu_hours))
 
     def _count(self, name: str, kind: str, by: int = 1) -> None:
         self._counts[name, kind] += by

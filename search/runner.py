@@ -59,6 +59,7 @@ class Outcome:
     record: StudyRecord | None
     is_finished: bool
     is_exhausted: bool
+    ended_by: str | None = None  # the limit of hours that left no room for another trial
 
 
 def run_study(
@@ -88,7 +89,7 @@ def run_study(
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
         prepare(uri)
-    observer = Observer(watch, settings)
+    observer = Observer(watch, settings, gpu_hours=study.gpu_hours)
     with (
         logging_to(home.path, settings.study.name),
         driving(study, settings) as stop,
@@ -240,7 +241,12 @@ def _finish(
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     finished = read()
     describe(record, finished)
-    return Outcome(finished, is_finished=True, is_exhausted=searcher.is_exhausted)
+    return Outcome(
+        finished,
+        is_finished=True,
+        is_exhausted=searcher.is_exhausted,
+        ended_by=searcher.ended_by,
+    )
 
 
 def check_places(home: Home, tracking_uri: str) -> None:

@@ -1,27 +1,30 @@
-"""OptunaStudy: which trials exist, what they were told, what to ask next. The only file that
-knows Optuna; its database is the truth about trials."""
+"""OptunaStudy: which trials exist, what they were told, what to ask next. Optuna's database is the
+truth about trials."""
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from search.home import hide_password
+from search.database import open_storage, reaching
+from search.earlier import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
+from search.spending import Took
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
-# Marks on trials: asked by half only; told the score of another; why it failed; and that this says
-# nothing of its plan, because what failed was a worker.
-INCOMPLETE, DUPLICATE_OF, REASON, BROKEN = "incomplete", "duplicate_of", "reason", "broken"
+# Marks on trials: asked by half only; why it failed; and that this says nothing of its plan: what
+# failed was a worker.
+INCOMPLETE, REASON, BROKEN = "incomplete", "reason", "broken"
+TOOK = "took"  # seconds and GPU-seconds until now
+# Marks on studies: of which file; which trials of others it started from.
+DIGEST, STARTED_FROM = "digest", "started_from"
+NUM_RANDOM = 8  # trials that have to be scored before a sampler learns from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +48,41 @@ class OptunaStudy:
     """One study of the database, opened by one driver. Every method raises Refusal if the database
     fails."""
 
-    def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
+    def __init__(
+        self, study: optuna.Study, settings: StudySettings, earlier: Sequence[FrozenTrial] = ()
+    ) -> None:
         self._study = study
+        self._earlier = earlier
         self._settings = settings
         self._space = settings.search_space()
         self._points = self._space.first_points()
         self._counted: set[int] = set()
         self._next: int | None = None  # the index of the next point, once it is known
         self.told: dict[TrialPlan, Told] = {}
+        self.took: dict[int, Took] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
+            if TOOK in frozen.user_attrs:
+                self.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
 
     @property
     def num_counted(self) -> int:
         """Finished trials that count against the budget: all but duplicates and half-asked ones."""
         return len(self._counted)
 
+    @property
+    def gpu_hours(self) -> float:
+        """Of the finished trials."""
+        took = (self.took.get(number, Took()) for number in self._counted)
+        return sum(one.gpu_seconds for one in took) / 3600
+
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
         """Open or create the study. Raises Refusal if the database cannot be reached, or holds a
-        study of this name that another study file made."""
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        try:
-            parsed = make_url(url)
-        except (SQLAlchemyError, ValueError) as error:
-            raise Refusal(
-                "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
-                "postgresql://USER:PASSWORD@HOST/NAME"
-            ) from error
-        if "@" in (parsed.host or ""):
-            raise Refusal(
-                "[tracking] optuna has more than one @; write one in a name or password as %40"
-            )
-        if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
-            parsed = parsed.set(drivername="postgresql+psycopg2")
-        with _reaching(url):
-            arguments: dict[str, Any] = {}
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-                arguments = {"connect_args": {"timeout": 60}}
-            address = parsed.render_as_string(hide_password=False)
-            storage = optuna.storages.RDBStorage(address, engine_kwargs=arguments)
+        study of this name that another study file made, or lacks one that this starts from."""
+        with reaching(url):
+            storage = open_storage(url)
+            earlier = earlier_trials(storage, settings)
             study = optuna.create_study(
                 study_name=settings.study.name,
                 storage=storage,
@@ -93,17 +90,28 @@ class OptunaStudy:
                 load_if_exists=True,
                 pruner=_pruner(settings),
             )
-            made_by = study.user_attrs.get("digest")
+            made_by = study.user_attrs.get(DIGEST)
             if made_by is None:
-                study.set_user_attr("digest", settings.digest())
+                # What earlier studies score from now on is not added: draws would change.
+                numbers = {name: [one.number for one in them] for name, them in earlier.items()}
+                study.set_user_attr(STARTED_FROM, numbers)
+                study.set_user_attr(DIGEST, settings.digest())
         if made_by not in (None, settings.digest()):
             raise Refusal(
                 f"study {settings.study.name!r} belongs to another study file: its study, space, "
                 "training or evaluation section differs; restore that file or take another "
                 "[study] name"
             )
-        with _reaching(url):
-            return cls(study, settings)
+        with reaching(url):
+            marks = study.user_attrs
+            if SCORED_BY not in marks:
+                study.set_user_attr(SCORED_BY, scored_by(settings))
+            numbers = marks.get(STARTED_FROM, {})
+            return cls(
+                study,
+                settings,
+                [one for name in earlier for one in earlier[name] if one.number in numbers[name]],
+            )
 
     @property
     def is_used_up(self) -> bool:
@@ -111,7 +119,7 @@ class OptunaStudy:
         if not self._space.is_grid:
             return False
         if self._next is None:  # the database is asked once: this is the only driver
-            with _reaching():
+            with reaching():
                 self._next = self._num_asked()
         return self._next >= len(self._points)
 
@@ -119,24 +127,35 @@ class OptunaStudy:
         """The next trial: first the baselines and the points of the study file, then the sampler;
         of a grid, its next point.
 
-        The draw depends on the study seed, how many trials were asked before, and (tpe) what they
-        got; not on how often the driver was started.
+        The draw depends on the study seed, how many trials were asked before, and (tpe, gp) what
+        they got; not on how often the driver was started.
         """
-        with _reaching():
+        with reaching():
             index = self._num_asked()
         point = self._points[index] if index < len(self._points) else None
-        with warnings.catch_warnings(), _reaching():
+        with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # experimental parts, fixed parameters
+            if point is None and self._earlier:
+                point = self._drawn_by(_sampler(self._settings, index, None))
             self._study.sampler = _sampler(self._settings, index, point)
             trial = self._study.ask()
             self._space.suggest(trial)
         self._next = index + 1
         return Asked(trial.number, trial.params, self._space.decode(trial.params))
 
+    def _drawn_by(self, sampler: optuna.samplers.BaseSampler) -> dict[str, Any]:
+        """What it draws where it sees the trials of earlier studies before this one's. They are
+        together only here: in the database they would be trials of this study, with numbers."""
+        both = optuna.create_study(direction="maximize", sampler=sampler)
+        both.add_trials([*self._earlier, *self._study.get_trials(deepcopy=False)])
+        trial = both.ask()
+        self._space.suggest(trial)
+        return trial.params
+
     def running(self) -> list[Asked]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
         asked = []
-        with _reaching():
+        with reaching():
             left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for frozen in left:
             try:
@@ -147,6 +166,11 @@ class OptunaStudy:
                 continue
             asked.append(Asked(frozen.number, frozen.params, plan))
         return asked
+
+    def note(self, asked: Asked, took: Took) -> None:
+        """What the trial took until now; before it is told, since then nothing can be added."""
+        self._set(asked.number, TOOK, [took.seconds, took.gpu_seconds])
+        self.took[asked.number] = took
 
     def tell_scored(self, asked: Asked, value: float) -> None:
         self._tell(asked.number, TrialState.COMPLETE, value)
@@ -170,7 +194,7 @@ class OptunaStudy:
 
     def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
         """Report a rung's value; whether the pruner wants the trial stopped."""
-        with warnings.catch_warnings(), _reaching():
+        with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
             trial = optuna.Trial(self._study, self._id_of(asked.number))
             trial.report(value, rung)
@@ -195,12 +219,12 @@ class OptunaStudy:
 
     def read_mark(self, name: str) -> dict[str, Any] | None:
         """A mark on the study itself, fresh from the database."""
-        with _reaching():
+        with reaching():
             mark: dict[str, Any] | None = self._study.user_attrs.get(name)
         return mark
 
     def write_mark(self, name: str, value: dict[str, Any] | None) -> None:
-        with _reaching():
+        with reaching():
             self._study.set_user_attr(name, value)
 
     def _num_asked(self) -> int:
@@ -208,7 +232,7 @@ class OptunaStudy:
         return sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
 
     def _tell(self, number: int, state: TrialState, value: float | None) -> None:
-        with _reaching():
+        with reaching():
             frozen = self._study.tell(number, value, state=state, skip_if_finished=True)
         self._remember(frozen)
 
@@ -224,7 +248,7 @@ class OptunaStudy:
 
     def _set(self, number: int, name: str, value: Any) -> None:
         # Of a trial that was told already nothing is changed.
-        with _reaching(), suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with reaching(), suppress(optuna.exceptions.UpdateFinishedTrialError):
             self._study._storage.set_trial_user_attr(self._id_of(number), name, value)
 
     def _id_of(self, number: int) -> int:
@@ -241,9 +265,24 @@ def _sampler(
     sampler: optuna.samplers.BaseSampler
     if settings.study.sampler == "random" or point is not None:
         sampler = optuna.samplers.RandomSampler(seed=seed)
+    elif settings.study.sampler == "gp":
+        # It models what all trials have; the rate of the intermediate phase, which baselines lack,
+        # is drawn after that.
+        sampler = optuna.samplers.GPSampler(
+            seed=seed,
+            independent_sampler=optuna.samplers.TPESampler(
+                seed=seed, constant_liar=True, n_startup_trials=NUM_RANDOM
+            ),
+            n_startup_trials=NUM_RANDOM,
+            warn_independent_sampling=False,
+        )
     else:
         sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=8
+            seed=seed,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=NUM_RANDOM,
         )
     if point is not None:
         sampler = optuna.samplers.PartialFixedSampler(dict(point), sampler)
@@ -258,29 +297,7 @@ def _pruner(settings: StudySettings) -> optuna.pruners.BasePruner:
 
 def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:
     """Study -> its mark of this name, of all studies of a database that have it."""
-    with _reaching(url):
+    with reaching(url):
         studies = optuna.get_all_study_summaries(url, include_best_trial=False)
     marks = {study.study_name: study.user_attrs.get(name) for study in studies}
     return {study: mark for study, mark in marks.items() if mark}
-
-
-@contextmanager
-def _reaching(url: str = "") -> Iterator[None]:
-    """What the database raises becomes a Refusal of one line, without the password of its URL."""
-    try:
-        yield
-    except Refusal:
-        raise
-    except (
-        SQLAlchemyError,
-        OSError,
-        ImportError,
-        RuntimeError,  # made by another version of Optuna
-        optuna.exceptions.StorageInternalError,
-    ) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        place = f" {hide_password(url)}" if url else ""
-        raise Refusal(
-            f"the study database{place} cannot be used: {reason}; check [tracking] optuna"
-        ) from error

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from ray.tune.search import Searcher
 
 from search.sampler import Asked, OptunaStudy
 from search.selection import PhaseRow, TrialRow, TrialState, baseline_of
+from search.spending import Spending, Took
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -102,8 +104,8 @@ class StudySearcher(Searcher):
         self._done: set[str] = set()
         self._changed = False
         self._duplicates = 0
-        hours = settings.budget.max_hours
-        self._deadline = time.monotonic() + hours * 3600 if hours else float("inf")
+        scored = [told.number for told in study.told.values() if told.value is not None]
+        self._spending = Spending(settings, study.took, scored)
         self._stop = stop
         self.rows: list[TrialRow] = []
 
@@ -130,6 +132,11 @@ class StudySearcher(Searcher):
         """Whether the sampler finds nothing new in the space any more."""
         return self._duplicates >= MAX_DUPLICATES
 
+    @property
+    def ended_by(self) -> str | None:
+        """The limit that ended the search before all its trials were asked for, in a sentence."""
+        return None if self._is_used_up else self._spending.limit
+
     def suggest(self, trial_id: str) -> Any:
         """Params; None (ask again later) or FINISHED."""
         if self.is_stopped:
@@ -140,6 +147,7 @@ class StudySearcher(Searcher):
         missing = self._missing(asked)
         keys = self._keys(asked)
         self._live[trial_id] = Live(asked, missing, len(set(keys)) - len(missing))
+        self._spending.begin(asked.number)
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=keys)
         self._watch.started(asked.number, asked.plan)
         return dict(asked.params)
@@ -180,10 +188,16 @@ class StudySearcher(Searcher):
     ) -> None:
         live = self._live.pop(trial_id, None)
         self._changed = True
-        if live is None or self.is_stopped:
-            return  # still RUNNING in the database: the next driver takes it up
-        row = self._row(live)
+        if live is None:
+            return
+        if self.is_stopped:  # still RUNNING in the database: the next driver takes it up
+            self._note(live.asked)
+            return
+        is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
+        took = self._spending.end(live.asked.number, is_scored=is_scored)
+        row = self._row(live, took)
         self.rows.append(row)
+        self._study.note(live.asked, took)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
         self._log.trial_finished(row, baseline=baseline_of(row, self.rows), outcomes=outcomes)
@@ -207,13 +221,18 @@ class StudySearcher(Searcher):
         return None
 
     def _may_ask(self) -> bool:
+        return (
+            not self._is_used_up
+            and len(self._held) < self._max_concurrent
+            and self._spending.limit is None
+        )
+
+    @property
+    def _is_used_up(self) -> bool:
+        """Whether all trials are asked for, or there is nothing new to ask for."""
         taken = self._study.num_counted + len(self._live) + len(self._held)
         return (
-            not self.is_exhausted
-            and taken < self._settings.budget.num_trials
-            and len(self._held) < self._max_concurrent
-            and time.monotonic() < self._deadline
-            and not self._study.is_used_up
+            self.is_exhausted or taken >= self._settings.budget.num_trials or self._study.is_used_up
         )
 
     def _released(self) -> Asked | None:
@@ -272,9 +291,16 @@ class StudySearcher(Searcher):
         live.missing.discard(event["key"])
         live.phase_keys.append(record.key)
         self._changed = True
+        self._note(live.asked)
         self._log.phase_finished(_phase_row(record), plan_phase=record.phase)
 
-    def _row(self, live: Live) -> TrialRow:
+    def _note(self, asked: Asked) -> None:
+        """What a running trial took until now, should this driver be killed. A database that does
+        not answer ends nothing here: the next note has all of it."""
+        with suppress(Refusal):
+            self._study.note(asked, self._spending.took(asked.number))
+
+    def _row(self, live: Live, took: Took) -> TrialRow:
         """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
         asked, end, scores = live.asked, live.end, None
         state, reason = TrialState.FAILED, live.error or "its worker died"
@@ -283,6 +309,9 @@ class StudySearcher(Searcher):
         elif end is not None:
             state, reason = TrialState(end["state"]), end.get("reason", "")
             scores = Scores.from_dict(end["scores"]) if "scores" in end else None
+        seconds = {**live.seconds, "total": time.monotonic() - live.started}
+        if took.gpu_seconds:
+            seconds["gpu"] = took.gpu_seconds
         return TrialRow(
             number=asked.number,
             state=state,
@@ -292,7 +321,7 @@ class StudySearcher(Searcher):
             objective=self._objective(scores) if scores else None,
             scores=scores,
             reason=reason or None,
-            seconds={**live.seconds, "total": time.monotonic() - live.started},
+            seconds=seconds,
             num_reused=live.num_reused,
         )
 

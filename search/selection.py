@@ -29,7 +29,8 @@ class TrialRow:
 
     `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
     wall time as the driver saw it: `training`, `evaluation`, `startup` (of a cold worker; zero on
-    a warm one) and `total`, which has everything else in it too.
+    a warm one) and `total`, which has everything else in it too. `gpu`, where a trial holds GPUs,
+    are GPU-seconds, over all drivers that ran it.
     `duplicate_of` is the number of the equal trial whose score this one was told. `num_reused` of
     its phases were in the store as it started; None where that is not known.
     """

@@ -17,7 +17,8 @@ class Standing:
     """`num_trained` of the phases that trials list were trained, `num_reused` found in the store.
 
     `training_seconds` is the time of the trained phases, `gpu_hours` that times the GPUs of a
-    trial. `trials_left` is of the budget as the driver was last given it.
+    trial. `trials_left` and `gpu_hours_left` are of the budget as the driver was last given it;
+    these hours are less what the finished trials took, None where the budget has no such limit.
     """
 
     study: str
@@ -32,6 +33,7 @@ class Standing:
     training_seconds: float
     tokens_per_second: float | None
     gpu_hours: float
+    gpu_hours_left: float | None
 
     @classmethod
     def of(cls, record: StudyRecord) -> "Standing":
@@ -44,13 +46,15 @@ class Standing:
         tokens = sum(phase.num_tokens for phase in record.phases)
         resources = record.settings.get("resources", {})
         gpus = resources.get("num_workers", 1) * resources.get("gpus_per_worker", 0)
-        budget = record.settings.get("budget", {}).get("num_trials", 0)
+        budget = record.settings.get("budget", {})
+        limit = budget.get("max_gpu_hours")
+        spent = sum((row.seconds or {}).get("gpu", 0.0) for row in record.rows) / 3600
         counted = sum(1 for row in record.rows if row.state not in NOT_COUNTED)
         return cls(
             study=record.name,
             state=record.state,
             trials=dict(sorted(Counter(row.state.value for row in record.rows).items())),
-            trials_left=max(0, budget - counted),
+            trials_left=max(0, budget.get("num_trials", 0) - counted),
             best_trial=best.number if best else None,
             best_objective=best.objective if best else None,
             best_plan=describe(best.plan) if best else None,
@@ -59,6 +63,7 @@ class Standing:
             training_seconds=seconds,
             tokens_per_second=tokens / seconds if tokens and seconds else None,
             gpu_hours=gpus * seconds / 3600,
+            gpu_hours_left=None if limit is None else max(0.0, limit - spent),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +76,8 @@ class Standing:
             f"study {self.study} ({self.state})",
             f"trials: {ended}; {self.trials_left} of the budget left",
         ]
+        if self.gpu_hours_left is not None:
+            lines.append(f"GPU-hours: {self.gpu_hours_left:.2f} of the budget left")
         if self.best_objective is not None:
             score = f"{100 * self.best_objective:.1f}"
             lines.append(f"best: {score}, trial {self.best_trial}, {self.best_plan}")

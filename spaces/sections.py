@@ -26,15 +26,17 @@ class Section(BaseModel):
 
 class StudySection(Section):
     """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
-    folder in the hub's layout, else the hub. It decides no result: what the rows say does."""
+    folder in the hub's layout, else the hub. It decides no result: what the rows say does.
+    `warm_start` names earlier studies of the same database whose trials the sampler learns from."""
 
     name: Name
     encoder: str
     revision: str | None = None
     seed: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
+    warm_start: tuple[Name, ...] = ()
 
 
 class PretrainingSection(Section):
@@ -151,6 +153,11 @@ class ResourcesSection(Section):
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
 
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that one trial holds."""
+        return self.num_workers * self.gpus_per_worker
+
 
 class TrackingSection(Section):
     """Where the record goes; what is left out lies in the home folder."""
@@ -162,10 +169,12 @@ class TrackingSection(Section):
 
 
 class BudgetSection(Section):
-    """When the search ends. Duplicates of a scored plan are not counted."""
+    """When the search ends. Duplicates of a scored plan are not counted. `max_hours` are of one run
+    of the driver, `max_gpu_hours` of all trials of the study."""
 
     num_trials: Count
     max_hours: Annotated[float, Field(gt=0)] | None = None
+    max_gpu_hours: Annotated[float, Field(gt=0)] | None = None
 
 
 def _form_of(rates: Any) -> str:

@@ -148,9 +148,34 @@ class StudySettings(Section):
                 f"selection {rule.value!r} with pivot_languages {list(pivots)}: pivot_dev names "
                 "its languages, the other rules have none"
             )
+        if self.budget.max_gpu_hours is not None and not self.resources.num_gpus:
+            raise Refusal(
+                f"budget.max_gpu_hours is {self.budget.max_gpu_hours:g}, but resources."
+                "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
+                "gpus_per_worker"
+            )
+        self._check_warm_start()
+        if self.study.sampler == "gp" and self.space.mixture == "shares":
+            raise Refusal(
+                "study.sampler is 'gp', but space.mixture is 'shares': a Gaussian process learns "
+                "of parameters that all trials have, and a baseline has no shares; take 'tpe'"
+            )
         self._check_pretraining()
         self.search_space()
         self._check_languages()
+
+    def _check_warm_start(self) -> None:
+        study, earlier = self.study, self.study.warm_start
+        if earlier and study.sampler in ("random", "grid"):
+            raise Refusal(
+                f"study.warm_start with sampler {study.sampler!r}, which learns from no trial; "
+                "take 'tpe' or 'gp', or leave it out"
+            )
+        if study.name in earlier or len(set(earlier)) != len(earlier):
+            raise Refusal(
+                f"study.warm_start is {list(earlier)}; expected other studies than "
+                f"{study.name!r}, each once"
+            )
 
     def _check_pretraining(self) -> None:
         pretraining, encoder = self.pretraining, self.study.encoder

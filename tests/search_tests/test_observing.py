@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,25 @@ def test_a_search_in_lines_and_numbers(planted: Any, settings_of: Settings, tmp_
     assert broken["reason"] == "OSError: no space"
     assert [line["message"] for line in found].count("trial finished") == 2
     assert len(seen.calls) == 11, "everything is handed on"
+
+
+def test_the_gpu_hours_left(planted: Any, settings_of: Settings) -> None:
+    """Half an hour was spent by an earlier driver, an hour by the trial that ends here."""
+    settings = settings_of(
+        resources={"gpus_per_worker": 1}, budget={"num_trials": 6, "max_gpu_hours": 2}
+    )
+    told: list[float] = []
+    observer = Observer(Seen(), settings, gpu_hours=0.5)  # type: ignore[arg-type]
+
+    def publish(name: str, value: float, **_: str) -> None:
+        if name == "gpu_hours_left":
+            told.append(value)
+
+    observer.publish_to(publish)
+    for number in (0, 1):
+        row = replace(planted.scored(number, 0.5, "fact"), seconds={"total": 3600.0, "gpu": 3600.0})
+        observer.finished(row)
+    assert told == [1.5, 0.5, 0]
 
 
 def test_what_others_log_is_among_the_lines_and_still_shown(

@@ -1,5 +1,6 @@
 """The Optuna study: what is asked, counted and told, over restarts of the driver."""
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_a_grid_is_asked_whole_and_then_used_up(settings_of: Settings, optuna_ur
     assert OptunaStudy.open(optuna_url, settings).is_used_up
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
 def test_draws_do_not_depend_on_restarts(
     sampler: str, settings_of: Settings, tmp_path: Path, empty_optuna: bytes
 ) -> None:
@@ -93,6 +94,23 @@ def test_draws_do_not_depend_on_restarts(
     assert draw("b.db", reopen=True) == straight
     rates = [p["intermediate.learning_rate"] for p in straight if p["intermediate"] != "none"]
     assert len(set(rates)) == len(rates), "a restart or an index drew the same again"
+
+
+def test_a_gaussian_process_goes_where_the_scores_are(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    """The score falls with the distance of the target rate from 1e-3, and `coh` helps."""
+    space = {"target_learning_rate": {"low": 1e-5, "high": 1e-1}}
+    study = OptunaStudy.open(optuna_url, settings_of(study={"sampler": "gp"}, space=space))
+    found = []
+    for _ in range(16):
+        asked = study.ask()
+        off = abs(math.log10(asked.params["target.learning_rate"]) + 3)
+        study.tell_scored(asked, 0.8 - off / 10 + 0.05 * (asked.params["intermediate"] == "coh"))
+        found.append((asked.params["intermediate"] == "coh", off))
+    learned = found[11:]
+    assert sum(off for _, off in learned) / len(learned) < 0.6, "at random it is one"
+    assert sum(is_coh for is_coh, _ in learned) >= 3, "at random it is one in four"
 
 
 def test_draws_depend_on_the_seed(

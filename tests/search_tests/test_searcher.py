@@ -87,7 +87,7 @@ class Counting:
         self.num_uses = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("num_counted", "told"):  # kept in memory
+        if name not in ("num_counted", "told", "took"):  # kept in memory
             self.num_uses += 1
         return getattr(self._inner, name)
 
@@ -534,6 +534,80 @@ def test_after_max_hours_nothing_new_is_asked(drive: Callable[..., Drive]) -> No
     two.run("a")
     assert two.ask("b") == Searcher.FINISHED
     assert not two.searcher.is_stopped
+
+
+def hours_ago(one: Drive, number: int, hours: float) -> None:
+    """As if the trial had been handed out so long ago."""
+    one.searcher._spending._running[number] -= hours * 3600
+
+
+def test_gpu_hours_count_over_drivers(drive: Callable[..., Drive]) -> None:
+    """Of a trial that ended, of one that was left by a driver that was stopped, and of one whose
+    driver was killed after its first phase."""
+    sections: dict[str, Any] = {
+        "space": space(point("fact")),
+        "resources": {"gpus_per_worker": 2},
+        "budget": {"num_trials": 6, "max_gpu_hours": 20},
+    }
+    one = drive(**sections)
+    one.ask("a")
+    hours_ago(one, 0, 1)
+    one.run("a")
+    one.ask("b")
+    hours_ago(one, 1, 2)
+    one.stop.set()
+    one.searcher.on_trial_complete("b", error=True)
+    row = one.log.rows[0]
+    assert row.seconds is not None
+    assert row.seconds["gpu"] == pytest.approx(7200, abs=5)
+    assert one.study.gpu_hours == pytest.approx(2, abs=0.01), "of finished trials"
+
+    two = drive(**sections)
+    assert two.ask("a") == one.trials[1].params
+    hours_ago(two, 1, 1)
+    two.run("a")
+    assert two.study.gpu_hours == pytest.approx(2 + 6, abs=0.01)
+    two.ask("b")
+    hours_ago(two, 2, 5)
+    two.train("b", 0)
+
+    three = drive(**sections)
+    assert three.searcher._spending.gpu_hours == pytest.approx(18, abs=0.01)
+    assert three.ask("a") == point("fact"), "what was begun is finished"
+    hours_ago(three, 2, 1.5)
+    assert three.ask("b") is None
+    three.run("a")
+    assert three.ask("b") == Searcher.FINISHED
+    assert three.searcher.ended_by == "max_gpu_hours is reached: trials took 21.00 of 20 GPU-hours"
+    assert drive(**sections).searcher.is_done
+    assert not drive(
+        **sections | {"budget": {"num_trials": 6, "max_gpu_hours": 22}}
+    ).searcher.is_done
+
+
+def test_no_trial_is_asked_that_would_end_after_max_hours(drive: Callable[..., Drive]) -> None:
+    one = drive(budget={"num_trials": 6, "max_hours": 2})
+    one.ask("a")
+    hours_ago(one, 0, 3)
+    assert isinstance(one.ask("b"), dict), "none is scored yet"
+    one.run("a")
+    assert one.ask("c") is None
+    one.run("b")
+    assert isinstance(one.ask("c"), dict), "the median of three hours and none is one and a half"
+    assert one.searcher.ended_by is None
+
+
+def test_a_search_that_used_its_trials_up_was_ended_by_no_limit(
+    drive: Callable[..., Drive],
+) -> None:
+    one = drive(budget={"num_trials": 1, "max_hours": 1e-9})
+    assert "max_hours is reached" in (one.searcher.ended_by or "")
+    two = drive(budget={"num_trials": 1, "max_hours": 2})
+    two.ask("a")
+    hours_ago(two, 0, 3)
+    two.run("a")
+    assert two.ask("b") == Searcher.FINISHED
+    assert two.searcher.ended_by is None
 
 
 def test_a_pickled_searcher_carries_nothing(drive: Callable[..., Drive]) -> None:

@@ -1,5 +1,6 @@
 """How a study stands, from its record."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,21 @@ def test_the_numbers(planted: Any) -> None:
     assert best.startswith("best: 61.0, trial 3, fact 2e-04 -> 2e-04")
     assert "2 trained, 3 reused; training took 1.5 h" in stages
     assert stages.endswith("12.00 GPU-hours")
+    assert standing.gpu_hours_left is None
+
+
+def test_the_gpu_hours_left_are_less_what_finished_trials_took(planted: Any) -> None:
+    rows = [
+        replace(planted.scored(0, 0.5, "fact"), seconds={"total": 9.0, "gpu": 7200.0}),
+        planted.unscored(1, TrialState.FAILED, seconds={"total": 9.0, "gpu": 1800.0}),
+        planted.unscored(2, TrialState.RUNNING),
+    ]
+    budget = {"num_trials": 10, "max_gpu_hours": 3.0}
+    standing = Standing.of(record(planted, rows, budget=budget))
+    assert standing.gpu_hours_left == 0.5
+    assert standing.lines()[2] == "GPU-hours: 0.50 of the budget left"
+    spent = Standing.of(record(planted, rows, budget={**budget, "max_gpu_hours": 1.0}))
+    assert spent.gpu_hours_left == 0
 
 
 def test_a_study_that_has_only_begun(planted: Any) -> None:

@@ -167,11 +167,17 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         ("study.seed", 1.5, "study.seed is 1.5; expected a whole number"),
         ("study.seed", -1, "study.seed is -1; expected 0 or more"),
         ("study.encoder", 3, "study.encoder is 3; expected text in quotes"),
-        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random' or 'grid'"),
+        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random', 'grid' or 'gp'"),
         ("budget.num_trials", 0, "budget.num_trials is 0; expected a number above 0"),
         ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
         ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),
         ("budget.max_hours", float("inf"), "budget.max_hours is inf; expected a finite number"),
+        (
+            "budget.max_gpu_hours",
+            3,
+            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials take no "
+            "GPU; set max_hours instead, or gpus_per_worker",
+        ),
         ("space.temperature", 0, "space.temperature is 0; expected a number above 0"),
         ("space.temperature", float("nan"), "space.temperature is nan; expected a finite number"),
         ("space.intermediate", "fact", "space.intermediate is 'fact'; expected a list"),
@@ -231,6 +237,28 @@ def test_a_wrong_value_is_named_with_what_is_expected(tables, key, value, messag
 def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> None:
     for key in ("space.intermediate_learning_rate", "space.target_learning_rate"):
         assert refusal(tables({key: value})) == key + message
+
+
+@pytest.mark.parametrize(
+    ("sampler", "names", "message"),
+    [
+        ("random", ["a"], "study.warm_start with sampler 'random', which learns from no trial"),
+        ("tpe", ["tiny"], "study.warm_start is ['tiny']; expected other studies than 'tiny'"),
+        ("gp", ["a", "a"], "study.warm_start is ['a', 'a']; expected other studies"),
+    ],
+)
+def test_a_warm_start_that_cannot_be(tables, sampler: str, names: list[str], message: str) -> None:
+    changed = {"study.name": "tiny", "study.sampler": sampler, "study.warm_start": names}
+    assert refusal(tables(changed)).startswith(message)
+
+
+def test_a_gaussian_process_is_not_for_shares(tables) -> None:
+    """What only some trials have, as the shares, it would draw each for itself."""
+    gp: dict[str, Any] = {"study.sampler": "gp"}
+    assert StudySettings.parse(tables(gp)).study.sampler == "gp"
+    assert refusal(tables({**gp, "space.mixture": "shares"})).startswith(
+        "study.sampler is 'gp', but space.mixture is 'shares'"
+    )
 
 
 def test_a_range_upside_down_and_a_grid_with_twins_are_refused(tables) -> None:

@@ -1,0 +1,74 @@
+"""Optuna's database: opened, and what it raises said in one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.home import hide_password
+from spaces.refusal import Refusal
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Open or create the database. Raises Refusal."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    parsed = _parsed(url)
+    if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
+        parsed = parsed.set(drivername="postgresql+psycopg2")
+    with reaching(url):
+        arguments: dict[str, Any] = {}
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            arguments = {"connect_args": {"timeout": 60}}
+        address = parsed.render_as_string(hide_password=False)
+        return RDBStorage(address, engine_kwargs=arguments)
+
+
+def is_there(url: str) -> bool:
+    """Whether there is something to open; of a server, only opening it tells. Raises Refusal."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return True
+    return Path(parsed.database).exists()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError) as error:
+        raise Refusal(
+            "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
+            "postgresql://USER:PASSWORD@HOST/NAME"
+        ) from error
+    if "@" in (parsed.host or ""):
+        raise Refusal(
+            "[tracking] optuna has more than one @; write one in a name or password as %40"
+        )
+    return parsed
+
+
+@contextmanager
+def reaching(url: str = "") -> Iterator[None]:
+    """What the database raises becomes a Refusal of one line, without the password of its URL."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except (
+        SQLAlchemyError,
+        OSError,
+        ImportError,
+        RuntimeError,  # made by another version of Optuna
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        place = f" {hide_password(url)}" if url else ""
+        raise Refusal(
+            f"the study database{place} cannot be used: {reason}; check [tracking] optuna"
+        ) from error

@@ -1,0 +1,85 @@
+"""What trials take of time and of GPUs, and whether the budget has room for another one. Pure."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from spaces.study import StudySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a trial took until now, over all drivers that ran it: seconds of wall time, and these
+    times the GPUs that it held."""
+
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+
+
+class Spending:
+    """What the trials of a study took, as its driver counts it.
+
+    `before` is what is known of trials that this driver did not run, or did not begin; `scored` are
+    the numbers of those that were scored. A trial's time begins as it is handed to Ray.
+    """
+
+    def __init__(
+        self,
+        settings: StudySettings,
+        before: Mapping[int, Took],
+        scored: Iterable[int],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_gpu_hours = settings.budget.max_gpu_hours
+        self._max_hours = settings.budget.max_hours
+        self._num_gpus = settings.resources.num_gpus
+        self._clock, self._begun = clock, clock()
+        self._took = dict(before)
+        self._running: dict[int, float] = {}  # trial -> when this driver started it
+        self._lengths = [before[number].seconds for number in scored if number in before]
+
+    def begin(self, number: int) -> None:
+        self._running[number] = self._clock()
+
+    def took(self, number: int) -> Took:
+        """Until now."""
+        before = self._took.get(number, Took())
+        if number not in self._running:
+            return before
+        seconds = self._clock() - self._running[number]
+        return Took(before.seconds + seconds, before.gpu_seconds + seconds * self._num_gpus)
+
+    def end(self, number: int, *, is_scored: bool) -> Took:
+        took = self.took(number)
+        del self._running[number]
+        self._took[number] = took
+        if is_scored:
+            self._lengths.append(took.seconds)
+        return took
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of all trials, those that run included."""
+        return sum(self.took(n).gpu_seconds for n in {*self._took, *self._running}) / 3600
+
+    @property
+    def limit(self) -> str | None:
+        """The limit of the budget that leaves no room for one more trial, in a sentence."""
+        if self._max_gpu_hours is not None and self.gpu_hours >= self._max_gpu_hours:
+            return (
+                f"max_gpu_hours is reached: trials took {self.gpu_hours:.2f} of "
+                f"{self._max_gpu_hours:g} GPU-hours"
+            )
+        if self._max_hours is None:
+            return None
+        left = self._max_hours * 3600 - (self._clock() - self._begun)
+        if left <= 0:
+            return f"max_hours is reached: this run took {self._max_hours:g} hours"
+        if self._lengths and median(self._lengths) > left:
+            return (
+                f"max_hours leaves {left / 3600:.2f} of {self._max_hours:g} hours, and the median "
+                f"of the scored trials took {median(self._lengths) / 3600:.2f}"
+            )
+        return None
