@@ -252,7 +252,7 @@ def main() -> None:
         text = TaskText.of(
             "flores", given.languages, pair_share=0.0, seed=0, source=Rows(given.data_root)
         )
-        write_encoder(folder / "encoder", text, shape)
+        write_encoder(folder / "encoder", text.rows(), shape)
         bench = Bench.open(folder, given.languages, given.data_root)
         lines, facts = measure(bench, given)
     facts = {"encoder": str(shape), **facts}

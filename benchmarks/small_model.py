@@ -22,14 +22,15 @@ from transformers import (
 
 from spaces.phases import Phase
 from spaces.tasks import TaskKind, get_task
-from trainables.corpus import Corpus
+from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features
 from trainables.formats.heads import masked_mean
-from trainables.loop import READ_EVERY, rate_factor
+from trainables.loop import READ_EVERY, Saving, rate_factor
 from trainables.model import TransferModel
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 
 MAX_LENGTH = 128
+NO_SAVING = Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf"))
 Row = dict[str, Any]
 
 
@@ -51,9 +52,9 @@ class Shape:
         )
 
 
-def write_encoder(folder: Path, text: Corpus, shape: Shape) -> Path:
+def write_encoder(folder: Path, text: Sequence[TextExample], shape: Shape) -> Path:
     """A Hugging Face folder with a tokenizer of that text and random weights."""
-    pieces = train_pieces(text.rows(), shape.vocabulary)
+    pieces = train_pieces(text, shape.vocabulary)
     tokenizer = fast_tokenizer(pieces, max_length=MAX_LENGTH)
     torch.manual_seed(0)
     encoder = XLMRobertaModel(config_of(shape, tokenizer), add_pooling_layer=False)

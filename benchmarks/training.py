@@ -20,6 +20,7 @@ from transformers import DataCollatorWithPadding, default_data_collator
 from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
 from benchmarks.small_model import (
     MAX_LENGTH,
+    NO_SAVING,
     ForTrainer,
     QuietTrainer,
     SameBatches,
@@ -37,7 +38,6 @@ from trainables.data import Data
 from trainables.formats.base import Features
 from trainables.loop import READ_EVERY, Progress, train_phase
 from trainables.model import BaseEncoder, TransferModel
-from trainables.pretrain import NO_SAVING
 from trainables.quiet import quiet_libraries
 from trainables.rows import Rows
 from trainables.workers import Workers
@@ -124,7 +124,7 @@ class Bench:
 def bench(data_root: str | None, folder: Path, *, num_steps: int, shape: Shape) -> Bench:
     rows = Rows(data_root)
     text = TaskText.of("flores", LANGUAGES, pair_share=0.0, seed=0, source=rows)
-    base = BaseEncoder.load(str(write_encoder(folder / "encoder", text, shape)))
+    base = BaseEncoder.load(str(write_encoder(folder / "encoder", text.rows(), shape)))
     recipe = Recipe(
         num_steps=num_steps,
         batch_size=BATCH_SIZE,

@@ -104,7 +104,7 @@ def train(plans: Sequence[tuple[int, TrialPlan]], shop: Workshop, homes: Sequenc
 
 def run(folder: Path) -> list[Line]:
     text = PocketText(languages=SPOKEN, num_rows=20_000, seed=0)
-    settings = study(str(write_encoder(folder / "encoder", text, SHAPE)))
+    settings = study(str(write_encoder(folder / "encoder", text.rows(), SHAPE)))
     encoder = settings.study.encoder
     shop = Workshop.open(settings, home=folder, encoder=encoder, workers=Workers.alone())
     space = settings.search_space()

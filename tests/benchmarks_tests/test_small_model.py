@@ -17,7 +17,9 @@ TINY = Shape(vocabulary=300, hidden_size=16, num_layers=1, num_heads=2, feed_for
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> BaseEncoder:
     text = PocketText(languages=("en", "de"), num_rows=50, seed=0)
-    return BaseEncoder.load(str(write_encoder(tmp_path_factory.mktemp("encoder"), text, TINY)))
+    return BaseEncoder.load(
+        str(write_encoder(tmp_path_factory.mktemp("encoder"), text.rows(), TINY))
+    )
 
 
 def features(labels: list[list[int]]) -> Features:
