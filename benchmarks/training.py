@@ -42,7 +42,7 @@ from trainables.quiet import quiet_libraries
 from trainables.rows import Rows
 from trainables.workers import Workers
 
-TASK = "mnli"
+TASK, ENCODER = "mnli", "encoder"
 LANGUAGES = ("en", "de", "es", "fr")  # of the tokenizer's text
 BATCH_SIZE = 16
 MAX_DIFFERENCE = 1e-3  # of a mean loss over ten steps, both sides given the same batches
@@ -68,7 +68,8 @@ class Bench:
     def num_examples(self) -> int:
         return self.phase.recipe.num_steps * self.phase.recipe.batch_size
 
-    def ours(self) -> tuple[float, Progress]:
+    def ours(self, workers: Workers | None = None) -> tuple[float, Progress]:
+        """As one of those workers; alone without any."""
         model = self.model()
         seconds, progress = seconds_of(
             lambda: train_phase(
@@ -76,7 +77,7 @@ class Bench:
                 self.phase,
                 {self.source: self.features},
                 tokenizer=self.base.tokenizer,
-                workers=Workers.alone(),
+                workers=workers or Workers.alone(),
                 max_device_tokens=16_384,
                 dev_score=lambda model: 0.0,
                 saving=NO_SAVING,
@@ -121,21 +122,23 @@ class Bench:
         return self.num_examples() / seconds, losses
 
 
-def bench(data_root: str | None, folder: Path, *, num_steps: int, shape: Shape) -> Bench:
-    rows = Rows(data_root)
-    text = TaskText.of("flores", LANGUAGES, pair_share=0.0, seed=0, source=rows)
-    base = BaseEncoder.load(str(write_encoder(folder / "encoder", text.rows(), shape)))
+def make_encoder(folder: Path, data_root: str | None, shape: Shape) -> None:
+    text = TaskText.of("flores", LANGUAGES, pair_share=0.0, seed=0, source=Rows(data_root))
+    write_encoder(folder / ENCODER, text.rows(), shape)
+
+
+def open_bench(folder: Path, data_root: str | None, *, num_steps: int) -> Bench:
+    """With the encoder that was made in the folder, and rows tokenised there once."""
+    base = BaseEncoder.load(str(folder / ENCODER))
+    num_rows = num_steps * BATCH_SIZE
     recipe = Recipe(
-        num_steps=num_steps,
-        batch_size=BATCH_SIZE,
-        max_length=MAX_LENGTH,
-        max_train_rows=num_steps * BATCH_SIZE,
+        num_steps=num_steps, batch_size=BATCH_SIZE, max_length=MAX_LENGTH, max_train_rows=num_rows
     )
     phase = Phase(mixture=Mixture.of({TASK: 1.0}), learning_rate=5e-4, seed=0, recipe=recipe)
-    features = Data(folder / "data", base, rows).features(
-        TASK, "en", "train", max_rows=recipe.max_train_rows, max_length=MAX_LENGTH
+    features = Data(folder / "data", base, Rows(data_root)).features(
+        TASK, "en", "train", max_rows=num_rows, max_length=MAX_LENGTH
     )
-    assert len(features) == recipe.max_train_rows, f"{len(features)} rows"
+    assert len(features) == num_rows, f"{len(features)} rows are too few for {num_steps} steps"
     return Bench(base, phase, features, folder / "trainer")
 
 
@@ -194,7 +197,8 @@ def main() -> None:
     quiet_libraries()
     shape = Shape()
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
-        found = bench(given.data_root, Path(scratch), num_steps=given.steps, shape=shape)
+        make_encoder(Path(scratch), given.data_root, shape)
+        found = open_bench(Path(scratch), given.data_root, num_steps=given.steps)
         lines, facts = measure(found, num_turns=given.turns)
     facts = {"encoder": str(shape), **facts}
     publish("Training", lines, facts=facts, results=RESULTS if given.write else None)
