@@ -12,6 +12,7 @@ once more with the start of a process of its own.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ from trainables.workshop import Workshop
 
 TASK, SPLIT = "panx", "validation"
 BATCH_SIZE = 32  # of theirs; run_xnli.py's own is 8
+MAX_DIFFERENCE = 1e-3  # of an F1: a tag in ten thousand may differ by rounding
 Tags = Mapping[str, Sequence[Any]]  # language -> tags of every row
 Scored = tuple[Tags, Mapping[str, float]]  # and its F1
 
@@ -164,7 +166,7 @@ def measure(bench: Bench, given: argparse.Namespace) -> tuple[list[Line], Mappin
         )
         for name, words in (("dynamic", "dynamic padding"), ("padded", "padded to 128"))
     ]
-    lines += against_processes(bench, given, timed["ours"][0][0])
+    lines += against_processes(bench, given, statistics.median(timed["ours"][0]))
     num_rows = sum(len(tags) for tags in ours[0].values())
     facts = {
         "rows": f"{num_rows} of PAN-X in {len(bench.languages)} languages, at most {num} each",
@@ -181,8 +183,9 @@ def against_processes(bench: Bench, given: argparse.Namespace, warm: float) -> l
         seconds += spent
         scores.update(found)
     cold, own = seconds_of(lambda: process(bench, given, "ours", bench.languages))
-    assert all(abs(own[code] - scores[code]) < 1e-6 for code in own), (own, scores)
-    equal = f"F1 of all {len(own)} languages"
+    difference = max(abs(own[code] - scores[code]) for code in own)
+    assert difference < MAX_DIFFERENCE, (own, scores)
+    equal = f"F1 of all {len(own)} languages, within {difference:.0e}"
     return [
         Line(
             name=f"evaluation, a process a language: {words}",
