@@ -8,12 +8,13 @@ READY := $(VENV)/.ready
 STUDY ?= pocket
 IMAGE ?= transfer-search:dev
 BUILD_FLAGS ?=
+DATA_ROOT ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-slow test-all check ui clean image image-test sbom audit
+.PHONY: search test test-slow test-all check bench bench-gpu ui clean image image-test sbom audit
 
 search: $(READY)
 	$(BIN)/transfer-search run $(STUDY)
@@ -33,6 +34,21 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Minutes each, one after the other; numbers to benchmarks/RESULTS.md. DATA_ROOT: rows from a folder
+# in the hub's layout. `bench-gpu` on a machine with a GPU.
+BENCH := OMP_NUM_THREADS=1 $(BIN)/python -m
+ROWS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
+bench: $(VENV)/.bench
+	$(BENCH) benchmarks.training --write $(ROWS)
+	$(BENCH) benchmarks.evaluation --write $(ROWS)
+	$(BENCH) benchmarks.tree --write
+	$(BENCH) benchmarks.scaling --write $(ROWS)
+	$(BENCH) benchmarks.mining --write
+	$(BENCH) benchmarks.control_plane --write
+
+bench-gpu: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.gpu --write
 
 # BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/deploy.md).
 image:
@@ -64,4 +80,8 @@ $(READY): pyproject.toml constraints.txt
 
 $(VENV)/.audit: $(READY)
 	$(BIN)/pip install --quiet -e '.[audit]' -c constraints.txt
+	touch $@
+
+$(VENV)/.bench: $(READY)
+	$(BIN)/pip install --quiet -e '.[bench]' -c constraints.txt
 	touch $@

@@ -1,0 +1,229 @@
+"""What a trial costs beside its training: Optuna, MLflow and the searcher, with a stub that trains
+nothing; against Ray's MLflowLoggerCallback logging the same scalars flat.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.control_plane [--trials 1000] [--write]
+
+Drawn scores of nine tasks in 40 languages. The searcher is driven as Tune drives it, with an event
+for each of a trial's phases and rungs; a trial ends when MLflow has it all. Both sides write SQLite
+files of their own.
+"""
+
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ray.air.integrations.mlflow import MLflowLoggerCallback
+from ray.tune.search import Searcher
+
+from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of, spread
+from benchmarks.record import TASKS, target
+from search.recording import Record
+from search.sampler import OptunaStudy
+from search.searcher import StudySearcher
+from search.selection import TrialRow
+from search.tracking import prepare
+from spaces.languages import LANGUAGES
+from spaces.phases import Phase, TrialPlan
+from spaces.study import StudySettings
+from trainables.on_ray import pack
+from trainables.phase_store import PhaseRecord, PhaseStore
+from trainables.scores import Scores
+from trainables.world import World
+
+MAX_SECONDS, MAX_GROWTH = 0.5, 1.2
+PART = 10  # the first and the last tenth of the trials are compared
+
+
+class StubWorld(World):
+    """Keys without rows: what a phase is trained on is read by nobody here."""
+
+    def facts(self, phase: Phase) -> dict[str, str]:
+        return {"rows": "drawn"}
+
+
+class Silent:
+    """A search that nobody watches."""
+
+    def resumed(self, num_finished: int) -> None: ...
+
+    def started(self, number: int, plan: TrialPlan) -> None: ...
+
+    def moved(self, number: int, event: Mapping[str, Any]) -> None: ...
+
+    def finished(self, row: TrialRow) -> None: ...
+
+
+def study(num_trials: int) -> StudySettings:
+    recipe = {"num_steps": 100, "batch_size": 32, "max_length": 128}
+    rates = {"low": 1e-6, "high": 1e-4}
+    return StudySettings.parse(
+        {
+            "study": {"name": "stub", "encoder": "stub", "seed": 0},
+            "space": {
+                "intermediate": ["none", "mnli", "squad", "hellaswag", "qqp", "csqa"],
+                "intermediate_learning_rate": rates,
+                "target_learning_rate": rates,
+                "targets": list(TASKS),
+            },
+            "training": {"intermediate": recipe, "target": recipe},
+            "budget": {"num_trials": num_trials},
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """Plays Tune and the trials: drawn scores, phases that were trained in no time."""
+
+    searcher: StudySearcher
+    settings: StudySettings
+    record: Record
+    languages: Sequence[str]
+
+    def trial(self, number: int) -> dict[str, float] | None:
+        """Run the next trial to its end; its scalars, None where the search is over."""
+        name = f"trial-{number}"
+        params = self.searcher.suggest(name)
+        if params is None or params == Searcher.FINISHED:
+            return None
+        plan = self.settings.search_space().decode(params)
+        draw = random.Random(number)
+        scored = tuple(target(task, list(self.languages), draw) for task in TASKS)
+        for event in self._events(plan, scored):
+            result = pack(event)
+            self.searcher.on_trial_result(name, result)
+            self.searcher.should_prune(name, result)
+        self.searcher.on_trial_complete(name)
+        assert self.record.outbox.deliver_all()
+        return {
+            f"{each.task}.{language}": values["accuracy"]
+            for each in scored
+            for language, values in each.languages.items()
+        }
+
+    def _events(self, plan: TrialPlan, scored: tuple[Any, ...]) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = [{"event": "start", "seconds": 0.0}]
+        for key, parent, phase in WORLD.stages(plan):
+            record = PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), losses=(1.0, 0.5))
+            events.append(
+                {"event": "phase", "key": key, "reused": False, "record": record.to_dict()}
+            )
+        whole = Scores(targets=scored)
+        for rung in range(len(scored) - 1):
+            some = replace(whole, targets=scored[: rung + 1])
+            events.append({"event": "rung", "rung": rung, "scores": some.to_dict()})
+        seconds = {"evaluation": 0.0, "total": 0.0}
+        end = {"event": "end", "state": "scored", "seconds": seconds, "scores": whole.to_dict()}
+        return [*events, end]
+
+
+WORLD = StubWorld("weights", "pieces")
+
+
+def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]:
+    """Seconds of each trial."""
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    prepare(uri)
+    settings = study(num_trials)
+    record = Record(
+        tracking_uri=uri, experiment="stub", study="stub", outbox=folder / "outbox.jsonl"
+    )
+    record.study_started(settings={"evaluation": {}}, digest="stub", versions={})
+    searcher = StudySearcher(
+        OptunaStudy.open(f"sqlite:///{folder / 'optuna.db'}", settings),
+        settings,
+        world=WORLD,
+        store=PhaseStore(folder, owner="stub"),
+        log=record,
+        watch=Silent(),
+        stop=threading.Event(),
+        max_concurrent=1,
+    )
+    stub = Stub(searcher, settings, record, languages)
+    seconds = []
+    for number in range(num_trials):
+        spent, scalars = seconds_of(lambda: stub.trial(number))  # noqa: B023
+        assert scalars is not None, f"the search ended after {number} trials"
+        seconds.append(spent)
+    return seconds
+
+
+class StubTrial:
+    """What the callback reads of one of Tune's trials."""
+
+    def __init__(self, number: int) -> None:
+        self.config = {"intermediate": "mnli", "target.learning_rate": 1e-5}
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"trial-{self.number}"
+
+
+def callback(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]:
+    """Seconds of each trial: the scores alone, all of them in one result."""
+    uri = f"sqlite:///{folder / 'flat.db'}"
+    prepare(uri)
+    logger = MLflowLoggerCallback(tracking_uri=uri, experiment_name="flat")
+    logger.setup()
+    seconds = []
+    for number in range(num_trials):
+        draw = random.Random(number)
+        scalars: dict[str, float] = {"training_iteration": 1}
+        for task in TASKS:
+            for language, values in target(task, list(languages), draw).languages.items():
+                scalars[f"{task}.{language}"] = values["accuracy"]
+        trial: Any = StubTrial(number)
+        started = time.perf_counter()
+        logger.log_trial_start(trial)
+        logger.log_trial_result(1, trial, scalars)
+        logger.log_trial_end(trial)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    parser = options("What a trial costs beside its training.")
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--callback-trials", type=int, default=20)
+    parser.add_argument("--languages", type=int, default=40)
+    given = parser.parse_args()
+    languages = list(LANGUAGES)[: given.languages]
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        folder = Path(scratch)
+        flat = callback(folder, given.callback_trials, languages)
+        seconds = ours(folder, given.trials, languages)
+    part = max(1, given.trials // PART)
+    first, last = seconds[:part], seconds[-part:]
+    lines = [
+        Line(
+            name=f"control plane, last {part} trials against the first {part}",
+            ours=[statistics.median(last)],
+            theirs=[statistics.median(first)],
+            unit="s a trial",
+            target=1 / MAX_GROWTH,
+        ),
+        Line(
+            name="control plane, MLflowLoggerCallback with the scores alone",
+            ours=[statistics.median(seconds)],
+            theirs=[statistics.median(flat)],
+            unit="s a trial",
+        ),
+    ]
+    facts = {
+        "trials": f"{given.trials} of {len(TASKS)} tasks in {len(languages)} languages; "
+        f"{given.callback_trials} by the callback",
+        "seconds a trial": f"first {spread(first)}, last {spread(last)} "
+        f"(wanted at most {figures(MAX_SECONDS)})",
+        "ours": "ask, tell, rungs, keys, study and phase runs, plan, matrices and protocol as well",
+    }
+    publish("Control plane", lines, facts=facts, results=RESULTS if given.write else None)
+
+
+if __name__ == "__main__":
+    main()

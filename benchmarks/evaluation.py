@@ -1,0 +1,266 @@
+"""Zero-shot evaluation of all languages against `Trainer.predict` a language, and against a process
+a language.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.evaluation [--data-root DIR] [--write]
+
+PAN-X's validation rows by the same model with random weights, which tags at random: both sides must
+say the same of every word. Rows are tokenised before. A process of theirs loads the model, predicts
+one language and scores it, as `run_xnli.py --language` does; ours is the pass of a warm worker, and
+once more with the start of a process of its own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import DataCollatorForTokenClassification
+
+from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
+from benchmarks.small_model import (
+    MAX_LENGTH,
+    ForTrainer,
+    QuietTrainer,
+    Shape,
+    arguments,
+    rows_of,
+    write_encoder,
+)
+from spaces.study import StudySettings
+from spaces.tasks import get_task
+from trainables.corpus import TaskText
+from trainables.evaluate import Scoring, judge, predict
+from trainables.model import TransferModel
+from trainables.quiet import quiet_libraries
+from trainables.rows import Rows
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+TASK, SPLIT = "panx", "validation"
+BATCH_SIZE = 32  # of theirs; run_xnli.py's own is 8
+MAX_DIFFERENCE = 1e-3  # of an F1: a tag in ten thousand may differ by rounding
+Tags = Mapping[str, Sequence[Any]]  # language -> tags of every row
+Scored = tuple[Tags, Mapping[str, float]]  # and its F1
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The model in a warm worker, and what is scored."""
+
+    shop: Workshop
+    model: TransferModel
+    languages: tuple[str, ...]
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path, languages: Sequence[str], data_root: str | None) -> "Bench":
+        settings = study(str(folder / "encoder"), data_root)
+        shop = Workshop.open(
+            settings, home=folder, encoder=settings.study.encoder, workers=Workers.alone()
+        )
+        there = shop.data.rows.languages(TASK, languages, SPLIT)
+        return cls(shop, shop.base.model((TASK,), encoder=None, seed=0), there, folder)
+
+    def scoring(self, max_rows: int) -> Scoring:
+        return Scoring(
+            task=TASK,
+            languages=self.languages,
+            split=SPLIT,
+            max_rows=max_rows,
+            max_length=MAX_LENGTH,
+            retrieval_layer=None,
+            selection="target_dev",
+        )
+
+    def features(self, language: str, max_rows: int) -> Any:
+        return self.shop.data.features(
+            TASK, language, SPLIT, max_rows=max_rows, max_length=MAX_LENGTH
+        )
+
+    def ours(self, max_rows: int) -> Scored:
+        scoring = self.scoring(max_rows)
+        tags = predict(self.model, scoring, self.shop)
+        return tags, self.scores(tags, scoring)
+
+    def theirs(self, trainer: QuietTrainer, rows: Mapping[str, Any], max_rows: int) -> Scored:
+        """`rows` are those that the Trainer reads, by language."""
+        scoring = self.scoring(max_rows)
+        tags = {}
+        for language, of_language in rows.items():
+            features = self.features(language, max_rows)
+            best = trainer.predict(of_language).predictions.argmax(axis=-1)
+            lengths = features.input_ids.lengths.tolist()
+            outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
+            examples = self.shop.data.examples(TASK, language, SPLIT, max_rows=max_rows)
+            tags[language] = scoring.form.decode(outputs, features, examples, get_task(TASK))
+        return tags, self.scores(tags, scoring)
+
+    def scores(self, tags: Tags, scoring: Scoring) -> Mapping[str, float]:
+        judged = judge(tags, scoring, self.shop, forms={})
+        return {language: found.metrics["f1"] for language, found in judged.items()}
+
+    def trainer(self, *, is_padded: bool) -> QuietTrainer:
+        collator = DataCollatorForTokenClassification(
+            self.shop.base.tokenizer,
+            padding="max_length" if is_padded else True,
+            max_length=MAX_LENGTH if is_padded else None,
+        )
+        return QuietTrainer(
+            model=ForTrainer(self.model, TASK),
+            args=arguments(self.folder / "trainer", per_device_eval_batch_size=BATCH_SIZE),
+            data_collator=collator,
+        )
+
+    def rows(self, max_rows: int) -> dict[str, Any]:
+        pad_id = self.shop.base.tokenizer.pad_token_id
+        return {
+            language: rows_of(
+                self.features(language, max_rows), is_tagged=True, padded_to=None, pad_id=pad_id
+            )
+            for language in self.languages
+        }
+
+
+def study(encoder: str, data_root: str | None) -> StudySettings:
+    recipe = {"num_steps": 1, "batch_size": 1, "max_length": MAX_LENGTH}
+    return StudySettings.parse(
+        {
+            "study": {"name": "bench", "encoder": encoder, "seed": 0, "data_root": data_root},
+            "space": {
+                "intermediate": ["none", "mnli"],
+                "intermediate_learning_rate": [1e-4],
+                "target_learning_rate": [1e-4],
+                "targets": [TASK],
+            },
+            "training": {"intermediate": recipe, "target": recipe},
+            "budget": {"num_trials": 1},
+        }
+    )
+
+
+def measure(bench: Bench, given: argparse.Namespace) -> tuple[list[Line], Mapping[str, Any]]:
+    rows, num = bench.rows(given.rows), given.rows
+    trainers = {name: bench.trainer(is_padded=name == "padded") for name in ("dynamic", "padded")}
+    sides: dict[str, Callable[[], tuple[float, Any]]] = {
+        "ours": lambda: seconds_of(lambda: bench.ours(num)),
+        "dynamic": lambda: seconds_of(lambda: bench.theirs(trainers["dynamic"], rows, num)),
+        "padded": lambda: seconds_of(lambda: bench.theirs(trainers["padded"], rows, num)),
+    }
+    timed = in_turns(sides, num_turns=given.turns)
+    ours: Scored = timed["ours"][1][0]
+    lines = [
+        Line(
+            name=f"evaluation, Trainer.predict a language, {words}",
+            ours=timed["ours"][0],
+            theirs=timed[name][0],
+            unit="s",
+            target=2.0,
+            equal=alike(ours, timed[name][1][0]),
+        )
+        for name, words in (("dynamic", "dynamic padding"), ("padded", "padded to 128"))
+    ]
+    lines += against_processes(bench, given, statistics.median(timed["ours"][0]))
+    num_rows = sum(len(tags) for tags in ours[0].values())
+    facts = {
+        "rows": f"{num_rows} of PAN-X in {len(bench.languages)} languages, at most {num} each",
+        "theirs": f"batches of {BATCH_SIZE}",
+    }
+    return lines, facts
+
+
+def against_processes(bench: Bench, given: argparse.Namespace, warm: float) -> list[Line]:
+    """One turn: a process for each language, one after the other, and one of ours for all."""
+    seconds, scores = 0.0, {}
+    for language in bench.languages:
+        spent, found = seconds_of(lambda: process(bench, given, "theirs", (language,)))  # noqa: B023
+        seconds += spent
+        scores.update(found)
+    cold, own = seconds_of(lambda: process(bench, given, "ours", bench.languages))
+    difference = max(abs(own[code] - scores[code]) for code in own)
+    assert difference < MAX_DIFFERENCE, (own, scores)
+    equal = f"F1 of all {len(own)} languages, within {difference:.0e}"
+    return [
+        Line(
+            name=f"evaluation, a process a language: {words}",
+            ours=(value,),
+            theirs=(seconds,),
+            unit="s",
+            target=target,
+            equal=equal,
+        )
+        for words, value, target in (
+            ("a warm worker", warm, 8.0),
+            ("one process of ours", cold, None),
+        )
+    ]
+
+
+def alike(first: Scored, second: Scored) -> str:
+    """Refuse sides that score differently; how many tags differ by rounding."""
+    pairs = [
+        (a, b)
+        for language in first[0]
+        for x, y in zip(first[0][language], second[0][language], strict=True)
+        for a, b in zip(x, y, strict=True)
+    ]
+    num_other = sum(a != b for a, b in pairs)
+    assert num_other <= len(pairs) / 10_000, f"{num_other} of {len(pairs)} tags differ"
+    return f"{len(pairs) - num_other} of {len(pairs)} tags"
+
+
+def process(
+    bench: Bench, given: argparse.Namespace, side: str, languages: Sequence[str]
+) -> dict[str, float]:
+    """F1 by language, as a process of its own finds it."""
+    line = [sys.executable, "-m", "benchmarks.evaluation", "--alone", side]
+    line += ["--folder", str(bench.folder), "--rows", str(given.rows)]
+    line += ["--languages", *languages]
+    line += ["--data-root", given.data_root] if given.data_root else []
+    done = subprocess.run(line, check=True, stdout=subprocess.PIPE, env=os.environ, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def alone(given: argparse.Namespace) -> None:
+    """What such a process does."""
+    bench = Bench.open(given.folder, given.languages, given.data_root)
+    if given.alone == "ours":
+        scores = bench.ours(given.rows)[1]
+    else:
+        trainer = bench.trainer(is_padded=False)
+        scores = bench.theirs(trainer, bench.rows(given.rows), given.rows)[1]
+    print(json.dumps(dict(scores)))
+
+
+def main() -> None:
+    parser = options("Zero-shot evaluation of all languages.")
+    parser.add_argument("--languages", nargs="+", default=list(get_task(TASK).languages))
+    parser.add_argument("--rows", type=int, default=200, help="at most so many a language")
+    parser.add_argument("--alone", choices=("ours", "theirs"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    quiet_libraries()
+    if given.alone:
+        alone(given)
+        return
+    shape = Shape()
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        folder = Path(scratch)
+        text = TaskText.of(
+            "flores", given.languages, pair_share=0.0, seed=0, source=Rows(given.data_root)
+        )
+        write_encoder(folder / "encoder", text.rows(), shape)
+        bench = Bench.open(folder, given.languages, given.data_root)
+        lines, facts = measure(bench, given)
+    facts = {"encoder": str(shape), **facts}
+    publish("Evaluation", lines, facts=facts, results=RESULTS if given.write else None)
+
+
+if __name__ == "__main__":
+    main()

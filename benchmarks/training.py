@@ -1,0 +1,208 @@
+"""Training against the Hugging Face Trainer: examples a second, of the same model on the same rows
+in as many steps.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.training [--data-root DIR] [--write]
+
+Rows are MNLI's. Theirs: padded to 128 as run_xnli.py does, padded to the longest of the batch, and
+that with `group_by_length`. Every side trains one whole epoch of as many batches as both sort by
+length together. A fourth Trainer is given our batches at our rates: what it loses must be ours.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import DataCollatorWithPadding, default_data_collator
+
+from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
+from benchmarks.small_model import (
+    MAX_LENGTH,
+    NO_SAVING,
+    ForTrainer,
+    QuietTrainer,
+    SameBatches,
+    Shape,
+    phase_arguments,
+    rows_of,
+    write_encoder,
+)
+from spaces.mixture import Mixture
+from spaces.phases import Phase, Recipe
+from spaces.tasks import Source
+from trainables.batches import POOL_BATCHES, Steps
+from trainables.corpus import TaskText
+from trainables.data import Data
+from trainables.formats.base import Features
+from trainables.loop import READ_EVERY, Progress, train_phase
+from trainables.model import BaseEncoder, TransferModel
+from trainables.quiet import quiet_libraries
+from trainables.rows import Rows
+from trainables.workers import Workers
+
+TASK, ENCODER = "mnli", "encoder"
+LANGUAGES = ("en", "de", "es", "fr")  # of the tokenizer's text
+BATCH_SIZE = 16
+MAX_DIFFERENCE = 1e-3  # of a mean loss over ten steps, both sides given the same batches
+WANTED = {"padded to 128": 2.5, "dynamic padding": None, "group_by_length": 1.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One phase, its rows, and where the Trainer may write."""
+
+    base: BaseEncoder
+    phase: Phase
+    features: Features
+    folder: Path
+
+    @property
+    def source(self) -> Source:
+        return Source.parse(TASK)
+
+    def model(self) -> TransferModel:
+        return self.base.model((TASK,), encoder=None, seed=0)
+
+    def num_examples(self) -> int:
+        return self.phase.recipe.num_steps * self.phase.recipe.batch_size
+
+    def ours(self, workers: Workers | None = None) -> tuple[float, Progress]:
+        """As one of those workers; alone without any."""
+        model = self.model()
+        seconds, progress = seconds_of(
+            lambda: train_phase(
+                model,
+                self.phase,
+                {self.source: self.features},
+                tokenizer=self.base.tokenizer,
+                workers=workers or Workers.alone(),
+                max_device_tokens=16_384,
+                dev_score=lambda model: 0.0,
+                saving=NO_SAVING,
+                on_step=lambda step: None,
+            )
+        )
+        return progress.num_examples / seconds, progress
+
+    def theirs(
+        self, *, padded_to: int | None = None, strategy: str = "random"
+    ) -> tuple[float, list[float]]:
+        rows = rows_of(
+            self.features,
+            is_tagged=False,
+            padded_to=padded_to,
+            pad_id=self.base.tokenizer.pad_token_id,
+        )
+        collator = (
+            default_data_collator if padded_to else DataCollatorWithPadding(self.base.tokenizer)
+        )
+        trainer = QuietTrainer(
+            model=ForTrainer(self.model(), TASK),
+            args=phase_arguments(self.folder, self.phase, train_sampling_strategy=strategy),
+            train_dataset=rows,  # type: ignore[arg-type]
+            data_collator=collator,
+        )
+        return self._timed(trainer)
+
+    def same_batches(self) -> tuple[float, list[float]]:
+        steps = Steps(self.phase, {self.source: self.features}, self.base.tokenizer, start=0)
+        trainer = SameBatches(
+            batches=[steps.read(step).batch for step in range(self.phase.recipe.num_steps)],
+            phase=self.phase,
+            model=ForTrainer(self.model(), TASK),
+            args=phase_arguments(self.folder, self.phase),
+        )
+        return self._timed(trainer)
+
+    def _timed(self, trainer: QuietTrainer) -> tuple[float, list[float]]:
+        seconds, _ = seconds_of(trainer.train)
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        return self.num_examples() / seconds, losses
+
+
+def make_encoder(folder: Path, data_root: str | None, shape: Shape) -> None:
+    text = TaskText.of("flores", LANGUAGES, pair_share=0.0, seed=0, source=Rows(data_root))
+    write_encoder(folder / ENCODER, text.rows(), shape)
+
+
+def open_bench(folder: Path, data_root: str | None, *, num_steps: int) -> Bench:
+    """With the encoder that was made in the folder, and rows tokenised there once."""
+    base = BaseEncoder.load(str(folder / ENCODER))
+    num_rows = num_steps * BATCH_SIZE
+    recipe = Recipe(
+        num_steps=num_steps, batch_size=BATCH_SIZE, max_length=MAX_LENGTH, max_train_rows=num_rows
+    )
+    phase = Phase(mixture=Mixture.of({TASK: 1.0}), learning_rate=5e-4, seed=0, recipe=recipe)
+    features = Data(folder / "data", base, Rows(data_root)).features(
+        TASK, "en", "train", max_rows=num_rows, max_length=MAX_LENGTH
+    )
+    assert len(features) == num_rows, f"{len(features)} rows are too few for {num_steps} steps"
+    return Bench(base, phase, features, folder / "trainer")
+
+
+def measure(found: Bench, *, num_turns: int) -> tuple[list[Line], Mapping[str, Any]]:
+    sides: dict[str, Callable[[], tuple[float, Any]]] = {
+        "ours": found.ours,
+        "padded to 128": lambda: found.theirs(padded_to=MAX_LENGTH),
+        "dynamic padding": found.theirs,
+        "group_by_length": lambda: found.theirs(strategy="group_by_length"),
+        "our batches": found.same_batches,
+    }
+    timed = in_turns(sides, num_turns=num_turns)
+    progress: Progress = timed["ours"][1][0]
+    ours = statistics.fmean(progress.losses)
+    lines = [
+        Line(
+            name=f"training, Trainer: {name}",
+            ours=timed["ours"][0],
+            theirs=timed[name][0],
+            unit="examples/s",
+            is_rate=True,
+            target=wanted,
+            equal=f"mean loss {ours:.3f} and {statistics.fmean(timed[name][1][0]):.3f}",
+        )
+        for name, wanted in WANTED.items()
+    ]
+    same: list[float] = timed["our batches"][1][0]
+    difference = max(abs(a - b) for a, b in zip(progress.losses, same, strict=True))
+    assert difference < MAX_DIFFERENCE, (progress.losses, same)
+    lines.append(
+        Line(
+            name="training, Trainer: our batches",
+            ours=timed["ours"][0],
+            theirs=timed["our batches"][0],
+            unit="examples/s",
+            is_rate=True,
+            equal=f"every ten steps' loss, within {difference:.0e}",
+        )
+    )
+    lengths = found.features.input_ids.lengths
+    facts = {
+        "rows": f"{len(lengths)} of MNLI, {lengths.mean():.0f} tokens (median "
+        f"{statistics.median(lengths):.0f}, longest {lengths.max()})",
+        "steps": f"{found.phase.recipe.num_steps} of {BATCH_SIZE} examples",
+        "useful positions": f"{progress.num_useful_tokens / progress.num_tokens:.1%} (wanted 95 %)",
+    }
+    return lines, facts
+
+
+def main() -> None:
+    parser = options("Training against the Hugging Face Trainer.")
+    parser.add_argument("--steps", type=int, default=POOL_BATCHES, help="best a multiple of 50")
+    given = parser.parse_args()
+    if given.steps % READ_EVERY:
+        parser.error(f"--steps {given.steps}: losses are means of {READ_EVERY}; take a multiple")
+    quiet_libraries()
+    shape = Shape()
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        make_encoder(Path(scratch), given.data_root, shape)
+        found = open_bench(Path(scratch), given.data_root, num_steps=given.steps)
+        lines, facts = measure(found, num_turns=given.turns)
+    facts = {"encoder": str(shape), **facts}
+    publish("Training", lines, facts=facts, results=RESULTS if given.write else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The stage tree against no tree: examples that a study trains, by its plan and really run.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.tree [--write]
+
+Without a tree: *trial by trial*, each trial trains its intermediate phase and its targets anew, and
+*pair by pair*, as a script that is run once for each intermediate task and target does. The run
+study is of the pocket's rows on an encoder with random weights: the same plans, once in one phase
+store, once in a store of their own for every trial or pair. Their scores must be equal.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of
+from benchmarks.small_model import Shape, write_encoder
+from search.plan import plan_study
+from spaces.phases import Phase, TrialPlan
+from spaces.study import StudySettings
+from trainables.corpus import PocketText
+from trainables.phase_store import PhaseStore
+from trainables.pocket.cldr import LANGUAGES
+from trainables.quiet import quiet_libraries
+from trainables.trial import run_trial
+from trainables.workers import Workers
+from trainables.workshop import Workshop
+
+SHIPPED = ("pocket", "hub-small", "mini-paper", "xtreme", "paper")
+SHAPE = Shape(vocabulary=1500, hidden_size=64, num_layers=2, num_heads=2, feed_forward_size=128)
+SPOKEN = LANGUAGES[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What was really trained, and how each target was scored, by plan and target."""
+
+    num_examples: int
+    scores: Mapping[tuple[int, str], float]
+
+
+def study(encoder: str) -> StudySettings:
+    """Two intermediate tasks, two target rates, three targets: six trials."""
+    recipe = {"num_steps": 120, "batch_size": 16, "max_length": 64}
+    return StudySettings.parse(
+        {
+            "study": {"name": "tree", "encoder": encoder, "seed": 0, "sampler": "grid"},
+            "space": {
+                "intermediate": ["none", "rel", "fact"],
+                "intermediate_learning_rate": [5e-4],
+                "target_learning_rate": [3e-4, 1e-3],
+                "targets": ["pos", "ner", "kind"],
+            },
+            "training": {"intermediate": recipe, "target": {**recipe, "num_steps": 40}},
+            "evaluation": {"languages": list(SPOKEN[1:]), "max_rows": 50},
+            "budget": {"num_trials": 6},
+        }
+    )
+
+
+def planned(settings: StudySettings) -> tuple[int, int, int] | None:
+    """Examples with the tree, trial by trial, pair by pair; None where the space is endless."""
+    found = plan_study(settings)
+    if found.examples is None or found.examples_without_tree is None:
+        return None
+    space = settings.search_space()
+    plans = [space.decode(point) for point in space.grid_points()]
+    return found.examples, found.examples_without_tree, pair_by_pair(plans)
+
+
+def pair_by_pair(plans: Sequence[TrialPlan]) -> int:
+    """Examples where each pair that ends in a target phase trains its own intermediate phase."""
+    pairs = [pair for plan in plans for pair in plan.pairs if pair.target.phase is not None]
+    phases = [phase for pair in pairs for phase in (pair.intermediate, pair.target.phase)]
+    return sum(examples(phase) for phase in phases if phase is not None)
+
+
+def examples(phase: Phase) -> int:
+    return phase.recipe.num_steps * phase.recipe.batch_size
+
+
+def pairs_of(plan: TrialPlan) -> list[TrialPlan]:
+    """The same plan, one target at a time."""
+    return [replace(plan, targets=(target,)) for target in plan.targets]
+
+
+def train(plans: Sequence[tuple[int, TrialPlan]], shop: Workshop, homes: Sequence[Path]) -> Trained:
+    """Run the plans, each in the store that is named for it; rows are tokenised once for all."""
+    num_examples = 0
+    scores = {}
+    for (number, plan), home in zip(plans, homes, strict=True):
+        events: list[Mapping[str, Any]] = []
+        store = PhaseStore(home, owner="tree")
+        found = run_trial(plan, replace(shop, store=store, home=home), events.append)
+        assert found is not None, events[-1]
+        for target in found.targets:
+            scores[number, target.task] = target.zero_shot_mean
+        for event in events:
+            if event["event"] == "phase" and not event["reused"]:
+                num_examples += event["record"]["num_examples"]
+    return Trained(num_examples, scores)
+
+
+def run(folder: Path) -> list[Line]:
+    text = PocketText(languages=SPOKEN, num_rows=20_000, seed=0)
+    settings = study(str(write_encoder(folder / "encoder", text.rows(), SHAPE)))
+    encoder = settings.study.encoder
+    shop = Workshop.open(settings, home=folder, encoder=encoder, workers=Workers.alone())
+    space = settings.search_space()
+    trials = [(n, space.decode(point)) for n, point in enumerate(space.grid_points())]
+    pairs = [(number, pair) for number, plan in trials for pair in pairs_of(plan)]
+    train(trials[:1], shop, [folder / "first"])  # tokenises the rows, for all sides
+
+    with_tree, tree = seconds_of(lambda: train(trials, shop, [folder / "tree"] * len(trials)))
+    lines = []
+    for name, plans, target in (("trial by trial", trials, None), ("pair by pair", pairs, 2.0)):
+        homes = [folder / f"{name}-{place}" for place in range(len(plans))]
+        without, found = seconds_of(lambda: train(plans, shop, homes))  # noqa: B023
+        assert found.scores == tree.scores, (found.scores, tree.scores)
+        equal = f"all {len(tree.scores)} scores, to the last digit"
+        wholes = (float(tree.num_examples),), (float(found.num_examples),)
+        lines += [
+            line(f"tree, run, {name}: examples", *wholes, "examples", target, equal),
+            line(f"tree, run, {name}: time", (with_tree,), (without,), "s", None, equal),
+        ]
+    return lines
+
+
+def by_plan() -> list[Line]:
+    """The shipped studies that are grids, by what `plan` says of them."""
+    lines = []
+    for name in SHIPPED:
+        found = planned(StudySettings.load(name))
+        if found is None:
+            continue
+        tree, trials, pairs = (float(number) for number in found)
+        unit = "examples, planned"
+        lines += [
+            line(f"tree, plan of {name}, trial by trial", (tree,), (trials,), unit, None, ""),
+            line(f"tree, plan of {name}, pair by pair", (tree,), (pairs,), unit, None, ""),
+        ]
+    return lines
+
+
+def line(
+    name: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    unit: str,
+    target: float | None,
+    equal: str,
+) -> Line:
+    return Line(name=name, ours=ours, theirs=theirs, unit=unit, target=target, equal=equal)
+
+
+def main() -> None:
+    given = options("The stage tree against no tree.").parse_args()
+    quiet_libraries()
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        lines = [*run(Path(scratch)), *by_plan()]
+    counts = planned(study("none"))
+    assert counts is not None
+    facts = {
+        "encoder": str(SHAPE),
+        "run": "two intermediate tasks and none, two target rates, three targets; an intermediate "
+        "phase is three target phases long",
+        "its plan": " / ".join(figures(number) for number in counts) + " examples",
+    }
+    publish("Stage tree", lines, facts=facts, results=RESULTS if given.write else None)
+
+
+if __name__ == "__main__":
+    main()
