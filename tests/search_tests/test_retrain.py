@@ -318,6 +318,10 @@ def test_for_one_target_what_serves_it_alone_is_trained(done: Done) -> None:
     assert all(len(run.phase_keys) <= 1 for run in verdict.runs)
 
 
+def number_of_versions(done: Done, model: str) -> int:
+    return len(connect(done.uri).search_model_versions(f"name = '{model}'"))
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
@@ -325,6 +329,7 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
 ) -> None:
     line = command("retrain", "tiny", "--trial", done.trial, "--seeds", 3, "--home", done.home.path)
     before = done.phases()
+    registered = [number_of_versions(done, f"tiny-{task}") for task in ("rel", "retrieval")]
     process = subprocess.Popen(
         line,
         stdout=subprocess.PIPE,
@@ -351,12 +356,14 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     assert done.phases().items() >= cut.items(), "what was there is not trained again"
     assert len(done.phases()) > len(before)
     assert again.cautions == ("retrained with --force: training_version was 1, is 2",)
-    assert [model.version for model in again.models] == ["2", "2"], "the card is another one"
+    newest = [number_of_versions(done, model.name) for model in again.models]
+    assert newest == [number + 1 for number in registered], "the card is another one"
+    assert [int(model.version) for model in again.models] == newest
     assert all(decision.is_champion for decision in again.decisions)
     assert again.decisions[0].reason.startswith("not worse than the standing one (")
     version = Registry.open(done.uri).champion("tiny-rel")
     assert version is not None
-    assert version.version == "2"
+    assert version.version == again.models[0].version
     card = Path(version.location.removeprefix("file://"), "README.md").read_text()
     assert again.cautions[0] in card
 
