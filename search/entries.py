@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from search.gains import averages
 from search.matrices import matrix, scored_rows
 from search.selection import PhaseRow, TrialRow, TrialState, transfer_gain
 from spaces.phases import Phase, TrialPlan
-from trainables.scores import Mark, Scores, task_score, xtreme_averages
+from trainables.scores import Mark, Scores
 
 STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
 RUN_STATUS: Mapping[TrialState, str] = {
@@ -254,8 +255,7 @@ def score_metrics(scores: Scores | None) -> dict[str, float]:
         "transfer_gap": scores.transfer_gap,
         "worst_language": scores.worst_language[2],
     }
-    by_task = {target.task: task_score(target) for target in scores.targets}
-    metrics["xtreme_average"] = xtreme_averages(by_task).get("all")
+    metrics["xtreme_average"] = averages(scores).get("all")
     for target in scores.targets:
         metrics[f"zero_shot_mean.{target.task}"] = target.zero_shot_mean
         metrics[f"source.{target.task}"] = target.source

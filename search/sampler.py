@@ -298,6 +298,6 @@ def _pruner(settings: StudySettings) -> optuna.pruners.BasePruner:
 def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:
     """Study -> its mark of this name, of all studies of a database that have it."""
     with reaching(url):
-        studies = optuna.get_all_study_summaries(url, include_best_trial=False)
+        studies = optuna.get_all_study_summaries(open_storage(url), include_best_trial=False)
     marks = {study.study_name: study.user_attrs.get(name) for study in studies}
     return {study: mark for study, mark in marks.items() if mark}
