@@ -177,6 +177,20 @@ def verdict_cells(**fields: Any) -> list[dict[str, Any]]:
     ]
 
 
+def record_of(rows: tuple[TrialRow, ...]) -> StudyRecord:
+    """A finished study of these trials."""
+    return StudyRecord(
+        name="pocket",
+        state="finished",
+        digest="abc",
+        settings={},
+        rows=rows,
+        phases=(),
+        summary={"importance": {"target.learning_rate": 0.7, "intermediate": 0.3}},
+        retrains=(),
+    )
+
+
 class Planted:
     """The makers above, as one fixture."""
 
@@ -188,6 +202,7 @@ class Planted:
     unscored = staticmethod(unscored)
     study_rows = staticmethod(study_rows)
     phase_row = staticmethod(phase_row)
+    record_of = staticmethod(record_of)
     verdict_cells = staticmethod(verdict_cells)
 
 

@@ -9,27 +9,13 @@ import pytest
 
 from search.figures import MAX_COLUMNS, figures, heatmap, not_dominated
 from search.findings import find
-from search.record import StudyRecord
 
 HOSTILE = "$x</text><script>alert(1)</script>"
 
 
-def record_of(rows: tuple[Any, ...]) -> StudyRecord:
-    return StudyRecord(
-        name="pocket",
-        state="finished",
-        digest="abc",
-        settings={},
-        rows=rows,
-        phases=(),
-        summary={"importance": {"target.learning_rate": 0.7, "intermediate": 0.3}},
-        retrains=(),
-    )
-
-
 @pytest.fixture(scope="module")
 def found(planted: Any) -> Any:
-    return find(record_of(planted.study_rows()))
+    return find(planted.record_of(planted.study_rows()))
 
 
 def test_every_figure_is_one_svg_and_the_same_each_time(found: Any) -> None:
@@ -57,8 +43,8 @@ def texts(svg: str) -> list[str]:
     return [node.text or "" for node in ElementTree.fromstring(svg).iter() if "text" in node.tag]
 
 
-def test_nothing_where_there_is_nothing() -> None:
-    record = replace(record_of(()), state="running", summary={})
+def test_nothing_where_there_is_nothing(planted: Any) -> None:
+    record = replace(planted.record_of(()), state="running", summary={})
     assert figures(find(record)) == {}
 
 

@@ -4,24 +4,10 @@ from typing import Any
 
 from search.findings import find
 from search.notes import study_note
-from search.record import StudyRecord
-
-
-def record_of(rows: tuple[Any, ...]) -> StudyRecord:
-    return StudyRecord(
-        name="pocket",
-        state="finished",
-        digest="abc",
-        settings={},
-        rows=rows,
-        phases=(),
-        summary={"importance": {"target.learning_rate": 0.7}},
-        retrains=(),
-    )
 
 
 def test_the_answer_first_then_tables(planted: Any) -> None:
-    lines = study_note(find(record_of(planted.study_rows()))).splitlines()
+    lines = study_note(find(planted.record_of(planted.study_rows()))).splitlines()
     assert lines[0].startswith("Intermediate training on fact lifts the zero-shot mean by +9.0")
     assert "| trial | intermediate | objective | zero-shot mean | gap | gain |" in lines
     assert any(line.startswith("| 3 | fact | 61.0 | 61.0 |") for line in lines)
@@ -29,14 +15,14 @@ def test_the_answer_first_then_tables(planted: Any) -> None:
     assert lines[-1].startswith("Share of the objective")
 
 
-def test_nothing_scored_is_said() -> None:
-    note = study_note(find(record_of(())))
+def test_nothing_scored_is_said(planted: Any) -> None:
+    note = study_note(find(planted.record_of(())))
     assert note.startswith("No trial is scored yet")
     assert "|---|" not in note
 
 
 def test_names_are_no_markup(planted: Any) -> None:
-    found = find(record_of(planted.study_rows()))
+    found = find(planted.record_of(planted.study_rows()))
     hostile = "a|b <img src=x> [x](javascript:1) `c` $d$"
     trials = [{**trial, "intermediate": hostile} for trial in found["trials"]]
     note = study_note({**found, "trials": trials})
