@@ -138,7 +138,9 @@ def write(rows: list[TrialRow], uri: str, folder: Path) -> list[float]:
         record.trial_finished(row, baseline=baseline)
         assert record.outbox.deliver_all()
         seconds.append(time.perf_counter() - started)
-    record.study_finished(rows=rows, summary={"importance": {"target.learning_rate": 0.6}})
+    record.study_finished(
+        rows=rows, phases=[], summary={"importance": {"target.learning_rate": 0.6}}
+    )
     assert record.outbox.deliver_all()
     return seconds
 

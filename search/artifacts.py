@@ -1,5 +1,6 @@
 """Files of a run in MLflow, through a client: documents, files from disk, and back."""
 
+import gzip
 import json
 import shutil
 import tempfile
@@ -15,13 +16,16 @@ from search.outbox import Undeliverable
 
 def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
     """Documents by file name, which may have folders in it: text as it stands, rows as a table
-    where the name ends in `.parquet`, anything else as JSON."""
+    where the name ends in `.parquet`, anything else as JSON, packed where it ends in `.gz`."""
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             if name.endswith(".parquet"):
                 pyarrow.parquet.write_table(pyarrow.Table.from_pylist(content), path)
+            elif name.endswith(".json.gz"):
+                text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+                path.write_bytes(gzip.compress(text.encode(), mtime=0))
             elif isinstance(content, str):
                 path.write_text(content, encoding="utf-8")
             else:
@@ -44,12 +48,26 @@ def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:
         client.log_artifacts(run_id, folder)
 
 
-def read_json(client: Any, run_id: str, name: str) -> Any:
-    """A document, or None if the run has none of this name."""
+def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
+    """A document, or None if the run has none of this name.
+
+    Args:
+        place: the address of the run's artifacts. By the run's id alone MLflow asks its server
+            for the run, with all its metrics, three times a file.
+    """
+    from mlflow.artifacts import download_artifacts
+
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
         try:
-            path = client.download_artifacts(run_id, name, folder)
-            return json.loads(Path(path).read_text(encoding="utf-8"))
+            path = Path(
+                download_artifacts(
+                    artifact_uri=f"{place}/{name}",
+                    dst_path=folder,
+                    tracking_uri=client.tracking_uri,
+                )
+            )
+            content = path.read_bytes()
+            return json.loads(gzip.decompress(content) if name.endswith(".gz") else content)
         except Exception:
             if any(file.path == name for file in client.list_artifacts(run_id)):
                 raise

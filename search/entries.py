@@ -23,6 +23,7 @@ RUN_STATUS: Mapping[TrialState, str] = {
     TrialState.PRUNED: "KILLED",
 }
 OUTCOMES = "outcomes"  # the folder of a run's artifacts
+ROWS = "rows.json.gz"  # of a study that has ended: all its trials and phases
 Entry = dict[str, Any]
 Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
 
@@ -113,7 +114,14 @@ def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
     )
 
 
-def study_finished(study: str, *, summary: Mapping[str, Any], best: TrialRow | None) -> Entry:
+def study_finished(
+    study: str,
+    *,
+    rows: Sequence[TrialRow],
+    phases: Sequence[PhaseRow],
+    summary: Mapping[str, Any],
+    best: TrialRow | None,
+) -> Entry:
     tags = {} if best is None else {"best_trial": str(best.number)}
     metrics = {} if best is None else score_metrics(best.scores)
     if best is not None and best.objective is not None:
@@ -124,7 +132,13 @@ def study_finished(study: str, *, summary: Mapping[str, Any], best: TrialRow | N
         status="FINISHED",
         metrics={f"best.{name}": metrics[name] for name in metrics if name.count(".") == 0},
         tags=tags,
-        files={"summary.json": dict(summary)},
+        files={
+            "summary.json": dict(summary),
+            ROWS: {
+                "trials": [trial_to_dict(row) for row in rows],
+                "phases": [phase_to_dict(row) for row in phases],
+            },
+        },
     )
 
 

@@ -120,8 +120,15 @@ class Record:
             )
             self._append(entries.outcomes_entry(labels, name=name, files=outcomes))
 
-    def study_finished(self, *, rows: Sequence[TrialRow], summary: Mapping[str, Any]) -> None:
-        """Close the study's run; the gains of all trials are written against the final baseline."""
+    def study_finished(
+        self,
+        *,
+        rows: Sequence[TrialRow],
+        phases: Sequence[PhaseRow],
+        summary: Mapping[str, Any],
+    ) -> None:
+        """Close the study's run, with all that it has; the gains of all trials are written against
+        the final baseline."""
         gains = {}
         for row in rows:
             both = {
@@ -131,7 +138,11 @@ class Record:
             gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}
         best = next(iter(ranked(rows)), None)
         self._append(entries.gains_entry({k: v for k, v in gains.items() if v}))
-        self._append(entries.study_finished(self._study, summary=summary, best=best))
+        self._append(
+            entries.study_finished(
+                self._study, rows=rows, phases=phases, summary=summary, best=best
+            )
+        )
 
     def study_described(self, *, note: str, figures: Mapping[str, str]) -> None:
         """What the study's run shows of itself: Markdown, and SVG by name."""

@@ -228,14 +228,15 @@ def _finish(
     def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
         return read_outcomes(**place, labels=trial_labels(row.number))
 
-    rows = read().rows
+    searched = read()
+    rows = searched.rows
     summary = {
         "verdicts": of_selection(rows, outcomes_of),
         "importance": study.importance(),
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,
     }
-    record.study_finished(rows=rows, summary=summary)
+    record.study_finished(rows=rows, phases=searched.phases, summary=summary)
     best = ranked(rows)[: settings.tracking.keep_best]
     keys = {key for row in best for key in row.phase_keys}
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})

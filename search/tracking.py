@@ -86,9 +86,11 @@ def delivering() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What readers need of an MLflow run; `tags` are ours, without their prefix."""
+    """What readers need of an MLflow run; `place` is the address of its artifacts, `tags` are ours,
+    without their prefix."""
 
     run_id: str
+    place: str
     name: str
     status: str
     started: int
@@ -138,7 +140,7 @@ class Tracker:
 
     def read_json(self, run: Run, name: str) -> Any:
         """An artifact of the run, or None if the run has none of this name."""
-        return artifacts.read_json(self._client, run.run_id, name)
+        return artifacts.read_json(self._client, run.run_id, run.place, name)
 
     def fetch(self, run: Run, name: str, into: Path) -> list[Path]:
         """The files of one folder of the run's artifacts, brought here."""
@@ -387,4 +389,4 @@ def _filter(tags: Mapping[str, str]) -> str:
 def _run(run: Any) -> Run:
     ours = {k.removeprefix(TAG): v for k, v in run.data.tags.items() if k.startswith(TAG)}
     info = run.info
-    return Run(info.run_id, info.run_name, info.status, info.start_time, ours)
+    return Run(info.run_id, info.artifact_uri, info.run_name, info.status, info.start_time, ours)

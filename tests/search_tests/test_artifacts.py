@@ -35,8 +35,11 @@ def test_documents_and_files_come_back(run: tuple[Any, str], tmp_path: Path) -> 
     path = client.download_artifacts(run_id, "d.parquet", str(tmp_path))
     assert pyarrow.parquet.read_table(path).to_pylist() == table
     assert Path(client.download_artifacts(run_id, "b/c.svg", str(tmp_path))).read_text() == "<svg/>"
-    assert read_json(client, run_id, "a.json") == {"name": "Übung"}
-    assert read_json(client, run_id, "b.json") is None
+    place = client.get_run(run_id).info.artifact_uri
+    put_files(client, run_id, {"e.json.gz": {"rows": ["ü", None, 0.1 + 0.2]}})
+    assert read_json(client, run_id, place, "a.json") == {"name": "Übung"}
+    assert read_json(client, run_id, place, "e.json.gz") == {"rows": ["ü", None, 0.1 + 0.2]}
+    assert read_json(client, run_id, place, "b.json") is None
     assert fetch(client, run_id, "rows", tmp_path / "none") == []
     (tmp_path / "long-name").write_bytes(b"rows")
     put_paths(client, run_id, {"rows/rel.bin": str(tmp_path / "long-name")})

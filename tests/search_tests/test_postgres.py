@@ -139,7 +139,7 @@ def test_the_record(tracking_uri: str, tmp_path: Path, planted: Any) -> None:
     record.study_started(settings={"evaluation": {}}, digest="d", versions={})
     for row in rows:
         record.trial_finished(row, baseline=rows[1])
-    record.study_finished(rows=rows, summary={})
+    record.study_finished(rows=rows, phases=[], summary={})
     record.study_described(note="**what** was found", figures={"heatmap": "<svg/>"})
     assert record.outbox.deliver_all()
     read = read_study(tracking_uri=tracking_uri, experiment=EXPERIMENT, study="tiny")

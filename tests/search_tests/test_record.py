@@ -34,7 +34,7 @@ def test_studies_are_listed_latest_first(uri: str, tmp_path: Path, planted: Any)
     for name in ("first", "second"):
         record = written(uri, tmp_path / name, name)
         if name == "first":
-            record.study_finished(rows=[planted.scored(4, 0.5, None)], summary={})
+            record.study_finished(rows=[planted.scored(4, 0.5, None)], phases=[], summary={})
         assert record.outbox.deliver_all()
     listed = list_studies(tracking_uri=uri, experiment=EXPERIMENT)
     assert [study.name for study in listed] == ["second", "first"]
@@ -88,7 +88,7 @@ def test_an_ended_run_whose_file_was_deleted_is_refused(
 
 def test_a_finished_study_without_its_settings_is_refused(uri: str, tmp_path: Path) -> None:
     record = written(uri, tmp_path / "outbox")
-    record.study_finished(rows=[], summary={})
+    record.study_finished(rows=[], phases=[], summary={})
     assert record.outbox.deliver_all()
     (file,) = Path(uri.removeprefix("sqlite:///")).parent.rglob("settings.json")
     file.unlink()

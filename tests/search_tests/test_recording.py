@@ -46,7 +46,9 @@ def write_study(record: Record, planted: Any) -> None:
         if row.state is not TrialState.RUNNING:
             record.trial_finished(row, baseline=rows[0] if row.number else None)
     record.phase_finished(planted.phase_row("fact-0.0002"), plan_phase={"name": "fact"})
-    record.study_finished(rows=rows, summary={"importance": {"rate": 0.1}})
+    record.study_finished(
+        rows=rows, phases=[planted.phase_row("fact-0.0002")], summary={"importance": {"rate": 0.1}}
+    )
     assert record.drain(60)
 
 
@@ -66,6 +68,19 @@ def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any
     assert found.summary == {"importance": {"rate": 0.1}}
     assert found.world == {"train": {"a@en": "d"}}
     assert found.versions == {"torch": "2.13"}
+
+
+def test_a_study_that_goes_on_is_read_run_by_run(record: Record, uri: str, planted: Any) -> None:
+    """What stood in one file when it ended is not all there is any more."""
+    write_study(record, planted)
+    new = planted.scored(9, 0.7, "fact")
+    record.study_started(settings=SETTINGS, digest="abc", versions={})
+    record.trial_finished(new, baseline=None)
+    assert record.drain(60)
+    assert read(uri).rows == (*planted.study_rows(), new)
+    record.study_finished(rows=[new], phases=[], summary={})
+    assert record.drain(60)
+    assert read(uri).rows == (new,)  # the file is what is read, and no trial's run
 
 
 def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:

@@ -46,7 +46,7 @@ def home(uri: str, tmp_path: Path, planted: Any) -> Path:
         for row in rows:
             record.trial_finished(row, baseline=None)
         if name == "first":
-            record.study_finished(rows=rows, summary={})
+            record.study_finished(rows=rows, phases=[], summary={})
         assert record.outbox.deliver_all()
     return home
 

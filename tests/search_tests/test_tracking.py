@@ -55,7 +55,7 @@ def write(record: Record, planted: Any) -> None:
         record.trial_finished(row, baseline=None)
     record.phase_finished(planted.phase_row("k"), plan_phase={})
     record.log_models(rows[1:], {rows[1].phase_keys[1]: {"uri": "file:///x"}})
-    record.study_finished(rows=rows, summary={"ok": True})
+    record.study_finished(rows=rows, phases=[planted.phase_row("k")], summary={"ok": True})
 
 
 def check(uri: str, study: str, planted: Any) -> None:
@@ -238,7 +238,9 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
         second = planted.scored(1, 0.6, "fact")
         after.trial_finished(second, baseline=None)
         after.log_models([second], {second.phase_keys[1]: {"uri": "file:///x"}})
-        after.study_finished(rows=(row, second), summary={"ok": True})
+        after.study_finished(
+            rows=(row, second), phases=[planted.phase_row("k")], summary={"ok": True}
+        )
         assert after.drain(60)
         check(uri, "s", planted)
         (tmp_path / "model").mkdir()
