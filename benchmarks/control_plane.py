@@ -115,9 +115,10 @@ class Stub:
                 {"event": "phase", "key": key, "reused": False, "record": record.to_dict()}
             )
         whole = Scores(targets=scored)
-        for rung in range(len(scored) - 1):
-            some = replace(whole, targets=scored[: rung + 1])
-            events.append({"event": "rung", "rung": rung, "scores": some.to_dict()})
+        for rung in range(len(scored)):
+            probe, some = (replace(whole, targets=scored[k : rung + 1]) for k in (rung, 0))
+            both = {"probe": probe.to_dict(), "scores": some.to_dict()}
+            events.append({"event": "rung", "rung": rung, **both})
         seconds = {"evaluation": 0.0, "total": 0.0}
         end = {"event": "end", "state": "scored", "seconds": seconds, "scores": whole.to_dict()}
         return [*events, end]

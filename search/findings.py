@@ -48,7 +48,9 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
 
     Raises Refusal where trials were scored under different protocols, unless `force` is set.
     """
-    scored = chain.from_iterable(row.scores.targets for row in record.rows if row.scores)
+    # Pruned trials are not ranked: they have scores of few rows.
+    whole = [row for row in record.rows if row.state is not TrialState.PRUNED]
+    scored = chain.from_iterable(row.scores.targets for row in whole if row.scores)
     different = {task: list(names) for task, names in protocol_differences(scored).items()}
     if different and not force:
         task, names = next(iter(different.items()))
@@ -75,7 +77,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "gains": gain_table(sound, baseline),
         "degradation": _degradation(record, sound),
         "learning_rates": _learning_rates(order),
-        "protocol": _protocols(record.rows),
+        "protocol": _protocols(whole),
         "protocol_differences": different,
         "overhead_seconds": _overhead(record.rows),
         "seconds": _seconds(record.rows),

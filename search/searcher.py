@@ -66,6 +66,7 @@ class Live:
     scores: Scores | None = None
     end: dict[str, Any] | None = None
     error: str | None = None  # what broke the worker last
+    probed: float | None = None  # what the last rung told
     pruned: bool = False
     is_heard: bool = False  # it has begun: a worker reported
 
@@ -175,11 +176,10 @@ class StudySearcher(Searcher):
         live, event = self._live.get(trial_id), unpack(result)
         if live is None or event is None or event["event"] != "rung":
             return False
-        scores = Scores.from_dict(event["scores"])
-        value = self._objective(scores)
-        if value is None:  # no objective target is scored yet
+        value = self._objective(Scores.from_dict(event["probe"]))
+        if value is None:  # the target is not one that counts, or has no language that may select
             return False
-        live.scores = scores
+        live.scores, live.probed = Scores.from_dict(event["scores"]), value
         live.pruned = self._study.prunes(live.asked, rung=event["rung"], value=value)
         return live.pruned
 
@@ -318,7 +318,7 @@ class StudySearcher(Searcher):
             params=asked.params,
             plan=asked.plan,
             phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try tells them again
-            objective=self._objective(scores) if scores else None,
+            objective=live.probed if live.pruned else self._objective(scores) if scores else None,
             scores=scores,
             reason=reason or None,
             seconds=seconds,

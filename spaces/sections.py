@@ -128,7 +128,8 @@ class TrainingSection(Section):
 class EvaluationSection(Section):
     """What is scored and what may select. `languages` restricts the zero-shot languages. Where a
     language has a single evaluation split, `halves` cuts it, one half to select and one to test;
-    without it both are the whole split, the benchmark's own rows."""
+    without it both are the whole split, the benchmark's own rows. A pruner sees `probe_rows` of
+    each language."""
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
     pivot_languages: tuple[str, ...] = ()
@@ -138,6 +139,7 @@ class EvaluationSection(Section):
     retrieval_layer: Count | None = None
     retrieval_max_length: Count = 128
     max_rows: Count | None = None
+    probe_rows: Count = 64
     max_batch_tokens: Count = 16_384
 
 

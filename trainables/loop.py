@@ -86,6 +86,7 @@ def train_phase(
     dev_score: Callable[[TransferModel], float],
     saving: Saving,
     on_step: Callable[[int], None],
+    halfway: Callable[[TransferModel], None] | None = None,
 ) -> Progress:
     """Train `model` in place, by the phase, and tell what happened.
 
@@ -94,6 +95,7 @@ def train_phase(
         max_device_tokens: padded tokens of a micro-batch; a step is split in as many as it takes.
         dev_score: the main score on source-language validation rows; called on every worker.
         on_step: called after every step with the number of steps done.
+        halfway: called on every worker, once half of the steps are done.
 
     Raises:
         DivergedError: the loss became infinite or not a number.
@@ -123,6 +125,9 @@ def train_phase(
             model.train()
             if progress.best_step == progress.step:
                 best = {name: value.clone() for name, value in model.state_dict().items()}
+        if halfway is not None and progress.step == recipe.num_steps // 2:
+            halfway(model)
+            model.train()
         if progress.step % READ_EVERY == 0 or progress.is_over(recipe):
             progress.losses.append(_read(unread, workers, phase, progress.step))
         progress.seconds = before + time.monotonic() - started

@@ -18,14 +18,22 @@ from trainables.phase_store import PhaseRecord
 from trainables.workshop import Workshop
 
 Report = Callable[[Mapping[str, Any]], None]
+Halfway = Callable[[TransferModel], None]
 PROGRESS_SECONDS = 5.0
 
 
-def get_or_train(phase: Phase, parent: str | None, shop: Workshop, report: Report) -> PhaseRecord:
+def get_or_train(
+    phase: Phase,
+    parent: str | None,
+    shop: Workshop,
+    report: Report,
+    *,
+    halfway: Halfway | None = None,
+) -> PhaseRecord:
     """The record of the phase that starts from `parent` (a key; None: the study's encoder).
 
     A phase that diverges is trained once more at half its learning rate, and that is what the
-    record says was trained.
+    record says was trained. `halfway` sees the model after half of its steps, if it is trained.
 
     Raises:
         DivergedError: it diverged at half the rate too, now or in an earlier trial.
@@ -35,7 +43,7 @@ def get_or_train(phase: Phase, parent: str | None, shop: Workshop, report: Repor
     record = shop.workers.share(shop.store.resolve(key))
     reused = record is not None
     if record is None:
-        record = _train_or_retry(phase, key, parent, shop, report)
+        record = _train_or_retry(phase, key, parent, shop, report, halfway)
     report({"event": "phase", "key": key, "reused": reused, "record": record.to_dict()})
     if record.has_diverged:
         raise DivergedError(record.reason)
@@ -54,10 +62,15 @@ def model_after(key: str | None, tasks: tuple[str, ...], shop: Workshop) -> Tran
 
 
 def _train_or_retry(
-    phase: Phase, key: str, parent: str | None, shop: Workshop, report: Report
+    phase: Phase,
+    key: str,
+    parent: str | None,
+    shop: Workshop,
+    report: Report,
+    halfway: Halfway | None,
 ) -> PhaseRecord:
     try:
-        return _train(phase, key, parent, shop, report, retry_of=None)
+        return _train(phase, key, parent, shop, report, retry_of=None, halfway=halfway)
     except DivergedError as error:
         first = PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), reason=str(error))
     halved = replace(phase, learning_rate=phase.learning_rate / 2)
@@ -66,7 +79,9 @@ def _train_or_retry(
     try:
         if known is not None and known.reason is not None:
             raise DivergedError(known.reason)
-        record = known or _train(halved, retry_key, parent, shop, report, retry_of=key)
+        record = known or _train(
+            halved, retry_key, parent, shop, report, retry_of=key, halfway=halfway
+        )
     except DivergedError as again:
         # Only under this key: a trial that asks for half the rate has a retry of its own.
         shop.store.clear_attempts(retry_key)
@@ -84,6 +99,7 @@ def _train(
     report: Report,
     *,
     retry_of: str | None,
+    halfway: Halfway | None,
 ) -> PhaseRecord:
     if shop.workers.share(shop.is_stopping()):
         raise DrainedError(f"{phase.mixture} is not begun")
@@ -118,6 +134,7 @@ def _train(
             is_stopping=shop.is_stopping,
         ),
         on_step=_progress_reporter(phase, key, report),
+        halfway=halfway,
     )
     report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
     record = _record(phase, key, parent, progress, retry_of)

@@ -1,28 +1,33 @@
 """run_trial: one trial plan from the first phase to the last score, read from top to bottom."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables import outcomes
-from trainables.evaluate import Scoring, evaluate_rows
+from trainables.evaluate import Scoring, evaluate, evaluate_rows
 from trainables.loop import DivergedError
+from trainables.model import TransferModel
 from trainables.outcomes import ByLanguage
 from trainables.scores import Scores, TargetScores
-from trainables.stage import Report, get_or_train, model_after
+from trainables.stage import Halfway, Report, get_or_train, model_after
 from trainables.workshop import Workshop
+
+DEV = "validation"
 
 
 def run_trial(
-    plan: TrialPlan, shop: Workshop, report: Report, *, split: str = "validation"
+    plan: TrialPlan, shop: Workshop, report: Report, *, split: str = DEV
 ) -> Scores | None:
     """Train what is not in the phase store, score every target, report on the way.
 
-    Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between, a
-    `rung` with the scores so far after every target but the last, one `end`. A trial that diverges
+    Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between,
+    where the study has a pruner a `rung` half-way through each target phase that is trained, one
+    `end`. A trial that diverges
     ends with `state` failed and its reason; exceptions are left to broken infrastructure. What each
     row got lies in files under the home folder; the `end` names them by target.
 
@@ -37,7 +42,8 @@ def run_trial(
         for rung, target in enumerate(plan.targets):
             key, loss_fell = stem.key if stem else None, True
             if target.phase is not None:
-                stage = get_or_train(target.phase, key, shop, report)
+                probe = _prober(rung, target, scored, shop, report) if split == DEV else None
+                stage = get_or_train(target.phase, key, shop, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
             before = time.monotonic()
             tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
@@ -47,8 +53,6 @@ def run_trial(
             scored.append(scores)
             files[target.task] = _keep(rows, key, scores, shop)
             seconds["evaluation"] += time.monotonic() - before
-            if rung + 1 < len(plan.targets):
-                report({"event": "rung", "rung": rung, "scores": _scores(scored, shop).to_dict()})
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
@@ -79,6 +83,30 @@ def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
     )
 
 
+def probe_of(target: Target, shop: Workshop) -> Scoring:
+    """The few rows that a rung is told by: always the same, equally many of every language."""
+    scoring, limit = scoring_of(target, shop, split=DEV), shop.settings.evaluation.probe_rows
+    rows = {c: shop.data.examples(target.task, c, DEV, max_rows=limit) for c in scoring.languages}
+    return replace(scoring, max_rows=min(len(found) for found in rows.values()))
+
+
+def _prober(
+    rung: int, target: Target, scored: Sequence[TargetScores], shop: Workshop, report: Report
+) -> Halfway | None:
+    """Tells how a target's model does half-way. The rung is the index of the target, so that only
+    equal ones are compared; `scores` are those of the targets before it too."""
+    if shop.settings.study.pruner == "none":
+        return None
+
+    def halfway(model: TransferModel) -> None:
+        probe = evaluate(model, probe_of(target, shop), shop)
+        some = {"probe": [probe], "scores": [*scored, probe]}
+        event = {name: _scores(found, shop).to_dict() for name, found in some.items()}
+        report({"event": "rung", "rung": rung, **event})
+
+    return halfway
+
+
 def _keep(rows: ByLanguage, key: str | None, scores: TargetScores, shop: Workshop) -> str:
     """Write what each row got, beside what else is known of the phase; where it lies."""
     trained = key or f"encoder-{shop.world.weights_digest[:16]}"
@@ -88,7 +116,7 @@ def _keep(rows: ByLanguage, key: str | None, scores: TargetScores, shop: Worksho
     return str(path)
 
 
-def _scores(scored: list[TargetScores], shop: Workshop) -> Scores:
+def _scores(scored: Sequence[TargetScores], shop: Workshop) -> Scores:
     return Scores(targets=tuple(scored), of_interest=shop.settings.objective_targets)
 
 

@@ -386,7 +386,9 @@ def test_a_trial_that_diverged_fails_with_its_reason(drive: Callable[..., Drive]
     one = drive()
     one.ask("a")
     scores = one.make_scores(0.4).to_dict()
-    one.searcher.should_prune("a", pack({"event": "rung", "rung": 0, "scores": scores}))
+    one.searcher.should_prune(
+        "a", pack({"event": "rung", "rung": 0, "probe": scores, "scores": scores})
+    )
     end = {"event": "end", "state": "failed", "reason": "loss was not finite, twice"}
     one.send("a", {**end, "seconds": {"evaluation": 0.5, "total": 1}})
     one.searcher.on_trial_complete("a")
@@ -416,12 +418,15 @@ def test_a_pruned_trial_keeps_its_scores_so_far(drive: Callable[..., Drive]) -> 
     rung = {"event": "rung", "rung": 0}
     for trial_id in "abcd":
         one.ask(trial_id)
-        result = pack({**rung, "scores": one.make_scores(0.6).to_dict()})
+        scores = one.make_scores(0.6).to_dict()
+        result = pack({**rung, "probe": scores, "scores": scores})
         assert not one.searcher.should_prune(trial_id, result)
         one.run(trial_id, 0.6)
     one.ask("e")
     low = one.make_scores(0.2)
-    assert one.searcher.should_prune("e", pack({**rung, "scores": low.to_dict()}))
+    assert one.searcher.should_prune(
+        "e", pack({**rung, "probe": low.to_dict(), "scores": low.to_dict()})
+    )
     one.searcher.on_trial_complete("e")
     row = one.log.rows[max(one.log.rows)]
     assert row.state is TrialState.PRUNED
@@ -431,14 +436,15 @@ def test_a_pruned_trial_keeps_its_scores_so_far(drive: Callable[..., Drive]) -> 
     assert one.trials[row.number].value == pytest.approx(row.objective)
 
 
-def test_a_rung_before_the_first_objective_target(drive: Callable[..., Drive]) -> None:
-    """Retrieval first, which is not what the sampler learns from: there is nothing to prune by."""
+def test_a_rung_of_a_target_that_does_not_count(drive: Callable[..., Drive]) -> None:
+    """It is not what the sampler learns from: there is nothing to prune by."""
     one = drive(study={"pruner": "median"})
     one.ask("a")
     whole = one.make_scores(0.6)
     part = Scores(targets=whole.targets[-1:], of_interest=whole.of_interest)
+    scores = part.to_dict()
     assert not one.searcher.should_prune(
-        "a", pack({"event": "rung", "rung": 0, "scores": part.to_dict()})
+        "a", pack({"event": "rung", "rung": 0, "probe": scores, "scores": scores})
     )
     assert one.trials[0].intermediate_values == {}
     one.searcher.on_trial_complete("a", error=True)

@@ -31,17 +31,36 @@ def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
     assert scores is not None
     told = [event["event"] for event in events if event["event"] != "progress"]
     phase = ["trained", "phase"]
-    assert told == [*phase, *phase, "rung", "rung", *phase, "end"]
+    assert told == [*phase, *phase, *phase, "end"]
     stages = [key for key, _, _ in shop.world.stages(plan)]
     assert [event["key"] for event in events if event["event"] == "phase"] == stages
-    rungs = [event for event in events if event["event"] == "rung"]
-    assert [rung["rung"] for rung in rungs] == [0, 1]
-    assert [len(rung["scores"]["targets"]) for rung in rungs] == [1, 2]
     end = events[-1]
     assert end["state"] == "scored"
     assert end["seconds"]["total"] >= end["seconds"]["evaluation"] > 0
     json.dumps(events, allow_nan=False)
     assert Scores.from_dict(json.loads(json.dumps(end["scores"]))) == scores
+
+
+def test_rungs_are_told_half_way_through_target_phases(open_shop, tmp_path, events) -> None:
+    """By the same few rows of every language, and without a trace in what is trained."""
+    pruned = {"space": TARGETS, "study": {"pruner": "median"}, "evaluation": {"probe_rows": 5}}
+    shop = open_shop(tmp_path / "pruned", **pruned)
+    scores = run_trial(plan_of(shop, PARAMS), shop, events.append)
+    told = [event["event"] for event in events if event["event"] != "progress"]
+    phase = ["trained", "phase"]
+    assert told == [*phase, "rung", *phase, "rung", *phase, "end"]
+    rungs = [event for event in events if event["event"] == "rung"]
+    assert [rung["rung"] for rung in rungs] == [0, 2], "the index over the ordered targets"
+    assert [len(rung["scores"]["targets"]) for rung in rungs] == [1, 3]
+    first, last = (Scores.from_dict(rung["probe"]).targets for rung in rungs)
+    assert [target.task for target in (*first, *last)] == ["coh", "fact"]
+    assert set(first[0].num_rows.values()) == {5}
+    events.clear()
+    other = open_shop(tmp_path / "other", space=TARGETS)
+    assert run_trial(plan_of(other, PARAMS), other, events.append) == scores
+    events.clear()
+    run_trial(plan_of(shop, PARAMS), shop, events.append)
+    assert "rung" not in {event["event"] for event in events}, "nothing is left to save"
 
 
 def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
@@ -90,7 +109,7 @@ def test_a_trial_run_again_finds_everything(open_shop, events) -> None:
     torch.manual_seed(5)
     again = run_trial(plan_of(shop, PARAMS), open_shop(), events.append)
     assert again == first
-    assert [event["event"] for event in events] == ["phase", "phase", "rung", "end"]
+    assert [event["event"] for event in events] == ["phase", "phase", "end"]
     assert all(event["reused"] for event in events if event["event"] == "phase")
 
 
