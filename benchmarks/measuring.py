@@ -99,7 +99,7 @@ def publish(
 ) -> None:
     """Print the table and JSON; with `results`, put them on that page too."""
     where = {**machine(), "versions": versions()}
-    print(f"{table(lines)}\n")
+    print(f"{table(lines)}\n" if lines else "")
     print(
         json.dumps(
             {"name": name, "lines": [line.to_dict() for line in lines], **facts, "where": where},
@@ -110,7 +110,8 @@ def publish(
         return
     page = results.read_text(encoding="utf-8") if results.exists() else HEADING
     said = "\n".join(f"- {key}: {value}" for key, value in facts.items())
-    section = f"## {name}\n\n{table(lines)}\n\n{said}\n- on {described(where)}"
+    shown = f"{table(lines)}\n\n" if lines else ""
+    section = f"## {name}\n\n{shown}{said}\n- on {described(where)}"
     results.write_text(with_section(page, name, section), encoding="utf-8")
 
 
