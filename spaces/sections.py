@@ -143,7 +143,8 @@ class EvaluationSection(Section):
 
 class ResourcesSection(Section):
     """What one trial gets. `max_device_tokens` splits a step into micro-batches; `gib_per_worker`
-    is the memory of a worker's pod on Kubernetes."""
+    is the memory of a worker's pod on Kubernetes. `phase_store` (`s3://BUCKET/PREFIX`) is where
+    trained phases lie, with the home folder as a cache; None: there alone."""
 
     num_workers: Count = 1
     cpus_per_worker: Count = 1
@@ -152,6 +153,7 @@ class ResourcesSection(Section):
     max_concurrent_trials: Count | None = None
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    phase_store: str | None = None
 
     @property
     def num_gpus(self) -> int:

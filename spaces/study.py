@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.bucket import Bucket
 from spaces.domains import Grid, Range
 from spaces.languages import get_language
 from spaces.masking import Masking
@@ -154,6 +155,8 @@ class StudySettings(Section):
                 "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
                 "gpus_per_worker"
             )
+        if self.resources.phase_store is not None:
+            Bucket.parse(self.resources.phase_store, what="resources.phase_store")
         self._check_warm_start()
         if self.study.sampler == "gp" and self.space.mixture == "shares":
             raise Refusal(

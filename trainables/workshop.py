@@ -13,6 +13,7 @@ from trainables.formats.retrieval import RetrievalFormat
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
 from trainables.rows import Rows
+from trainables.stores import address_of, open_store
 from trainables.workers import Workers
 from trainables.world import World
 
@@ -57,7 +58,9 @@ class Workshop:
             base=base,
             data=Data(home / DATA, base, rows),
             world=World.of(base, rows),
-            store=PhaseStore(home, owner=settings.study.name),
+            store=open_store(
+                home, owner=settings.study.name, address=address_of(settings.resources)
+            ),
             workers=workers,
             home=home,
             is_stopping=is_stopping,
