@@ -85,6 +85,18 @@ class MlmSection(Section):
     learning_rate: Rates | None = None
 
 
+class LoraSection(Section):
+    """Adapters in phases of some roles: `[space.lora]`. Each rank is tried; none, without it,
+    always is. With adapters a phase trains at `learning_rate_factor` times its rate."""
+
+    ranks: Annotated[tuple[Count, ...], Field(min_length=1)]
+    phases: Annotated[tuple[Literal["intermediate", "target"], ...], Field(min_length=1)] = (
+        "intermediate",
+        "target",
+    )
+    learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
+
+
 class SpaceSection(Section):
     """What may vary. `seeds` are those of the phases, where it is a grid; else the study's is."""
 
@@ -98,6 +110,7 @@ class SpaceSection(Section):
     num_baselines: Count = 3
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     mlm: MlmSection | None = None
+    lora: LoraSection | None = None
     points: tuple[dict[str, str | float], ...] = ()
 
 

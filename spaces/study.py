@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.adapters import Adapters
 from spaces.bucket import Bucket
 from spaces.domains import Grid, Range
 from spaces.languages import get_language
@@ -18,6 +19,7 @@ from spaces.refusal import Refusal, unknown
 from spaces.sections import (
     BudgetSection,
     EvaluationSection,
+    LoraSection,
     MlmSection,
     PretrainingSection,
     RateRange,
@@ -93,6 +95,7 @@ class StudySettings(Section):
             points=space.points,
             num_baselines=space.num_baselines,
             masking=_masking(space.mlm) if space.mlm else None,
+            adapters=_adapters(space.lora) if space.lora else None,
             recipes=tuple(training.intermediates.items()),
             is_grid=self.study.sampler == "grid",
         )
@@ -199,6 +202,11 @@ class StudySettings(Section):
                 f"pretraining.hidden_size is {pretraining.hidden_size}; expected a multiple of "
                 f"num_heads, {pretraining.num_heads}"
             )
+        if pretraining.recipe.lora_rank is not None:
+            raise Refusal(
+                "pretraining.recipe.lora_rank: an encoder that is made has no weights to adapt; "
+                "leave it out"
+            )
         limit = pretraining.recipe.max_length
         for key, length in self.lengths().items():
             if length > limit:
@@ -296,6 +304,12 @@ def _masking(mlm: MlmSection) -> Masking:
         exponent=mlm.exponent,
         shares=mlm.shares,
         learning_rate=rates,
+    )
+
+
+def _adapters(lora: LoraSection) -> Adapters:
+    return Adapters(
+        ranks=lora.ranks, roles=lora.phases, learning_rate_factor=lora.learning_rate_factor
     )
 
 

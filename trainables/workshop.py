@@ -8,6 +8,7 @@ from spaces.refusal import Refusal
 from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
 from spaces.tasks import Source, TaskKind, get_task
+from trainables.adapters import check_adaptable
 from trainables.data import Data
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.model import BaseEncoder
@@ -81,6 +82,9 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     training = settings.training
     for recipe in (training.intermediate, training.target, *training.targets.values()):
         base.check_frozen(recipe.num_frozen_layers)
+        check_adaptable(base.config, recipe.lora_rank, key="lora_rank")
+    for rank in settings.space.lora.ranks if settings.space.lora else ():
+        check_adaptable(base.config, rank, key="a rank of space.lora")
     for key, length in settings.lengths().items():
         try:
             base.check_length(length)
