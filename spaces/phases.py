@@ -110,6 +110,11 @@ class Phase:
         if self.recipe.evaluate_every and kinds == {TaskKind.MLM}:
             raise Refusal("an mlm phase has no validation rows: leave evaluate_every out")
 
+    @property
+    def adapters(self) -> str:
+        """` lora 8`, as it stands behind the rate; nothing where the weights are trained."""
+        return f" lora {self.recipe.lora_rank}" if self.recipe.lora_rank else ""
+
     def key(self, world: Mapping[str, str], parent: str | None) -> str:
         """The content key: equal keys mean equal trained weights.
 

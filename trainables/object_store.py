@@ -19,8 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from spaces.bucket import Bucket
 from spaces.refusal import AwayError, Refusal, unknown
 
-MAX_ATTEMPTS = 8  # of a request, with growing pauses: half a minute
-CONFLICT_SECONDS = 0.5
+MAX_CONFLICTS, CONFLICT_SECONDS = 20, 0.5
 NOT_LET_IN = {
     "AccessDenied",
     "AllAccessDisabled",
@@ -44,9 +43,9 @@ class StoredObject:
 
 class ObjectStore:
     """What lies below one prefix of one bucket. Every method raises AwayError, in one line, where
-    the store cannot be reached."""
+    the store cannot be reached after `max_attempts` of a request."""
 
-    def __init__(self, bucket: Bucket, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(self, bucket: Bucket, *, max_attempts: int) -> None:
         self.bucket = bucket
         self._folder = f"{bucket.prefix}/" if bucket.prefix else ""
         config = Config(
@@ -93,7 +92,7 @@ class ObjectStore:
 
     def put_new(self, name: str, content: bytes) -> bool:
         """Write a small object unless there is one; False where there was."""
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(MAX_CONFLICTS):
             with self._asking():
                 try:
                     self._client.put_object(**self._place(name), Body=content, IfNoneMatch="*")

@@ -33,13 +33,14 @@ def open_store(root: Path, *, owner: str, address: str | None) -> PhaseStore:
 
 
 def check_store(address: str | None) -> None:
-    """Refuse an object store that cannot be reached, listed, written and read."""
+    """Refuse, within seconds, an object store that cannot be reached, listed, written and read."""
     if address is not None:
-        _remote(address).objects.check()
+        _remote(address, max_attempts=2).objects.check()
 
 
-def _remote(address: str) -> "RemoteFolders":
-    bucket = Bucket.parse(address, what="the phase store's address")
+def _remote(address: str, *, max_attempts: int = 8) -> "RemoteFolders":
+    """`max_attempts` of a request, with growing pauses: eight are half a minute."""
+    bucket = Bucket.parse(address, what="the phase store")
     try:
         from trainables.object_store import ObjectStore
         from trainables.remote_folders import RemoteFolders
@@ -49,4 +50,4 @@ def _remote(address: str) -> "RemoteFolders":
         raise Refusal(
             f"the phase store {bucket} needs boto3: pip install 'transfer-search[s3]'"
         ) from error
-    return RemoteFolders(ObjectStore(bucket))
+    return RemoteFolders(ObjectStore(bucket, max_attempts=max_attempts))

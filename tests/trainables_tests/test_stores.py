@@ -24,7 +24,7 @@ def test_a_folder_or_an_object_store(bucket: str, tmp_path: Path) -> None:
     assert type(open_store(tmp_path, owner="x", address=None)) is PhaseStore
     assert type(open_store(tmp_path, owner="x", address=bucket)) is RemotePhaseStore
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(Refusal, match="the phase store's address is '/shared'; expected s3://"):
+    with pytest.raises(Refusal, match="the phase store is '/shared'; expected s3://"):
         open_store(tmp_path, owner="x", address="/shared")
 
 
