@@ -90,7 +90,7 @@ def run(
     console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
     cluster = cluster_of(address, home, can_grow=autoscaling)
-    check_places(place, place.mlflow_uri(settings))
+    check_places(place, place.mlflow_uri(settings), settings)
     check_earlier(place.optuna_url(settings), settings)
     find_encoder(settings, place, console=console)
     with (
@@ -244,15 +244,25 @@ def gc(
         int | None,
         typer.Option(min=1, help="Of finished studies hold this many trials, not all of them."),
     ] = None,
+    phase_store: Annotated[
+        str | None,
+        typer.Option(help="s3://BUCKET/PREFIX; else $TRANSFER_SEARCH_PHASE_STORE, else the home."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
     from search.sweeping import sweep
+    from trainables.stores import address_of
 
     place = Home.of(home)
-    uri = tracking_uri or place.mlflow_uri()
-    found = sweep(place, tracking_uri=uri, keep_best=keep_best, dry_run=dry_run)
+    found = sweep(
+        place,
+        tracking_uri=tracking_uri or place.mlflow_uri(),
+        phase_store=phase_store or address_of(None),
+        keep_best=keep_best,
+        dry_run=dry_run,
+    )
 
     def show(console: Console) -> None:
         for name in found.removed:

@@ -288,11 +288,13 @@ def trial_name(number: int, plan: TrialPlan) -> str:
 
 def describe(plan: TrialPlan) -> str:
     """`fact 2e-04 -> 1e-04`, or `baseline 1e-04`: the mixture and the learning rates."""
-    rates = dict.fromkeys(_rate(t.phase.learning_rate) for t in plan.targets if t.phase)
+    phases = [target.phase for target in plan.targets if target.phase]
+    rates = dict.fromkeys(f"{_rate(phase.learning_rate)}{phase.adapters}" for phase in phases)
     target = ", ".join(rates)
     if plan.intermediate is None:
         return f"baseline {target}".strip()
-    first = f"{plan.intermediate.mixture} {_rate(plan.intermediate.learning_rate)}"
+    stem = plan.intermediate
+    first = f"{stem.mixture} {_rate(stem.learning_rate)}{stem.adapters}"
     return f"{first} -> {target}" if target else first
 
 

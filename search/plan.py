@@ -164,7 +164,7 @@ def _tree(plans: Iterable[TrialPlan]) -> dict[str, int]:
     tips: dict[str, set[Phase]] = {}
     for plan in plans:
         stem = plan.intermediate
-        name = f"{stem.mixture} at {stem.learning_rate:g}" if stem else NONE
+        name = f"{stem.mixture} at {stem.learning_rate:g}{stem.adapters}" if stem else NONE
         tips.setdefault(name, set()).update(t.phase for t in plan.targets if t.phase is not None)
     return {name: len(phases) for name, phases in tips.items()}
 

@@ -135,11 +135,12 @@ class SearchProgress:
 
 def describe(plan: TrialPlan) -> str:
     """A trial plan in a few words: `fact 2e-04 -> 5e-04`."""
-    rates = {target.phase.learning_rate for target in plan.targets if target.phase}
-    target = " ".join(f"{rate:.0e}" for rate in sorted(rates)) or "no target phase"
-    if plan.intermediate is None:
+    phases = {(t.phase.learning_rate, t.phase.adapters) for t in plan.targets if t.phase}
+    target = " ".join(f"{rate:.0e}{rank}" for rate, rank in sorted(phases)) or "no target phase"
+    stem = plan.intermediate
+    if stem is None:
         return f"none -> {target}"
-    return f"{plan.intermediate.mixture} {plan.intermediate.learning_rate:.0e} -> {target}"
+    return f"{stem.mixture} {stem.learning_rate:.0e}{stem.adapters} -> {target}"
 
 
 def duration(seconds: float) -> str:

@@ -76,7 +76,7 @@ def retrain(
     if wishes.target is not None:
         settings, record = for_target(settings, record, wishes.target)
     row = choose(record, wishes.trial)
-    check_places(home, tracking_uri)
+    check_places(home, tracking_uri, settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     tasks = [target.task for target in row.plan.targets]
     with refusing():

@@ -43,6 +43,7 @@ from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
 from trainables.rows import Rows
+from trainables.stores import address_of, check_store, open_store
 from trainables.workers import num_cores
 from trainables.workshop import DATA, check_encoder
 from trainables.world import World
@@ -82,10 +83,10 @@ def run_study(
     quiet_libraries()
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
-    check_places(home, uri)
+    check_places(home, uri, settings)
     encoder = find_encoder(settings, home)
     base, rows, warnings = _prepare(settings, home, encoder, on_prepared)
-    store = PhaseStore(home.path, owner=settings.study.name)
+    store = open_store(home.path, owner=settings.study.name, address=address_of(settings.resources))
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
         prepare(uri)
@@ -250,9 +251,10 @@ def _finish(
     )
 
 
-def check_places(home: Home, tracking_uri: str) -> None:
+def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
     """Refuse what cannot be written or does not answer, before anything is made."""
     check_writable(home.path, "the home folder")
+    check_store(address_of(settings.resources))
     path = sqlite_path(tracking_uri)
     if path is None:
         check_reachable(tracking_uri)

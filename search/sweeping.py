@@ -18,7 +18,7 @@ from search.sampler import read_marks
 from search.selection import best_baseline, ranked
 from search.tracking import list_experiments
 from spaces.refusal import Refusal
-from trainables.phase_store import PhaseStore, Stored
+from trainables.stores import open_store
 
 YOUNG_SECONDS = 24 * 3600.0  # a study elsewhere may have trained it for a trial to come
 
@@ -37,12 +37,18 @@ class Sweep:
 
 
 def sweep(
-    home: Home, *, tracking_uri: str, keep_best: int | None = None, dry_run: bool = False
+    home: Home,
+    *,
+    tracking_uri: str,
+    phase_store: str | None = None,
+    keep_best: int | None = None,
+    dry_run: bool = False,
 ) -> Sweep:
     """Remove what is not held and older than a day.
 
     Args:
         tracking_uri: where the record of all studies of this home is; all its experiments count.
+        phase_store: an object store whose cache the home is; swept by the same rules.
         keep_best: of every finished study, hold this many best trials, the best baseline and all
             retrains alone; None: all trials.
         dry_run: only say what would go.
@@ -56,7 +62,7 @@ def sweep(
         experiments = list_experiments(tracking_uri)
     _refuse_waiting(home)
     held = _held(experiments, tracking_uri, keep_best)
-    store = PhaseStore(home.path, owner="gc")
+    store = open_store(home.path, owner="gc", address=phase_store)
     stored, now = store.stored(), time.time()
     loose = [one for one in stored if one.key not in held]
     old = [one for one in loose if now - one.changed > YOUNG_SECONDS]
@@ -64,7 +70,7 @@ def sweep(
         for one in old:
             store.remove(one)
     return Sweep(
-        removed=tuple(_name(one) for one in old),
+        removed=tuple(one.name for one in old),
         num_bytes=sum(one.num_bytes for one in old),
         num_held=len(stored) - len(loose),
         num_young=len(loose) - len(old),
@@ -121,7 +127,3 @@ def _best_keys(record: StudyRecord, keep_best: int) -> set[str]:
         rows = [*ranked(rows)[:keep_best], *([baseline] if baseline else [])]
     searched = {key for row in rows for key in row.phase_keys}
     return searched | {key for row in record.retrains for key in row.phase_keys}
-
-
-def _name(stored: Stored) -> str:
-    return f"{stored.kind}/{stored.key}"

@@ -23,7 +23,8 @@ class Recipe:
     after `patience` such evaluations without a better one, and the best weights are kept.
     Without `evaluate_every` the last weights are kept. `mask_share` is for mlm sources.
     `num_frozen_layers` layers of the encoder, counted from below, and its embeddings are not
-    trained (0: the embeddings alone; None: everything is trained).
+    trained (0: the embeddings alone; None: everything is trained). With a `lora_rank` the encoder
+    is frozen and adapters of that rank are trained, and merged into it at the end.
     """
 
     __pydantic_config__: ClassVar[Any] = {
@@ -46,11 +47,18 @@ class Recipe:
     mask_share: float = 0.15
     adam_beta2: float = 0.999
     num_frozen_layers: int | None = None
+    lora_rank: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "max_dev_rows"):
             _above_zero(name, getattr(self, name))
-        for name in ("max_batch_tokens", "max_train_rows", "evaluate_every", "patience"):
+        for name in (
+            "max_batch_tokens",
+            "max_train_rows",
+            "evaluate_every",
+            "patience",
+            "lora_rank",
+        ):
             if getattr(self, name) is not None:
                 _above_zero(name, getattr(self, name))
         if self.max_length < 8:
@@ -72,6 +80,13 @@ class Recipe:
             raise Refusal(f"max_grad_norm must be finite and above zero; got {self.max_grad_norm}")
         if self.patience is not None and self.evaluate_every is None:
             raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Without a rank where there is none: keys of phases are older than adapters."""
+        content = asdict(self)
+        if self.lora_rank is None:
+            del content["lora_rank"]
+        return content
 
 
 def _above_zero(name: str, value: int) -> None:
@@ -95,6 +110,11 @@ class Phase:
         if self.recipe.evaluate_every and kinds == {TaskKind.MLM}:
             raise Refusal("an mlm phase has no validation rows: leave evaluate_every out")
 
+    @property
+    def adapters(self) -> str:
+        """` lora 8`, as it stands behind the rate; nothing where the weights are trained."""
+        return f" lora {self.recipe.lora_rank}" if self.recipe.lora_rank else ""
+
     def key(self, world: Mapping[str, str], parent: str | None) -> str:
         """The content key: equal keys mean equal trained weights.
 
@@ -111,7 +131,7 @@ class Phase:
             "mixture": self.mixture.to_dict(),
             "learning_rate": self.learning_rate,
             "seed": self.seed,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_dict(),
         }
 
     @classmethod

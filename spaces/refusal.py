@@ -8,6 +8,11 @@ class Refusal(ValueError):
     """What was given, what was expected, the nearest known name and how to mend it, in a line."""
 
 
+class AwayError(Refusal):
+    """A service that does not answer, or does not let us in: nothing is wrong with what was asked,
+    and another try may find it again."""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> Refusal:
     """A refusal of a name that is not among `known`, with the nearest one that is."""
     names = sorted(known)

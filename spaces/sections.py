@@ -85,6 +85,18 @@ class MlmSection(Section):
     learning_rate: Rates | None = None
 
 
+class LoraSection(Section):
+    """Adapters in phases of some roles: `[space.lora]`. Each rank is tried; none, without it,
+    always is. With adapters a phase trains at `learning_rate_factor` times its rate."""
+
+    ranks: Annotated[tuple[Count, ...], Field(min_length=1)]
+    phases: Annotated[tuple[Literal["intermediate", "target"], ...], Field(min_length=1)] = (
+        "intermediate",
+        "target",
+    )
+    learning_rate_factor: Annotated[float, Field(gt=0)] = 1.0
+
+
 class SpaceSection(Section):
     """What may vary. `seeds` are those of the phases, where it is a grid; else the study's is."""
 
@@ -98,6 +110,7 @@ class SpaceSection(Section):
     num_baselines: Count = 3
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     mlm: MlmSection | None = None
+    lora: LoraSection | None = None
     points: tuple[dict[str, str | float], ...] = ()
 
 
@@ -145,7 +158,8 @@ class EvaluationSection(Section):
 
 class ResourcesSection(Section):
     """What one trial gets. `max_device_tokens` splits a step into micro-batches; `gib_per_worker`
-    is the memory of a worker's pod on Kubernetes."""
+    is the memory of a worker's pod on Kubernetes. `phase_store` (`s3://BUCKET/PREFIX`) is where
+    trained phases lie, with the home folder as a cache; None: there alone."""
 
     num_workers: Count = 1
     cpus_per_worker: Count = 1
@@ -154,6 +168,7 @@ class ResourcesSection(Section):
     max_concurrent_trials: Count | None = None
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    phase_store: str | None = None
 
     @property
     def num_gpus(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from spaces.adapters import ALL_WEIGHTS, Adapters
 from spaces.domains import UNIFORM, Choice, Domain, Rates, Suggest
 from spaces.masking import PROPORTIONAL, Masking, Share
 from spaces.mixture import Mixture
@@ -26,7 +27,8 @@ class SearchSpace:
     `mixture` is `shares` it lists sources, and a trial draws a point of their simplex instead.
     With `masking` each option is tried without and with it, `none` too, which is masking alone.
     `recipes` are those of single options, where they are not `intermediate_recipe`. Where there
-    are several `seeds`, each plan is one of as many trials.
+    are several `seeds`, each plan is one of as many trials. `adapters` say which phases are tried
+    without and with them.
     """
 
     encoder: str
@@ -42,6 +44,7 @@ class SearchSpace:
     points: tuple[Mapping[str, Any], ...]
     num_baselines: int
     masking: Masking | None = None
+    adapters: Adapters | None = None
     recipes: tuple[tuple[str, Recipe], ...] = ()
     is_grid: bool = False
 
@@ -59,6 +62,7 @@ class SearchSpace:
                 "with mixture = 'shares' space.mlm.shares are numbers: only proportional mixtures "
                 "have a proportional share"
             )
+        self._check_adapters()
         self._check_grid()
         for name, _ in self.recipes:
             if name not in (*self.options, MLM) or name == NONE:
@@ -92,10 +96,14 @@ class SearchSpace:
             found["mlm.learning_rate"] = self.masking.learning_rate
         elif share or option != NONE:
             found["intermediate.learning_rate"] = self.intermediate_learning_rate
+        if self.adapters and (share or option != NONE):
+            found.update(self.adapters.domains("intermediate"))
         if option == MIXED:
             found.update({f"mix.{source}": UNIFORM for source in self.sources})
         if self.has_target_phases:
             found["target.learning_rate"] = self.target_learning_rate
+            if self.adapters:
+                found.update(self.adapters.domains("target"))
         if len(self.seeds) > 1:
             found["seed"] = Choice(self.seeds)
         return found
@@ -121,13 +129,12 @@ class SearchSpace:
         intermediate = None
         if option != NONE or share:
             has_own = bool(share and self.masking and self.masking.learning_rate)
-            rate = "mlm.learning_rate" if has_own else "intermediate.learning_rate"
-            intermediate = Phase(
-                mixture=self._mixture(option, share, params),
-                learning_rate=_read(params, rate),
-                seed=seed,
-                recipe=self.recipe_of(option),
-            )
+            name = "mlm.learning_rate" if has_own else "intermediate.learning_rate"
+            rate, recipe = _read(params, name), self.recipe_of(option)
+            if self.adapters:
+                rate, recipe = self.adapters.apply("intermediate", params, rate, recipe)
+            mixture = self._mixture(option, share, params)
+            intermediate = Phase(mixture=mixture, learning_rate=rate, seed=seed, recipe=recipe)
         targets = tuple(self._target(task, recipe, params, seed) for task, recipe in self.targets)
         return TrialPlan(encoder=self.encoder, intermediate=intermediate, targets=targets)
 
@@ -142,6 +149,8 @@ class SearchSpace:
         baselines = [baseline]
         if self.has_target_phases:
             rates = self.target_learning_rate.spread(self.num_baselines)
+            ranks = self.adapters.domains("target") if self.adapters else {}
+            baseline |= dict.fromkeys(ranks, ALL_WEIGHTS)
             baselines = [{**baseline, "target.learning_rate": rate} for rate in rates]
         return [*baselines, *(dict(point) for point in self.points)]
 
@@ -182,6 +191,17 @@ class SearchSpace:
     def has_target_phases(self) -> bool:
         """False where every target is a retrieval task."""
         return any(get_task(task).trains for task, _ in self.targets)
+
+    def _check_adapters(self) -> None:
+        if self.adapters is None:
+            return
+        own = self.masking.learning_rate if self.masking else None
+        for _, recipe in (("", self.intermediate_recipe), *self.recipes):
+            for rates in (self.intermediate_learning_rate, own):
+                if rates is not None:
+                    self.adapters.check("intermediate", recipe, rates)
+        for _, recipe in self.targets:
+            self.adapters.check("target", recipe, self.target_learning_rate)
 
     def _check_grid(self) -> None:
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
@@ -258,12 +278,11 @@ class SearchSpace:
         task = get_task(name)
         if not task.trains:
             return Target(task=name, phase=None)
-        phase = Phase(
-            mixture=Mixture.of({task.training_task: 1.0}),
-            learning_rate=_read(params, "target.learning_rate"),
-            seed=seed,
-            recipe=recipe,
-        )
+        rate = _read(params, "target.learning_rate")
+        if self.adapters:
+            rate, recipe = self.adapters.apply("target", params, rate, recipe)
+        mixture = Mixture.of({task.training_task: 1.0})
+        phase = Phase(mixture=mixture, learning_rate=rate, seed=seed, recipe=recipe)
         return Target(task=name, phase=phase)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spaces.adapters import Adapters
+from spaces.bucket import Bucket
 from spaces.domains import Grid, Range
 from spaces.languages import get_language
 from spaces.masking import Masking
@@ -17,6 +19,7 @@ from spaces.refusal import Refusal, unknown
 from spaces.sections import (
     BudgetSection,
     EvaluationSection,
+    LoraSection,
     MlmSection,
     PretrainingSection,
     RateRange,
@@ -92,6 +95,7 @@ class StudySettings(Section):
             points=space.points,
             num_baselines=space.num_baselines,
             masking=_masking(space.mlm) if space.mlm else None,
+            adapters=_adapters(space.lora) if space.lora else None,
             recipes=tuple(training.intermediates.items()),
             is_grid=self.study.sampler == "grid",
         )
@@ -154,6 +158,8 @@ class StudySettings(Section):
                 "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
                 "gpus_per_worker"
             )
+        if self.resources.phase_store is not None:
+            Bucket.parse(self.resources.phase_store, what="resources.phase_store")
         self._check_warm_start()
         if self.study.sampler == "gp" and self.space.mixture == "shares":
             raise Refusal(
@@ -195,6 +201,11 @@ class StudySettings(Section):
             raise Refusal(
                 f"pretraining.hidden_size is {pretraining.hidden_size}; expected a multiple of "
                 f"num_heads, {pretraining.num_heads}"
+            )
+        if pretraining.recipe.lora_rank is not None:
+            raise Refusal(
+                "pretraining.recipe.lora_rank: an encoder that is made has no weights to adapt; "
+                "leave it out"
             )
         limit = pretraining.recipe.max_length
         for key, length in self.lengths().items():
@@ -293,6 +304,12 @@ def _masking(mlm: MlmSection) -> Masking:
         exponent=mlm.exponent,
         shares=mlm.shares,
         learning_rate=rates,
+    )
+
+
+def _adapters(lora: LoraSection) -> Adapters:
+    return Adapters(
+        ranks=lora.ranks, roles=lora.phases, learning_rate_factor=lora.learning_rate_factor
     )
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,8 @@ from trainables.quiet import quiet_libraries
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    for name in ("MLFLOW_TRACKING_URI", "TRANSFER_SEARCH_HOME", "RAY_ADDRESS"):
+    ours = ("TRANSFER_SEARCH_HOME", "TRANSFER_SEARCH_PHASE_STORE")
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", *ours):
         os.environ.pop(name, None)  # whatever the developer's shell has set
     torch.set_num_threads(1)
     quiet_libraries()
@@ -149,6 +152,36 @@ def is_mirrored(mirror: Path) -> Callable[..., bool]:
         return place == "pocket" or (mirror / place).is_dir()
 
     return find
+
+
+@pytest.fixture(scope="session")
+def _object_server() -> Iterator[Any]:
+    from tests.object_server import ObjectServer
+
+    server = ObjectServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def object_server(_object_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 server that boto3 finds by the environment, as at the start: up and without faults."""
+    from tests.object_server import KEYS
+
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": _object_server.url}.items():
+        monkeypatch.setenv(name, value)
+    yield _object_server
+    _object_server.start()
+    _object_server.fault = lambda environ: None
+
+
+@pytest.fixture
+def bucket(object_server: Any) -> str:
+    """The address of a prefix in a new bucket."""
+    name = f"phases-{uuid.uuid4().hex[:8]}"
+    request = urllib.request.Request(f"{object_server.url}/{name}", method="PUT")
+    urllib.request.urlopen(request).close()
+    return f"s3://{name}/team"
 
 
 Change = Callable[[list[dict[str, Any]]], None]

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Phase, Recipe
 from spaces.tasks import Source, get_task
+from trainables.adapters import add_adapters
 from trainables.batches import Step, Steps, rows, shard, step_seed
 from trainables.checkpoint import (
     optimizer_tensors,
@@ -102,7 +103,7 @@ def train_phase(
         DrainedError: `saving.is_stopping`, and a checkpoint was saved.
     """
     recipe = phase.recipe
-    model.freeze(recipe.num_frozen_layers)
+    merge = _freeze(model, phase)
     optimizer = build_optimizer(model, recipe)
     progress, best = _restore(model, optimizer, saving.resume)
     steps = Steps(phase, features, tokenizer, start=progress.step)
@@ -135,7 +136,7 @@ def train_phase(
         if progress.step % READ_EVERY == 0:
             saved = _save_if_asked(saving, workers, saved, (model, optimizer, progress, best))
         on_step(progress.step)
-    _finish(model, best, phase)
+    _finish(model, best, merge, phase)
     return progress
 
 
@@ -160,6 +161,15 @@ def rate_factor(recipe: Recipe, step: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return (recipe.num_steps - step) / max(1, recipe.num_steps - warmup)
+
+
+def _freeze(model: TransferModel, phase: Phase) -> Callable[[], None]:
+    """Leave out of training what the recipe does not train, with adapters beside it where it says
+    so. Returns what merges these into the weights, once they are trained."""
+    rank = phase.recipe.lora_rank
+    merge = add_adapters(model.encoder, rank, seed=phase.seed) if rank else lambda: None
+    model.freeze(phase.recipe.num_frozen_layers)
+    return merge
 
 
 def _backward(
@@ -234,10 +244,13 @@ def _save_if_asked(
     return time.monotonic() if due else saved
 
 
-def _finish(model: TransferModel, best: Mapping[str, Tensor], phase: Phase) -> None:
+def _finish(
+    model: TransferModel, best: Mapping[str, Tensor], merge: Callable[[], None], phase: Phase
+) -> None:
     """Restore the best weights, and look at them: no loss has seen the last update."""
     if best:
         model.load_state_dict(best)
+    merge()
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise DivergedError(
             f"weights are infinite or not a number at the end of {phase.mixture} "

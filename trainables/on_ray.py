@@ -24,12 +24,13 @@ from ray.train import TrainingFailedError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from spaces.phases import TrialPlan
-from spaces.refusal import Refusal
+from spaces.refusal import AwayError, Refusal
 from spaces.sections import TrackingSection
 from spaces.study import StudySettings
 from trainables.drain import DrainedError, DrainMark
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
+from trainables.stores import address_of
 from trainables.trial import run_trial
 from trainables.workers import Workers, best_device
 from trainables.workshop import Workshop
@@ -42,7 +43,8 @@ class Launch:
     """What every worker of a study is told, once: the settings (as JSON), where the stores are,
     the folder that the study's encoder stands for, and the one that the driver was started in,
     which relative names mean, and a name of the driver's own. Ray writes it to disk: where the
-    record goes, which may hold a password, is left out."""
+    record goes, which may hold a password, is left out. Where the phases lie is the driver's word:
+    another machine's environment may name another store."""
 
     settings: str
     home: str
@@ -52,7 +54,10 @@ class Launch:
 
     @classmethod
     def of(cls, settings: StudySettings, *, home: Path, encoder: str, driver: str = "") -> "Launch":
-        told = settings.model_copy(update={"tracking": TrackingSection()})
+        resources = settings.resources.model_copy(
+            update={"phase_store": address_of(settings.resources)}
+        )
+        told = settings.model_copy(update={"tracking": TrackingSection(), "resources": resources})
         here = str(Path.cwd())
         return cls(told.model_dump_json(), str(home.resolve()), encoder, here, driver)
 
@@ -129,7 +134,7 @@ def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
         tune.report(pack({"event": "drained", "reason": str(error)}))
     except Exception as error:
         tune.report(pack({"event": "error", "reason": first_line(error)}))
-        if not isinstance(error, Refusal):
+        if not isinstance(error, Refusal) or isinstance(error, AwayError):
             raise
 
 

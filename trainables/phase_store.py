@@ -91,29 +91,35 @@ class Attempt:
         """Write the checkpoint of `step` and forget all but the newest ones."""
         unfinished = self.folder / f"writing-{uuid.uuid4().hex}"
         write_folder(unfinished, tensors, documents)
-        rename_new(unfinished, self.folder / f"checkpoint-{step:09d}")
+        rename_new(unfinished, self.checkpoint(step))
         for old in sorted(self.folder.glob("checkpoint-*"))[:-NUM_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def checkpoint(self, step: int) -> Path:
+        return self.folder / f"checkpoint-{step:09d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A folder of the store: a phase (`kind` is `phases`), what attempts at one have left
     (`attempts`), or what rows got from it (`outcomes`). `changed` is the time of its youngest file,
-    in seconds since the epoch."""
+    in seconds since the epoch. On an object store it is `objects`, in the order to delete them."""
 
     key: str
     kind: str
-    folder: Path
+    name: str
     num_bytes: int
     changed: float
+    folder: Path | None = None
+    objects: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> "Stored":
         files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
         changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
         num_bytes = sum(file.st_size for file in files)
-        return cls(folder.name, folder.parent.name, folder, num_bytes, changed)
+        key, kind = folder.name, folder.parent.name
+        return cls(key, kind, f"{kind}/{key}", num_bytes, changed, folder)
 
 
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
@@ -144,7 +150,7 @@ class PhaseStore:
             check_folder(folder, only="record.json")
             return PhaseRecord.from_dict(read_document(folder, "record"))
         except (CorruptedError, TypeError, KeyError, ValueError) as error:
-            raise _corrupted(folder, error) from error
+            raise damaged(folder, error) from error
 
     def resolve(self, key: str) -> PhaseRecord | None:
         """The record under a key, or under the one it was retried as."""
@@ -165,7 +171,7 @@ class PhaseStore:
             check_folder(folder)
             return read_tensors(folder, "encoder"), read_tensors(folder, "heads")
         except CorruptedError as error:
-            raise _corrupted(folder, error) from error
+            raise damaged(folder, error) from error
 
     def location(self, key: str) -> dict[str, str]:
         """Where a phase lies and the hashes of its files: what MLflow keeps of it."""
@@ -173,7 +179,7 @@ class PhaseStore:
         try:
             hashes = read_document(folder, "hashes")
         except CorruptedError as error:
-            raise _corrupted(folder, error) from error
+            raise damaged(folder, error) from error
         return {"uri": folder.as_uri(), **{name: str(value) for name, value in hashes.items()}}
 
     def attempt(self, key: str) -> Attempt:
@@ -193,17 +199,20 @@ class PhaseStore:
         unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
         write_folder(unfinished, tensors, {"record": record.to_dict()})
         rename_new(unfinished, self._phases / record.key)
-        self.clear_attempts(record.key)
         standing = self.record(record.key)
         assert standing is not None
+        self.clear_attempts(record.key)
         return standing
 
     def clear_attempts(self, key: str) -> None:
         """Remove this owner's attempts at a phase. Other studies' may be alive; their own commits
         and `gc` clear them away."""
         for attempt in (self._attempts / key).glob("*-*-*"):
-            if attempt.name.rsplit("-", 2)[0] == self._owner:
+            if self._is_own(attempt.name):
                 shutil.rmtree(attempt, ignore_errors=True)
+
+    def _is_own(self, attempt: str) -> bool:
+        return attempt.rsplit("-", 2)[0] == self._owner
 
     def stored(self) -> list[Stored]:
         """Everything that takes place, by key; what the encoder alone got belongs to no phase."""
@@ -213,14 +222,16 @@ class PhaseStore:
 
     def remove(self, stored: Stored) -> None:
         """All of it is gone at once for readers, whenever the deletion is cut short."""
+        assert stored.folder is not None
         gone = self._attempts / f"removing-{uuid.uuid4().hex}"
         self._attempts.mkdir(parents=True, exist_ok=True)
         stored.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 
-def _corrupted(folder: Path, error: Exception) -> Refusal:
+def damaged(folder: Path, error: Exception) -> Refusal:
+    """What to say of a phase's folder that is not what was written."""
     return Refusal(
         f"phase {folder.name} in the phase store is damaged ({error}); delete the folder {folder} "
-        "and run the study again: it is trained anew"
+        "and run the study again: what is missing is made anew"
     )

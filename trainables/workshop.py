@@ -8,11 +8,13 @@ from spaces.refusal import Refusal
 from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
 from spaces.tasks import Source, TaskKind, get_task
+from trainables.adapters import check_adaptable
 from trainables.data import Data
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.model import BaseEncoder
 from trainables.phase_store import PhaseStore
 from trainables.rows import Rows
+from trainables.stores import address_of, open_store
 from trainables.workers import Workers
 from trainables.world import World
 
@@ -57,7 +59,9 @@ class Workshop:
             base=base,
             data=Data(home / DATA, base, rows),
             world=World.of(base, rows),
-            store=PhaseStore(home, owner=settings.study.name),
+            store=open_store(
+                home, owner=settings.study.name, address=address_of(settings.resources)
+            ),
             workers=workers,
             home=home,
             is_stopping=is_stopping,
@@ -78,6 +82,9 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     training = settings.training
     for recipe in (training.intermediate, training.target, *training.targets.values()):
         base.check_frozen(recipe.num_frozen_layers)
+        check_adaptable(base.config, recipe.lora_rank, key="lora_rank")
+    for rank in settings.space.lora.ranks if settings.space.lora else ():
+        check_adaptable(base.config, rank, key="a rank of space.lora")
     for key, length in settings.lengths().items():
         try:
             base.check_length(length)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.entries import describe as plan_name
+from search.plan import _tree
 from search.progress import LINES, SearchProgress, counting, describe, duration
 from search.selection import TrialState
 from spaces.phases import TrialPlan
@@ -129,6 +131,27 @@ def test_describe(planted: Any, tmp_path: Path, settings_of: Any) -> None:
     settings: StudySettings = settings_of(space={"targets": ["retrieval"]})
     plan: TrialPlan = settings.search_space().decode({"intermediate": "none"})
     assert describe(plan) == "none -> no target phase"
+
+
+def test_ranks_of_adapters_stand_behind_the_rates(settings_of: Any) -> None:
+    """Or two trials, and two stages of the tree, would have one name."""
+    lora = {"ranks": [8], "learning_rate_factor": 10}
+    settings: StudySettings = settings_of(
+        study={"sampler": "grid"},
+        space={
+            "intermediate": ["none", "fact"],
+            "intermediate_learning_rate": [2e-4],
+            "target_learning_rate": [1e-4],
+            "lora": lora,
+        },
+    )
+    space = settings.search_space()
+    plans = [space.decode(point) for point in space.grid_points()]
+    assert len({describe(plan) for plan in plans}) == len(plans) == 6
+    assert describe(plans[-1]) == "fact 2e-03 lora 8 -> 1e-03 lora 8"
+    assert plan_name(plans[-1]) == "fact 2e-03 lora 8 -> 1e-03 lora 8"
+    assert plan_name(plans[0]) == "baseline 1e-04"
+    assert set(_tree(plans)) == {"none", "fact at 0.0002", "fact at 0.002 lora 8"}
 
 
 def test_counting_says_lines_without_a_terminal() -> None:

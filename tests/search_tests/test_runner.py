@@ -239,11 +239,17 @@ def test_a_study_the_encoder_cannot_train(
     assert not (tmp_path / "home").exists()
 
 
-def test_places_are_looked_at_and_not_made(tmp_path: Path) -> None:
-    check_places(Home.of(tmp_path / "home"), f"sqlite:///{tmp_path}/other/mlflow.db")
+def test_places_are_looked_at_and_not_made(
+    settings_of: Settings, bucket: str, tmp_path: Path
+) -> None:
+    home, settings = Home.of(tmp_path / "home"), settings_of()
+    check_places(home, f"sqlite:///{tmp_path}/other/mlflow.db", settings)
     (tmp_path / "file").write_text("")
     with pytest.raises(Refusal, match="is a file"):
-        check_places(Home.of(tmp_path / "home"), f"sqlite:///{tmp_path}/file/mlflow.db")
+        check_places(home, f"sqlite:///{tmp_path}/file/mlflow.db", settings)
+    nowhere = settings_of(resources={"phase_store": f"{bucket.rpartition('/')[0]}x/team"})
+    with pytest.raises(Refusal, match="unknown bucket"):
+        check_places(home, f"sqlite:///{tmp_path}/other/mlflow.db", nowhere)
     assert written(tmp_path) == ["file"]
 
 
@@ -439,3 +445,23 @@ def test_the_median_pruner_prunes(finished: Any, tmp_path: Path, command: Comman
         assert [target.task for target in row.scores.targets] == ["rel"]
     counted = [r for r in record.rows if r.state in (TrialState.PRUNED, TrialState.SCORED)]
     assert len(counted) == 12
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_homes_with_one_object_store_train_once(
+    finished: Any, tmp_path: Path, command: Command, bucket: str
+) -> None:
+    settings = finished.settings
+    resources = settings.resources.model_copy(update={"phase_store": bucket})
+    budget = settings.budget.model_copy(update={"num_trials": 2})
+    sharing = settings.model_copy(update={"resources": resources, "budget": budget})
+    records = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        records.append(run_in_process(sharing, tmp_path / name, command))
+    one, two = records
+    alone = outcome(finished.record)
+    assert outcome(one) == outcome(two) == {number: alone[number] for number in (0, 1)}
+    assert [row.num_reused for row in two.rows] == [len(row.phase_keys) for row in two.rows]
+    assert [row.num_reused for row in one.rows] != [row.num_reused for row in two.rows]

@@ -5,18 +5,22 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from search import sweeping
 from search.fence import Fence
 from search.home import Home
 from search.recording import Record
 from search.sampler import OptunaStudy
 from search.sweeping import YOUNG_SECONDS, sweep
 from search.tracking import connect
+from spaces.bucket import Bucket
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.object_store import ObjectStore
 
 EXPERIMENT = "transfer-search"
 
@@ -125,6 +129,37 @@ def test_an_empty_record_is_not_this_home_s(uri: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="the record holds no study"):
         sweep(Home(tmp_path / "home"), tracking_uri=uri)
     assert there(tmp_path / "home") == {"loose"}
+
+
+def test_an_object_store_is_swept_by_the_same_rules(
+    home: Path, uri: str, planted: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock says how old an object is: a day passes here."""
+    held = next(iter(keys_of(planted, 0)))
+    objects = ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1)
+    for key in (held, "loose"):
+        manifest = {"upload": "u", "hashes": {"w": "0"}, "documents": {}}
+        objects.put_new(f"phases/{key}/manifest.json", json.dumps(manifest).encode())
+        objects.put_new(f"phases/{key}/u/w", b"12345")
+    objects.put_new(f"phases/{held}/killed/w", b"12345")
+    objects.put_new("attempts/half/x-1-2/checkpoint-000000010/manifest.json", b"{}")
+    stored(home, "loose", held)
+    place = {"tracking_uri": uri, "phase_store": bucket}
+    assert sweep(Home(home), **place).removed == ("phases/loose",), "objects are too young"
+    later = time.time() + YOUNG_SECONDS + 60
+    monkeypatch.setattr(sweeping, "time", SimpleNamespace(time=lambda: later))
+    found = sweep(Home(home), **place, dry_run=True)
+    assert set(found.removed) == {
+        f"{bucket}/phases/loose",
+        f"{bucket}/phases/{held}/killed",
+        f"{bucket}/attempts/half",
+    }
+    assert found.num_held == 2
+    assert len(objects.listed("")) == 6, "a dry run removes nothing"
+    assert sweep(Home(home), **place) == found
+    names = {one.name for one in objects.listed("")}
+    assert names == {f"phases/{held}/manifest.json", f"phases/{held}/u/w"}
+    assert there(home) == {held}
 
 
 def test_the_command(cli: Callable[..., Any], home: Path, uri: str) -> None:

@@ -108,6 +108,7 @@ CHANGED: dict[str, Any] = {
     "max_dev_rows": 501,
     "mask_share": 0.2,
     "num_frozen_layers": 0,
+    "lora_rank": 4,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
+from spaces.adapters import Adapters
 from spaces.domains import Grid, Range
 from spaces.masking import PROPORTIONAL, Masking
 from spaces.mixture import Mixture
@@ -48,12 +49,14 @@ MASKED = dataclasses.replace(
         learning_rate=Grid((5e-6,)),
     ),
 )
+ADAPTED = dataclasses.replace(CHOICE, adapters=Adapters(ranks=(4, 8)))
 GRID = dataclasses.replace(MASKED, is_grid=True, seeds=(1, 2), target_learning_rate=Grid((1e-5,)))
 RETRIEVAL_ONLY = dataclasses.replace(CHOICE, targets=(("retrieval", RECIPE),))
 SPACES = {
     "choice": CHOICE,
     "shares": SHARES,
     "masked": MASKED,
+    "adapted": ADAPTED,
     "grid": GRID,
     "retrieval": RETRIEVAL_ONLY,
 }

@@ -104,6 +104,7 @@ def test_the_digest_is_of_what_decides_results(tables) -> None:
     digest = StudySettings.parse(tables()).digest()
     for same in ({"budget.num_trials": 9}, {"resources.num_workers": 2}, {"tracking.keep_best": 1}):
         assert StudySettings.parse(tables(same)).digest() == digest
+    assert StudySettings.parse(tables({"resources.phase_store": "s3://x-y"})).digest() == digest
     for other in ({"study.seed": 1}, {"space.cap": 5}, {"evaluation.max_rows": 5}):
         assert StudySettings.parse(tables(other)).digest() != digest
 
@@ -119,6 +120,7 @@ def test_a_key_at_its_default_changes_no_digest(tables) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("resources.phase_store", "/shared", "resources.phase_store is '/shared'; expected s3://"),
         ("bugdet", {}, "unknown section 'bugdet'. Did you mean 'budget'?"),
         ("study.sed", 0, "unknown key in [study] 'sed'. Did you mean 'seed'?"),
         (

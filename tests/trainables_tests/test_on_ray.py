@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from ray import tune
 from ray.exceptions import RayTaskError
 from ray.train import WorkerGroupError
 
-from spaces.refusal import Refusal
+from spaces.refusal import AwayError, Refusal
+from trainables import on_ray
 from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack, workshop
 from trainables.scores import Scores
 from trainables.trial import run_trial
@@ -52,6 +54,34 @@ def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path:
     assert Path(launch.home).is_absolute()
     assert launch.train_folder == tmp_path / "home" / "ray-train" / "tiny"
     assert hash(launch) == hash(Launch.of(settings, home=tmp_path / "home", encoder="folder"))
+
+
+def test_the_driver_says_where_phases_lie(
+    open_shop: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = open_shop().settings
+    monkeypatch.setenv("TRANSFER_SEARCH_PHASE_STORE", "s3://around")
+    launch = Launch.of(settings, home=tmp_path, encoder="folder")
+    monkeypatch.delenv("TRANSFER_SEARCH_PHASE_STORE")
+    assert launch.read_settings().resources.phase_store == "s3://around"
+    assert launch.read_settings().digest() == settings.digest()
+
+
+@pytest.mark.parametrize(("error", "is_raised"), [(AwayError, True), (Refusal, False)])
+def test_only_what_another_try_may_mend_is_raised(
+    error: type[Refusal], is_raised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune starts the trial again where it is: a store that is away may be back."""
+    told: list[Any] = []
+    monkeypatch.setattr(on_ray.tune, "report", lambda result: told.append(unpack(result)))
+
+    def broken(params: Any, launch: Any) -> None:
+        raise error("the store")
+
+    monkeypatch.setattr(on_ray, "_trial", broken)
+    with pytest.raises(AwayError) if is_raised else nullcontext():
+        on_ray.trial({}, launch=Launch("{}", "", "", "", ""))
+    assert told == [{"event": "error", "reason": "the store"}]
 
 
 def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(
