@@ -79,6 +79,8 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
         files["matrix.parquet"] = matrix(row.scores)
     metrics = score_metrics(row.scores)
     metrics |= _present({"objective": row.objective, "transfer_gain": transfer_gain(row, baseline)})
+    metrics |= {f"objective.{name}": value for name, value in row.values.items()}
+    metrics |= _present({"largest_drop": row.largest_drop})
     metrics |= {f"seconds.{name}": value for name, value in (row.seconds or {}).items()}
     return run_entry(
         trial_labels(row.number),
@@ -145,9 +147,20 @@ def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> En
     return {"kind": "paths", "labels": labels, "name": name, "paths": paths}
 
 
-def gains_entry(gains: Mapping[int, Mapping[str, float]]) -> Entry:
-    """Metrics of trials that are known only now, by trial number."""
-    return {"kind": "gains", "gains": {str(number): dict(gains[number]) for number in gains}}
+def gains_entry(
+    gains: Mapping[int, Mapping[str, float]], tags: Mapping[int, Mapping[str, str]]
+) -> Entry:
+    """Metrics and tags of trials that are known only now, by trial number."""
+    return {
+        "kind": "gains",
+        "gains": {str(number): dict(gains[number]) for number in gains},
+        "tags": {str(number): dict(tags[number]) for number in tags},
+    }
+
+
+def feasible_tag(row: TrialRow) -> dict[str, str]:
+    """Whether the trial may win; nothing where the study does not ask."""
+    return {} if row.is_feasible is None else {"feasible": str(row.is_feasible).lower()}
 
 
 def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> list[Entry]:
@@ -295,6 +308,9 @@ def trial_to_dict(row: TrialRow) -> dict[str, Any]:
         "duplicate_of": row.duplicate_of,
         "seconds": dict(row.seconds) if row.seconds is not None else None,
         "num_reused": row.num_reused,
+        "values": dict(row.values),
+        "largest_drop": row.largest_drop,
+        "is_feasible": row.is_feasible,
     }
 
 
@@ -313,6 +329,9 @@ def trial_from_dict(data: Mapping[str, Any]) -> TrialRow:
         duplicate_of=data["duplicate_of"],
         seconds=data["seconds"],
         num_reused=data.get("num_reused"),
+        values=data.get("values", {}),
+        largest_drop=data.get("largest_drop"),
+        is_feasible=data.get("is_feasible"),
     )
 
 
@@ -325,7 +344,7 @@ def phase_from_dict(data: Mapping[str, Any]) -> PhaseRow:
 
 
 def _trial_tags(row: TrialRow) -> dict[str, str]:
-    tags = {"state": row.state.value, "phases": ",".join(row.phase_keys)}
+    tags = {"state": row.state.value, "phases": ",".join(row.phase_keys), **feasible_tag(row)}
     if row.reason:
         tags["reason"] = row.reason[:1000]
     if row.duplicate_of is not None:

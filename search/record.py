@@ -10,6 +10,7 @@ from typing import Any
 
 from search import entries
 from search.addresses import refusing
+from search.feasibility import judge_all
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import Run, Tracker, connect
 from spaces.phases import TrialPlan
@@ -108,7 +109,9 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         state=_state(of_study[0]),
         digest=of_study[0].tags.get("digest", ""),
         settings=settings or {},
-        rows=tuple(sorted(rows, key=lambda row: row.number)),
+        rows=judge_all(
+            sorted(rows, key=lambda row: row.number), (settings or {}).get("evaluation", {})
+        ),
         phases=tuple(entries.phase_from_dict(data["row"]) for data in found[entries.PHASE]),
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),

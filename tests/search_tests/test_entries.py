@@ -107,7 +107,7 @@ def test_an_entry_is_a_line_of_json(planted: Any) -> None:
         entries.study_started("s", settings={}, digest="d", versions={"torch": "2"}),
         *(entries.trial_entry(row, baseline=None) for row in planted.study_rows()),
         entries.phase_entry(planted.phase_row("k"), plan_phase={}),
-        entries.gains_entry({3: {"transfer_gain": 0.1}}),
+        entries.gains_entry({3: {"transfer_gain": 0.1}}, {3: {"feasible": "true"}}),
         entries.study_finished("s", summary={}, best=planted.scored(1, 0.5, "fact")),
     ]
     for entry in made:
