@@ -7,16 +7,17 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 
 from spaces.study import StudySettings
 
 NUM_RANDOM = 8  # trials that have to be scored before a sampler learns from them
 
 
-def directions(settings: StudySettings) -> list[str]:
+def directions(settings: StudySettings) -> list[StudyDirection]:
     """Of the study's objectives, in the order in which trials are told their values."""
-    named = settings.evaluation.objectives
-    return ["minimize" if name.is_minimised else "maximize" for name in named] or ["maximize"]
+    down, up = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
+    return [down if name.is_minimised else up for name in settings.evaluation.objectives] or [up]
 
 
 def sampler_for(

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 
 from search.sampler import Asked, OptunaStudy
 from search.samplers import directions
@@ -33,10 +34,15 @@ def drop(asked: Asked) -> dict[str, float]:
 
 
 def test_directions(settings_of: Settings) -> None:
-    assert directions(settings_of()) == ["maximize"]
+    assert directions(settings_of()) == [StudyDirection.MAXIMIZE]
     names = ["transfer_gap", "worst_language", "hours", "source_score"]
     found = directions(settings_of(evaluation={"objectives": names}))
-    assert found == ["minimize", "maximize", "minimize", "maximize"]
+    assert [direction.name for direction in found] == [
+        "MINIMIZE",
+        "MAXIMIZE",
+        "MINIMIZE",
+        "MAXIMIZE",
+    ]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
