@@ -46,7 +46,8 @@ def judged(row: TrialRow, measures: Sequence[Measure], evaluation: EvaluationSec
     drops = [level[cell] - own[cell] for cell in own if cell in level]
     if not drops:
         return replace(row, largest_drop=None, is_feasible=None)
-    return replace(row, largest_drop=max(drops), is_feasible=max(drops) <= evaluation.max_drop)
+    largest = round(max(drops), 9)  # 0.51 - 0.5 is a little more than 0.01
+    return replace(row, largest_drop=largest, is_feasible=largest <= evaluation.max_drop)
 
 
 def judge_all(rows: Sequence[TrialRow], evaluation: Mapping[str, Any]) -> tuple[TrialRow, ...]:

@@ -44,9 +44,10 @@ def test_drops_by_hand(rows: list[Any]) -> None:
 
 
 def test_what_drops_just_so_much_is_allowed(rows: list[Any]) -> None:
-    just = EvaluationSection(max_drop=0.0)
-    twin = replace(rows[2], scores=rows[0].scores)
-    assert judge_all([rows[0], twin], just.model_dump(mode="json"))[1].is_feasible
+    twin = replace(rows[2], scores=falling(rows[0].scores, "tr", 0.01))
+    found = judge_all([rows[0], twin], STRICT.model_dump(mode="json"))[1]
+    assert found.is_feasible
+    assert constraints(found, STRICT) == {"max_drop": 0.0}
 
 
 def test_a_language_that_does_not_select_may_fall(rows: list[Any]) -> None:
