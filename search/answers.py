@@ -93,11 +93,12 @@ def closing(found: Json) -> list[str]:
         )
     for name, value in (found["best"] or {}).get("averages", {}).items():
         lines.append(f"XTREME average of the best trial, {AVERAGES[name]}: {percent(value)}.")
-    importance = summary.get("importance") or {}
-    if importance:
+    of_each = summary.get("importances") or {"the objective": summary.get("importance") or {}}
+    for objective, importance in of_each.items():
         order = sorted(importance.items(), key=lambda item: -item[1])
-        shares = (f"{name} {share:.2f}" for name, share in order)
-        lines.append(f"Share of the objective's variation by param: {', '.join(shares)}.")
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in order)
+        whose = f"{objective}'s" if objective == "the objective" else objective
+        lines += [f"Share of {whose} variation by param: {shares}."] if shares else []
     lines += [f"Known beforehand: {warning}." for warning in found["warnings"]]
     if summary.get("is_exhausted"):
         lines.append("The space is exhausted: every plan in it was tried.")
@@ -128,10 +129,14 @@ def _answer(found: Json) -> Iterator[str]:
         return
     level = percent(baseline["zero_shot_mean"])
     name = f"trial {baseline['number']}, {level} %"
+    if best["intermediate"] is None and found["objectives"]:
+        yield f"The best trial in {found['objectives'][0]}, the first objective, is a baseline."
+        return
     if best["intermediate"] is None:
+        allowed = " that may win" if any(t["is_feasible"] is False for t in found["trials"]) else ""
         rest = [group for group in found["intermediates"] if group["intermediate"] is not None]
-        yield f"No intermediate training beats the best baseline ({name})."
-        if rest:
+        yield f"No intermediate training{allowed} beats the best baseline ({name})."
+        if rest and not allowed:
             short = points(max(group["high"] for group in rest) - baseline["zero_shot_mean"])
             yield f"The best trial with one stands at {short} points against it."
         return

@@ -41,6 +41,9 @@ def scored_by(settings: StudySettings) -> dict[str, Any]:
     """What makes the scores of two studies comparable for a sampler: the targets, and how they are
     scored and may select."""
     evaluation = settings.evaluation.model_dump(mode="json", exclude={"max_batch_tokens"})
+    for name in ("objectives", "max_drop"):  # what marks of earlier versions know nothing of
+        if evaluation[name] in (None, []):
+            del evaluation[name]
     return {"space.targets": list(settings.space.targets)} | {
         f"evaluation.{name}": value for name, value in evaluation.items()
     }
@@ -65,11 +68,11 @@ def _check_scores(name: str, there: dict[str, Any] | None, here: dict[str, Any])
             f"warm_start: study {name!r} does not say what it scored: it is of an earlier version; "
             "run it once more with this one"
         )
-    for key, value in here.items():
-        if there.get(key) != value:
+    for key in {**here, **there}:
+        if there.get(key) != here.get(key):
             raise Refusal(
-                f"warm_start: {key} of study {name!r} is {there.get(key)}, and here {value}: their "
-                "scores do not compare"
+                f"warm_start: {key} of study {name!r} is {there.get(key)}, and here "
+                f"{here.get(key)}: their scores do not compare"
             )
 
 

@@ -1,11 +1,9 @@
 """What is logged at each event of a study, as plain values: the lines of the outbox. Pure.
 
 An entry says how a run (or model) shall look, not what to do: applying it twice changes nothing.
-The codecs of rows stand here too, so that what is written and what is read are side by side.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from search.gains import averages
@@ -74,12 +72,14 @@ def study_started(
 
 def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
     """A trial's run, as it starts or as it ended."""
-    files: dict[str, Any] = {"plan.json": row.plan.to_dict(), "trial.json": trial_to_dict(row)}
+    files: dict[str, Any] = {"plan.json": row.plan.to_dict(), "trial.json": row.to_dict()}
     if row.scores is not None:
         files["matrix.json"] = {"targets": [target.to_dict() for target in row.scores.targets]}
         files["matrix.parquet"] = matrix(row.scores)
     metrics = score_metrics(row.scores)
     metrics |= _present({"objective": row.objective, "transfer_gain": transfer_gain(row, baseline)})
+    metrics |= {f"objective.{name}": value for name, value in row.values.items()}
+    metrics |= _present({"largest_drop": row.largest_drop})
     metrics |= {f"seconds.{name}": value for name, value in (row.seconds or {}).items()}
     return run_entry(
         trial_labels(row.number),
@@ -110,7 +110,7 @@ def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
         params={"name": row.name, "learning_rate": str(row.learning_rate)},
         metrics=_present({**numbers, "seconds": row.seconds, "dev_score": row.dev_score}),
         tags={"parent_phase": row.parent or "", "retried": str(row.retried).lower()},
-        files={"phase.json": {"row": phase_to_dict(row), "phase": dict(plan_phase)}},
+        files={"phase.json": {"row": row.to_dict(), "phase": dict(plan_phase)}},
     )
 
 
@@ -135,8 +135,8 @@ def study_finished(
         files={
             "summary.json": dict(summary),
             ROWS: {
-                "trials": [trial_to_dict(row) for row in rows],
-                "phases": [phase_to_dict(row) for row in phases],
+                "trials": [row.to_dict() for row in rows],
+                "phases": [row.to_dict() for row in phases],
             },
         },
     )
@@ -159,9 +159,20 @@ def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> En
     return {"kind": "paths", "labels": labels, "name": name, "paths": paths}
 
 
-def gains_entry(gains: Mapping[int, Mapping[str, float]]) -> Entry:
-    """Metrics of trials that are known only now, by trial number."""
-    return {"kind": "gains", "gains": {str(number): dict(gains[number]) for number in gains}}
+def gains_entry(
+    gains: Mapping[int, Mapping[str, float]], tags: Mapping[int, Mapping[str, str]]
+) -> Entry:
+    """Metrics and tags of trials that are known only now, by trial number."""
+    return {
+        "kind": "gains",
+        "gains": {str(number): dict(gains[number]) for number in gains},
+        "tags": {str(number): dict(tags[number]) for number in tags},
+    }
+
+
+def feasible_tag(row: TrialRow) -> dict[str, str]:
+    """Whether the trial may win; nothing where the study does not ask."""
+    return {} if row.is_feasible is None else {"feasible": str(row.is_feasible).lower()}
 
 
 def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> list[Entry]:
@@ -298,50 +309,8 @@ def describe(plan: TrialPlan) -> str:
     return f"{first} -> {target}" if target else first
 
 
-def trial_to_dict(row: TrialRow) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "state": row.state.value,
-        "params": dict(row.params),
-        "plan": row.plan.to_dict(),
-        "phase_keys": list(row.phase_keys),
-        "objective": row.objective,
-        "scores": row.scores.to_dict() if row.scores else None,
-        "reason": row.reason,
-        "duplicate_of": row.duplicate_of,
-        "seconds": dict(row.seconds) if row.seconds is not None else None,
-        "num_reused": row.num_reused,
-    }
-
-
-def trial_from_dict(data: Mapping[str, Any]) -> TrialRow:
-    """The inverse of `trial_to_dict`, to the last bit."""
-    scores = data["scores"]
-    return TrialRow(
-        number=data["number"],
-        state=TrialState(data["state"]),
-        params=data["params"],
-        plan=TrialPlan.from_dict(data["plan"]),
-        phase_keys=tuple(data["phase_keys"]),
-        objective=data["objective"],
-        scores=Scores.from_dict(scores) if scores else None,
-        reason=data["reason"],
-        duplicate_of=data["duplicate_of"],
-        seconds=data["seconds"],
-        num_reused=data.get("num_reused"),
-    )
-
-
-def phase_to_dict(row: PhaseRow) -> dict[str, Any]:
-    return asdict(row)
-
-
-def phase_from_dict(data: Mapping[str, Any]) -> PhaseRow:
-    return PhaseRow(**data)
-
-
 def _trial_tags(row: TrialRow) -> dict[str, str]:
-    tags = {"state": row.state.value, "phases": ",".join(row.phase_keys)}
+    tags = {"state": row.state.value, "phases": ",".join(row.phase_keys), **feasible_tag(row)}
     if row.reason:
         tags["reason"] = row.reason[:1000]
     if row.duplicate_of is not None:

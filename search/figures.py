@@ -158,7 +158,8 @@ def importance(found: Json) -> str | None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.barh([_short(name) for name, _ in shares], [share for _, share in shares])
-        axes.set_xlabel("share of the objective's variation")
+        of = found["objectives"][0] if found["objectives"] else "the objective"
+        axes.set_xlabel(f"share of the variation of {of}")
 
     return _svg("importance", (5.0, 0.9 + 0.28 * len(shares)), draw)
 

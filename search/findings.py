@@ -61,6 +61,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
     baseline, order = best_baseline(record.rows), ranked(record.rows)
     trials = {row.number: _trial(row, record.rows) for row in record.rows}
     sound = [row for row in order if not is_collapsed(row)]
+    evaluation = record.settings.get("evaluation", {})
     return {
         "study": record.name,
         "state": record.state,
@@ -69,6 +70,12 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "baseline": trials[baseline.number] if baseline else None,
         "best": trials[order[0].number] if order else None,
         "ranked": [row.number for row in order],
+        "objectives": list(evaluation.get("objectives", ())),
+        "pareto": [
+            {name: trials[number][name] for name in ("number", "name", "values")}
+            for number in record.summary.get("pareto", ())
+        ],
+        "max_drop": evaluation.get("max_drop"),
         "trials": list(trials.values()),
         "languages": _languages(order[0] if order else None, baseline),
         "verdicts": _verdicts(record, order[0] if order else None, baseline),
@@ -127,6 +134,9 @@ def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
             "target": sorted({t.phase.learning_rate for t in plan.targets if t.phase}),
         },
         "objective": row.objective,
+        "values": dict(row.values),
+        "largest_drop": row.largest_drop,
+        "is_feasible": row.is_feasible,
         "zero_shot_mean": scores.zero_shot_mean if scores else None,
         "transfer_gap": scores.transfer_gap if scores else None,
         "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
@@ -153,7 +163,9 @@ def _selection(record: StudyRecord) -> Json:
     rule, pivots = rule_of(record)
     rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
     scored = [row for row in ranked(record.rows) if not is_collapsed(row)]
-    choices = [(r, _chosen(scored, r, pivots)) for r in rules if r is not rule]
+    # What another rule would have made of several objectives is not asked.
+    able = [row for row in scored if row.is_feasible is not False and not row.values]
+    choices = [(r, _chosen(able, r, pivots)) for r in rules if r is not rule]
     shown = scored[0].scores if scored else None
     best = next(iter(ranked(record.rows)), None)
     return {

@@ -7,6 +7,7 @@ from typing import Any
 from search.answers import closing, percent, points, sentences
 from search.figures import figures
 from search.findings import find
+from search.objective_views import objective_sentences, pareto_heads, pareto_rows
 from search.record import StudyRecord
 from search.recording import Record
 
@@ -22,14 +23,16 @@ def describe(log: Record, record: StudyRecord) -> None:
 
 
 def study_note(found: Json) -> str:
-    """The answer first, then the best trials, then gains by target, then how it ran.
+    """The answer first, then the best trials, the Pareto set of several objectives, gains by
+    target, and how it ran.
 
     Args:
         found: of `findings.find`.
     """
     parts = [
-        *(_text(line) for line in sentences(found)),
+        *(_text(line) for line in (*sentences(found), *objective_sentences(found))),
         "\n".join(_trials(found)),
+        "\n".join(_pareto(found)),
         "\n".join(_gains(found)),
         *(_text(line) for line in closing(found)),
     ]
@@ -50,6 +53,13 @@ def _trials(found: Json) -> Iterator[str]:
             percent(trial["transfer_gap"]),
             points(trial["transfer_gain"]),
         )
+
+
+def _pareto(found: Json) -> Iterator[str]:
+    rows = pareto_rows(found)[:MAX_ROWS]
+    if rows:
+        yield from _head(*pareto_heads(found))
+        yield from (_row(*cells) for cells in rows)
 
 
 def _gains(found: Json) -> Iterator[str]:

@@ -30,7 +30,7 @@ NUMBERS: Mapping[str, str] = {
     "tokens_per_second": "Of the phase that was trained last, padding included.",
     "gpu_hours": "GPUs of a trial times the hours that it trained.",
     "gpu_hours_left": "Of max_gpu_hours, less what the finished trials of the study took.",
-    "best_objective": "Of the scored trials.",
+    "best_objective": "Of the scored trials that may win.",
 }
 
 
@@ -141,7 +141,8 @@ class Observer:
         self._tell("trials_left", max(0, self._left))
         self._spent_gpu_hours += (row.seconds or {}).get("gpu", 0.0) / 3600
         self._tell_gpu_hours_left()
-        if row.state is TrialState.SCORED and row.objective is not None:
+        may_win = row.state is TrialState.SCORED and row.is_feasible is not False
+        if may_win and row.objective is not None:
             self._best = max(row.objective, row.objective if self._best is None else self._best)
             self._tell("best_objective", self._best)
         self._watch.finished(row)

@@ -113,7 +113,8 @@ class SearchProgress:
         if task is not None:
             self._bars.remove_task(task)
         self._num_finished += 1
-        if row.state is TrialState.SCORED and row.objective is not None:
+        may_win = row.state is TrialState.SCORED and row.is_feasible is not False
+        if may_win and row.objective is not None:
             standing = self._best.objective if self._best else None
             if standing is None or row.objective > standing:
                 self._best = row
@@ -153,6 +154,9 @@ def duration(seconds: float) -> str:
 def _result(row: TrialRow) -> str:
     if row.objective is None:
         return f"{row.state} ({row.reason})" if row.reason else str(row.state)
-    return f"{100 * row.objective:.1f}" + (
-        "" if row.state is TrialState.SCORED else f" {row.state}"
+    drops = f", may not win: a language drops by {100 * (row.largest_drop or 0):.1f}"
+    return (
+        f"{100 * row.objective:.1f}"
+        + ("" if row.state is TrialState.SCORED else f" {row.state}")
+        + (drops if row.is_feasible is False else "")
     )

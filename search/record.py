@@ -10,6 +10,7 @@ from typing import Any
 
 from search import entries
 from search.addresses import refusing
+from search.feasibility import judge_all
 from search.selection import PhaseRow, TrialRow, TrialState
 from search.tracking import Run, Tracker, connect
 from spaces.phases import TrialPlan
@@ -101,14 +102,16 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
         world = tracker.read_json(of_study, "world.json") or {}
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
-    rows = [entries.trial_from_dict(data) for data in found[entries.TRIAL]]
+    rows = [TrialRow.from_dict(data) for data in found[entries.TRIAL]]
     return StudyRecord(
         name=study,
         state=_state(of_study),
         digest=of_study.tags.get("digest", ""),
         settings=settings or {},
-        rows=tuple(sorted(rows, key=lambda row: row.number)),
-        phases=tuple(entries.phase_from_dict(data["row"]) for data in found[entries.PHASE]),
+        rows=judge_all(
+            sorted(rows, key=lambda row: row.number), (settings or {}).get("evaluation", {})
+        ),
+        phases=tuple(PhaseRow.from_dict(data["row"]) for data in found[entries.PHASE]),
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
         warnings=tuple(warned.get("warnings", ())),

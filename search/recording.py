@@ -127,17 +127,23 @@ class Record:
         phases: Sequence[PhaseRow],
         summary: Mapping[str, Any],
     ) -> None:
-        """Close the study's run, with all that it has; the gains of all trials are written against
-        the final baseline."""
+        """Close the study's run, with all that it has; what trials gain and drop is written against
+        the baselines that there are now."""
         gains = {}
         for row in rows:
             both = {
                 "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
                 "paired_gain": paired_gain(row, rows),
+                "largest_drop": row.largest_drop,
             }
             gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}
         best = next(iter(ranked(rows)), None)
-        self._append(entries.gains_entry({k: v for k, v in gains.items() if v}))
+        tags = {row.number: entries.feasible_tag(row) for row in rows}
+        self._append(
+            entries.gains_entry(
+                {k: v for k, v in gains.items() if v}, {k: v for k, v in tags.items() if v}
+            )
+        )
         self._append(
             entries.study_finished(
                 self._study, rows=rows, phases=phases, summary=summary, best=best

@@ -22,6 +22,7 @@ from search.degradation_views import (
 )
 from search.figures import figures
 from search.findings import find
+from search.objective_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
 from search.record import StudyRecord
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
@@ -46,7 +47,7 @@ def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
     """Trials, languages, and what they mean, on a terminal. Raises Refusal as `report_json`."""
     found = find(record, force=force)
-    tables = (_trial_table, _gain_table, _language_table, slope_table)
+    tables = (_trial_table, pareto_table, _gain_table, _language_table, slope_table)
     for part in (table(found) for table in tables):
         if part.row_count:
             console.print(part)
@@ -68,7 +69,8 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     page: str = environment.get_template("report.html.j2").render(
         found=found,
         trials=list(_in_order(found)),
-        sentences=[*sentences(found), *degradation_sentences(found)],
+        sentences=[*sentences(found), *objective_sentences(found), *degradation_sentences(found)],
+        pareto={"heads": pareto_heads(found), "rows": pareto_rows(found)},
         closing=closing(found),
         matrix=_matrix(found),
         marks=_marks,
@@ -83,7 +85,8 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
 
 
 def _lines(found: dict[str, Any]) -> tuple[str, ...]:
-    return (*sentences(found), *degradation_sentences(found), *closing(found))
+    parts = (sentences, objective_sentences, degradation_sentences, closing)
+    return tuple(line for part in parts for line in part(found))
 
 
 def _in_order(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -195,7 +198,10 @@ def _marks(trial: dict[str, Any]) -> str:
     marked: dict[str, list[str]] = {}
     for task, mark in trial["marks"].items():
         marked.setdefault(mark, []).append(task)
-    return "; ".join(f"{mark} ({', '.join(tasks)})" for mark, tasks in marked.items())
+    parts = [f"{mark} ({', '.join(tasks)})" for mark, tasks in marked.items()]
+    if trial["is_feasible"] is False:
+        parts.append(f"may not win: {points(-trial['largest_drop'])}")
+    return "; ".join(parts)
 
 
 def _rates(trial: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from search.addresses import refusing
 from search.bases import find_encoder
 from search.curse import winners_curse
+from search.feasibility import judge_all
 from search.findings import seen_test_rows
 from search.home import Home
 from search.judging import by_language
@@ -85,7 +86,7 @@ def retrain(
             registry.check_owner(model_name(study, task), study)
     encoder = find_encoder(settings, home)
     shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
-    cautions = _check_lock(row, record, shop, is_forced=wishes.is_forced)
+    cautions = (*_barred(row), *_check_lock(row, record, shop, is_forced=wishes.is_forced))
     seeds = fresh_seeds(settings, wishes.num_seeds)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in roles(row.plan)]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
@@ -117,8 +118,9 @@ def retrain(
 def for_target(
     settings: StudySettings, record: StudyRecord, task: str
 ) -> tuple[StudySettings, StudyRecord]:
-    """The study as if the target were its only one: its scores alone rank the trials, and a plan
-    trains only what serves it. Raises Refusal if it is no target."""
+    """The study as if the target were its only one: its scores alone rank the trials, whatever the
+    study's objectives are, and a plan trains only what serves it. Raises Refusal if it is no
+    target."""
     if task not in settings.space.targets:
         raise unknown(f"target of study {record.name!r}", task, settings.space.targets)
     evaluation = settings.evaluation.model_copy(update={"objective": (task,)})
@@ -132,10 +134,19 @@ def for_target(
         scored = tuple(target for target in row.scores.targets if target.task == task)
         scores = Scores(targets=scored, of_interest=(task,))
         value = objective(scores, rule, pivot_languages=pivots) if scored else None
-        return replace(row, scores=scores, objective=value)
+        return replace(row, scores=scores, objective=value, values={})
 
-    rows = tuple(restricted(row) for row in record.rows)
+    restricted_rows = [restricted(row) for row in record.rows]
+    rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
     return settings.model_copy(update={"evaluation": evaluation}), replace(record, rows=rows)
+
+
+def _barred(row: TrialRow) -> tuple[str, ...]:
+    """Said of a trial that may not win: it was asked for by number, or none may."""
+    if row.is_feasible is not False:
+        return ()
+    drop = 100 * (row.largest_drop or 0.0)
+    return (f"trial {row.number} may not win: a language is {drop:.1f} points under its baseline",)
 
 
 def _check_lock(

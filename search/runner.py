@@ -25,6 +25,7 @@ from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.notes import describe
 from search.observing import NUMBERS, Observer, logging_to
+from search.pareto import pareto_set
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_outcomes, read_study
 from search.recording import Record
@@ -230,10 +231,12 @@ def _finish(
         return read_outcomes(**place, labels=trial_labels(row.number))
 
     searched = read()
-    rows = searched.rows
+    rows, names = searched.rows, settings.evaluation.objectives
     summary = {
         "verdicts": of_selection(rows, outcomes_of),
         "importance": study.importance(),
+        "importances": {name.value: study.importance(i) for i, name in enumerate(names)},
+        "pareto": pareto_set(rows, settings) if len(names) > 1 else [],
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,
     }

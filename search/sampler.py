@@ -1,7 +1,6 @@
 """OptunaStudy: which trials exist, what they were told, what to ask next. Optuna's database is the
 truth about trials."""
 
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.database import open_storage, reaching
 from search.earlier import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
+from search.feasibility import Measure
+from search.samplers import directions, pruner_for, sampler_for
 from search.spending import Took
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
@@ -22,9 +23,9 @@ from spaces.study import StudySettings
 # failed was a worker.
 INCOMPLETE, REASON, BROKEN = "incomplete", "reason", "broken"
 TOOK = "took"  # seconds and GPU-seconds until now
+MEASURE = "measure"  # of a baseline: what others are measured against
 # Marks on studies: of which file; which trials of others it started from.
 DIGEST, STARTED_FROM = "digest", "started_from"
-NUM_RANDOM = 8  # trials that have to be scored before a sampler learns from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a plan got; `value` is None where it failed."""
+    """What a plan got: a value for each objective, none where it failed; the constraints that it
+    was told with (0 or less: satisfied)."""
 
     number: int
-    value: float | None
+    values: tuple[float, ...]
+    constraints: Mapping[str, float]
 
 
 class OptunaStudy:
@@ -59,6 +62,7 @@ class OptunaStudy:
         self._counted: set[int] = set()
         self._next: int | None = None  # the index of the next point, once it is known
         self.told: dict[TrialPlan, Told] = {}
+        self.measures: list[Measure] = []
         self.took: dict[int, Took] = {}
         for frozen in study.get_trials(deepcopy=False):
             self._remember(frozen)
@@ -86,9 +90,9 @@ class OptunaStudy:
             study = optuna.create_study(
                 study_name=settings.study.name,
                 storage=storage,
-                direction="maximize",
+                directions=directions(settings),
                 load_if_exists=True,
-                pruner=_pruner(settings),
+                pruner=pruner_for(settings),
             )
             made_by = study.user_attrs.get(DIGEST)
             if made_by is None:
@@ -127,8 +131,8 @@ class OptunaStudy:
         """The next trial: first the baselines and the points of the study file, then the sampler;
         of a grid, its next point.
 
-        The draw depends on the study seed, how many trials were asked before, and (tpe, gp) what
-        they got; not on how often the driver was started.
+        The draw depends on the study seed, how many trials were asked before, and (all but random
+        and grid) what they got; not on how often the driver was started.
         """
         with reaching():
             index = self._num_asked()
@@ -136,8 +140,8 @@ class OptunaStudy:
         with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # experimental parts, fixed parameters
             if point is None and self._earlier:
-                point = self._drawn_by(_sampler(self._settings, index, None))
-            self._study.sampler = _sampler(self._settings, index, point)
+                point = self._drawn_by(sampler_for(self._settings, index, None))
+            self._study.sampler = sampler_for(self._settings, index, point)
             trial = self._study.ask()
             self._space.suggest(trial)
         self._next = index + 1
@@ -146,7 +150,7 @@ class OptunaStudy:
     def _drawn_by(self, sampler: optuna.samplers.BaseSampler) -> dict[str, Any]:
         """What it draws where it sees the trials of earlier studies before this one's. They are
         together only here: in the database they would be trials of this study, with numbers."""
-        both = optuna.create_study(direction="maximize", sampler=sampler)
+        both = optuna.create_study(directions=directions(self._settings), sampler=sampler)
         both.add_trials([*self._earlier, *self._study.get_trials(deepcopy=False)])
         trial = both.ask()
         self._space.suggest(trial)
@@ -162,7 +166,7 @@ class OptunaStudy:
                 plan = self._space.decode(frozen.params)
             except Refusal:
                 self._set(frozen.number, INCOMPLETE, True)
-                self._tell(frozen.number, TrialState.FAIL, None)
+                self._tell(frozen.number, TrialState.FAIL)
                 continue
             asked.append(Asked(frozen.number, frozen.params, plan))
         return asked
@@ -172,38 +176,58 @@ class OptunaStudy:
         self._set(asked.number, TOOK, [took.seconds, took.gpu_seconds])
         self.took[asked.number] = took
 
-    def tell_scored(self, asked: Asked, value: float) -> None:
-        self._tell(asked.number, TrialState.COMPLETE, value)
+    def tell_scored(
+        self,
+        asked: Asked,
+        *values: float,
+        constraints: Mapping[str, float] | None = None,
+        measure: Measure | None = None,
+    ) -> None:
+        """A value for each objective of the study.
+
+        Args:
+            constraints: satisfied at 0 or less; each trial of a study is told the same ones.
+            measure: what later trials are measured against in this one.
+        """
+        if measure is not None:
+            content = {"objective": measure.objective, "scores": dict(measure.scores)}
+            self._set(asked.number, MEASURE, content)
+        self._constrain(asked.number, constraints or {})
+        self._tell(asked.number, TrialState.COMPLETE, values)
 
     def tell_failed(self, asked: Asked, reason: str, *, is_broken: bool = False) -> None:
         """`is_broken`: a worker failed, not the plan, which may be tried again as another trial."""
         self._set(asked.number, REASON, reason)
         if is_broken:
             self._set(asked.number, BROKEN, True)
-        self._tell(asked.number, TrialState.FAIL, None)
+        self._tell(asked.number, TrialState.FAIL)
 
     def tell_pruned(self, asked: Asked) -> None:
         """The value is the last one that was reported."""
-        self._tell(asked.number, TrialState.PRUNED, None)
+        self._tell(asked.number, TrialState.PRUNED)
 
     def tell_duplicate(self, asked: Asked, of: Told) -> None:
-        """The score of the equal plan, at once; it does not count against the budget."""
+        """What the equal plan got, at once; it does not count against the budget."""
         self._set(asked.number, DUPLICATE_OF, of.number)
-        state = TrialState.FAIL if of.value is None else TrialState.COMPLETE
-        self._tell(asked.number, state, of.value)
+        self._constrain(asked.number, of.constraints)
+        self._tell(asked.number, TrialState.COMPLETE if of.values else TrialState.FAIL, of.values)
 
     def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
-        """Report a rung's value; whether the pruner wants the trial stopped."""
+        """Report a rung's value; whether the pruner wants the trial stopped. A study that names
+        objectives has no pruner, and Optuna takes no reports of several."""
+        if self._settings.evaluation.objectives:
+            return False
         with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
             trial = optuna.Trial(self._study, self._id_of(asked.number))
             trial.report(value, rung)
             return trial.should_prune()
 
-    def importance(self) -> dict[str, float]:
-        """How much each parameter explains of the objective (fANOVA); empty if too few trials."""
+    def importance(self, place: int = 0) -> dict[str, float]:
+        """How much each parameter explains of an objective (fANOVA), given by its place among the
+        study's; empty if too few trials."""
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = {frozen.value for frozen in trials}
+        values = {frozen.values[place] for frozen in trials}
         if len(trials) < 4 or len(values) < 2:
             return {}
         common = set.intersection(*(set(frozen.params) for frozen in trials))
@@ -213,7 +237,10 @@ class OptunaStudy:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._settings.study.seed)
         return dict(
             optuna.importance.get_param_importances(
-                self._study, evaluator=evaluator, params=sorted(varying)
+                self._study,
+                evaluator=evaluator,
+                params=sorted(varying),
+                target=lambda frozen: frozen.values[place],
             )
         )
 
@@ -231,9 +258,10 @@ class OptunaStudy:
         trials = self._study.get_trials(deepcopy=False)
         return sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
 
-    def _tell(self, number: int, state: TrialState, value: float | None) -> None:
+    def _tell(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
         with reaching():
-            frozen = self._study.tell(number, value, state=state, skip_if_finished=True)
+            told = list(values) or None
+            frozen = self._study.tell(number, told, state=state, skip_if_finished=True)
         self._remember(frozen)
 
     def _remember(self, frozen: FrozenTrial) -> None:
@@ -243,8 +271,21 @@ class OptunaStudy:
             return
         self._counted.add(frozen.number)
         if frozen.state is not TrialState.PRUNED and BROKEN not in frozen.user_attrs:
-            value = frozen.value if frozen.state is TrialState.COMPLETE else None
-            self.told[self._space.decode(frozen.params)] = Told(frozen.number, value)
+            values = frozen.values if frozen.state is TrialState.COMPLETE else ()
+            plan = self._space.decode(frozen.params)
+            self.told[plan] = Told(frozen.number, tuple(values), frozen.constraints)
+            if MEASURE in frozen.user_attrs:
+                self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
+
+    def _constrain(self, number: int, constraints: Mapping[str, float]) -> None:
+        """Samplers see constraints on the trials themselves. A trial keeps the first ones it got,
+        and one that was told already gets none."""
+        with warnings.catch_warnings(), reaching():
+            warnings.simplefilter("ignore")  # a driver was killed between constraint and value
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                for name, value in constraints.items():
+                    trial = optuna.Trial(self._study, self._id_of(number))
+                    trial.set_constraint(name, value)
 
     def _set(self, number: int, name: str, value: Any) -> None:
         # Of a trial that was told already nothing is changed.
@@ -254,45 +295,6 @@ class OptunaStudy:
     def _id_of(self, number: int) -> int:
         study = self._study
         return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-
-
-def _sampler(
-    settings: StudySettings, index: int, point: Mapping[str, Any] | None
-) -> optuna.samplers.BaseSampler:
-    """A sampler with a seed of its own for every draw, so that a restart does not repeat one."""
-    text = f"{settings.study.seed}:{index}"
-    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-    sampler: optuna.samplers.BaseSampler
-    if settings.study.sampler == "random" or point is not None:
-        sampler = optuna.samplers.RandomSampler(seed=seed)
-    elif settings.study.sampler == "gp":
-        # It models what all trials have; the rate of the intermediate phase, which baselines lack,
-        # is drawn after that.
-        sampler = optuna.samplers.GPSampler(
-            seed=seed,
-            independent_sampler=optuna.samplers.TPESampler(
-                seed=seed, constant_liar=True, n_startup_trials=NUM_RANDOM
-            ),
-            n_startup_trials=NUM_RANDOM,
-            warn_independent_sampling=False,
-        )
-    else:
-        sampler = optuna.samplers.TPESampler(
-            seed=seed,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=NUM_RANDOM,
-        )
-    if point is not None:
-        sampler = optuna.samplers.PartialFixedSampler(dict(point), sampler)
-    return sampler
-
-
-def _pruner(settings: StudySettings) -> optuna.pruners.BasePruner:
-    if settings.study.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4)
-    return optuna.pruners.NopPruner()
 
 
 def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from search.feasibility import Measure, constraints, judged, measure_of
 from search.sampler import Asked, OptunaStudy
 from search.selection import PhaseRow, TrialRow, TrialState, baseline_of
 from search.spending import Spending, Took
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.objectives import objective_values
 from trainables.on_ray import unpack
 from trainables.phase_store import PhaseRecord, PhaseStore
 from trainables.scores import Scores, objective
@@ -62,6 +64,7 @@ class Live:
     num_reused: int  # of its phases, which were there as it started
     started: float = field(default_factory=time.monotonic)
     phase_keys: list[str] = field(default_factory=list)
+    costs: dict[str, float] = field(default_factory=dict)  # phase -> seconds that it trained once
     seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
     scores: Scores | None = None
     end: dict[str, Any] | None = None
@@ -105,7 +108,7 @@ class StudySearcher(Searcher):
         self._done: set[str] = set()
         self._changed = False
         self._duplicates = 0
-        scored = [told.number for told in study.told.values() if told.value is not None]
+        scored = [told.number for told in study.told.values() if told.values]
         self._spending = Spending(settings, study.took, scored)
         self._stop = stop
         self.rows: list[TrialRow] = []
@@ -195,14 +198,16 @@ class StudySearcher(Searcher):
             return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
         took = self._spending.end(live.asked.number, is_scored=is_scored)
-        row = self._row(live, took)
+        row, measure = self._judged(self._row(live, took))
         self.rows.append(row)
         self._study.note(live.asked, took)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
         self._log.trial_finished(row, baseline=baseline_of(row, self.rows), outcomes=outcomes)
-        if row.state is TrialState.SCORED and row.objective is not None:
-            self._study.tell_scored(live.asked, row.objective)
+        values = self._told_values(row)
+        if row.state is TrialState.SCORED and values:
+            allowed = constraints(row, self._settings.evaluation)
+            self._study.tell_scored(live.asked, *values, constraints=allowed, measure=measure)
         elif row.state is TrialState.PRUNED:
             self._study.tell_pruned(live.asked)
         else:
@@ -271,13 +276,15 @@ class StudySearcher(Searcher):
             self._duplicates = 0
             return False
         self._duplicates += 1
+        names = [name.value for name in self._settings.evaluation.objectives]
         row = TrialRow(
             number=asked.number,
             state=TrialState.DUPLICATE,
             params=asked.params,
             plan=asked.plan,
             phase_keys=(),
-            objective=told.value,
+            objective=told.values[0] if told.values and not names else None,
+            values=dict(zip(names, told.values, strict=False)),
             duplicate_of=told.number,
         )
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
@@ -290,6 +297,7 @@ class StudySearcher(Searcher):
         self._done |= {event["key"], record.key}
         live.missing.discard(event["key"])
         live.phase_keys.append(record.key)
+        live.costs[record.key] = record.seconds
         self._changed = True
         self._note(live.asked)
         self._log.phase_finished(_phase_row(record), plan_phase=record.phase)
@@ -312,6 +320,7 @@ class StudySearcher(Searcher):
         seconds = {**live.seconds, "total": time.monotonic() - live.started}
         if took.gpu_seconds:
             seconds["gpu"] = took.gpu_seconds
+        values = self._values(live, scores) if scores and state is TrialState.SCORED else {}
         return TrialRow(
             number=asked.number,
             state=state,
@@ -323,7 +332,34 @@ class StudySearcher(Searcher):
             reason=reason or None,
             seconds=seconds,
             num_reused=live.num_reused,
+            values=values,
         )
+
+    def _values(self, live: Live, scores: Scores) -> dict[str, float]:
+        """Of the objectives that the study names; none where one of them cannot be told."""
+        seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
+        try:
+            return objective_values(
+                scores,
+                self._settings.evaluation,
+                hours=seconds / 3600,
+                num_gpus=self._settings.resources.num_gpus,
+            )
+        except Refusal:
+            return {}
+
+    def _judged(self, row: TrialRow) -> tuple[TrialRow, Measure | None]:
+        """With what it drops against the baselines so far, itself among them; as one of these."""
+        evaluation = self._settings.evaluation
+        own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
+        return judged(row, [*self._study.measures, *([own] if own else [])], evaluation), own
+
+    def _told_values(self, row: TrialRow) -> tuple[float, ...]:
+        """What Optuna is told of a scored trial; nothing where there is nothing to tell."""
+        if row.objective is None:
+            return ()
+        named = self._settings.evaluation.objectives
+        return tuple(row.values.values()) if named else (row.objective,)
 
     def _objective(self, scores: Scores) -> float | None:
         """None where no objective target is scored yet in a language that may select."""

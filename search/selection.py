@@ -1,14 +1,14 @@
 """The trials of a study as rows, and which of them is best. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.sections import Objective, SelectionRule
 from spaces.tasks import TASKS
 from trainables.scores import Scores, selecting_languages
 
@@ -32,7 +32,9 @@ class TrialRow:
     a warm one) and `total`, which has everything else in it too. `gpu`, where a trial holds GPUs,
     are GPU-seconds, over all drivers that ran it.
     `duplicate_of` is the number of the equal trial whose score this one was told. `num_reused` of
-    its phases were in the store as it started; None where that is not known.
+    its phases were in the store as it started; None where that is not known. `values` are those of
+    the objectives that the study names, in its order. `largest_drop` is how far a language falls
+    under its baseline, and `is_feasible` whether that is allowed; both None where nobody asks.
     """
 
     number: int
@@ -46,6 +48,48 @@ class TrialRow:
     duplicate_of: int | None = None
     seconds: Mapping[str, float] | None = None
     num_reused: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    largest_drop: float | None = None
+    is_feasible: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "state": self.state.value,
+            "params": dict(self.params),
+            "plan": self.plan.to_dict(),
+            "phase_keys": list(self.phase_keys),
+            "objective": self.objective,
+            "scores": self.scores.to_dict() if self.scores else None,
+            "reason": self.reason,
+            "duplicate_of": self.duplicate_of,
+            "seconds": dict(self.seconds) if self.seconds is not None else None,
+            "num_reused": self.num_reused,
+            "values": dict(self.values),
+            "largest_drop": self.largest_drop,
+            "is_feasible": self.is_feasible,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TrialRow":
+        """The inverse of `to_dict`, to the last bit."""
+        scores = data["scores"]
+        return cls(
+            number=data["number"],
+            state=TrialState(data["state"]),
+            params=data["params"],
+            plan=TrialPlan.from_dict(data["plan"]),
+            phase_keys=tuple(data["phase_keys"]),
+            objective=data["objective"],
+            scores=Scores.from_dict(scores) if scores else None,
+            reason=data["reason"],
+            duplicate_of=data["duplicate_of"],
+            seconds=data["seconds"],
+            num_reused=data.get("num_reused"),
+            values=data.get("values", {}),
+            largest_drop=data.get("largest_drop"),
+            is_feasible=data.get("is_feasible"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +107,13 @@ class PhaseRow:
     retried: bool
     num_tokens: int = 0  # padding included; not known of older records
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRow":
+        return cls(**data)
+
 
 def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:
     """Trials by plan, the seed aside: several only where seeds are a dimension of the grid."""
@@ -72,23 +123,45 @@ def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:
     return found
 
 
-def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """Scored trials, best objective first, the earlier one first among equals; collapsed last.
+def ranked(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """Scored trials, best objective first, the earlier one first among equals; then those that may
+    not win, collapsed ones last. Of several objectives the first one counts, among equals the next.
 
     Trials that differ in their seed alone stand together, in the order of their mean: the best of
-    many seeds is luck.
+    many seeds is luck. They may win where each of them may.
     """
-    scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
-    means: dict[TrialPlan, float] = {}
-    for plan, members in over_seeds(r for r in scored if not is_collapsed(r)).items():
-        means[plan] = fmean(row.objective for row in members if row.objective is not None)
+    return _in_order(rows, _merit)
 
-    def order(row: TrialRow) -> tuple[bool, float, float, int]:
-        assert row.objective is not None
-        mean = means.get(row.plan.with_seed(0), row.objective)
-        return (is_collapsed(row), -mean, -row.objective, row.number)
+
+def _in_order(
+    rows: Iterable[TrialRow], merit: Callable[[TrialRow], tuple[float, ...]]
+) -> list[TrialRow]:
+    scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
+    means: dict[TrialPlan, tuple[float, ...]] = {}
+    barred: set[TrialPlan] = set()
+    for plan, members in over_seeds(r for r in scored if not is_collapsed(r)).items():
+        columns = zip(*(merit(row) for row in members), strict=True)
+        means[plan] = tuple(-fmean(column) for column in columns)
+        if any(row.is_feasible is False for row in members):
+            barred.add(plan)
+
+    def order(row: TrialRow) -> tuple[Any, ...]:
+        plan, own = row.plan.with_seed(0), tuple(-value for value in merit(row))
+        return (is_collapsed(row), plan in barred, means.get(plan, own), own, row.number)
 
     return sorted(scored, key=order)
+
+
+def _merit(row: TrialRow) -> tuple[float, ...]:
+    """What the trial is worth, more being better."""
+    signs = [-1 if Objective(name).is_minimised else 1 for name in row.values]
+    values = [sign * value for sign, value in zip(signs, row.values.values(), strict=True)]
+    return tuple(values) or _objective_alone(row)
+
+
+def _objective_alone(row: TrialRow) -> tuple[float, ...]:
+    assert row.objective is not None
+    return (row.objective,)
 
 
 def best(rows: Sequence[TrialRow]) -> TrialRow:
@@ -100,8 +173,10 @@ def best(rows: Sequence[TrialRow]) -> TrialRow:
 
 
 def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
-    """The best trial without an intermediate phase; gains are measured against it."""
-    return next(iter(ranked([row for row in rows if row.plan.is_baseline])), None)
+    """The trial without an intermediate phase that has the best scores, whatever the study's
+    objectives are; gains are measured against it."""
+    baselines = [row for row in rows if row.plan.is_baseline]
+    return next(iter(_in_order(baselines, _objective_alone)), None)
 
 
 def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:

@@ -179,11 +179,13 @@ class Tracker:
         artifacts.put_paths(self._client, run_id, entry["paths"])
 
     def put_gains(self, study: str, entry: Entry) -> None:
-        """Write the metrics of trials that are missing or have changed."""
+        """Write the metrics and tags of trials that are missing or have changed."""
         for run in self._search(_wanted(study, {"role": TRIAL})):
-            metrics = entry["gains"].get(run.data.tags[TAG + "trial"], {})
+            number = run.data.tags[TAG + "trial"]
+            metrics = entry["gains"].get(number, {})
+            tags = {TAG + k: v for k, v in entry.get("tags", {}).get(number, {}).items()}
             self._known[run.info.run_id] = _Known.of(run)
-            self._log(run.info.run_id, entry["time"], metrics=metrics, params={}, tags={})
+            self._log(run.info.run_id, entry["time"], metrics=metrics, params={}, tags=tags)
 
     def put_model(self, study: str, entry: Entry) -> None:
         """A logged model that says where the files of a phase lie, linked to its run."""

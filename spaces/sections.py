@@ -20,6 +20,21 @@ class SelectionRule(StrEnum):
     PIVOT_DEV = "pivot_dev"  # those of named languages; the others are reported
 
 
+class Objective(StrEnum):
+    """What a study may be asked to be good at, if it is more than one thing."""
+
+    ZERO_SHOT_MEAN = "zero_shot_mean"
+    WORST_LANGUAGE = "worst_language"
+    TRANSFER_GAP = "transfer_gap"
+    SOURCE_SCORE = "source_score"
+    HOURS = "hours"  # to train and score the plan
+    GPU_HOURS = "gpu_hours"  # these times the GPUs that a trial holds
+
+    @property
+    def is_minimised(self) -> bool:
+        return self in (Objective.TRANSFER_GAP, Objective.HOURS, Objective.GPU_HOURS)
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -33,7 +48,7 @@ class StudySection(Section):
     encoder: str
     revision: str | None = None
     seed: Annotated[int, Field(ge=0)]
-    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = "tpe"
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
     warm_start: tuple[Name, ...] = ()
@@ -142,11 +157,15 @@ class EvaluationSection(Section):
     """What is scored and what may select. `languages` restricts the zero-shot languages. Where a
     language has a single evaluation split, `halves` cuts it, one half to select and one to test;
     without it both are the whole split, the benchmark's own rows. A pruner sees `probe_rows` of
-    each language."""
+    each language. `objective` names targets; what of them is to be good, if not their mean alone,
+    is in `objectives`. A trial may win if no language that selects is more than `max_drop` under
+    its baseline."""
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
     pivot_languages: tuple[str, ...] = ()
     objective: tuple[str, ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    max_drop: Annotated[float, Field(ge=0, lt=1)] | None = None
     languages: tuple[str, ...] = ()
     halves: bool = True
     retrieval_layer: Count | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from spaces.sections import (
     EvaluationSection,
     LoraSection,
     MlmSection,
+    Objective,
     PretrainingSection,
     RateRange,
     ResourcesSection,
@@ -161,21 +163,23 @@ class StudySettings(Section):
         if self.resources.phase_store is not None:
             Bucket.parse(self.resources.phase_store, what="resources.phase_store")
         self._check_warm_start()
-        if self.study.sampler == "gp" and self.space.mixture == "shares":
+        if self.study.sampler in ("gp", "nsga2") and self.space.mixture == "shares":
             raise Refusal(
-                "study.sampler is 'gp', but space.mixture is 'shares': a Gaussian process learns "
-                "of parameters that all trials have, and a baseline has no shares; take 'tpe'"
+                f"study.sampler is {self.study.sampler!r}, but space.mixture is 'shares': it "
+                "learns of parameters that all trials have, and a baseline has no shares; take "
+                "'tpe'"
             )
         self._check_pretraining()
         self.search_space()
         self._check_languages()
+        self._check_objectives()
 
     def _check_warm_start(self) -> None:
         study, earlier = self.study, self.study.warm_start
-        if earlier and study.sampler in ("random", "grid"):
+        if earlier and study.sampler not in ("tpe", "gp"):
             raise Refusal(
-                f"study.warm_start with sampler {study.sampler!r}, which learns from no trial; "
-                "take 'tpe' or 'gp', or leave it out"
+                f"study.warm_start with sampler {study.sampler!r}, which learns from no trial of "
+                "another study; take 'tpe' or 'gp', or leave it out"
             )
         if study.name in earlier or len(set(earlier)) != len(earlier):
             raise Refusal(
@@ -234,18 +238,62 @@ class StudySettings(Section):
                     ", ".join(evaluation.languages),
                     entry.zero_shot_languages,
                 )
-            selecting = {
-                SelectionRule.TARGET_DEV: zero_shot,
-                SelectionRule.SOURCE_DEV: [entry.source_language],
-                SelectionRule.PIVOT_DEV: evaluation.pivot_languages,
-            }[evaluation.selection]
             if name in self.objective_targets:
-                allowed += len(set(selecting) & set(scored))
+                allowed += len(self._selecting(name))
         if not allowed:
             raise Refusal(
                 f"selection {evaluation.selection.value!r} allows no language in which an "
                 f"objective target ({', '.join(self.objective_targets)}) is scored"
             )
+
+    def _check_objectives(self) -> None:
+        """What the trials are to be good at can be told of them."""
+        names = self.evaluation.objectives
+        if len(set(names)) != len(names):
+            raise Refusal(f"evaluation.objectives is {_listed(names)}; expected each name once")
+        if names and self.study.pruner != "none":
+            raise Refusal(
+                f"study.pruner is {self.study.pruner!r}, but evaluation.objectives names "
+                f"{_listed(names)}: a pruner compares trials by the one objective that a study has "
+                "by default; take pruner 'none', or leave evaluation.objectives out"
+            )
+        if Objective.GPU_HOURS in names and not self.resources.num_gpus:
+            raise Refusal(
+                "evaluation.objectives names 'gpu_hours', but resources.gpus_per_worker is 0: "
+                "these trials take no GPU; did you mean 'hours'? Or set gpus_per_worker"
+            )
+        possible = self._possible_objectives()
+        for name in names:
+            if name not in possible:
+                raise Refusal(
+                    f"evaluation.objectives names {name.value!r}, but selection "
+                    f"{self.evaluation.selection.value!r} allows no language of an objective "
+                    f"target ({', '.join(self.objective_targets)}) that it could be told by; "
+                    f"possible here: {_listed(possible)}"
+                )
+
+    def _possible_objectives(self) -> list[Objective]:
+        possible = {Objective.HOURS, *([Objective.GPU_HOURS] if self.resources.num_gpus else [])}
+        for name in self.objective_targets:
+            source = get_task(name).source_language
+            has_source = source in self.languages_of(name)
+            has_zero_shot = bool(self._selecting(name) - {source})
+            possible |= {Objective.SOURCE_SCORE} if has_source else set()
+            if has_zero_shot:
+                possible |= {Objective.ZERO_SHOT_MEAN, Objective.WORST_LANGUAGE}
+            if has_zero_shot and has_source:
+                possible.add(Objective.TRANSFER_GAP)
+        return [name for name in Objective if name in possible]
+
+    def _selecting(self, target: str) -> set[str]:
+        """The scored languages of a target whose rows may choose between trials."""
+        source, scored = get_task(target).source_language, set(self.languages_of(target))
+        wanted = {
+            SelectionRule.TARGET_DEV: scored - {source},
+            SelectionRule.SOURCE_DEV: {source},
+            SelectionRule.PIVOT_DEV: set(self.evaluation.pivot_languages),
+        }[self.evaluation.selection]
+        return wanted & scored
 
 
 def shipped_studies() -> tuple[str, ...]:
@@ -287,6 +335,10 @@ def parse_text(text: str, study: str) -> dict[str, Any]:
         raise _unreadable(study, reason) from error
     except ValueError as error:  # a number of thousands of digits
         raise _unreadable(study, str(error)) from error
+
+
+def _listed(names: Sequence[Objective]) -> str:
+    return ", ".join(name.value for name in names)
 
 
 def _unreadable(study: str, reason: str) -> Refusal:

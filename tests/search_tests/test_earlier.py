@@ -111,6 +111,11 @@ def test_draws_depend_neither_on_restarts_nor_on_what_the_earlier_study_does_nex
         ({"space": {"targets": ["rel"]}}, "space.targets of study 'tiny' is ['rel', 'retrieval']"),
         ({"evaluation": {"languages": ["de"]}}, "evaluation.languages of study 'tiny' is"),
         ({"evaluation": {"selection": "source_dev"}}, "evaluation.selection of study 'tiny' is"),
+        ({"evaluation": {"max_drop": 0.01}}, "evaluation.max_drop of study 'tiny' is None, and"),
+        (
+            {"evaluation": {"objectives": ["zero_shot_mean", "hours"]}},
+            "evaluation.objectives of study 'tiny' is None, and here ['zero_shot_mean', 'hours']",
+        ),
         (
             {"space": {"target_learning_rate": {"low": 1e-6, "high": 1e-1}}},
             "the space of study 'tiny' differs: target.learning_rate is",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search import entries
-from search.selection import TrialState
+from search.selection import PhaseRow, TrialRow, TrialState
 
 
 def through_json(value: Any) -> Any:
@@ -20,7 +20,7 @@ def through_json(value: Any) -> Any:
 @given(st.floats(0, 1), st.floats(1e-7, 0.5, exclude_max=True))
 def test_a_trial_comes_back_to_the_last_bit(planted: Any, score: float, rate: float) -> None:
     row = planted.scored(3, score, "fact", rate=rate)
-    back = entries.trial_from_dict(through_json(entries.trial_to_dict(row)))
+    back = TrialRow.from_dict(through_json(row.to_dict()))
     assert back == row
     assert back.objective == score
     assert back.plan.intermediate.learning_rate == rate
@@ -28,18 +28,18 @@ def test_a_trial_comes_back_to_the_last_bit(planted: Any, score: float, rate: fl
 
 def test_trials_of_every_end_come_back(planted: Any) -> None:
     for row in planted.study_rows():
-        assert entries.trial_from_dict(through_json(entries.trial_to_dict(row))) == row
+        assert TrialRow.from_dict(through_json(row.to_dict())) == row
 
 
 def test_a_score_that_is_no_number_comes_back_too(planted: Any) -> None:
     row = replace(planted.scored(0, 0.5, None), objective=math.nan)
-    back = entries.trial_from_dict(through_json(entries.trial_to_dict(row)))
+    back = TrialRow.from_dict(through_json(row.to_dict()))
     assert math.isnan(back.objective)
 
 
 def test_a_phase_comes_back(planted: Any) -> None:
     for row in (planted.phase_row("k"), planted.phase_row("k", parent="p", dev_score=None)):
-        assert entries.phase_from_dict(through_json(entries.phase_to_dict(row))) == row
+        assert PhaseRow.from_dict(through_json(row.to_dict())) == row
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_entry_is_a_line_of_json(planted: Any) -> None:
         entries.study_started("s", settings={}, digest="d", versions={"torch": "2"}),
         *(entries.trial_entry(row, baseline=None) for row in planted.study_rows()),
         entries.phase_entry(planted.phase_row("k"), plan_phase={}),
-        entries.gains_entry({3: {"transfer_gain": 0.1}}),
+        entries.gains_entry({3: {"transfer_gain": 0.1}}, {3: {"feasible": "true"}}),
         entries.study_finished(
             "s", rows=[], phases=[], summary={}, best=planted.scored(1, 0.5, "fact")
         ),

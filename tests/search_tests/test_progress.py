@@ -1,6 +1,7 @@
 """What is shown while a search runs."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,13 @@ def test_how_trials_end(text: io.StringIO, planted: Any) -> None:
     with plain(text) as watch:
         watch.finished(planted.unscored(0, TrialState.FAILED, reason="diverged"))
         watch.finished(planted.unscored(1, TrialState.PRUNED, objective=0.25))
-    first, second = text.getvalue().splitlines()
+        barred = planted.scored(2, 0.5, "fact")
+        watch.finished(replace(barred, largest_drop=0.031, is_feasible=False))
+    first, second, third = text.getvalue().splitlines()
     assert ": failed (diverged)" in first
     assert ": 25.0 pruned" in second
-    assert "best" not in text.getvalue(), "only a scored trial can be the best"
+    assert ": 50.0, may not win: a language drops by 3.1" in third
+    assert "best" not in text.getvalue(), "only a scored trial that may win can be the best"
 
 
 HOSTILE = "[bold]x[/red] [link=file:///etc]y[/] {z}"

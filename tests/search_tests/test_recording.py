@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,35 @@ def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
         for name, run in runs.items()
         if name != "pocket"
     )
+
+
+def test_what_a_trial_drops_is_measured_again_in_the_end(
+    record: Record, uri: str, planted: Any
+) -> None:
+    """As it ended it was allowed, beside a weaker baseline than its own."""
+    baselines = [planted.scored(n, 0.5 + n / 10, None, target_rate=(n + 1) * 1e-4) for n in (0, 1)]
+    ended = replace(
+        planted.scored(2, 0.55, "fact", target_rate=2e-4),
+        values={"zero_shot_mean": 0.55, "hours": 0.5},
+        largest_drop=-0.05,
+        is_feasible=True,
+    )
+    settings = {"evaluation": {"max_drop": 0.01}}
+    record.study_started(settings=settings, digest="abc", versions={})
+    for row in (ended, *baselines):
+        record.trial_finished(row, baseline=None)
+    assert record.drain(60)
+    (tags,) = (run.data.tags for run in runs_of(uri).values() if "0002" in run.info.run_name)
+    assert tags["transfer_search.feasible"] == "true"
+    rows = read(uri).rows
+    assert [row.is_feasible for row in rows] == [True, True, False]
+    assert rows[2] == replace(ended, largest_drop=pytest.approx(0.05), is_feasible=False)
+    record.study_finished(rows=rows, phases=[], summary={})
+    assert record.drain(60)
+    (run,) = (run for run in runs_of(uri).values() if "0002" in run.info.run_name)
+    assert run.data.tags["transfer_search.feasible"] == "false"
+    assert run.data.metrics["largest_drop"] == pytest.approx(0.05)
+    assert run.data.metrics["objective.hours"] == 0.5
 
 
 def test_states_become_mlflow_states(record: Record, uri: str, planted: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from transformers import AutoModel, AutoTokenizer
 
 from search.entries import retrain_labels
+from search.feasibility import judge_all
 from search.home import Home
 from search.record import StudyRecord, read_outcomes, read_study
 from search.registering import about_target
@@ -219,6 +220,29 @@ def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], plan
     worse = replace(rows[3], scores=replace(rows[3].scores, targets=(low, *rest)))
     record = replace(record, rows=(*rows[:3], worse, *rows[4:]))
     assert choose(for_target(settings, record, "rel")[1], None).number == 2
+    assert choose(for_target(settings, record, "coh")[1], None).number == 3
+
+
+def test_one_target_is_judged_by_what_itself_drops(
+    settings_of: Callable[..., StudySettings], planted: Any
+) -> None:
+    """Of two objectives and a limit, where trial 3 falls in one language of one target."""
+    settings = settings_of(
+        space={"targets": ["rel", "coh", "retrieval"]},
+        evaluation={"objectives": ["hours", "zero_shot_mean"], "max_drop": 0.01},
+    )
+    rows = [
+        replace(row, values={"hours": 1 / row.number, "zero_shot_mean": row.objective})
+        for row in (planted.scored(1, 0.52, None), planted.scored(3, 0.61, "fact"))
+    ]
+    rel, *rest = rows[1].scores.targets
+    low = replace(rel, languages={**rel.languages, "tr": {"accuracy": 0.4}})
+    rows[1] = replace(rows[1], scores=replace(rows[1].scores, targets=(low, *rest)))
+    record = planted.record_of(judge_all(rows, settings.evaluation.model_dump(mode="json")))
+    assert [row.is_feasible for row in record.rows] == [True, False]
+    assert choose(record, None).number == 1
+    assert choose(record, 3).largest_drop == pytest.approx(0.02)
+    assert choose(for_target(settings, record, "rel")[1], None).number == 1
     assert choose(for_target(settings, record, "coh")[1], None).number == 3
 
 

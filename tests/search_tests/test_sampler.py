@@ -69,7 +69,7 @@ def test_a_grid_is_asked_whole_and_then_used_up(settings_of: Settings, optuna_ur
     assert OptunaStudy.open(optuna_url, settings).is_used_up
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "nsga2"])
 def test_draws_do_not_depend_on_restarts(
     sampler: str, settings_of: Settings, tmp_path: Path, empty_optuna: bytes
 ) -> None:
@@ -153,7 +153,7 @@ def test_running_trials_are_taken_up_under_their_numbers(
     again = OptunaStudy.open(optuna_url, settings)
     assert again.running() == [asked[0], asked[2]]
     assert again.num_counted == 1
-    assert again.told[asked[1].plan].value == 0.4
+    assert again.told[asked[1].plan].values == (0.4,)
 
 
 def test_a_half_asked_trial_is_failed_and_drawn_again(
@@ -196,8 +196,8 @@ def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: s
     study.tell_duplicate(second, study.told[scored.plan])
     for one in (study, OptunaStudy.open(optuna_url, settings)):
         assert one.num_counted == 4
-        assert one.told[scored.plan].value == 0.6
-        assert one.told[failed.plan].value is None
+        assert one.told[scored.plan].values == (0.6,)
+        assert one.told[failed.plan].values == ()
         assert one.told.keys() == {scored.plan, failed.plan}
     trials = raw(optuna_url).trials
     assert Counter(t.state for t in trials) == {
@@ -228,7 +228,7 @@ def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> No
     study.tell_failed(asked, "too late")
     study.tell_pruned(asked)
     assert study.num_counted == 1
-    assert study.told[asked.plan].value == 0.6
+    assert study.told[asked.plan].values == (0.6,)
     trial = raw(optuna_url).trials[0]
     assert (trial.state, trial.value, trial.user_attrs) == (TrialState.COMPLETE, 0.6, {})
 

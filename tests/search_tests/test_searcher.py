@@ -217,6 +217,38 @@ def test_a_trial_from_start_to_end(drive: Callable[..., Drive]) -> None:
     ]
 
 
+def test_hours_are_those_of_the_plan_whoever_trained_its_phases(
+    drive: Callable[..., Drive],
+) -> None:
+    points = [point("fact"), point("fact", 3e-3), point("fact")]
+    evaluation = {"objectives": ["hours", "worst_language"], "max_drop": 0.05}
+    one = drive(space=space(*points), evaluation=evaluation, budget={"num_trials": 4})
+    for trial_id, level in zip("abcd", (0.5, 0.5, 0.6, 0.4), strict=True):
+        one.ask(trial_id)
+        rung = {"event": "rung", "rung": 0, "scores": one.make_scores(level).to_dict()}
+        assert not one.searcher.should_prune(trial_id, pack(rung)), "there is no pruner"
+        one.run(trial_id, level)
+    # Phases of two seconds and one second of scoring; trial 3 found the first one in the store.
+    hours = [row.values["hours"] * 3600 for row in one.log.rows.values()]
+    assert hours == pytest.approx([3.0, 3.0, 5.0, 5.0])
+    assert one.log.rows[3].num_reused == 1
+    assert [row.is_feasible for row in one.log.rows.values()] == [True, True, True, False]
+    assert [row.largest_drop for row in one.log.rows.values()] == pytest.approx(
+        [0.0, 0.0, -0.1, 0.1]
+    )
+    for number, row in one.log.rows.items():
+        assert one.trials[number].values == list(row.values.values())
+        assert row.largest_drop is not None
+        assert one.trials[number].constraints == {
+            "max_drop": pytest.approx(row.largest_drop - 0.05)
+        }
+    again = drive(space=space(*points), evaluation=evaluation, budget={"num_trials": 5})
+    assert [measure.objective for measure in again.study.measures] == [0.5, 0.5]
+    again.ask("e")  # a third time the same plan is a duplicate; the next one is drawn
+    duplicate = again.log.rows[4]
+    assert (duplicate.duplicate_of, duplicate.values) == (2, one.log.rows[2].values)
+
+
 def test_plans_wait_for_a_phase_in_training(drive: Callable[..., Drive]) -> None:
     points = [point("fact"), point("fact", 3e-3), point("coh")]
     one = drive(space=space(*points), budget={"num_trials": 5})

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.sections import Objective, SelectionRule
 from spaces.study import StudySettings, shipped_studies
 
 MINIMAL = """
@@ -169,7 +169,11 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         ("study.seed", 1.5, "study.seed is 1.5; expected a whole number"),
         ("study.seed", -1, "study.seed is -1; expected 0 or more"),
         ("study.encoder", 3, "study.encoder is 3; expected text in quotes"),
-        ("study.sampler", "tp", "study.sampler is 'tp'; expected 'tpe', 'random', 'grid' or 'gp'"),
+        (
+            "study.sampler",
+            "tp",
+            "study.sampler is 'tp'; expected 'tpe', 'random', 'grid', 'gp' or 'nsga2'",
+        ),
         ("budget.num_trials", 0, "budget.num_trials is 0; expected a number above 0"),
         ("budget.num_trials", True, "budget.num_trials is True; expected a whole number"),
         ("budget.num_trials", "4", "budget.num_trials is '4'; expected a whole number"),
@@ -245,6 +249,7 @@ def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> No
     ("sampler", "names", "message"),
     [
         ("random", ["a"], "study.warm_start with sampler 'random', which learns from no trial"),
+        ("nsga2", ["a"], "study.warm_start with sampler 'nsga2', which learns from no trial of an"),
         ("tpe", ["tiny"], "study.warm_start is ['tiny']; expected other studies than 'tiny'"),
         ("gp", ["a", "a"], "study.warm_start is ['a', 'a']; expected other studies"),
     ],
@@ -254,13 +259,70 @@ def test_a_warm_start_that_cannot_be(tables, sampler: str, names: list[str], mes
     assert refusal(tables(changed)).startswith(message)
 
 
-def test_a_gaussian_process_is_not_for_shares(tables) -> None:
-    """What only some trials have, as the shares, it would draw each for itself."""
-    gp: dict[str, Any] = {"study.sampler": "gp"}
-    assert StudySettings.parse(tables(gp)).study.sampler == "gp"
-    assert refusal(tables({**gp, "space.mixture": "shares"})).startswith(
-        "study.sampler is 'gp', but space.mixture is 'shares'"
+@pytest.mark.parametrize("sampler", ["gp", "nsga2"])
+def test_samplers_that_are_not_for_shares(tables, sampler: str) -> None:
+    """What only some trials have, as the shares, they would draw each for itself."""
+    changed: dict[str, Any] = {"study.sampler": sampler}
+    assert StudySettings.parse(tables(changed)).study.sampler == sampler
+    assert refusal(tables({**changed, "space.mixture": "shares"})).startswith(
+        f"study.sampler is '{sampler}', but space.mixture is 'shares'"
     )
+
+
+def test_objectives_are_part_of_what_a_study_is(tables) -> None:
+    digests = [
+        StudySettings.parse(tables({"evaluation.objectives": names})).digest()
+        for names in ([], ["worst_language"], ["zero_shot_mean", "hours"])
+    ]
+    dropped = StudySettings.parse(tables({"evaluation.max_drop": 0.01})).digest()
+    assert len({*digests, dropped}) == 4
+    assert digests[0] == StudySettings.parse(tables()).digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"evaluation.objectives": ["zero_shot_meen"]},
+            "evaluation.objectives.0 is 'zero_shot_meen'; expected 'zero_shot_mean', "
+            "'worst_language', 'transfer_gap', 'source_score', 'hours' or 'gpu_hours'",
+        ),
+        (
+            {"evaluation.objectives": ["hours", "hours"]},
+            "evaluation.objectives is hours, hours; expected each name once",
+        ),
+        (
+            {"evaluation.objectives": ["zero_shot_mean", "hours"], "study.pruner": "median"},
+            "study.pruner is 'median', but evaluation.objectives names zero_shot_mean, hours",
+        ),
+        (
+            {"evaluation.objectives": ["zero_shot_mean", "gpu_hours"]},
+            "evaluation.objectives names 'gpu_hours', but resources.gpus_per_worker is 0: these "
+            "trials take no GPU; did you mean 'hours'? Or set gpus_per_worker",
+        ),
+        (
+            {"evaluation.objectives": ["worst_language"], "evaluation.selection": "source_dev"},
+            "evaluation.objectives names 'worst_language', but selection 'source_dev' allows no "
+            "language of an objective target (coh, fact) that it could be told by; possible here: "
+            "source_score, hours",
+        ),
+        (
+            {"evaluation.objectives": ["transfer_gap"], "evaluation.objective": ["retrieval"]},
+            "evaluation.objectives names 'transfer_gap', but selection 'target_dev' allows no "
+            "language of an objective target (retrieval) that it could be told by; possible here: "
+            "zero_shot_mean, worst_language, hours",
+        ),
+        ({"evaluation.max_drop": -0.1}, "evaluation.max_drop is -0.1; expected 0 or more"),
+    ],
+)
+def test_objectives_that_cannot_be(tables, changes: dict[str, Any], message: str) -> None:
+    assert refusal(tables(changes)).startswith(message)
+
+
+def test_gpu_hours_are_an_objective_where_there_are_gpus(tables) -> None:
+    changes = {"evaluation.objectives": ["gpu_hours"], "resources.gpus_per_worker": 1}
+    found = StudySettings.parse(tables(changes))
+    assert found.evaluation.objectives == (Objective.GPU_HOURS,)
 
 
 def test_a_range_upside_down_and_a_grid_with_twins_are_refused(tables) -> None:
