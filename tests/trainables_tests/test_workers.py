@@ -39,6 +39,7 @@ PHASES = {
     "a batch with fewer units than workers": phase_of("rel", batch_size=1, num_steps=5),
     "two tasks with different heads": phase_of("rel", "fact"),
     "tied embeddings": phase_of("rel", *TEXTS),
+    "adapters": phase_of("rel", lora_rank=4),
 }
 # A constant added to what goes into a softmax: its gradient is zero but for rounding, which Adam
 # makes into steps.
