@@ -22,6 +22,7 @@ from search.degradation_views import (
 )
 from search.figures import figures
 from search.findings import find
+from search.prior_views import prior_sentences
 from search.record import StudyRecord
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
@@ -68,7 +69,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     page: str = environment.get_template("report.html.j2").render(
         found=found,
         trials=list(_in_order(found)),
-        sentences=[*sentences(found), *degradation_sentences(found)],
+        sentences=[*sentences(found), *degradation_sentences(found), *prior_sentences(found)],
         closing=closing(found),
         matrix=_matrix(found),
         marks=_marks,
@@ -83,7 +84,8 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
 
 
 def _lines(found: dict[str, Any]) -> tuple[str, ...]:
-    return (*sentences(found), *degradation_sentences(found), *closing(found))
+    said = (*sentences(found), *degradation_sentences(found), *prior_sentences(found))
+    return (*said, *closing(found))
 
 
 def _in_order(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
