@@ -2,6 +2,7 @@
 would take. Heavy imports wait for their option."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +37,9 @@ def plan(
         bool,
         typer.Option("--explain", help="Rank the intermediate options by the frozen encoder."),
     ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train some steps of each kind of stage: how long?")
+    ] = False,
     data_root: DataRootOption = None,
     home: HomeOption = None,
     sequences_per_second: Annotated[
@@ -56,16 +60,20 @@ def plan(
         warned = row_warnings(settings, Rows.of(settings))
         found = replace(found, warnings=(*found.warnings, *warned))
     more: dict[str, Any] = {}
-    if explain and not found.errors:
-        with _opened(settings, Home.of(home)) as shop:
-            more["priors"] = _explained(settings, shop)
+    if (explain or measure) and not found.errors:
+        with _opened(settings, Home.of(home)) as (shop, seconds):
+            more |= {"priors": _explained(settings, shop)} if explain else {}
+            more |= {"measured": _measured(settings, shop, seconds)} if measure else {}
 
     def show(console: Console) -> None:
+        from search.prior_views import show_priors
+        from search.views import show_forecast
+
         show_plan(found, console)
         if "priors" in more:
-            from search.prior_views import show_priors
-
             show_priors(more["priors"], console, is_used=settings.study.priors)
+        if "measured" in more:
+            show_forecast(more["measured"], console)
 
     output({**found.to_dict(), **more}, as_json, show)
     if found.errors:
@@ -80,14 +88,31 @@ def _explained(settings: StudySettings, shop: "Workshop") -> Any:
         return explain(settings, shop.data, on_done=on_done)
 
 
+def _measured(settings: StudySettings, shop: "Workshop", seconds: float) -> Any:
+    from search.machine import Machine
+    from search.measuring import measure
+    from search.progress import counting
+
+    max_concurrent = Machine.here().max_concurrent_trials(settings)
+    with counting(Console(stderr=True), "measuring") as on_done:
+        return measure(
+            settings, shop, max_concurrent=max_concurrent, startup=seconds, on_done=on_done
+        )
+
+
 @contextmanager
-def _opened(settings: StudySettings, home: Home) -> Iterator["Workshop"]:
-    """The study's encoder and rows over stores that are thrown away. An encoder that is made at its
-    first use is made here, in the home folder."""
+def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["Workshop", float]]:
+    """The study's encoder and rows over stores that are thrown away, and the seconds that it took
+    to import and load them. An encoder that is made at its first use is made here, in the home
+    folder."""
     from search.bases import find_encoder
+
+    encoder = find_encoder(settings, home, console=Console(stderr=True))
+    began = time.monotonic()
     from trainables.workers import Workers
     from trainables.workshop import Workshop
 
-    encoder = find_encoder(settings, home, console=Console(stderr=True))
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        yield Workshop.open(settings, home=Path(folder), encoder=encoder, workers=Workers.alone())
+        place, workers = Path(folder), Workers.alone()
+        shop = Workshop.open(settings, home=place, encoder=encoder, workers=workers)
+        yield shop, time.monotonic() - began
