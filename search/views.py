@@ -87,7 +87,8 @@ def show_forecast(found: dict[str, Any], console: Console) -> None:
         f"{count} trials, {side} at a time: about {duration(found['seconds'])} "
         f"({duration(found['low'])} to {duration(found['high'])}); "
         f"{duration(found['training_seconds'])} of training and "
-        f"{duration(found['evaluation_seconds'])} of scoring"
+        f"{duration(found['evaluation_seconds'])} of scoring; not counted: reading and tokenising "
+        "rows, the start of Ray, what phases that stop early save"
     )
     num_saved = found["num_phases"] - found["num_stages"]
     say(
