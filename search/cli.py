@@ -1,7 +1,6 @@
 """The command line: parse, call one function, print. Heavy imports wait for their command."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search import cluster_cli, data_cli, k8s_cli, pretrain_cli, results_cli
+from search import cluster_cli, data_cli, k8s_cli, plan_cli, pretrain_cli, results_cli
 from search.cluster_cli import AutoscalingOption, RayAddressOption, cluster_of
-from search.estimates import SEQUENCES_PER_SECOND
 from search.home import Home
 from search.options import (
     DataRootOption,
@@ -41,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(plan_cli.plan)
 app.command()(pretrain_cli.pretrain)
 app.command()(results_cli.evaluate)
 app.command()(results_cli.compare)
@@ -95,9 +94,17 @@ def run(
     find_encoder(settings, place, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
+        counting(console, "ranking options") as on_ranked,
         SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
     ):
-        outcome = run_study(settings, place, watch, cluster=cluster, on_prepared=on_prepared)
+        outcome = run_study(
+            settings,
+            place,
+            watch,
+            cluster=cluster,
+            on_prepared=on_prepared,
+            on_ranked=on_ranked,
+        )
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
@@ -105,34 +112,6 @@ def run(
         console.print("the space is exhausted: the sampler found nothing new 20 times in a row")
     if outcome.ended_by:
         console.print(f"no further trial: {outcome.ended_by}", highlight=False)
-
-
-@app.command()
-def plan(
-    study: StudyArgument,
-    name: RenameOption = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Read the rows and check them too.")] = False,
-    data_root: DataRootOption = None,
-    sequences_per_second: Annotated[
-        float, typer.Option(min=0.001, help="Of training on one GPU, for the estimate of hours.")
-    ] = SEQUENCES_PER_SECOND,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""
-    from search.plan import plan_study
-    from search.views import show_plan
-
-    settings = load(study, name, data_root)
-    found = plan_study(settings, sequences_per_second=sequences_per_second)
-    if rows:
-        from search.contracts import row_warnings
-        from trainables.rows import Rows
-
-        warned = row_warnings(settings, Rows.of(settings))
-        found = replace(found, warnings=(*found.warnings, *warned))
-    output(found.to_dict(), as_json, lambda console: show_plan(found, console))
-    if found.errors:
-        raise typer.Exit(2)
 
 
 @app.command()

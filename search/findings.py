@@ -12,6 +12,7 @@ from search.entries import describe
 from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
 from search.pretraining_size import PRETRAINING, pretraining_sizes
+from search.priors import hindsight
 from search.record import StudyRecord
 from search.selection import (
     TrialRow,
@@ -83,6 +84,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "intermediates": _intermediates(sound, trials),
         "gains": gain_table(sound, baseline),
         "degradation": _degradation(record, sound),
+        "priors": hindsight(record.summary.get("priors"), record.rows),
         "learning_rates": _learning_rates(order),
         "protocol": _protocols(whole),
         "protocol_differences": different,

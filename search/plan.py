@@ -122,6 +122,10 @@ def contract_warnings(settings: StudySettings) -> Iterator[str]:
     if plans and budget > plans:
         yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"
     num_first = len(space.first_points())
+    if settings.study.priors:
+        from search.priors import num_first as num_promising  # it brings scipy
+
+        num_first += num_promising(space)
     if budget < num_first:
         yield f"the budget of {budget} trials does not reach past the {num_first} first points"
 

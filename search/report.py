@@ -23,6 +23,7 @@ from search.degradation_views import (
 from search.figures import figures
 from search.findings import find
 from search.objective_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
+from search.prior_views import prior_sentences
 from search.record import StudyRecord
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
@@ -69,7 +70,12 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     page: str = environment.get_template("report.html.j2").render(
         found=found,
         trials=list(_in_order(found)),
-        sentences=[*sentences(found), *objective_sentences(found), *degradation_sentences(found)],
+        sentences=[
+            *sentences(found),
+            *objective_sentences(found),
+            *degradation_sentences(found),
+            *prior_sentences(found),
+        ],
         pareto={"heads": pareto_heads(found), "rows": pareto_rows(found)},
         closing=closing(found),
         matrix=_matrix(found),
@@ -85,7 +91,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
 
 
 def _lines(found: dict[str, Any]) -> tuple[str, ...]:
-    parts = (sentences, objective_sentences, degradation_sentences, closing)
+    parts = (sentences, objective_sentences, degradation_sentences, prior_sentences, closing)
     return tuple(line for part in parts for line in part(found))
 
 

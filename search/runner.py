@@ -18,6 +18,7 @@ from search.addresses import check_reachable, refusing, sqlite_path
 from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.entries import trial_labels
+from search.explaining import explain
 from search.fence import ATTRIBUTE, Fence
 from search.home import Home, check_writable, hide_password
 from search.judging import of_selection
@@ -71,12 +72,14 @@ def run_study(
     *,
     cluster: Cluster | None = None,
     on_prepared: Callable[[int, int], None] = lambda done, of: None,
+    on_ranked: Callable[[int, int], None] = lambda done, of: None,
 ) -> Outcome:
     """Start the study, or take it up where an earlier run left it, and search to the end.
 
     Args:
         cluster: where the trials run; None: a Ray of the run's own on this machine.
         on_prepared: gets how many of how many data sets' splits are tokenised.
+        on_ranked: gets how many of how many tasks the priors have looked at.
 
     Raises:
         Refusal: before anything is trained, if the study cannot run here.
@@ -98,6 +101,11 @@ def run_study(
         recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
     ):
         _tell_start(record, settings, base, rows, warnings)
+        if settings.study.priors and study.priors is None:
+            data = Data(home.path / DATA, base, rows)
+            found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
+            if found is not None:
+                study.keep_priors(found)
         searcher = StudySearcher(
             study,
             settings,
@@ -237,6 +245,7 @@ def _finish(
         "importance": study.importance(),
         "importances": {name.value: study.importance(i) for i, name in enumerate(names)},
         "pareto": pareto_set(rows, settings) if len(names) > 1 else [],
+        "priors": study.priors,
         "is_exhausted": searcher.is_exhausted,
         "num_trials": study.num_counted,
     }

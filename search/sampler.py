@@ -26,6 +26,8 @@ TOOK = "took"  # seconds and GPU-seconds until now
 MEASURE = "measure"  # of a baseline: what others are measured against
 # Marks on studies: of which file; which trials of others it started from.
 DIGEST, STARTED_FROM = "digest", "started_from"
+# Which options looked promising, and what is tried because of it.
+PRIORS = "priors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class OptunaStudy:
         self._earlier = earlier
         self._settings = settings
         self._space = settings.search_space()
-        self._points = self._space.first_points()
+        self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
+        self._points = [*self._space.first_points(), *(self.priors or {}).get("first", [])]
         self._counted: set[int] = set()
         self._next: int | None = None  # the index of the next point, once it is known
         self.told: dict[TrialPlan, Told] = {}
@@ -127,9 +130,16 @@ class OptunaStudy:
                 self._next = self._num_asked()
         return self._next >= len(self._points)
 
+    def keep_priors(self, priors: dict[str, Any]) -> None:
+        """Once, before anything is asked: what comes first then is kept, so that a restart asks
+        the same."""
+        self.write_mark(PRIORS, priors)
+        self.priors = priors
+        self._points += priors["first"]
+
     def ask(self) -> Asked:
-        """The next trial: first the baselines and the points of the study file, then the sampler;
-        of a grid, its next point.
+        """The next trial: first the baselines, the points of the study file and the options that
+        look promising, then the sampler; of a grid, its next point.
 
         The draw depends on the study seed, how many trials were asked before, and (all but random
         and grid) what they got; not on how often the driver was started.

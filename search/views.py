@@ -12,7 +12,7 @@ from search.estimates import Cost
 from search.gains import averages, task_scores
 from search.intervals import Interval
 from search.plan import StudyPlan
-from search.progress import describe
+from search.progress import describe, duration
 from search.verdict import BASELINE, WINNER, Verdict
 from trainables.scores import TargetScores
 
@@ -66,6 +66,37 @@ def _cost(cost: Cost) -> str:
         f"{cost.sequences_per_second:g} training sequences a second (assumed; "
         f"--sequences-per-second) {cost.gpu_hours:,.1f} hours of one GPU; disk: {disk}"
     )
+
+
+def show_forecast(found: dict[str, Any], console: Console) -> None:
+    """What was measured, and how long all trials would take by it."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    table = Table("measured stage", "steps", "seconds a step (range)", "a stage", box=None)
+    for row in found["stages"]:
+        each = f"{row['step_seconds']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        whole = f"{row['stage_seconds']:.1f} s"
+        table.add_row(Text(row["kind"]), str(row["num_steps"]), each, whole)
+    console.print(table)
+    scored = ", ".join(f"{task} {value:.1f} s" for task, value in found["evaluation"].items())
+    say(f"scoring a trial takes: {scored}")
+    count, side = found["num_trials"], found["max_concurrent_trials"]
+    say(
+        f"{count} trials, {side} at a time: about {duration(found['seconds'])} "
+        f"({duration(found['low'])} to {duration(found['high'])}); "
+        f"{duration(found['training_seconds'])} of training and "
+        f"{duration(found['evaluation_seconds'])} of scoring; not counted: reading and tokenising "
+        "rows, the start of Ray, what phases that stop early save"
+    )
+    num_saved = found["num_phases"] - found["num_stages"]
+    say(
+        f"{found['num_phases']} phases, {num_saved} of them shared with an earlier trial: "
+        f"{duration(found['saved_seconds'])} saved; disk {found['disk_bytes'] / 1e9:,.2f} GB"
+    )
+    if found["gpu_hours"] is not None:
+        say(f"GPU-hours: {found['gpu_hours']:,.2f}")
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

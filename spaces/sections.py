@@ -42,7 +42,8 @@ class Section(BaseModel):
 class StudySection(Section):
     """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
     folder in the hub's layout, else the hub. It decides no result: what the rows say does.
-    `warm_start` names earlier studies of the same database whose trials the sampler learns from."""
+    `warm_start` names earlier studies of the same database whose trials the sampler learns from.
+    With `priors` the options that look promising to the frozen encoder are tried first."""
 
     name: Name
     encoder: str
@@ -52,6 +53,7 @@ class StudySection(Section):
     pruner: Literal["none", "median"] = "none"
     data_root: str | None = None
     warm_start: tuple[Name, ...] = ()
+    priors: bool = False
 
 
 class PretrainingSection(Section):

@@ -163,6 +163,7 @@ class StudySettings(Section):
         if self.resources.phase_store is not None:
             Bucket.parse(self.resources.phase_store, what="resources.phase_store")
         self._check_warm_start()
+        self._check_priors()
         if self.study.sampler in ("gp", "nsga2") and self.space.mixture == "shares":
             raise Refusal(
                 f"study.sampler is {self.study.sampler!r}, but space.mixture is 'shares': it "
@@ -185,6 +186,20 @@ class StudySettings(Section):
             raise Refusal(
                 f"study.warm_start is {list(earlier)}; expected other studies than "
                 f"{study.name!r}, each once"
+            )
+
+    def _check_priors(self) -> None:
+        if not self.study.priors:
+            return
+        if self.study.sampler == "grid":
+            raise Refusal(
+                "study.priors with sampler 'grid', whose order is fixed: take 'tpe', 'gp' or "
+                "'random', or leave it out (plan --explain shows the ranks all the same)"
+            )
+        if self.space.mixture == "shares" or set(self.space.intermediate) == {"none"}:
+            raise Refusal(
+                "study.priors ranks options, and there are none: it needs mixture = 'choice' and "
+                "another option than 'none' in space.intermediate; leave it out"
             )
 
     def _check_pretraining(self) -> None:

@@ -126,7 +126,7 @@ def _train(
         tokenizer=shop.base.tokenizer,
         workers=shop.workers,
         max_device_tokens=shop.settings.resources.max_device_tokens,
-        dev_score=lambda model: _dev_score(model, phase, shop),
+        dev_score=lambda model: dev_score(model, phase, shop),
         saving=Saving(
             save=attempt.save if attempt else _save_nothing,
             every_seconds=shop.settings.resources.checkpoint_seconds,
@@ -168,7 +168,7 @@ def _record(
     )
 
 
-def _dev_score(model: TransferModel, phase: Phase, shop: Workshop) -> float:
+def dev_score(model: TransferModel, phase: Phase, shop: Workshop) -> float:
     """The mean of the sources' main scores on validation rows of their own language."""
     values = []
     for source in phase.mixture.sources:

@@ -72,6 +72,9 @@ def test_warnings(settings_of: Settings) -> None:
     assert "15 trials, but the space has 14 plans" in more
     (less,) = plan_study(settings_of(budget={"num_trials": 1})).warnings
     assert "does not reach past the 2 first points" in less
+    few = settings_of(study={"priors": True}, budget={"num_trials": 3})
+    (first,) = plan_study(few).warnings
+    assert "does not reach past the 4 first points" in first
 
 
 def test_errors_stop_a_run(settings_of: Settings) -> None:

@@ -46,6 +46,24 @@ def test_first_the_baselines_then_the_points_then_the_sampler(
         assert settings.search_space().decode(one.params) == one.plan
 
 
+def test_what_looks_promising_comes_after_the_points_and_is_kept(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    """As of a restart: the same order, whenever the driver was started again."""
+    settings = settings_of(study={"priors": True}, space={"points": [POINT]})
+    first = [{**POINT, "intermediate": name} for name in ("coh", "coh+fact")]
+    study = OptunaStudy.open(optuna_url, settings)
+    assert study.priors is None
+    asked = [study.ask()]  # even where one was asked before they were known
+    study.keep_priors({"options": [], "first": first})
+    asked += [study.ask(), study.ask()]
+    again = OptunaStudy.open(optuna_url, settings)
+    assert again.priors == study.priors == {"options": [], "first": first}
+    asked += [again.ask(), again.ask(), again.ask()]
+    assert [dict(one.params) for one in asked[:5]] == [*BASELINES, POINT, *first]
+    assert [one.number for one in asked] == list(range(6))
+
+
 def test_a_range_has_baselines_in_its_parts(settings_of: Settings, optuna_url: str) -> None:
     rates = {"low": 1e-4, "high": 1e-2}
     settings = settings_of(space={"target_learning_rate": rates, "num_baselines": 2})

@@ -114,6 +114,7 @@ def test_a_key_at_its_default_changes_no_digest(tables) -> None:
     digest = StudySettings.parse(tables()).digest()
     assert digest == "a7f49407f60dcae6"
     assert StudySettings.parse(tables({"evaluation.halves": True})).digest() == digest
+    assert StudySettings.parse(tables({"study.priors": False})).digest() == digest
     assert StudySettings.parse(tables({"evaluation.halves": False})).digest() != digest
 
 
@@ -257,6 +258,22 @@ def test_learning_rates_are_a_list_or_a_range(tables, value, message: str) -> No
 def test_a_warm_start_that_cannot_be(tables, sampler: str, names: list[str], message: str) -> None:
     changed = {"study.name": "tiny", "study.sampler": sampler, "study.warm_start": names}
     assert refusal(tables(changed)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"study.sampler": "grid", "space.target_learning_rate": [1e-5]},
+            "study.priors with sampler 'grid', whose order is fixed",
+        ),
+        ({"space.mixture": "shares"}, "study.priors ranks options, and there are none"),
+        ({"space.intermediate": ["none"]}, "study.priors ranks options, and there are none"),
+    ],
+)
+def test_priors_that_cannot_be(tables, keys: dict[str, Any], message: str) -> None:
+    assert refusal(tables({**keys, "study.priors": True})).startswith(message)
+    assert StudySettings.parse(tables({"study.priors": True})).study.priors
 
 
 @pytest.mark.parametrize("sampler", ["gp", "nsga2"])
