@@ -102,10 +102,7 @@ def run_study(
     ):
         _tell_start(record, settings, base, rows, warnings)
         if settings.study.priors and study.priors is None:
-            data = Data(home.path / DATA, base, rows)
-            found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
-            if found is not None:
-                study.keep_priors(found)
+            _rank(settings, study, Data(home.path / DATA, base, rows), on_ranked, stop)
         searcher = StudySearcher(
             study,
             settings,
@@ -159,6 +156,20 @@ def _tell_start(
         warnings=[*contract_warnings(settings), *warnings],
         world=world_facts(settings, base, rows),
     )
+
+
+def _rank(
+    settings: StudySettings,
+    study: OptunaStudy,
+    data: Data,
+    on_ranked: Callable[[int, int], None],
+    stop: threading.Event,
+) -> None:
+    """Find out what looks promising and keep it, before anything is asked; nothing of it is kept
+    where the run is interrupted."""
+    found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
+    if found is not None:
+        study.keep_priors(found)
 
 
 def _tune(

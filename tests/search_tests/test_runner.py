@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,12 +21,14 @@ from optuna.trial import TrialState as OptunaState
 from search.entries import trial_labels
 from search.home import Home
 from search.record import StudyRecord, read_outcomes, read_study
-from search.runner import _finish, _recorded, _Stopper, check_places, driving, run_study
+from search.runner import _finish, _rank, _recorded, _Stopper, check_places, driving, run_study
 from search.sampler import OptunaStudy
 from search.selection import TrialState, best_baseline, ranked
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.data import Data
 from trainables.drain import DrainMark
+from trainables.model import BaseEncoder
 from trainables.on_ray import Launch
 from trainables.outcomes import score_of
 
@@ -316,6 +319,45 @@ def test_mlflow_away_at_the_end(settings_of: Settings, optuna_url: str, tmp_path
 
 
 # ---- slow: interrupted, broken, several workers, pruned
+
+
+def test_what_looks_promising_is_found_out_once(
+    settings_of: Settings, small_base: Path, optuna_url: str, tmp_path: Path
+) -> None:
+    settings = settings_of(study={"priors": True})
+    data = Data(tmp_path / "data", BaseEncoder.load(str(small_base)))
+    study = OptunaStudy.open(optuna_url, settings)
+    interrupted, nothing = threading.Event(), threading.Event()
+    interrupted.set()
+    _rank(settings, study, data, lambda *_: None, interrupted)
+    assert study.priors is None
+    _rank(settings, study, data, lambda *_: None, nothing)
+    assert study.priors is not None
+    first = [row["option"] for row in study.priors["options"][:2]]
+    asked = [study.ask().params["intermediate"] for _ in range(4)]
+    assert asked == ["none", "none", *first]
+    assert OptunaStudy.open(optuna_url, settings).priors == study.priors
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_looks_promising_is_tried_first(
+    finished: Any, tmp_path: Path, command: Command
+) -> None:
+    settings = finished.settings
+    promising = settings.model_copy(
+        update={
+            "study": settings.study.model_copy(update={"priors": True}),
+            "budget": settings.budget.model_copy(update={"num_trials": 4}),
+        }
+    )
+    record = run_in_process(promising, tmp_path, command)
+    priors = record.summary["priors"]
+    url = f"sqlite:///{tmp_path / 'home' / 'optuna.db'}"
+    assert OptunaStudy.open(url, promising).priors == priors
+    first = [row["option"] for row in priors["options"][:2]]
+    assert [row.params["intermediate"] for row in record.rows] == ["none", "none", *first]
+    assert [dict(row.params) for row in record.rows[2:]] == priors["first"]
 
 
 @pytest.mark.ray
