@@ -42,10 +42,13 @@ ROWS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
 bench: $(VENV)/.bench
 	$(BENCH) benchmarks.training --write $(ROWS)
 	$(BENCH) benchmarks.evaluation --write $(ROWS)
+	$(BENCH) benchmarks.by_hand --write
 	$(BENCH) benchmarks.tree --write
 	$(BENCH) benchmarks.scaling --write $(ROWS)
 	$(BENCH) benchmarks.mining --write
 	$(BENCH) benchmarks.control_plane --write
+	$(BENCH) benchmarks.samplers --write
+	$(BENCH) benchmarks.kills --write
 
 bench-gpu: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.gpu --write

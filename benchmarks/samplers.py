@@ -1,0 +1,102 @@
+"""TPE with priors and pruning against random search on the pocket, at an equal number of trials.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.samplers [--seeds 5] [--trials 20] [--write]
+
+Both sides search the same space with the same study seed; what counts is the zero-shot mean of the
+trial that each chose, on test rows that no search has read. Searches of one seed lie in one home
+folder, so that phases which both train are trained once: that changes no score. The pocket's base
+is pretrained first, unless --home names a folder that has it.
+"""
+
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import RESULTS, Line, options, publish, seconds_of
+from search.evaluating import evaluate_trial
+from search.home import Home
+from spaces.study import read_text
+from trainables.quiet import quiet_libraries
+
+SIDES = {
+    "tpe": 'sampler = "tpe"\npriors = true\npruner = "median"',
+    "random": 'sampler = "random"',
+}
+
+
+def write_study(folder: Path, side: str, seed: int, num_trials: int) -> Path:
+    """The shipped study under another name, sampler and seed."""
+    text = read_text("pocket")
+    for old, new in (
+        ('name = "pocket"', f'name = "{side}-{seed}"'),
+        ("seed = 17", f"seed = {seed}"),
+        ('sampler = "tpe"', SIDES[side]),
+        ("num_trials = 16", f"num_trials = {num_trials}"),
+    ):
+        assert text.count(old) == 1, f"the pocket study has no line {old!r} any more"
+        text = text.replace(old, new)
+    path = folder / f"{side}-{seed}.toml"
+    path.write_text(text)
+    return path
+
+
+def chosen(home: Path, name: str) -> float:
+    """Zero-shot mean on the test split of the trial that the search chose."""
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    found = evaluate_trial(name, Home(home), experiment="transfer-search", tracking_uri=uri)
+    return found.scores.zero_shot_mean
+
+
+def measure(folder: Path, home: Path, num_seeds: int, num_trials: int) -> dict[str, Any]:
+    scores: dict[str, list[float]] = {side: [] for side in SIDES}
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    for seed in range(num_seeds):
+        # In turns: who comes second finds phases of the first, and is the quicker for it.
+        for side in list(SIDES) if seed % 2 == 0 else list(reversed(SIDES)):
+            study = write_study(folder, side, seed, num_trials)
+            line = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
+            run = lambda: subprocess.run(line, check=True, stdout=subprocess.DEVNULL)  # noqa: B023, E731
+            spent, _ = seconds_of(run)
+            seconds[side].append(spent)
+            scores[side].append(chosen(home, f"{side}-{seed}"))
+            print(f"{side} seed {seed}: {scores[side][-1]:.4f} in {spent:.0f} s", flush=True)
+    return {"scores": scores, "seconds": seconds}
+
+
+def main() -> None:
+    parser = options("TPE with priors and pruning against random search.")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--home", type=Path, help="a home folder with the pocket's base")
+    given = parser.parse_args()
+    quiet_libraries()
+    with tempfile.TemporaryDirectory(prefix="ts-") as scratch:
+        home = given.home or Path(scratch) / "home"
+        found = measure(Path(scratch), home, given.seeds, given.trials)
+    ours, theirs = (found["scores"][side] for side in SIDES)
+    gains = [100 * (a - b) for a, b in zip(ours, theirs, strict=True)]
+    spread = statistics.stdev(gains) if len(gains) > 1 else math.nan
+    line = Line(
+        name="zero-shot mean of the chosen trial, random search",
+        ours=ours,
+        theirs=theirs,
+        unit="in test rows",
+        is_rate=True,
+    )
+    facts = {
+        "ours": "tpe, priors and the median pruner",
+        "searches": f"{given.seeds} study seeds, {given.trials} trials each",
+        "points more, by seed": ", ".join(f"{gain:+.2f}" for gain in gains),
+        "mean": f"{statistics.fmean(gains):+.2f} points, standard deviation {spread:.2f}",
+        "better": f"in {sum(gain > 0 for gain in gains)} of {len(gains)}, equal in "
+        f"{sum(gain == 0 for gain in gains)}",
+    }
+    publish("Samplers", [line], facts=facts, results=RESULTS if given.write else None)
+
+
+if __name__ == "__main__":
+    main()
