@@ -189,6 +189,8 @@ class ResourcesSection(Section):
     max_concurrent_trials: Count | None = None
     max_device_tokens: Count = 16_384
     checkpoint_seconds: Annotated[float, Field(gt=0)] = 60.0
+    gradient_checkpointing: bool = False
+    compile_encoder: bool = False
     phase_store: str | None = None
 
     @property

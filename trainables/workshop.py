@@ -79,6 +79,13 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
     if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
         _check_layer(settings.evaluation.retrieval_layer, base)
+    if settings.resources.gradient_checkpointing and not getattr(
+        base.encoder, "supports_gradient_checkpointing", False
+    ):
+        raise Refusal(
+            "resources.gradient_checkpointing is true, but this encoder cannot compute its "
+            "activations twice; leave it out, and lower max_device_tokens where memory is short"
+        )
     training = settings.training
     for recipe in (training.intermediate, training.target, *training.targets.values()):
         base.check_frozen(recipe.num_frozen_layers)

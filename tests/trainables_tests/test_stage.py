@@ -107,6 +107,30 @@ def test_a_half_done_phase_goes_on_where_it_stopped(open_shop, make_phase, tmp_p
     assert not attempt.folder.exists()
 
 
+def test_activations_computed_twice_train_the_same(open_shop, make_phase, tmp_path, events) -> None:
+    phase = make_phase("rel", num_steps=10, max_train_rows=40)
+    plain = get_or_train(phase, None, open_shop(tmp_path / "one"), events.append)
+    sparing = open_shop(tmp_path / "two", resources={"gradient_checkpointing": True})
+    found = get_or_train(phase, None, sparing, events.append)
+    assert found.key == plain.key
+    assert found.losses == pytest.approx(plain.losses, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_trains_the_same(open_shop, make_phase, tmp_path, events) -> None:
+    """Batches of many lengths, one graph, and weights under their own names."""
+    phase = make_phase("rel", num_steps=20, max_train_rows=40)
+    plain = get_or_train(phase, None, open_shop(tmp_path / "one"), events.append)
+    compiled = open_shop(tmp_path / "two", resources={"compile_encoder": True})
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    found = get_or_train(phase, None, compiled, events.append)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
+    assert 1 <= graphs <= 4
+    assert found.losses == pytest.approx(plain.losses, abs=1e-4)
+    one, two = (model_after(found.key, ("rel",), shop) for shop in (compiled, compiled))
+    assert state_digest(one.state_dict()) == state_digest(two.state_dict())
+
+
 # ---- divergence
 
 RECIPE = {"num_steps": 200, "batch_size": 1, "warmup_share": 0.0, "max_train_rows": 30}

@@ -89,3 +89,10 @@ def test_what_the_encoder_cannot_do_is_refused_before_training(open_shop, tables
 def test_what_no_target_reads_is_not_checked(open_shop) -> None:
     shop = open_shop(space={"targets": ["coh"]}, evaluation={"retrieval_layer": 3})
     check_encoder(shop.settings, shop.base)
+
+
+def test_an_encoder_that_cannot_compute_activations_twice_is_refused(open_shop, monkeypatch):
+    shop = open_shop(resources={"gradient_checkpointing": True})
+    monkeypatch.setattr(type(shop.base.encoder), "supports_gradient_checkpointing", False)
+    with pytest.raises(Refusal, match=r"resources.gradient_checkpointing is true, but"):
+        check_encoder(shop.settings, shop.base)
