@@ -62,11 +62,12 @@ def test_span_f1_by_hand() -> None:
 
 @given(PAIRS)
 def test_spans_are_counted_where_they_end(rows: tuple[list[list[str]], list[list[str]]]) -> None:
-    """Sentence by sentence where no tag is malformed; the sums are those of all sentences."""
+    """Sentence by sentence where no tag is malformed; the sums are those of all sentences. A tag
+    of one letter has no type: seqeval takes it for what went on in the sentence before."""
     counts = metrics.span_counts(*rows)
     assert metrics.micro_f1(counts) == metrics.span_f1(*rows)
     alone = [metrics.span_counts([said], [gold])[0] for said, gold in zip(*rows, strict=True)]
-    if not any("." in tags for side in rows for tags in side):
+    if not any(len(tag) == 1 and tag != "O" for side in rows for tags in side for tag in tags):
         assert counts == alone
 
 
