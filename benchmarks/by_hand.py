@@ -61,7 +61,7 @@ sampler = "grid"
 intermediate = ["none", "rel", "rel@de", "rel@es", "pos@de", "ner@de"]
 intermediate_learning_rate = [5e-4]
 target_learning_rate = [3e-4, 1e-3]
-targets = ["coh", "pos", "ner"]
+targets = ["coh", "pos"]
 
 [training.intermediate]
 num_steps = 200
@@ -202,7 +202,10 @@ def by_hand(study: Path, home: Path, folder: Path) -> dict[str, Any]:
     plans = [space.decode(point).to_dict() for point in space.grid_points()]
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
-        tune.with_resources(hand_trial, {"CPU": 0}),
+        # The trial waits for its worker: no CPU of its own.
+        tune.with_resources(
+            hand_trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])
+        ),
         param_space={
             "plan": tune.grid_search(plans),
             "study": str(study),
