@@ -33,13 +33,12 @@ from benchmarks.small_model import (
     Shape,
     phase_arguments,
     rows_of,
-    write_encoder,
+    write_pocket_encoder,
 )
 from search.record import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
 from spaces.study import StudySettings
 from spaces.tasks import TaskKind, get_task
-from trainables.corpus import PocketText
 from trainables.evaluate import judge
 from trainables.pocket.cldr import LANGUAGES
 from trainables.preparing import prepare
@@ -85,8 +84,7 @@ num_trials = {num_trials}
 
 
 def write_study(folder: Path, shape: Shape) -> Path:
-    text = PocketText(languages=SPOKEN, num_rows=20_000, seed=0)
-    encoder = write_encoder(folder / "encoder", text.rows(), shape)
+    encoder = write_pocket_encoder(folder / "encoder", SPOKEN, shape)
     languages = ", ".join(f'"{language}"' for language in SPOKEN[1:])
     path = folder / f"{NAME}.toml"
     path.write_text(
@@ -277,8 +275,7 @@ def measure(folder: Path, shape: Shape) -> tuple[list[Line], dict[str, Any]]:
             unit="s",
         ),
     ]
-    outside = [2 * wall - busy for wall, busy in ((ours_seconds, training),)]
-    outside += [2 * theirs_seconds - hand["seconds"]]
+    outside = [2 * ours_seconds - training, 2 * theirs_seconds - hand["seconds"]]
     warm = [row.seconds for row in record.rows if row.seconds and not row.seconds["startup"]]
     rest = [s["total"] - s["training"] - s.get("evaluation", 0.0) for s in warm]
     return lines, {

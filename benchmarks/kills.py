@@ -24,14 +24,12 @@ import optuna
 import psutil
 
 from benchmarks.measuring import RESULTS, figures, options, publish, seconds_of
-from benchmarks.small_model import Shape, write_encoder
+from benchmarks.small_model import TINY, write_pocket_encoder
 from search.record import StudyRecord, read_study
 from spaces.study import StudySettings
-from trainables.corpus import PocketText
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
 
-SHAPE = Shape(vocabulary=1500, hidden_size=64, num_layers=2, num_heads=2, feed_forward_size=128)
 SPOKEN = LANGUAGES[:3]
 NAME = "kills"
 NUM_TRIALS = 36
@@ -209,8 +207,7 @@ def read(home: Path) -> StudyRecord:
 
 
 def write_study(folder: Path) -> Path:
-    text = PocketText(languages=SPOKEN, num_rows=20_000, seed=0)
-    encoder = write_encoder(folder / "encoder", text.rows(), SHAPE)
+    encoder = write_pocket_encoder(folder / "encoder", SPOKEN, TINY)
     path = folder / f"{NAME}.toml"
     words = {"first": SPOKEN[1], "second": SPOKEN[2], "num_trials": NUM_TRIALS}
     path.write_text(FILE.format(name=NAME, encoder=encoder, **words))

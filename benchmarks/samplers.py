@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.measuring import RESULTS, Line, options, publish, seconds_of
 from search.evaluating import evaluate_trial
@@ -51,20 +50,22 @@ def chosen(home: Path, name: str) -> float:
     return found.scores.zero_shot_mean
 
 
-def measure(folder: Path, home: Path, num_seeds: int, num_trials: int) -> dict[str, Any]:
+def measure(folder: Path, home: Path, num_seeds: int, num_trials: int) -> dict[str, list[float]]:
+    """Side -> what it chose, by seed."""
     scores: dict[str, list[float]] = {side: [] for side in SIDES}
-    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     for seed in range(num_seeds):
         # In turns: who comes second finds phases of the first, and is the quicker for it.
         for side in list(SIDES) if seed % 2 == 0 else list(reversed(SIDES)):
             study = write_study(folder, side, seed, num_trials)
             line = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
-            run = lambda: subprocess.run(line, check=True, stdout=subprocess.DEVNULL)  # noqa: B023, E731
-            spent, _ = seconds_of(run)
-            seconds[side].append(spent)
+            spent, _ = seconds_of(lambda: run(line))  # noqa: B023
             scores[side].append(chosen(home, f"{side}-{seed}"))
             print(f"{side} seed {seed}: {scores[side][-1]:.4f} in {spent:.0f} s", flush=True)
-    return {"scores": scores, "seconds": seconds}
+    return scores
+
+
+def run(line: list[str]) -> None:
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ts-") as scratch:
         home = given.home or Path(scratch) / "home"
         found = measure(Path(scratch), home, given.seeds, given.trials)
-    ours, theirs = (found["scores"][side] for side in SIDES)
+    ours, theirs = (found[side] for side in SIDES)
     gains = [100 * (a - b) for a, b in zip(ours, theirs, strict=True)]
     spread = statistics.stdev(gains) if len(gains) > 1 else math.nan
     line = Line(

@@ -22,6 +22,7 @@ from transformers import (
 
 from spaces.phases import Phase
 from spaces.tasks import TaskKind, get_task
+from trainables.corpus import PocketText
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features
 from trainables.formats.heads import masked_mean
@@ -50,6 +51,15 @@ class Shape:
             f"{self.feed_forward_size}, at most {self.vocabulary} pieces, random weights, no "
             "dropout"
         )
+
+
+TINY = Shape(vocabulary=1500, hidden_size=64, num_layers=2, num_heads=2, feed_forward_size=128)
+
+
+def write_pocket_encoder(folder: Path, languages: Sequence[str], shape: Shape) -> Path:
+    """One whose tokenizer is made of the pocket's text."""
+    text = PocketText(languages=tuple(languages), num_rows=20_000, seed=0)
+    return write_encoder(folder, text.rows(), shape)
 
 
 def write_encoder(folder: Path, text: Sequence[TextExample], shape: Shape) -> Path:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of
-from benchmarks.small_model import Shape, write_encoder
+from benchmarks.small_model import TINY, write_pocket_encoder
 from search.plan import plan_study
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
-from trainables.corpus import PocketText
 from trainables.phase_store import PhaseStore
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
@@ -28,7 +27,6 @@ from trainables.workers import Workers
 from trainables.workshop import Workshop
 
 SHIPPED = ("pocket", "hub-small", "mini-paper", "xtreme", "paper")
-SHAPE = Shape(vocabulary=1500, hidden_size=64, num_layers=2, num_heads=2, feed_forward_size=128)
 SPOKEN = LANGUAGES[:3]
 
 
@@ -103,8 +101,7 @@ def train(plans: Sequence[tuple[int, TrialPlan]], shop: Workshop, homes: Sequenc
 
 
 def run(folder: Path) -> list[Line]:
-    text = PocketText(languages=SPOKEN, num_rows=20_000, seed=0)
-    settings = study(str(write_encoder(folder / "encoder", text.rows(), SHAPE)))
+    settings = study(str(write_pocket_encoder(folder / "encoder", SPOKEN, TINY)))
     encoder = settings.study.encoder
     shop = Workshop.open(settings, home=folder, encoder=encoder, workers=Workers.alone())
     space = settings.search_space()
@@ -162,7 +159,7 @@ def main() -> None:
     counts = planned(study("none"))
     assert counts is not None
     facts = {
-        "encoder": str(SHAPE),
+        "encoder": str(TINY),
         "run": "two intermediate tasks and none, two target rates, three targets; an intermediate "
         "phase is three target phases long",
         "its plan": " / ".join(figures(number) for number in counts) + " examples",

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from search.answers import points
+from search.tables import titled_table
 from search.typology import SCRIPT
 
 Json = dict[str, Any]
@@ -30,13 +30,9 @@ def degradation_sentences(found: Json) -> list[str]:
 def slope_table(found: Json) -> Table:
     """A row for each distance, over all counted targets; no rows where nothing was regressed."""
     degradation = found["degradation"]
-    table = Table(
-        title=Text(f"Gap from near to far languages ({degradation['measured_on']})"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        caption=Text("points, 95 % intervals over languages; rank: gap (without) by distance"),
+    table = titled_table(
+        f"Gap from near to far languages ({degradation['measured_on']})",
+        caption="points, 95 % intervals over languages; rank: gap (without) by distance",
     )
     table.add_column("distance", no_wrap=True)
     table.add_column("from, to (of)")

@@ -40,7 +40,8 @@ def earlier_trials(storage: BaseStorage, settings: StudySettings) -> dict[str, l
 def scored_by(settings: StudySettings) -> dict[str, Any]:
     """What makes the scores of two studies comparable for a sampler: the targets, and how they are
     scored and may select."""
-    evaluation = settings.evaluation.model_dump(mode="json", exclude={"max_batch_tokens"})
+    decides_nothing = {"max_batch_tokens", "probe_rows"}  # of a trial that was scored to its end
+    evaluation = settings.evaluation.model_dump(mode="json", exclude=decides_nothing)
     for name in ("objectives", "max_drop"):  # what marks of earlier versions know nothing of
         if evaluation[name] in (None, []):
             del evaluation[name]

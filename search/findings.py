@@ -166,7 +166,7 @@ def _selection(record: StudyRecord) -> Json:
     rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
     scored = [row for row in ranked(record.rows) if not is_collapsed(row)]
     # What another rule would have made of several objectives is not asked.
-    able = [row for row in scored if row.is_feasible is not False and not row.values]
+    able = [row for row in scored if row.may_win and not row.values]
     choices = [(r, _chosen(able, r, pivots)) for r in rules if r is not rule]
     shown = scored[0].scores if scored else None
     best = next(iter(ranked(record.rows)), None)

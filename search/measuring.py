@@ -25,7 +25,7 @@ from trainables.checkpoint import check_folder, read_tensors, write_folder
 from trainables.evaluate import evaluate
 from trainables.loop import Saving, train_phase
 from trainables.model import TransferModel
-from trainables.stage import dev_score
+from trainables.stage import dev_score, training_rows, untrained_model
 from trainables.trial import scoring_of
 from trainables.workshop import Workshop
 
@@ -102,19 +102,9 @@ def _measure_stage(phase: Phase, shop: Workshop) -> tuple[StageCost, int]:
     """The first steps of a stage, from the study's encoder, and the bytes of what it leaves."""
     recipe = replace(phase.recipe, num_steps=NUM_STEPS, evaluate_every=None, patience=None)
     short, limit = replace(phase, recipe=recipe), phase.recipe.max_train_rows
-    features = {
-        source: shop.data.features(
-            source.task,
-            source.language,
-            "train",
-            max_rows=min(limit or MAX_TRAIN_ROWS, MAX_TRAIN_ROWS),
-            max_length=recipe.max_length,
-        )
-        for source in phase.mixture.sources
-    }
-    tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
+    features = training_rows(phase, shop, max_rows=min(limit or MAX_TRAIN_ROWS, MAX_TRAIN_ROWS))
     began = time.perf_counter()
-    model = shop.base.model(tasks, encoder=None, seed=phase.seed).to(shop.workers.device)
+    model = untrained_model(phase, None, shop)
     copied = _now(shop) - began
     times = [_now(shop)]
     train_phase(

@@ -4,11 +4,11 @@ Pure."""
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from search.answers import percent, points
+from search.tables import titled_table
 from spaces.sections import Objective
 
 Json = Mapping[str, Any]
@@ -49,13 +49,7 @@ def pareto_heads(found: Json) -> list[str]:
 
 
 def pareto_table(found: Json) -> Table:
-    table = Table(
-        title=Text("Pareto set"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    table = titled_table("Pareto set")
     for place, head in enumerate(pareto_heads(found)):
         table.add_column(head, justify="left" if place == 1 else "right", overflow="fold")
     for cells in pareto_rows(found):

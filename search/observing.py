@@ -141,8 +141,7 @@ class Observer:
         self._tell("trials_left", max(0, self._left))
         self._spent_gpu_hours += (row.seconds or {}).get("gpu", 0.0) / 3600
         self._tell_gpu_hours_left()
-        may_win = row.state is TrialState.SCORED and row.is_feasible is not False
-        if may_win and row.objective is not None:
+        if row.may_win and row.objective is not None:
             self._best = max(row.objective, row.objective if self._best is None else self._best)
             self._tell("best_objective", self._best)
         self._watch.finished(row)

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search.priors import KINDS
+
 Json = dict[str, Any]
 
 FEW = 10  # options: fewer say little, whatever the correlation
@@ -14,15 +16,14 @@ FEW = 10  # options: fewer say little, whatever the correlation
 
 def show_priors(priors: Json, console: Console, *, is_used: bool) -> None:
     """Every option with its estimates and its rank by each, the most promising first."""
-    kinds = ("logme", "similarity", "typology")
     table = Table(
-        *("", "option", "mean rank", *(f"{kind} (rank)" for kind in kinds)),
+        *("", "option", "mean rank", *(f"{kind} (rank)" for kind in KINDS)),
         title=Text("Intermediate options as the frozen encoder sees them"),
         title_justify="left",
         box=None,
     )
     for row in priors["options"]:
-        cells = (f"{_number(row[kind])}{_rank(row['ranks'].get(kind))}" for kind in kinds)
+        cells = (f"{_number(row[kind])}{_rank(row['ranks'].get(kind))}" for kind in KINDS)
         table.add_row(str(row["place"]), Text(row["option"]), f"{row['rank']:.1f}", *cells)
     console.print(table)
     first = ", ".join(point["intermediate"] for point in priors["first"]) or "none"

@@ -113,8 +113,7 @@ class SearchProgress:
         if task is not None:
             self._bars.remove_task(task)
         self._num_finished += 1
-        may_win = row.state is TrialState.SCORED and row.is_feasible is not False
-        if may_win and row.objective is not None:
+        if row.may_win and row.objective is not None:
             standing = self._best.objective if self._best else None
             if standing is None or row.objective > standing:
                 self._best = row

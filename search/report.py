@@ -5,7 +5,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +24,7 @@ from search.findings import find
 from search.objective_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
 from search.prior_views import prior_sentences
 from search.record import StudyRecord
+from search.tables import titled_table
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
 _CAPTIONS = {
@@ -104,7 +104,7 @@ def _in_order(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _trial_table(found: dict[str, Any]) -> Table:
-    table = _table(Text(f"Study {found['study']} ({found['state']})"))
+    table = titled_table(f"Study {found['study']} ({found['state']})")
     table.add_column("#", justify="right")
     table.add_column("intermediate", overflow="fold", min_width=12)
     table.add_column("rates", overflow="fold", min_width=11)
@@ -130,7 +130,7 @@ def _trial_table(found: dict[str, Any]) -> Table:
 
 def _gain_table(found: dict[str, Any]) -> Table:
     """The paper's table: what each intermediate adds to each target."""
-    table = _table(Text("Gain of each intermediate over the best baseline, in task scores"))
+    table = titled_table("Gain of each intermediate over the best baseline, in task scores")
     rows, level = found["gains"]["rows"], found["gains"]["baseline"]
     table.add_column("intermediate", overflow="fold", min_width=12)
     for task in (*level, "mean"):
@@ -148,7 +148,7 @@ def _gain_table(found: dict[str, Any]) -> Table:
 def _language_table(found: dict[str, Any]) -> Table:
     """A row for each language, a column for each task: the best trial, and its difference."""
     matrix = _matrix(found)
-    table = _table(Text("Best trial by language, and its difference from the best baseline"))
+    table = titled_table("Best trial by language, and its difference from the best baseline")
     table.add_column("")
     for task in matrix["tasks"]:
         mark = found["best"]["marks"].get(task, "")
@@ -157,16 +157,6 @@ def _language_table(found: dict[str, Any]) -> Table:
         cells = (matrix["cells"].get((task, language)) for task in matrix["tasks"])
         table.add_row(Text(language), *(_cell(cell) for cell in cells))
     return table
-
-
-def _table(title: Text) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
 
 
 def _matrix(found: dict[str, Any]) -> dict[str, Any]:

@@ -251,10 +251,11 @@ def _finish(
 
     searched = read()
     rows, names = searched.rows, settings.evaluation.objectives
+    importances = {name.value: study.importance(place) for place, name in enumerate(names)}
     summary = {
         "verdicts": of_selection(rows, outcomes_of),
-        "importance": study.importance(),
-        "importances": {name.value: study.importance(i) for i, name in enumerate(names)},
+        "importance": importances[names[0].value] if names else study.importance(),
+        "importances": importances,
         "pareto": pareto_set(rows, settings) if len(names) > 1 else [],
         "priors": study.priors,
         "is_exhausted": searcher.is_exhausted,

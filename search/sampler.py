@@ -223,10 +223,8 @@ class OptunaStudy:
         self._tell(asked.number, TrialState.COMPLETE if of.values else TrialState.FAIL, of.values)
 
     def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
-        """Report a rung's value; whether the pruner wants the trial stopped. A study that names
-        objectives has no pruner, and Optuna takes no reports of several."""
-        if self._settings.evaluation.objectives:
-            return False
+        """Report a rung's value; whether the pruner wants the trial stopped. Only a study with a
+        pruner has rungs, and such a study has one objective."""
         with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
             trial = optuna.Trial(self._study, self._id_of(asked.number))

@@ -52,6 +52,12 @@ class TrialRow:
     largest_drop: float | None = None
     is_feasible: bool | None = None
 
+    @property
+    def may_win(self) -> bool:
+        """Whether the trial was scored to its end, and drops no language further than allowed."""
+        is_scored = self.state is TrialState.SCORED and self.objective is not None
+        return is_scored and self.is_feasible is not False
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "number": self.number,

@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from spaces.phases import Phase
-from spaces.tasks import TaskKind, get_task
+from spaces.tasks import Source, TaskKind, get_task
 from trainables.drain import DrainedError
 from trainables.evaluate import Scoring, predict, score
+from trainables.formats.base import Features
 from trainables.loop import DivergedError, Progress, Saving, train_phase
-from trainables.model import TransferModel
+from trainables.model import State, TransferModel
 from trainables.phase_store import PhaseRecord
 from trainables.workshop import Workshop
 
@@ -103,21 +104,8 @@ def _train(
 ) -> PhaseRecord:
     if shop.workers.share(shop.is_stopping()):
         raise DrainedError(f"{phase.mixture} is not begun")
-    recipe, data = phase.recipe, shop.data
-    features = {
-        source: data.features(
-            source.task,
-            source.language,
-            "train",
-            max_rows=recipe.max_train_rows,
-            max_length=recipe.max_length,
-        )
-        for source in phase.mixture.sources
-    }
-    tasks = tuple(dict.fromkeys(source.task for source in phase.mixture.sources))
-    encoder = shop.store.load(parent)[0] if parent else None
-    model = shop.base.model(tasks, encoder=encoder, seed=phase.seed).to(shop.workers.device)
-    _prepare_encoder(model, shop)
+    features = training_rows(phase, shop, max_rows=phase.recipe.max_train_rows)
+    model = untrained_model(phase, shop.store.load(parent)[0] if parent else None, shop)
     started = time.monotonic()
     attempt = shop.store.attempt(key) if shop.workers.rank == 0 else None
     progress = train_phase(
@@ -143,14 +131,33 @@ def _train(
     return _commit(record, tensors, shop)
 
 
-def _prepare_encoder(model: TransferModel, shop: Workshop) -> None:
-    """What makes its training smaller or faster, and changes no result but by rounding."""
-    encoder: Any = model.encoder
+def training_rows(phase: Phase, shop: Workshop, *, max_rows: int | None) -> dict[Source, Features]:
+    """The encoded training rows of every source of the phase, at most so many of each."""
+    return {
+        source: shop.data.features(
+            source.task,
+            source.language,
+            "train",
+            max_rows=max_rows,
+            max_length=phase.recipe.max_length,
+        )
+        for source in phase.mixture.sources
+    }
+
+
+def untrained_model(phase: Phase, encoder: State | None, shop: Workshop) -> TransferModel:
+    """What the phase trains, before its first step: an encoder (None: as the study starts) under
+    new heads, made smaller or faster to train where the study asks, which changes no result but by
+    rounding."""
+    tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
+    model = shop.base.model(tasks, encoder=encoder, seed=phase.seed).to(shop.workers.device)
+    body: Any = model.encoder
     if shop.settings.resources.gradient_checkpointing:
-        encoder.activation_checkpointing_enable({"use_reentrant": False})
+        body.activation_checkpointing_enable({"use_reentrant": False})
     if shop.settings.resources.compile_encoder:
         # In place, so that weights keep their names; one graph for all lengths and batch sizes.
-        encoder.compile(dynamic=True)
+        body.compile(dynamic=True)
+    return model
 
 
 def _commit(

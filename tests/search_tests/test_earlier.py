@@ -136,6 +136,15 @@ def test_what_does_not_compare_is_refused(
     assert optuna.get_all_study_names(optuna_url) == ["tiny"], "nothing is written"
 
 
+def test_a_mark_of_before_there_were_rungs_of_few_rows_compares(
+    earlier: OptunaStudy, later_of: Settings, optuna_url: str
+) -> None:
+    """How many rows a rung is told by decides no score of a trial that was scored to its end."""
+    stored = optuna.load_study(study_name="tiny", storage=optuna_url)
+    assert "evaluation.probe_rows" not in stored.user_attrs["scored_by"]
+    check_earlier(optuna_url, later_of(evaluation={"probe_rows": 8}))
+
+
 def test_a_study_without_a_score_is_refused(
     settings_of: Settings, later_of: Settings, optuna_url: str
 ) -> None:

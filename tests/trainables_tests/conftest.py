@@ -27,6 +27,8 @@ from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
 from trainables.loop import Progress, Saving, train_phase
 from trainables.model import BaseEncoder, TransferModel
+from trainables.phase_store import Attempt
+from trainables.stage import training_rows, untrained_model
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -329,3 +331,26 @@ def open_shop(tmp_path: Path, encoder_folder: Path) -> Callable[..., Workshop]:
 def events() -> list[dict[str, Any]]:
     """A list whose `append` is a trial's report."""
     return []
+
+
+@pytest.fixture
+def leave_half_done() -> Callable[[Phase, Workshop, Attempt], None]:
+    """Train a phase as a process does that is killed: its one checkpoint is that of step 10."""
+
+    def leave(phase: Phase, shop: Workshop, attempt: Attempt) -> None:
+        train_phase(
+            untrained_model(phase, None, shop),
+            phase,
+            training_rows(phase, shop, max_rows=phase.recipe.max_train_rows),
+            tokenizer=shop.base.tokenizer,
+            workers=shop.workers,
+            max_device_tokens=16_384,
+            dev_score=lambda model: 0.0,
+            saving=Saving(
+                save=lambda step, *rest: attempt.save(step, *rest) if step == 10 else None,
+                every_seconds=0,
+            ),
+            on_step=lambda step: None,
+        )
+
+    return leave

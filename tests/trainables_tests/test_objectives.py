@@ -5,22 +5,10 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.sections import EvaluationSection, Objective, SelectionRule
+from tests.scored import COH, FACT, RETRIEVAL
 from trainables.objectives import objective_values, selecting_scores
-from trainables.scores import Scores, ScoringProtocol, TargetScores, objective
+from trainables.scores import Scores, objective
 
-PROTOCOL = ScoringProtocol(
-    task="coh",
-    metric="accuracy",
-    split="validation",
-    selection="target_dev",
-    data="d",
-    labels="l",
-    rows=0,
-    layer=None,
-    pooling=None,
-    max_length=64,
-    training_version=1,
-)
 COST = {"hours": 1.5, "num_gpus": 4}
 OF_SCORES = (
     Objective.ZERO_SHOT_MEAN,
@@ -30,21 +18,6 @@ OF_SCORES = (
 )
 
 
-def target(task: str, **languages: float) -> TargetScores:
-    return TargetScores(
-        task=task,
-        main="accuracy",
-        source_language="en",
-        chance=0.5,
-        languages={code: {"accuracy": value} for code, value in languages.items()},
-        num_rows=dict.fromkeys(languages, 10),
-        protocol=replace(PROTOCOL, task=task),
-    )
-
-
-COH = target("coh", en=0.9, de=0.8, ja=0.6, sw=0.4)
-FACT = target("fact", en=0.7, de=0.5, ja=0.1)
-RETRIEVAL = target("retrieval", de=0.4, sw=0.2)
 SCORES = Scores(targets=(COH, FACT, RETRIEVAL), of_interest=("coh", "fact"))
 
 

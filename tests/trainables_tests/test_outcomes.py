@@ -9,22 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
+from tests.scored import PROTOCOL
 from trainables import outcomes
-from trainables.scores import ScoringProtocol
 
-PROTOCOL = ScoringProtocol(
-    task="rel",
-    metric="accuracy",
-    split="test",
-    selection="target_dev",
-    data="d",
-    labels="l",
-    rows=0,
-    layer=None,
-    pooling=None,
-    max_length=64,
-    training_version=1,
-)
+REL = replace(PROTOCOL, task="rel", split="test")
 
 
 def test_bytes_of_a_row() -> None:
@@ -51,7 +39,7 @@ def test_micro_f1_is_that_of_the_sums() -> None:
 
 
 def test_a_file_comes_back(tmp_path: Path) -> None:
-    path = outcomes.file_of(tmp_path, "key", PROTOCOL)
+    path = outcomes.file_of(tmp_path, "key", REL)
     assert path.parent == tmp_path / "outcomes" / "key"
     rows = {"de": outcomes.of_values([1, 0.25]), "tr": outcomes.of_counts([(1, 2, 3)])}
     outcomes.write(path, rows)
@@ -64,7 +52,7 @@ def test_a_file_comes_back(tmp_path: Path) -> None:
 
 
 def test_what_stands_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) -> None:
-    path = outcomes.file_of(tmp_path, "key", PROTOCOL)
+    path = outcomes.file_of(tmp_path, "key", REL)
     outcomes.write(path, {"de": outcomes.of_values([1, 0])})
     before = path.stat().st_ino
     outcomes.write(path, {"de": outcomes.of_values([1, 0])})
@@ -75,7 +63,7 @@ def test_what_stands_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) 
 
 def test_another_protocol_is_another_file(tmp_path: Path) -> None:
     def name(**fields: str) -> str:
-        return outcomes.file_of(tmp_path, "key", replace(PROTOCOL, **fields)).name
+        return outcomes.file_of(tmp_path, "key", replace(REL, **fields)).name
 
     assert name(revision="elsewhere") == name()
     assert len({name(), name(data="other"), name(split="validation"), name(task="coh")}) == 4

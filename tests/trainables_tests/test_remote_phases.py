@@ -13,14 +13,12 @@ from safetensors.torch import load_file
 
 from spaces.bucket import Bucket
 from spaces.refusal import AwayError, Refusal
-from trainables.loop import Saving, train_phase
 from trainables.model import state_digest
 from trainables.object_store import ObjectStore
 from trainables.phase_store import PhaseRecord
 from trainables.remote_folders import RemoteFolders
 from trainables.remote_phases import RemotePhaseStore
 from trainables.stage import get_or_train
-from trainables.workers import Workers
 
 KEY = "a" * 40
 Machine = Callable[..., RemotePhaseStore]
@@ -240,7 +238,7 @@ def test_what_is_stored_is_listed_and_removed(
 
 
 def test_a_half_done_phase_is_taken_over_bit_for_bit(
-    open_shop, make_phase, tmp_path: Path, bucket: str, object_server, events
+    open_shop, make_phase, leave_half_done, tmp_path: Path, bucket: str, object_server, events
 ) -> None:
     """One machine ends in the middle; another goes on from its checkpoint on the store."""
     phase = make_phase("rel", num_steps=25, max_train_rows=40)
@@ -248,22 +246,9 @@ def test_a_half_done_phase_is_taken_over_bit_for_bit(
 
     resources = {"phase_store": bucket}
     shop = open_shop(tmp_path / "one", resources=resources)
-    key, source = shop.world.key(phase, None), phase.mixture.sources[0]
+    key = shop.world.key(phase, None)
     attempt = shop.store.attempt(key)
-    train_phase(
-        shop.base.model(["rel"], encoder=None, seed=0),
-        phase,
-        {source: shop.data.features("rel", "en", "train", max_rows=40, max_length=64)},
-        tokenizer=shop.base.tokenizer,
-        workers=Workers.alone(),
-        max_device_tokens=16_384,
-        dev_score=lambda model: 0.0,
-        saving=Saving(
-            save=lambda step, *rest: attempt.save(step, *rest) if step == 10 else None,
-            every_seconds=0,
-        ),
-        on_step=lambda step: None,
-    )
+    leave_half_done(phase, shop, attempt)
     other = open_shop(tmp_path / "two", resources=resources)
     newest = other.store.newest_checkpoint(key)
     assert newest is not None

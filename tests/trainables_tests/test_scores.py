@@ -7,48 +7,17 @@ from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
+from tests.scored import COH, FACT, PROTOCOL, RETRIEVAL, target
 from trainables.scores import (
     XTREME_GROUPS,
     Mark,
     Scores,
-    ScoringProtocol,
-    TargetScores,
     objective,
     protocol_differences,
     task_score,
     xtreme_averages,
 )
 
-PROTOCOL = ScoringProtocol(
-    task="coh",
-    metric="accuracy",
-    split="validation",
-    selection="target_dev",
-    data="d",
-    labels="l",
-    rows=0,
-    layer=None,
-    pooling=None,
-    max_length=64,
-    training_version=1,
-)
-
-
-def target(task: str, **languages: float) -> TargetScores:
-    return TargetScores(
-        task=task,
-        main="accuracy",
-        source_language="en",
-        chance=0.5,
-        languages={code: {"accuracy": v, "other": 0.0} for code, v in languages.items()},
-        num_rows=dict.fromkeys(languages, 10),
-        protocol=replace(PROTOCOL, task=task),
-    )
-
-
-COH = target("coh", en=0.9, de=0.8, ja=0.6, sw=0.4)
-FACT = target("fact", en=0.7, de=0.5, ja=0.1)
-RETRIEVAL = target("retrieval", de=0.4, sw=0.2)
 SCORES = Scores(targets=(COH, FACT, RETRIEVAL), of_interest=("coh", "fact"))
 ALL = replace(SCORES, of_interest=())
 

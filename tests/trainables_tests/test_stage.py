@@ -6,10 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trainables.checkpoint import write_folder
-from trainables.loop import DivergedError, Saving, train_phase
+from trainables.loop import DivergedError
 from trainables.model import state_digest
 from trainables.stage import get_or_train, model_after
-from trainables.workers import Workers
 
 
 def phases_told(events: list[dict[str, Any]]) -> list[tuple[str, bool]]:
@@ -69,7 +68,9 @@ def test_validation_rows_choose_the_weights(open_shop, make_phase, events) -> No
     assert (record.best_step, best) in record.dev_scores
 
 
-def test_a_half_done_phase_goes_on_where_it_stopped(open_shop, make_phase, tmp_path, events):
+def test_a_half_done_phase_goes_on_where_it_stopped(
+    open_shop, make_phase, leave_half_done, tmp_path, events
+):
     """The checkpoint of a process that was killed is planted; the end is that of an undisturbed
     run in a store of its own."""
     phase = make_phase("rel", num_steps=25, max_train_rows=40)
@@ -78,22 +79,7 @@ def test_a_half_done_phase_goes_on_where_it_stopped(open_shop, make_phase, tmp_p
 
     shop = open_shop(tmp_path / "two")
     key, attempt = shop.world.key(phase, None), shop.store.attempt(shop.world.key(phase, None))
-    source = phase.mixture.sources[0]
-    features = shop.data.features("rel", "en", "train", max_rows=40, max_length=64)
-    train_phase(
-        shop.base.model(["rel"], encoder=None, seed=0),
-        phase,
-        {source: features},
-        tokenizer=shop.base.tokenizer,
-        workers=Workers.alone(),
-        max_device_tokens=16_384,
-        dev_score=lambda model: 0.0,
-        saving=Saving(
-            save=lambda step, *rest: attempt.save(step, *rest) if step == 10 else None,
-            every_seconds=0,
-        ),
-        on_step=lambda step: None,
-    )
+    leave_half_done(phase, shop, attempt)
     # what another process was cut short in
     write_folder(attempt.folder / "writing-x", {"model": {}}, {})
     assert shop.store.newest_checkpoint(key) == attempt.folder / "checkpoint-000000010"
