@@ -38,7 +38,7 @@ class Spending:
         self._clock, self._begun = clock, clock()
         self._took = dict(before)
         self._running: dict[int, float] = {}  # trial -> when this driver started it
-        self._lengths = [before[number].seconds for number in scored if number in before]
+        self._scored = [before[number] for number in scored if number in before]
 
     def begin(self, number: int) -> None:
         self._running[number] = self._clock()
@@ -56,7 +56,7 @@ class Spending:
         del self._running[number]
         self._took[number] = took
         if is_scored:
-            self._lengths.append(took.seconds)
+            self._scored.append(took)
         return took
 
     @property
@@ -66,20 +66,38 @@ class Spending:
 
     @property
     def limit(self) -> str | None:
-        """The limit of the budget that leaves no room for one more trial, in a sentence."""
-        if self._max_gpu_hours is not None and self.gpu_hours >= self._max_gpu_hours:
-            return (
-                f"max_gpu_hours is reached: trials took {self.gpu_hours:.2f} of "
-                f"{self._max_gpu_hours:g} GPU-hours"
-            )
+        """The limit of the budget that leaves no room for one more trial, in a sentence. How long
+        a trial takes is foretold from the scored ones, by their median."""
+        return self._limit_of_gpus() or self._limit_of_time()
+
+    def _limit_of_gpus(self) -> str | None:
+        if self._max_gpu_hours is None:
+            return None
+        used, limit = self.gpu_hours, f"{self._max_gpu_hours:g} GPU-hours"
+        if used >= self._max_gpu_hours:
+            return f"max_gpu_hours is reached: trials took {used:.2f} of {limit}"
+        if not self._scored:
+            return None
+        one = median(took.gpu_seconds for took in self._scored) / 3600
+        running = sum(max(0.0, one - self.took(n).gpu_seconds / 3600) for n in self._running)
+        left = self._max_gpu_hours - used - running
+        if one <= left:
+            return None
+        return (
+            f"max_gpu_hours leaves {max(0.0, left):.2f} of {limit} once the trials that run are "
+            f"over, and the median of the scored ones took {one:.2f}"
+        )
+
+    def _limit_of_time(self) -> str | None:
         if self._max_hours is None:
             return None
         left = self._max_hours * 3600 - (self._clock() - self._begun)
         if left <= 0:
             return f"max_hours is reached: this run took {self._max_hours:g} hours"
-        if self._lengths and median(self._lengths) > left:
+        lengths = [took.seconds for took in self._scored]
+        if lengths and median(lengths) > left:
             return (
                 f"max_hours leaves {left / 3600:.2f} of {self._max_hours:g} hours, and the median "
-                f"of the scored trials took {median(self._lengths) / 3600:.2f}"
+                f"of the scored trials took {median(lengths) / 3600:.2f}"
             )
         return None

@@ -49,13 +49,33 @@ def test_gpu_hours_are_of_all_drivers_and_of_running_trials(
     assert one.took(1) == Took(1.5 * HOUR, 6 * HOUR)
     assert one.gpu_hours == 1 + 6 + 4
     assert one.limit is None
-    assert one.end(2, is_scored=True) == Took(HOUR / 2, 4 * HOUR)
+    assert one.end(2, is_scored=False) == Took(HOUR / 2, 4 * HOUR)
     clock.now += HOUR
     assert one.took(2) == Took(HOUR / 2, 4 * HOUR), "it is over"
     assert one.gpu_hours == 1 + 14 + 4
-    assert one.limit is None
+    assert one.limit is None, "the scored trial took one GPU-hour, and one is left"
     clock.now += HOUR / 8
     assert one.limit == "max_gpu_hours is reached: trials took 20.00 of 20 GPU-hours"
+
+
+def test_no_trial_that_would_take_more_gpu_hours_than_are_left(
+    spending: Callable[..., Spending], clock: Clock
+) -> None:
+    """Those that run are counted as long as the median, or as what they took already."""
+    one = spending({0: Took(HOUR, 8 * HOUR), 1: Took(HOUR, 8 * HOUR)}, [0, 1], max_gpu_hours=40)
+    one.begin(2)
+    clock.now += HOUR / 4
+    assert one.limit is None, "16 and 8 are taken, or will be; 16 are left for trials of 8"
+    one.begin(3)
+    assert one.limit is None, "8 are left"
+    clock.now += HOUR
+    assert one.limit == (
+        "max_gpu_hours leaves 6.00 of 40 GPU-hours once the trials that run are over, and the "
+        "median of the scored ones took 8.00"
+    )
+    one.end(3, is_scored=False)
+    one.end(2, is_scored=False)
+    assert one.gpu_hours == 16 + 10 + 8
 
 
 def test_no_trial_that_would_end_after_the_deadline(
