@@ -395,17 +395,22 @@ def test_interrupted_twice_and_taken_up(finished: Any, tmp_path: Path, command: 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing(finished: Any, tmp_path: Path, command: Command) -> None:
+def test_killed_workers_change_nothing(finished: Any, tmp_path: Path, command: Command) -> None:
+    """Three times, at most twice the same trial: the third time, it would be given up."""
     home = tmp_path / "home"
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(
         command("run", finished.file, "--home", home), stdout=log, stderr=log
     )
-    wait_until(lambda: list(home.glob("attempts/*/*/checkpoint-*")), process)
-    killed = workers_of(process.pid)
-    assert killed
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
+    seen: set[int] = set()
+    for num_phases in (0, 2, 4):
+        wait_until(lambda n=num_phases: len(list(home.glob("phases/*"))) >= n, process)
+        wait_until(lambda: list(home.glob("attempts/*/*/checkpoint-*")), process)
+        wait_until(lambda: set(workers_of(process.pid)) - seen, process)
+        killed = set(workers_of(process.pid)) - seen
+        seen |= killed
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=300) == 0, (tmp_path / "log").read_text()
     assert outcome(record_of(home)) == outcome(finished.record)
 
