@@ -24,7 +24,7 @@ from typing import Any
 from search.record import StudyRecord, read_study
 from search.recording import Record
 from search.report import render_html, report_json
-from search.selection import TrialRow, TrialState, baseline_of
+from search.selection import Baselines, TrialRow, TrialState
 from search.tracking import prepare
 from spaces.languages import LANGUAGES
 from spaces.mixture import Mixture
@@ -136,7 +136,7 @@ def write(rows: list[TrialRow], record: Record) -> list[float]:
         record.trial_started(
             row.number, params=row.params, plan=row.plan, phase_keys=row.phase_keys
         )
-        baseline = baseline or baseline_of(row, [row])
+        baseline = baseline or Baselines.among([row]).of(row)
         record.trial_finished(row, baseline=baseline)
         assert record.outbox.deliver_all()
         seconds.append(time.perf_counter() - started)

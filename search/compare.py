@@ -6,7 +6,7 @@ from typing import Any
 from search.entries import describe
 from search.findings import rule_of
 from search.record import StudyRecord
-from search.selection import TrialRow, TrialState, baseline_of, ranked, transfer_gain
+from search.selection import Baselines, TrialRow, TrialState, ranked, transfer_gain
 from spaces.refusal import Refusal
 from trainables.scores import TargetScores, protocol_differences
 
@@ -46,7 +46,7 @@ def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
 
 def _study(record: StudyRecord) -> Json:
     top = ranked(record.rows)[0]
-    baseline = baseline_of(top, record.rows)
+    baseline = Baselines.among(record.rows).of(top)
     rule, pivots = rule_of(record)
     return {
         "study": record.name,
@@ -113,7 +113,7 @@ def _best_targets(record: StudyRecord) -> dict[str, TargetScores]:
 
 
 def _baseline_targets(record: StudyRecord) -> dict[str, TargetScores]:
-    return _targets(baseline_of(ranked(record.rows)[0], record.rows))
+    return _targets(Baselines.among(record.rows).of(ranked(record.rows)[0]))
 
 
 def _targets(row: TrialRow | None) -> dict[str, TargetScores]:

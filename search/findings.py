@@ -15,10 +15,9 @@ from search.pretraining_size import PRETRAINING, pretraining_sizes
 from search.priors import hindsight
 from search.record import StudyRecord
 from search.selection import (
+    Baselines,
     TrialRow,
     TrialState,
-    baseline_of,
-    best_baseline,
     is_collapsed,
     paired_gain,
     ranked,
@@ -59,8 +58,9 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
             f"trials of study {record.name!r} were scored differently on {task!r}: "
             f"{', '.join(names)}; their scores do not compare. --force reports them all the same"
         )
-    baseline, order = best_baseline(record.rows), ranked(record.rows)
-    trials = {row.number: _trial(row, record.rows) for row in record.rows}
+    baselines, order = Baselines.among(record.rows), ranked(record.rows)
+    baseline = baselines.best
+    trials = {row.number: _trial(row, baselines) for row in record.rows}
     sound = [row for row in order if not is_collapsed(row)]
     evaluation = record.settings.get("evaluation", {})
     return {
@@ -122,7 +122,7 @@ def seen_test_rows(record: StudyRecord, row: TrialRow) -> dict[str, list[str]]:
     return seen_languages(row, rule, pivot_languages=pivots)
 
 
-def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
+def _trial(row: TrialRow, baselines: Baselines) -> Json:
     scores, plan = row.scores, row.plan
     targets = scores.targets if scores else ()
     return {
@@ -141,8 +141,8 @@ def _trial(row: TrialRow, rows: Sequence[TrialRow]) -> Json:
         "is_feasible": row.is_feasible,
         "zero_shot_mean": scores.zero_shot_mean if scores else None,
         "transfer_gap": scores.transfer_gap if scores else None,
-        "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
-        "paired_gain": paired_gain(row, rows),
+        "transfer_gain": transfer_gain(row, baselines.of(row)),
+        "paired_gain": paired_gain(row, baselines),
         "worst_language": list(scores.worst_language) if scores else None,
         "collapsed": is_collapsed(row),
         "marks": {t.task: t.mark.value for t in targets if t.mark is not Mark.NONE},

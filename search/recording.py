@@ -16,10 +16,10 @@ from search.entries import Entry
 from search.outbox import Outbox, Undeliverable
 from search.registry import RegisteredModel, Registry, folder_digest
 from search.selection import (
+    Baselines,
     PhaseRow,
     TrialRow,
     TrialState,
-    baseline_of,
     paired_gain,
     ranked,
     transfer_gain,
@@ -129,11 +129,11 @@ class Record:
     ) -> None:
         """Close the study's run, with all that it has; what trials gain and drop is written against
         the baselines that there are now."""
-        gains = {}
+        gains, baselines = {}, Baselines.among(rows)
         for row in rows:
             both = {
-                "transfer_gain": transfer_gain(row, baseline_of(row, rows)),
-                "paired_gain": paired_gain(row, rows),
+                "transfer_gain": transfer_gain(row, baselines.of(row)),
+                "paired_gain": paired_gain(row, baselines),
                 "largest_drop": row.largest_drop,
             }
             gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}

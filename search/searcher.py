@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from search.feasibility import Measure, constraints, judged, measure_of
 from search.sampler import Asked, OptunaStudy
-from search.selection import PhaseRow, TrialRow, TrialState, baseline_of
+from search.selection import Baselines, PhaseRow, TrialRow, TrialState
 from search.spending import Spending, Took
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
@@ -203,7 +203,9 @@ class StudySearcher(Searcher):
         self._study.note(live.asked, took)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
-        self._log.trial_finished(row, baseline=baseline_of(row, self.rows), outcomes=outcomes)
+        self._log.trial_finished(
+            row, baseline=Baselines.among(self.rows).of(row), outcomes=outcomes
+        )
         values = self._told_values(row)
         if row.state is TrialState.SCORED and values:
             allowed = constraints(row, self._settings.evaluation)
@@ -288,7 +290,7 @@ class StudySearcher(Searcher):
             duplicate_of=told.number,
         )
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
-        self._log.trial_finished(row, baseline=baseline_of(row, self.rows))
+        self._log.trial_finished(row, baseline=Baselines.among(self.rows).of(row))
         self._study.tell_duplicate(asked, told)
         return True
 

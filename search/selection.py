@@ -143,16 +143,19 @@ def _in_order(
     rows: Iterable[TrialRow], merit: Callable[[TrialRow], tuple[float, ...]]
 ) -> list[TrialRow]:
     scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
+    groups = over_seeds(scored)
+    seedless = {row.number: plan for plan, members in groups.items() for row in members}
     means: dict[TrialPlan, tuple[float, ...]] = {}
     barred: set[TrialPlan] = set()
-    for plan, members in over_seeds(r for r in scored if not is_collapsed(r)).items():
-        columns = zip(*(merit(row) for row in members), strict=True)
-        means[plan] = tuple(-fmean(column) for column in columns)
-        if any(row.is_feasible is False for row in members):
+    for plan, members in groups.items():
+        if sound := [row for row in members if not is_collapsed(row)]:
+            columns = zip(*map(merit, sound), strict=True)
+            means[plan] = tuple(-fmean(column) for column in columns)
+        if any(row.is_feasible is False for row in sound):
             barred.add(plan)
 
     def order(row: TrialRow) -> tuple[Any, ...]:
-        plan, own = row.plan.with_seed(0), tuple(-value for value in merit(row))
+        plan, own = seedless[row.number], tuple(-value for value in merit(row))
         return (is_collapsed(row), plan in barred, means.get(plan, own), own, row.number)
 
     return sorted(scored, key=order)
@@ -185,15 +188,31 @@ def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     return next(iter(_in_order(baselines, _objective_alone)), None)
 
 
-def baseline_of(row: TrialRow, rows: Sequence[TrialRow]) -> TrialRow | None:
-    """What a trial's gain is measured against: the best baseline, of the trial's own seed where it
-    was trained with that too."""
-    first = best_baseline(rows)
-    if first is None or row.plan.seed is None:
-        return first
-    twin = first.plan.with_seed(row.plan.seed)
-    own = (r for r in ranked([r for r in rows if r.plan == twin]) if not is_collapsed(r))
-    return next(own, first)
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What the trials of a study are measured against. `by_plan`: the scored ones, best first."""
+
+    best: TrialRow | None
+    by_plan: Mapping[TrialPlan, Sequence[TrialRow]]
+
+    @classmethod
+    def among(cls, rows: Sequence[TrialRow]) -> "Baselines":
+        baselines = [row for row in rows if row.plan.is_baseline]
+        by_plan: dict[TrialPlan, list[TrialRow]] = {}
+        for row in ranked(baselines):
+            by_plan.setdefault(row.plan, []).append(row)
+        return cls(best_baseline(baselines), by_plan)
+
+    def of(self, row: TrialRow) -> TrialRow | None:
+        """The best one, of the trial's own seed where it was trained with that too."""
+        if self.best is None or row.plan.seed is None:
+            return self.best
+        twins = self.by_plan.get(self.best.plan.with_seed(row.plan.seed), ())
+        return next((twin for twin in twins if not is_collapsed(twin)), self.best)
+
+    def twin_of(self, row: TrialRow) -> TrialRow | None:
+        """The one with the same target phases and seed."""
+        return next(iter(self.by_plan.get(row.plan.baseline(), ())), None)
 
 
 def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
@@ -208,15 +227,14 @@ def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
     return row.scores.zero_shot_mean - baseline.scores.zero_shot_mean
 
 
-def paired_gain(row: TrialRow, rows: Sequence[TrialRow]) -> float | None:
+def paired_gain(row: TrialRow, baselines: Baselines) -> float | None:
     """Zero-shot mean minus that of the baseline with the same target phases and seed, if any.
 
     None for a baseline, which has no other side, and against a collapsed one, which is no measure.
     """
     if row.plan.is_baseline:
         return None
-    plan = row.plan.baseline()
-    twin = next(iter(ranked([r for r in rows if r.plan == plan])), None)
+    twin = baselines.twin_of(row)
     if twin is None or (twin.scores and twin.scores.is_collapsed):
         return None
     return transfer_gain(row, twin)

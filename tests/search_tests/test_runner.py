@@ -402,13 +402,13 @@ def test_killed_workers_change_nothing(finished: Any, tmp_path: Path, command: C
     process = subprocess.Popen(
         command("run", finished.file, "--home", home), stdout=log, stderr=log
     )
-    seen: set[int] = set()
+    seen = frozenset[int]()
     for num_phases in (0, 2, 4):
         wait_until(lambda n=num_phases: len(list(home.glob("phases/*"))) >= n, process)
         wait_until(lambda: list(home.glob("attempts/*/*/checkpoint-*")), process)
-        wait_until(lambda: set(workers_of(process.pid)) - seen, process)
+        wait_until(lambda before=seen: set(workers_of(process.pid)) - before, process)
         killed = set(workers_of(process.pid)) - seen
-        seen |= killed
+        seen = seen | killed
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=300) == 0, (tmp_path / "log").read_text()

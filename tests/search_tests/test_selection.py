@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from search.selection import (
+    Baselines,
     TrialState,
-    baseline_of,
     best,
     best_baseline,
     paired_gain,
@@ -44,9 +44,11 @@ def test_a_lucky_seed_is_not_the_best(planted: Any) -> None:
     baselines = [of_seed(4, 0.40, None, 1), of_seed(5, 0.44, None, 2)]
     rows = [*lucky, *level, *baselines]
     assert [row.number for row in ranked(rows)] == [3, 2, 0, 1, 5, 4]
-    assert [baseline_of(row, rows).number for row in rows] == [4, 5, 4, 5, 4, 5]
+    assert [Baselines.among(rows).of(row).number for row in rows] == [4, 5, 4, 5, 4, 5]
     other = of_seed(6, 0.9, "seq", 3)
-    assert baseline_of(other, [*rows, other]).number == 5, "the best one, if none has its seed"
+    assert Baselines.among([*rows, other]).of(other).number == 5, (
+        "the best one, if none has its seed"
+    )
     fallen = replace(lucky[1], scores=planted.scored(1, 0.5, "fact", mark=Mark.COLLAPSED).scores)
     assert ranked([lucky[0], fallen, *level])[0].number == 0, "collapsed ones are kept out"
 
@@ -81,16 +83,16 @@ def test_a_trial_without_all_targets_has_no_gain(planted: Any) -> None:
 
 def test_paired_gains_are_against_the_same_target_phases(planted: Any) -> None:
     rows = planted.study_rows()
-    assert paired_gain(rows[2], rows) == pytest.approx(0.60 - 0.50)
-    assert paired_gain(rows[3], rows) == pytest.approx(0.61 - 0.52)
-    assert paired_gain(rows[2], rows[1:]) is None  # its own baseline is not there
-    assert paired_gain(rows[0], rows) is None  # a baseline is no pair with itself
+    assert paired_gain(rows[2], Baselines.among(rows)) == pytest.approx(0.60 - 0.50)
+    assert paired_gain(rows[3], Baselines.among(rows)) == pytest.approx(0.61 - 0.52)
+    assert paired_gain(rows[2], Baselines.among(rows[1:])) is None  # its own baseline is not there
+    assert paired_gain(rows[0], Baselines.among(rows)) is None  # a baseline is no pair with itself
 
 
 def test_another_seed_is_another_pair(planted: Any) -> None:
     row = planted.scored(2, 0.6, "fact")
     base = planted.scored(0, 0.5, None)
-    assert paired_gain(row, [replace(base, plan=base.plan.with_seed(1))]) is None
+    assert paired_gain(row, Baselines.among([replace(base, plan=base.plan.with_seed(1))])) is None
 
 
 def test_a_collapsed_baseline_measures_nothing(planted: Any) -> None:
@@ -98,7 +100,7 @@ def test_a_collapsed_baseline_measures_nothing(planted: Any) -> None:
         planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),
         planted.scored(1, 0.6, "fact"),
     ]
-    assert paired_gain(rows[1], rows) is None
+    assert paired_gain(rows[1], Baselines.among(rows)) is None
 
 
 def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:
