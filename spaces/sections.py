@@ -161,7 +161,7 @@ class EvaluationSection(Section):
     without it both are the whole split, the benchmark's own rows. A pruner sees `probe_rows` of
     each language. `objective` names targets; what of them is to be good, if not their mean alone,
     is in `objectives`. A trial may win if no language that selects is more than `max_drop` under
-    its baseline."""
+    its baseline. `max_batch_tokens` are padded ones; None: what suits the device."""
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
     pivot_languages: tuple[str, ...] = ()
@@ -174,7 +174,7 @@ class EvaluationSection(Section):
     retrieval_max_length: Count = 128
     max_rows: Count | None = None
     probe_rows: Count = 64
-    max_batch_tokens: Count = 16_384
+    max_batch_tokens: Count | None = None
 
 
 class ResourcesSection(Section):

@@ -24,7 +24,7 @@ from trainables.model import TransferModel
 from trainables.outcomes import ByLanguage
 from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
-from trainables.workers import autocast
+from trainables.workers import autocast, reading_tokens
 from trainables.workshop import Workshop
 from trainables.world import TRAINING_VERSION
 
@@ -207,7 +207,7 @@ def _outputs(
     batches = by_length(
         features.input_ids.lengths,
         units_of(features, task.kind),
-        max_tokens=shop.settings.evaluation.max_batch_tokens,
+        max_tokens=shop.settings.evaluation.max_batch_tokens or reading_tokens(workers.device),
     )
     pad_id = shop.base.tokenizer.pad_token_id
     found: dict[int, npt.NDArray[np.float32]] = {}

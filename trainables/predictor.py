@@ -30,9 +30,8 @@ from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
 from trainables.loop import to_device
 from trainables.model import BaseEncoder, TransferModel
-from trainables.workers import best_device
+from trainables.workers import best_device, reading_tokens
 
-MAX_BATCH_TOKENS = 16_384
 COLUMNS: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.CLASSIFICATION: ("text_a",),
     TaskKind.CHOICE: ("text", "choices"),
@@ -105,7 +104,7 @@ class Predictor:
         head = self._model.heads[task.training_task] if task.trains else None
         lengths, units = features.input_ids.lengths, units_of(features, task.kind)
         found: dict[int, npt.NDArray[np.float32]] = {}
-        for sequences in by_length(lengths, units, max_tokens=MAX_BATCH_TOKENS):
+        for sequences in by_length(lengths, units, max_tokens=reading_tokens(self._device)):
             batch = collate(features, sequences, pad_id=tokenizer.pad_token_id)
             batch = to_device(batch, self._device)
             hidden = self._model(batch, all_layers=form.reads_all_layers)
