@@ -199,9 +199,9 @@ class Baselines:
     def among(cls, rows: Sequence[TrialRow]) -> "Baselines":
         baselines = [row for row in rows if row.plan.is_baseline]
         by_plan: dict[TrialPlan, list[TrialRow]] = {}
-        for row in ranked(baselines):
+        for row in baselines:
             by_plan.setdefault(row.plan, []).append(row)
-        return cls(best_baseline(baselines), by_plan)
+        return cls(best_baseline(baselines), {k: ranked(v) for k, v in by_plan.items()})
 
     def of(self, row: TrialRow) -> TrialRow | None:
         """The best one, of the trial's own seed where it was trained with that too."""
