@@ -124,6 +124,8 @@ class Observer:
             self._tell("gpu_hours", self._gpu_hours)
         elif kind == "error":
             _log("trial broke", logging.WARNING, trial=number, reason=event["reason"])
+        elif kind == "again":
+            _log("trial started again", logging.WARNING, trial=number, reason=event["reason"])
         elif kind == "drained":
             _log("trial left half-way", trial=number, reason=event["reason"])
         self._watch.moved(number, event)

@@ -107,6 +107,15 @@ class SearchProgress:
             self._bars.update(task, note=note)
         elif event["event"] == "phase":
             self._bars.update(task, advance=1, note="reused" if event["reused"] else "trained")
+        elif event["event"] == "again":
+            self._bars.reset(task)
+            self._bars.update(task, note="started again")
+            self._console.print(
+                f"trial {number} is started again: {event['reason']}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
     def finished(self, row: TrialRow) -> None:
         task = self._tasks.pop(row.number, None)

@@ -1,6 +1,7 @@
 """run_study: a study file becomes a finished search. READ THIS FIRST."""
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -177,6 +178,7 @@ def _tune(
 ) -> None:
     """Ray Tune runs what the searcher hands out until it hands out nothing more."""
     launch.drain.make()
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # the watch tells of them, in a line
     tuner = tune.Tuner(
         on_ray.trainable(launch),
         tune_config=tune.TuneConfig(
@@ -190,7 +192,7 @@ def _tune(
             name="study",
             storage_path=str(folder),
             stop=_Stopper(searcher, launch.drain),
-            failure_config=tune.FailureConfig(max_failures=on_ray.MAX_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher starts them again
             verbose=0,
         ),
     )

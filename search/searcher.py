@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
 from search.feasibility import Measure, constraints, judged, measure_of
+from search.live import Live
 from search.sampler import Asked, OptunaStudy
 from search.selection import Baselines, PhaseRow, TrialRow, TrialState
 from search.spending import Spending, Took
@@ -17,7 +17,7 @@ from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.objectives import objective_values
-from trainables.on_ray import unpack
+from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.phase_store import PhaseRecord, PhaseStore
 from trainables.scores import Scores, objective
 from trainables.world import World
@@ -55,25 +55,6 @@ class Watch(Protocol):
     def finished(self, row: TrialRow) -> None: ...
 
 
-@dataclass(slots=True)
-class Live:
-    """A trial in flight: what it is, which phases it has to train, what was heard of it."""
-
-    asked: Asked
-    missing: set[str]
-    num_reused: int  # of its phases, which were there as it started
-    started: float = field(default_factory=time.monotonic)
-    phase_keys: list[str] = field(default_factory=list)
-    costs: dict[str, float] = field(default_factory=dict)  # phase -> seconds that it trained once
-    seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "startup": 0.0})
-    scores: Scores | None = None
-    end: dict[str, Any] | None = None
-    error: str | None = None  # what broke the worker last
-    probed: float | None = None  # what the last rung told
-    pruned: bool = False
-    is_heard: bool = False  # it has begun: a worker reported
-
-
 class StudySearcher(Searcher):
     """Asks Optuna, holds back plans whose phases are being trained, tells what came of them.
 
@@ -104,6 +85,7 @@ class StudySearcher(Searcher):
         self._left = study.running()
         watch.resumed(study.num_counted)
         self._live: dict[str, Live] = {}
+        self._again: list[Live] = []  # their workers broke
         self._held: list[Asked] = []
         self._done: set[str] = set()
         self._changed = False
@@ -129,7 +111,7 @@ class StudySearcher(Searcher):
     @property
     def is_done(self) -> bool:
         """Whether there is nothing to run, not even what an earlier driver left."""
-        return not self._left and not self._may_ask()
+        return not self._left and not self._again and not self._may_ask()
 
     @property
     def is_exhausted(self) -> bool:
@@ -145,6 +127,8 @@ class StudySearcher(Searcher):
         """Params; None (ask again later) or FINISHED."""
         if self.is_stopped:
             return Searcher.FINISHED
+        if self._again:
+            return self._resumed(trial_id, self._again.pop(0))
         asked = self._released() or self._next()
         if asked is None:
             return None if self._live else Searcher.FINISHED
@@ -196,6 +180,9 @@ class StudySearcher(Searcher):
         if self.is_stopped:  # still RUNNING in the database: the next driver takes it up
             self._note(live.asked)
             return
+        if error and not live.is_over and live.num_broken < MAX_FAILURES:
+            self._put_back(live)
+            return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
         took = self._spending.end(live.asked.number, is_scored=is_scored)
         row, measure = self._judged(self._row(live, took))
@@ -215,6 +202,20 @@ class StudySearcher(Searcher):
         else:
             self._study.tell_failed(live.asked, row.reason or "", is_broken=live.end is None)
         self._watch.finished(row)
+
+    def _put_back(self, live: Live) -> None:
+        """A trial whose worker broke, to be started again. Tune's own way of doing so gives a trial
+        up whose worker died while it was still another trial's."""
+        self._spending.end(live.asked.number, is_scored=False)
+        self._note(live.asked)
+        live.broke()
+        self._again.append(live)
+        self._watch.moved(live.asked.number, {"event": "again", "reason": live.reason})
+
+    def _resumed(self, trial_id: str, live: Live) -> dict[str, Any]:
+        self._live[trial_id] = live
+        self._spending.begin(live.asked.number)
+        return dict(live.asked.params)
 
     def _next(self) -> Asked | None:
         """The next plan that can run now; plans that have to wait are held on the way."""
@@ -237,7 +238,7 @@ class StudySearcher(Searcher):
     @property
     def _is_used_up(self) -> bool:
         """Whether all trials are asked for, or there is nothing new to ask for."""
-        taken = self._study.num_counted + len(self._live) + len(self._held)
+        taken = self._study.num_counted + sum(map(len, (self._live, self._again, self._held)))
         return (
             self.is_exhausted or taken >= self._settings.budget.num_trials or self._study.is_used_up
         )
@@ -258,8 +259,9 @@ class StudySearcher(Searcher):
 
     def _waits(self, asked: Asked) -> bool:
         """Whether a trial in flight trains a phase that this plan needs, or is this very plan."""
-        training = {key for live in self._live.values() for key in live.missing}
-        equal = any(live.asked.plan == asked.plan for live in self._live.values())
+        begun = [*self._live.values(), *self._again]
+        training = {key for live in begun for key in live.missing}
+        equal = any(live.asked.plan == asked.plan for live in begun)
         return equal or bool(training & self._missing(asked))
 
     def _missing(self, asked: Asked) -> set[str]:
@@ -313,7 +315,7 @@ class StudySearcher(Searcher):
     def _row(self, live: Live, took: Took) -> TrialRow:
         """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
         asked, end, scores = live.asked, live.end, None
-        state, reason = TrialState.FAILED, live.error or "its worker died"
+        state, reason = TrialState.FAILED, live.reason
         if live.pruned:
             state, reason, scores = TrialState.PRUNED, "", live.scores
         elif end is not None:

@@ -17,7 +17,7 @@ from search.searcher import MAX_DUPLICATES, StudySearcher
 from search.selection import TrialRow, TrialState
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
-from trainables.on_ray import pack
+from trainables.on_ray import MAX_FAILURES, pack
 from trainables.phase_store import PhaseRecord, PhaseStore
 from trainables.scores import Scores, objective
 from trainables.world import World
@@ -120,6 +120,15 @@ class Drive:
         if isinstance(params, dict):
             self.plans[trial_id] = self.settings.search_space().decode(params)
         return params
+
+    def give_up(self, trial_id: str) -> None:
+        """Its worker breaks as often as it may, and once more."""
+        for _ in range(MAX_FAILURES):
+            self.searcher.on_trial_complete(trial_id, error=True)
+            plan = self.plans[trial_id]
+            self.ask(trial_id)
+            assert self.plans[trial_id] == plan
+        self.searcher.on_trial_complete(trial_id, error=True)
 
     def keys(self, trial_id: str) -> list[str]:
         return [key for key, _, _ in self.world.stages(self.plans[trial_id])]
@@ -303,7 +312,7 @@ def test_nothing_is_held_when_nothing_is_in_flight(drive: Callable[..., Drive]) 
     one.ask("c")
     assert one.ask("d") is None
     one.send("c", {"event": "error", "reason": "OSError: no space"})
-    one.searcher.on_trial_complete("c", error=True)
+    one.give_up("c")
     assert one.log.rows[2].state is TrialState.FAILED
     assert one.log.rows[2].reason == "OSError: no space"
     assert one.ask("d") == point("fact", 3e-3)
@@ -320,7 +329,7 @@ def test_a_dead_trainer_releases_its_phases(drive: Callable[..., Drive]) -> None
     one.ask("c")
     one.ask("d")
     assert one.ask("e") is None
-    one.searcher.on_trial_complete("c", error=True)
+    one.give_up("c")
     assert one.ask("e") == point("fact", 3e-3), "though another trial is still in flight"
     assert one.log.rows[2].reason == "its worker died"
 
@@ -435,7 +444,7 @@ def test_a_trial_that_diverged_fails_with_its_reason(drive: Callable[..., Drive]
 def test_a_plan_whose_worker_died_may_be_tried_again(drive: Callable[..., Drive]) -> None:
     one = drive(space=space(point("none")), budget={"num_trials": 4})
     one.ask("a")
-    one.searcher.on_trial_complete("a", error=True)
+    one.give_up("a")
     one.ask("b")
     one.run("b")
     assert one.ask("c") == point("none")
@@ -477,7 +486,7 @@ def test_a_rung_of_a_target_that_does_not_count(drive: Callable[..., Drive]) -> 
         "a", pack({"event": "rung", "rung": 0, "probe": scores, "scores": scores})
     )
     assert one.trials[0].intermediate_values == {}
-    one.searcher.on_trial_complete("a", error=True)
+    one.give_up("a")
     assert one.log.rows[0].scores is None
 
 
@@ -495,19 +504,61 @@ def test_events_of_unknown_trials_and_results_without_an_event(
     assert one.log.rows == {}
 
 
-def test_a_trial_started_again_by_tune_is_one_trial(drive: Callable[..., Drive]) -> None:
-    one = drive(space=space(point("fact")))
+def test_a_trial_whose_worker_died_is_started_again_and_is_one_trial(
+    drive: Callable[..., Drive],
+) -> None:
+    """Before anything else, and nobody trains meanwhile what it was training."""
+    one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
     for trial_id in "ab":
         one.ask(trial_id)
         one.run(trial_id)
     one.ask("c")
     one.train("c", 0)
+    hours_ago(one, 2, 1)
     one.send("c", {"event": "error", "reason": "killed"})
-    one.train("c", 0)  # from the start, in another worker
-    one.run("c", 0.7)
+    one.searcher.on_trial_complete("c", error=True)
+    assert 2 not in one.log.rows
+    assert not one.searcher.is_done
+    assert one.searcher.is_drained
+    assert one.watch.events[-1] == (2, "again")
+    assert one.ask("d") == point("fact")
+    assert one.plans["d"] == one.plans["c"]
+    assert isinstance(one.ask("e"), dict), "its first phase is there"
+    one.train("d", 0)  # from the start, in another worker
+    one.run("d", 0.7)
     row = one.log.rows[2]
-    assert list(row.phase_keys) == one.keys("c")
+    assert list(row.phase_keys) == one.keys("d")
     assert (row.state, row.reason) == (TrialState.SCORED, None)
+    assert one.numbers() == [0, 1, 2, 3]
+    assert one.searcher._spending.took(2).seconds == pytest.approx(3600, abs=5)
+
+
+def test_what_a_trial_was_training_is_not_trained_by_another_before_it_goes_on(
+    drive: Callable[..., Drive],
+) -> None:
+    one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
+    for trial_id in "ab":
+        one.ask(trial_id)
+        one.run(trial_id)
+    one.ask("c")
+    assert one.ask("d") is None, "it would train the same intermediate phase"
+    one.searcher.on_trial_complete("c", error=True)
+    assert one.ask("d") == point("fact"), "the one that broke comes first"
+    assert one.ask("e") is None
+
+
+def test_a_worker_that_dies_after_its_trial_ended_costs_nothing(
+    drive: Callable[..., Drive],
+) -> None:
+    one = drive()
+    one.ask("a")
+    for index in range(len(one.keys("a"))):
+        one.train("a", index)
+    scores = one.make_scores(0.4).to_dict()
+    seconds = {"evaluation": 0.5, "total": 1}
+    one.send("a", {"event": "end", "state": "scored", "scores": scores, "seconds": seconds})
+    one.searcher.on_trial_complete("a", error=True)
+    assert one.log.rows[0].state is TrialState.SCORED
 
 
 def test_a_stopped_search_is_taken_up_under_its_numbers(drive: Callable[..., Drive]) -> None:
