@@ -64,6 +64,7 @@ def test_a_search_in_lines_and_numbers(planted: Any, settings_of: Settings, tmp_
         observer.moved(4, phase_event(planted, reused=False))
         observer.moved(4, phase_event(planted, reused=True))
         observer.moved(4, {"event": "error", "reason": "OSError: no space"})
+        observer.moved(4, {"event": "again", "reason": "OSError: no space"})
         observer.finished(planted.scored(4, 0.5, "fact"))
         observer.started(5, planted.plan("fact"))
         observer.moved(5, {"event": "drained", "reason": "saved at step 10"})
@@ -83,10 +84,11 @@ def test_a_search_in_lines_and_numbers(planted: Any, settings_of: Settings, tmp_
     assert {line["study"] for line in found} == {"tiny"}
     training = next(line for line in found if line["message"] == "training")
     assert {"trial": 4, "phase": "fact", "step": 10}.items() <= training.items()
-    broken = next(line for line in found if line["level"] == "warning")
-    assert broken["reason"] == "OSError: no space"
+    warned = [(line["message"], line["reason"]) for line in found if line["level"] == "warning"]
+    reason = "OSError: no space"
+    assert warned == [("trial broke", reason), ("trial started again", reason)]
     assert [line["message"] for line in found].count("trial finished") == 2
-    assert len(seen.calls) == 11, "everything is handed on"
+    assert len(seen.calls) == 12, "everything is handed on"
 
 
 def test_the_gpu_hours_left(planted: Any, settings_of: Settings) -> None:

@@ -51,6 +51,17 @@ def test_long_lines_are_not_broken(text: io.StringIO, planted: Any) -> None:
     assert text.getvalue().count("\n") == 1
 
 
+def test_a_trial_that_is_started_again(text: io.StringIO, planted: Any) -> None:
+    row = planted.scored(7, 0.5, None)
+    with plain(text) as watch:
+        watch.started(7, row.plan)
+        watch.moved(7, {"event": "again", "reason": "its worker died, [sic] " * 9})
+        watch.finished(row)
+    first, second = text.getvalue().splitlines()
+    assert first.startswith("trial 7 is started again: its worker died, [sic] its")
+    assert second.startswith("[1/4] trial 7 ")
+
+
 def test_the_eta_is_the_mean_time_times_what_is_left(
     text: io.StringIO, planted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
