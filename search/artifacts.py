@@ -4,7 +4,7 @@ import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,25 @@ def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
                 text = json.dumps(content, ensure_ascii=False, indent=1)
                 path.write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, folder)
+
+
+def put_inputs(client: Any, run_id: str, inputs: Sequence[Mapping[str, str]]) -> None:
+    """Data sets by name and digest; MLflow keeps one of each, and one link to the run."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    found = [
+        DatasetInput(
+            Dataset(
+                name=given["name"],
+                digest=given["digest"],
+                source_type="hugging_face",
+                source=json.dumps({name: given[name] for name in ("path", "revision")}),
+            ),
+            [InputTag("mlflow.data.context", given["context"])],
+        )
+        for given in inputs
+    ]
+    client.log_inputs(run_id, found)
 
 
 def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:

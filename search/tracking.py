@@ -134,6 +134,9 @@ class Tracker:
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
         self._known: dict[str, _Known] = {}
         self._experiment_id: str | None = None
+        # Study -> whether it had no run as we came, so that what we have not made is not there: to
+        # search for each run takes the longer the more there are.
+        self._is_new: dict[str, bool] = {}
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
         """Runs of a study (or of all) that carry these labels, oldest first."""
@@ -165,7 +168,7 @@ class Tracker:
         if entry.get("files"):
             artifacts.put_files(self._client, run_id, entry["files"])
         if entry.get("inputs"):
-            self._put_inputs(run_id, entry["inputs"])
+            artifacts.put_inputs(self._client, run_id, entry["inputs"])
         status = entry["status"]
         if status == "RUNNING" and known.status != "RUNNING":
             self._client.update_run(run_id, status=status)
@@ -238,7 +241,7 @@ class Tracker:
             self._client.finalize_logged_model(model.model_id, "READY")
         return LoggedModel(model_id=model.model_id, run_id=run_id, location=model.artifact_location)
 
-    def _search(self, tags: Mapping[str, str]) -> Iterator[Any]:
+    def _search(self, tags: Mapping[str, str], *, page_size: int = 1000) -> Iterator[Any]:
         experiment_id, token = self._find_experiment(), None
         while experiment_id is not None:
             page = self._client.search_runs(
@@ -246,7 +249,7 @@ class Tracker:
                 filter_string=_filter(tags),
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
-                max_results=1000,
+                max_results=page_size,
             )
             yield from page
             token = page.token
@@ -281,12 +284,21 @@ class Tracker:
         wanted = _wanted(study, labels)
         key = frozenset(wanted.items())
         if key not in self._run_ids:
-            run = next(self._search(wanted), None) or self._make_run(
-                wanted, study, name=name, **made
-            )
+            run = self._standing(study, wanted)
+            if run is None:
+                # Where no answer comes, it may be made all the same: then it is searched for.
+                is_new, self._is_new[study] = self._is_new[study], False
+                run = self._make_run(wanted, study, name=name, **made)
+                self._is_new[study] = is_new
             self._run_ids[key] = run.info.run_id
             self._known[run.info.run_id] = _Known.of(run)
         return self._run_ids[key]
+
+    def _standing(self, study: str, tags: Mapping[str, str]) -> Any:
+        if study not in self._is_new:
+            some = self._search(_wanted(study, {}), page_size=1)
+            self._is_new[study] = next(some, None) is None
+        return None if self._is_new[study] else next(self._search(tags, page_size=1), None)
 
     def _make_run(
         self,
@@ -310,26 +322,6 @@ class Tracker:
             start_time=time - round(lasted * 1000),
             tags=tags,
             run_name=name,
-        )
-
-    def _put_inputs(self, run_id: str, inputs: Sequence[Mapping[str, str]]) -> None:
-        """Data sets by name and digest; MLflow keeps one of each, and one link to the run."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        self._client.log_inputs(
-            run_id,
-            [
-                DatasetInput(
-                    Dataset(
-                        name=found["name"],
-                        digest=found["digest"],
-                        source_type="hugging_face",
-                        source=json.dumps({name: found[name] for name in ("path", "revision")}),
-                    ),
-                    [InputTag("mlflow.data.context", found["context"])],
-                )
-                for found in inputs
-            ],
         )
 
     def _log(

@@ -108,32 +108,28 @@ def report_of(home: Path, cli: Callable[..., Any]) -> dict[int, Any]:
     return {t["number"]: t["objective"] for t in told["trials"] if t["state"] == "scored"}
 
 
-@pytest.mark.parametrize(
-    ("moment", "is_reported"),
-    [
-        pytest.param(is_half_way, False, id="inside an intermediate phase"),
-        pytest.param(lambda home: len(trained(home)) >= 3, False, id="between two phases"),
-        pytest.param(lambda home: len(trained(home)) >= 5, True, id="after some trials"),
-    ],
-)
-def test_killed_and_run_again(
-    undisturbed: Searched,
-    tmp_path: Path,
-    cli: Callable[..., Any],
-    moment: Callable[[Path], bool],
-    is_reported: bool,
+def test_killed_three_times_and_run_again(
+    undisturbed: Searched, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
+    """Inside an intermediate phase, between two phases, and after some trials."""
     expected = outcome(read(undisturbed.home))
     assert sum(state is TrialState.SCORED for state, *_ in expected.values()) == 5
     home = tmp_path / "home"
-    process = start(undisturbed.study, home)
-    wait_for(lambda: moment(home), process)
-    kill(process)
-    before = trained(home)
-    if is_reported:
-        reported = report_of(home, cli)
-        assert reported
-        assert all(expected[number][2] == value for number, value in reported.items())
+    before: dict[str, int] = {}
+    for moment in (
+        lambda: is_half_way(home),
+        lambda: len(trained(home)) >= 3,
+        lambda: len(trained(home)) >= 5,
+    ):
+        process = start(undisturbed.study, home)
+        wait_for(moment, process)
+        kill(process)
+        found = trained(home)
+        assert {key: found[key] for key in before} == before, "trained again"
+        before = found
+    reported = report_of(home, cli)
+    assert reported
+    assert all(expected[number][2] == value for number, value in reported.items())
     assert start(undisturbed.study, home).wait() == 0
     record = read(home)
     assert outcome(record) == expected

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -77,6 +78,58 @@ def check(uri: str, study: str, planted: Any) -> None:
     assert [(model.name, str(model.status)) for model in models] == [("trial-0001-rel", "READY")]
     assert len(models[0].metrics) == 2
     assert len(client.get_run(models[0].source_run_id).outputs.model_outputs) == 1
+
+
+class Counting:
+    """A client that counts the calls of each name; the answer to one `create_run` gets lost."""
+
+    def __init__(self, client: Any, lost: int = 0) -> None:
+        self._client, self._lost = client, lost
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            result = method(*args, **kwargs)
+            if name == "create_run" and self.calls[name] == self._lost:
+                raise ConnectionError("no answer")
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_an_answer_that_is_lost_makes_nothing_twice(
+    uri: str, tmp_path: Path, planted: Any, lost: int
+) -> None:
+    client, study = connect(uri), f"lost-{lost}"
+    deaf = Counting(client, lost)
+    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": study}
+    record = Record(**place, outbox=tmp_path / study, connect=lambda _: deaf)
+    write(record, planted)
+    with pytest.raises(ConnectionError):
+        record.outbox.deliver_all()
+    assert record.outbox.deliver_all()
+    check(uri, study, planted)
+
+
+def test_runs_of_a_new_study_are_not_searched_for(uri: str, tmp_path: Path, planted: Any) -> None:
+    """Each search takes the longer the more runs there are."""
+    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "new"}
+    searches = []
+    for _ in range(2):
+        client = Counting(connect(uri))
+        record = Record(**place, outbox=tmp_path / "new", connect=lambda _, c=client: c)
+        record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
+        for number in range(5):
+            row = planted.scored(number, 0.5, None)
+            record.trial_finished(row, baseline=None)
+        assert record.outbox.deliver_all()
+        searches.append(client.calls["search_runs"])
+    assert searches[0] <= 1
+    assert searches[1] > 5, "one that was begun is looked through"
 
 
 @pytest.mark.parametrize(
