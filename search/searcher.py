@@ -94,6 +94,7 @@ class StudySearcher(Searcher):
         self._spending = Spending(settings, study.took, scored)
         self._stop = stop
         self.rows: list[TrialRow] = []
+        self._baselines = Baselines.among(())
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes its searcher to disk: no URL, no client; recovery is by content
@@ -187,12 +188,12 @@ class StudySearcher(Searcher):
         took = self._spending.end(live.asked.number, is_scored=is_scored)
         row, measure = self._judged(self._row(live, took))
         self.rows.append(row)
+        if row.plan.is_baseline:
+            self._baselines = Baselines.among(self.rows)
         self._study.note(live.asked, took)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
-        self._log.trial_finished(
-            row, baseline=Baselines.among(self.rows).of(row), outcomes=outcomes
-        )
+        self._log.trial_finished(row, baseline=self._baselines.of(row), outcomes=outcomes)
         values = self._told_values(row)
         if row.state is TrialState.SCORED and values:
             allowed = constraints(row, self._settings.evaluation)
@@ -292,7 +293,7 @@ class StudySearcher(Searcher):
             duplicate_of=told.number,
         )
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
-        self._log.trial_finished(row, baseline=Baselines.among(self.rows).of(row))
+        self._log.trial_finished(row, baseline=self._baselines.of(row))
         self._study.tell_duplicate(asked, told)
         return True
 
