@@ -125,7 +125,7 @@ class Observer:
         elif kind == "error":
             _log("trial broke", logging.WARNING, trial=number, reason=event["reason"])
         elif kind == "again":
-            _log("trial started again", logging.WARNING, trial=number, reason=event["reason"])
+            _log("trial started again", trial=number, reason=event["reason"])
         elif kind == "drained":
             _log("trial left half-way", trial=number, reason=event["reason"])
         self._watch.moved(number, event)

@@ -84,9 +84,9 @@ def test_a_search_in_lines_and_numbers(planted: Any, settings_of: Settings, tmp_
     assert {line["study"] for line in found} == {"tiny"}
     training = next(line for line in found if line["message"] == "training")
     assert {"trial": 4, "phase": "fact", "step": 10}.items() <= training.items()
-    warned = [(line["message"], line["reason"]) for line in found if line["level"] == "warning"]
-    reason = "OSError: no space"
-    assert warned == [("trial broke", reason), ("trial started again", reason)]
+    told = [line["message"] for line in found if line.get("reason") == "OSError: no space"]
+    assert told == ["trial broke", "trial started again"]
+    assert [line["level"] for line in found].count("warning") == 1
     assert [line["message"] for line in found].count("trial finished") == 2
     assert len(seen.calls) == 12, "everything is handed on"
 
