@@ -61,12 +61,32 @@ def _start(count: int, num: int) -> Neighbours:
 
 
 def _offer(near: Neighbours, rows: slice, cosines: Vectors, first: int) -> None:
-    """Keep the best of what these rows have and of further candidates, from place `first` on."""
+    """Keep the best of what these rows have and of further candidates, from place `first` on.
+
+    What is no better than the last that a row has is passed over unsorted: soon that is nearly all.
+    """
     num = near.cosines.shape[1]
-    few = min(num, cosines.shape[1])
-    here = np.argpartition(cosines, -few, axis=1)[:, -few:]
-    best = np.concatenate([near.cosines[rows], np.take_along_axis(cosines, here, axis=1)], axis=1)
-    places = np.concatenate([near.places[rows], here + first], axis=1)
+    worst = near.cosines[rows][:, -1:]
+    if np.isneginf(worst).any():  # the first block
+        few = min(num, cosines.shape[1])
+        worst = np.partition(cosines, -few, axis=1)[:, [-few]]
+        worst = np.nextafter(worst, np.float32(-np.inf))
+    # In the order in which they lie in memory: one of the two directions comes transposed.
+    is_turned = not cosines.flags.c_contiguous
+    better = cosines.T > worst.T if is_turned else cosines > worst
+    row, column = np.divmod(np.flatnonzero(better), better.shape[1])
+    if is_turned:
+        row, column = column, row
+    values = cosines[row, column]
+    order = np.lexsort((column, -values, row))
+    row, column, values = row[order], column[order], values[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)  # within the row
+    kept = rank < num
+    further = _start(len(cosines), num)
+    further.cosines[row[kept], rank[kept]] = values[kept]
+    further.places[row[kept], rank[kept]] = column[kept] + first
+    best = np.concatenate([near.cosines[rows], further.cosines], axis=1)
+    places = np.concatenate([near.places[rows], further.places], axis=1)
     order = np.argsort(-best, axis=1, kind="stable")[:, :num]
     near.cosines[rows] = np.take_along_axis(best, order, axis=1)
     near.places[rows] = np.take_along_axis(places, order, axis=1)
