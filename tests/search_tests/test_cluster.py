@@ -335,7 +335,9 @@ def test_a_node_that_does_not_see_the_home_folder(
     apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{tmp_path}" && exec "$@"', ""]
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount anything")
-    num_nodes = cluster.num_alive()
+    num_nodes = sum(node.poll() is None for node in cluster.nodes)
+    # One that was killed a moment ago is still alive to the head.
+    wait_until(lambda: cluster.num_alive() == num_nodes, seconds=60)
     cluster.start("--num-cpus=1", f"--address=127.0.0.1:{cluster.port}", within=apart)
     cluster.wait_for(num_nodes + 1)
     line = command("run", finished.file, "--home", tmp_path / "home")
