@@ -1,4 +1,4 @@
-"""A trial in flight, as its searcher knows it. Pure."""
+"""A trial in flight, as its searcher knows it."""
 
 import time
 from dataclasses import dataclass, field

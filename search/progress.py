@@ -110,12 +110,7 @@ class SearchProgress:
         elif event["event"] == "again":
             self._bars.reset(task)
             self._bars.update(task, note="started again")
-            self._console.print(
-                f"trial {number} is started again: {event['reason']}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            self._say(f"trial {number} is started again: {event['reason']}")
 
     def finished(self, row: TrialRow) -> None:
         task = self._tasks.pop(row.number, None)
@@ -127,13 +122,14 @@ class SearchProgress:
             if standing is None or row.objective > standing:
                 self._best = row
         self._bars.update(self._all, completed=self._num_finished, note=self._note())
-        self._console.print(
+        self._say(
             f"[{self._num_finished}/{self._num_trials}] trial {row.number} "
-            f"{describe(row.plan)}: {_result(row)}   {self._note()}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            f"{describe(row.plan)}: {_result(row)}   {self._note()}"
         )
+
+    def _say(self, line: str) -> None:
+        """As it stands: names and reasons are not ours, and a line stays one."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _note(self) -> str:
         each = (time.monotonic() - self._started) / self._num_finished

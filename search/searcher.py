@@ -129,7 +129,7 @@ class StudySearcher(Searcher):
         if self.is_stopped:
             return Searcher.FINISHED
         if self._again:
-            return self._resumed(trial_id, self._again.pop(0))
+            return self._start_again(trial_id, self._again.pop(0))
         asked = self._released() or self._next()
         if asked is None:
             return None if self._live else Searcher.FINISHED
@@ -213,7 +213,7 @@ class StudySearcher(Searcher):
         self._again.append(live)
         self._watch.moved(live.asked.number, {"event": "again", "reason": live.reason})
 
-    def _resumed(self, trial_id: str, live: Live) -> dict[str, Any]:
+    def _start_again(self, trial_id: str, live: Live) -> dict[str, Any]:
         self._live[trial_id] = live
         self._spending.begin(live.asked.number)
         return dict(live.asked.params)

@@ -61,35 +61,34 @@ def _start(count: int, num: int) -> Neighbours:
 
 
 def _offer(near: Neighbours, rows: slice, cosines: Vectors, first: int) -> None:
-    """Keep the best of what these rows have and of further candidates, from place `first` on.
-
-    What is no better than the last that a row has is passed over unsorted: soon that is nearly all.
-    """
+    """Keep the best of what these rows have and of further candidates, from place `first` on."""
     num = near.cosines.shape[1]
-    worst = near.cosines[rows][:, -1:]
+    row, column = _candidates(near.cosines[rows][:, -1:], cosines, num)
+    values = np.concatenate([near.cosines[rows].ravel(), cosines[row, column]])
+    places = np.concatenate([near.places[rows].ravel(), column + first])
+    row = np.concatenate([np.repeat(np.arange(len(cosines)), num), row])
+    order = np.lexsort((places, -values, row))
+    row = row[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)  # within the row, which has num at least
+    best = order[rank < num]
+    near.cosines[rows] = values[best].reshape(-1, num)
+    near.places[rows] = places[best].reshape(-1, num)
+
+
+def _candidates(
+    worst: Vectors, cosines: Vectors, num: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows and columns of what may be among a row's `num` best, whose last one is `worst`: what is
+    no better is passed over unsorted, and soon that is nearly all."""
     if np.isneginf(worst).any():  # the first block
         few = min(num, cosines.shape[1])
-        worst = np.partition(cosines, -few, axis=1)[:, [-few]]
-        worst = np.nextafter(worst, np.float32(-np.inf))
-    # In the order in which they lie in memory: one of the two directions comes transposed.
-    is_turned = not cosines.flags.c_contiguous
-    better = cosines.T > worst.T if is_turned else cosines > worst
-    row, column = np.divmod(np.flatnonzero(better), better.shape[1])
-    if is_turned:
-        row, column = column, row
-    values = cosines[row, column]
-    order = np.lexsort((column, -values, row))
-    row, column, values = row[order], column[order], values[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)  # within the row
-    kept = rank < num
-    further = _start(len(cosines), num)
-    further.cosines[row[kept], rank[kept]] = values[kept]
-    further.places[row[kept], rank[kept]] = column[kept] + first
-    best = np.concatenate([near.cosines[rows], further.cosines], axis=1)
-    places = np.concatenate([near.places[rows], further.places], axis=1)
-    order = np.argsort(-best, axis=1, kind="stable")[:, :num]
-    near.cosines[rows] = np.take_along_axis(best, order, axis=1)
-    near.places[rows] = np.take_along_axis(places, order, axis=1)
+        here = np.argpartition(cosines, -few, axis=1)[:, -few:]
+        return np.repeat(np.arange(len(cosines)), few), here.ravel()
+    if cosines.flags.c_contiguous:
+        row, column = np.divmod(np.flatnonzero(cosines > worst), cosines.shape[1])
+    else:  # transposed: looked through in the order in which it lies in memory
+        column, row = np.divmod(np.flatnonzero(cosines.T > worst.T), len(cosines))
+    return row, column
 
 
 def mine(texts: Vectors, pivots: Vectors) -> list[tuple[int, int, float]]:

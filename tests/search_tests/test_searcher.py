@@ -121,6 +121,11 @@ class Drive:
             self.plans[trial_id] = self.settings.search_space().decode(params)
         return params
 
+    def ask_and_run(self, trial_ids: str) -> None:
+        for trial_id in trial_ids:
+            self.ask(trial_id)
+            self.run(trial_id)
+
     def give_up(self, trial_id: str) -> None:
         """Its worker breaks as often as it may, and once more."""
         for _ in range(MAX_FAILURES):
@@ -259,9 +264,7 @@ def test_hours_are_those_of_the_plan_whoever_trained_its_phases(
 def test_plans_wait_for_a_phase_in_training(drive: Callable[..., Drive]) -> None:
     points = [point("fact"), point("fact", 3e-3), point("coh")]
     one = drive(space=space(*points), budget={"num_trials": 5})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d")["intermediate"] == "coh", "the plan in between waits"
     assert one.numbers() == [0, 1, 2, 4]
@@ -278,9 +281,7 @@ def test_plans_wait_for_a_phase_in_training(drive: Callable[..., Drive]) -> None
 def test_held_plans_are_released_in_order(drive: Callable[..., Drive]) -> None:
     points = [point("fact"), point("fact", 3e-3), point("coh+fact"), point("coh+fact", 3e-3)]
     one = drive(space=space(*points), budget={"num_trials": 6})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d")["intermediate"] == "coh+fact"
     assert one.ask("e") is None
@@ -294,9 +295,7 @@ def test_held_plans_are_released_in_order(drive: Callable[..., Drive]) -> None:
 def test_only_so_many_are_held(drive: Callable[..., Drive]) -> None:
     points = [point("fact", rate) for rate in (1e-3, 3e-3)]
     one = drive(space=space(*points, *points, *points), budget={"num_trials": 8})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     for _ in range(5):
         assert one.ask("d") is None
@@ -306,9 +305,7 @@ def test_only_so_many_are_held(drive: Callable[..., Drive]) -> None:
 def test_nothing_is_held_when_nothing_is_in_flight(drive: Callable[..., Drive]) -> None:
     """The trial in flight dies before it trained what the held one waits for."""
     one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d") is None
     one.send("c", {"event": "error", "reason": "OSError: no space"})
@@ -323,9 +320,7 @@ def test_nothing_is_held_when_nothing_is_in_flight(drive: Callable[..., Drive]) 
 def test_a_dead_trainer_releases_its_phases(drive: Callable[..., Drive]) -> None:
     points = [point("fact"), point("coh"), point("fact", 3e-3)]
     one = drive(space=space(*points), budget={"num_trials": 5})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     one.ask("d")
     assert one.ask("e") is None
@@ -336,9 +331,7 @@ def test_a_dead_trainer_releases_its_phases(drive: Callable[..., Drive]) -> None
 
 def test_a_poll_that_finds_nothing_touches_nothing(drive: Callable[..., Drive]) -> None:
     one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d") is None
     one.study.num_uses = one.store.num_uses = 0
@@ -509,9 +502,7 @@ def test_a_trial_whose_worker_died_is_started_again_and_is_one_trial(
 ) -> None:
     """Before anything else, and nobody trains meanwhile what it was training."""
     one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     one.train("c", 0)
     hours_ago(one, 2, 1)
@@ -537,9 +528,7 @@ def test_what_a_trial_was_training_is_not_trained_by_another_before_it_goes_on(
     drive: Callable[..., Drive],
 ) -> None:
     one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d") is None, "it would train the same intermediate phase"
     one.searcher.on_trial_complete("c", error=True)
@@ -714,9 +703,7 @@ def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]
         states.append((row.number, one.trials[row.number].state))
 
     one.log.trial_finished = look  # type: ignore[method-assign]
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert states == [(number, OptunaState.RUNNING) for number in (0, 1, 2)]
 
@@ -724,9 +711,7 @@ def test_the_record_is_written_before_optuna_is_told(drive: Callable[..., Drive]
 def test_a_stem_that_was_retried_under_another_key(drive: Callable[..., Drive]) -> None:
     """It diverged at its rate and was trained at half of it: its targets start from that one."""
     one = drive(space=space(point("fact"), point("fact", 3e-3)), budget={"num_trials": 4})
-    for trial_id in "ab":
-        one.ask(trial_id)
-        one.run(trial_id)
+    one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d") is None
     planned, _, stem = one.world.stages(one.plans["c"])[0]

@@ -45,6 +45,13 @@ def test_memory_beside_the_result_does_not_grow_with_the_corpora() -> None:
     assert peak(20_000) < 1.5 * peak(200)
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_an_encoder_that_says_the_same_of_all_still_gives_each_its_neighbours() -> None:
+    for near in mining.neighbours(np.ones((60, 8), np.float32), np.ones((150, 8), np.float32)):
+        np.testing.assert_allclose(near.cosines, 1, atol=1e-6)
+        assert all(len(set(places)) == 4 for places in near.places.tolist())
+
+
 def test_few_candidates_are_all_taken_and_none_refused() -> None:
     forward, backward = mining.neighbours(vectors(3, seed=0), vectors(2, seed=1))
     assert (forward.places.shape, backward.places.shape) == ((3, 2), (2, 3))
