@@ -247,7 +247,9 @@ def _cautions(found: Json) -> Iterator[str]:
             "than it is: `retrain` measures it on test rows with fresh seeds."
         )
     for other in selection["other_rules"]:
-        if found["best"] is not None and other["number"] != found["best"]["number"]:
+        if found["best"] is not None and other["number"] == found["best"]["number"]:
+            yield f"Selected by {other['rule']} instead, the same trial would be the best."
+        elif found["best"] is not None:
             yield (
                 f"Selected by {other['rule']} instead of {selection['rule']}, trial "
                 f"{other['number']} ({other['name']}) would be the best, with a zero-shot mean "
@@ -276,5 +278,8 @@ def _cautions(found: Json) -> Iterator[str]:
             if rate["collapsed"]
         ]
         yield f"Collapsed, by learning rate, and kept out of averages: {'; '.join(rates)}."
+    if flat := found["flat_intermediates"]:
+        named = ", ".join(f"{one['name']} at {one['learning_rate']:g}" for one in flat)
+        yield f"The loss of the intermediate phase did not fall, it taught nothing: {named}."
     for task, names in found["protocol_differences"].items():
         yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."

@@ -20,16 +20,12 @@ if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need n
 def find_encoder(settings: StudySettings, home: Home, *, console: Console | None = None) -> str:
     """The folder or hub name to load. Makes the pocket base, or the one that the study describes,
     first if it is not there yet, on all cores, with a progress bar on `console`."""
-    encoder, pretraining = settings.study.encoder, settings.pretraining
-    if encoder != POCKET and pretraining is None:
-        return encoder
-    from trainables.base_recipe import pocket_base, study_base
+    recipe = _recipe_of(settings)
+    if recipe is None:
+        return settings.study.encoder
     from trainables.pretrain import pretrain
-    from trainables.rows import Rows
     from trainables.workers import num_cores
 
-    rows = Rows.of(settings)
-    recipe = study_base(pretraining, rows) if pretraining else pocket_base()
     num_steps = recipe.phase.recipe.num_steps
     with counting(console or Console(stderr=True), "pretraining") as on_done:
         folder = pretrain(
@@ -39,6 +35,32 @@ def find_encoder(settings: StudySettings, home: Home, *, console: Console | None
             on_step=lambda step: on_done(step, num_steps),
         )
     return str(folder)
+
+
+def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
+    """The folder of the encoder, where it need be neither made nor fetched first; else None."""
+    recipe = _recipe_of(settings)
+    if recipe is not None:
+        from trainables.pretrain import base_folder
+
+        folder = base_folder(recipe, home.path)
+        return folder if folder.is_dir() else None
+    if Path(settings.study.encoder).is_dir():
+        return Path(settings.study.encoder)
+    from trainables.hub import cached_encoder
+
+    return cached_encoder(settings.study.encoder, settings.study.revision)
+
+
+def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
+    """Of an encoder that is made at its first use."""
+    encoder, pretraining = settings.study.encoder, settings.pretraining
+    if encoder != POCKET and pretraining is None:
+        return None
+    from trainables.base_recipe import pocket_base, study_base
+    from trainables.rows import Rows
+
+    return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
 
 
 def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> None:

@@ -6,6 +6,7 @@ that a reader of its scores should know, and so they are kept in the record.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,14 @@ def row_warnings(settings: StudySettings, rows: Rows) -> Iterator[str]:
             yield from _overlaps(settings, target, trained, rows)
 
 
-def token_warnings(settings: StudySettings, data: Data) -> Iterator[str]:
+def token_warnings(
+    settings: StudySettings, data: Data, *, max_rows: int | None = None
+) -> Iterator[str]:
     """What `max_length` and the tokenizer cost each language: rows that lose tokens, words in more
-    pieces than the source language's, tokens that the tokenizer does not know."""
-    for (task, split), wanted in _places(settings).items():
+    pieces than the source language's, tokens that the tokenizer does not know. `max_rows` looks at
+    so many rows of each at most, where the study reads more."""
+    for (task, split), asked in _places(settings).items():
+        wanted = [_at_most(one, max_rows) for one in asked]
         found = {one.language: features for one in wanted if (features := _features(data, one))}
         if not found:
             continue
@@ -75,6 +80,11 @@ def token_warnings(settings: StudySettings, data: Data) -> Iterator[str]:
         )
         if get_task(task).kind is TaskKind.TAGGING and split == "validation":
             yield from _fertile(task, found)
+
+
+def _at_most(wanted: Wanted, max_rows: int | None) -> Wanted:
+    limits = [limit for limit in (wanted.max_rows, max_rows) if limit is not None]
+    return replace(wanted, max_rows=min(limits, default=None))
 
 
 def _fertile(task: str, found: Mapping[str, Features]) -> Iterator[str]:

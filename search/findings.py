@@ -86,6 +86,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "degradation": _degradation(record, sound),
         "priors": hindsight(record.summary.get("priors"), record.rows),
         "learning_rates": _learning_rates(order),
+        "flat_intermediates": _flat_intermediates(record),
         "protocol": _protocols(whole),
         "protocol_differences": different,
         "overhead_seconds": _overhead(record.rows),
@@ -285,6 +286,20 @@ def _learning_rates(rows: Sequence[TrialRow]) -> dict[str, list[Json]]:
         ]
         for role, by_rate in counts.items()
     }
+
+
+def _flat_intermediates(record: StudyRecord) -> list[Json]:
+    """Intermediate phases whose loss did not fall, with the trials that went on from them: targets
+    may well learn after such a phase, and what it adds is then no gain of its task."""
+    flat = {phase.key: phase for phase in record.phases if not phase.loss_fell}
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in record.rows:
+        if row.plan.intermediate and row.phase_keys and row.phase_keys[0] in flat:
+            found[row.phase_keys[0]].append(row.number)
+    return [
+        {"name": flat[key].name, "learning_rate": flat[key].learning_rate, "trials": numbers}
+        for key, numbers in found.items()
+    ]
 
 
 def _rounded(by_rate: dict[float, list[bool]]) -> dict[float, list[bool]]:

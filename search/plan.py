@@ -1,6 +1,6 @@
 """What a study would run: its plans, the stages they share, contract errors. Starts nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.space import NONE
 from spaces.study import StudySettings
-from spaces.tasks import get_task
+from spaces.tasks import Source, Task, TaskKind, get_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +110,10 @@ def contract_errors(settings: StudySettings) -> Iterator[str]:
 def contract_warnings(settings: StudySettings) -> Iterator[str]:
     """What a reader of the scores should know."""
     space = settings.search_space()
-    sources = set(space.sources)
+    sources = [Source.parse(source) for source in space.sources]
     for name in settings.space.targets:
-        task = get_task(name)
-        if task.trains and task.training_task in {source.split("@")[0] for source in sources}:
-            yield (
-                f"target {name!r} trains on the rows of {task.training_task!r}, which is an "
-                "intermediate task too: a gain of that pair is a second pass over the same data"
-            )
+        yield from _same_rows(settings, name, sources)
+        yield from metric_conventions(get_task(name))
     budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
         yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"
@@ -134,6 +130,50 @@ def check_study(settings: StudySettings) -> None:
     """Raise Refusal with the first contract error."""
     for error in contract_errors(settings):
         raise Refusal(f"study {settings.study.name!r}: {error}")
+
+
+def _same_rows(settings: StudySettings, name: str, sources: Sequence[Source]) -> Iterator[str]:
+    """Sources that have the target's own training rows, and those that have labelled rows of it in
+    a language that it calls zero-shot."""
+    target = get_task(name)
+    trained = target.training_task
+    same = [source for source in sources if trained in get_task(source.task).contents]
+    language = get_task(trained).source_language
+    again = [str(source) for source in same if source.language == language]
+    if target.trains and again:
+        yield (
+            f"target {name!r} trains on the rows of {trained!r}, which the intermediate "
+            f"{' and '.join(again)} {'has' if len(again) == 1 else 'have'} too: a gain of that "
+            "pair is a second pass over the same data"
+        )
+    scored = set(settings.languages_of(name)) - {language}
+    for source in same:
+        if source.language in scored:
+            yield (
+                f"the intermediate {source} has labelled rows in {source.language} for target "
+                f"{name!r}: its score there is not a zero-shot one"
+            )
+
+
+def metric_conventions(target: Task) -> Iterator[str]:
+    """Main scores that go by a name under which others report another number."""
+    if target.kind is TaskKind.TAGGING:
+        has_spans = any(label.startswith(("B-", "I-")) for label in target.labels)
+        if target.metric == "f1" and not has_spans:
+            yield (
+                f"the F1 of target {target.name!r} is seqeval's over tags without B- and I-, as "
+                "XTREME reports it, where a run of equal tags is one span; `accuracy` is beside it"
+            )
+        if target.metric == "accuracy" and has_spans:
+            yield (
+                f"target {target.name!r} is scored by the accuracy of tags, most of which are "
+                "outside of spans; `f1` is beside it"
+            )
+    if target.name == "buccpairs":
+        yield (
+            "the accuracy of target 'buccpairs' is among the gold pairs alone: it is not the F1 "
+            "of BUCC's mining, and does not stand in for it in XTREME's averages"
+        )
 
 
 def _head_errors(name: str) -> Iterator[str]:

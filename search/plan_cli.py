@@ -29,10 +29,19 @@ if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from trainables.workshop import Workshop
 
 
+TOKENISED_ROWS = 1000  # of each task, language and split: a share of cut rows to a point or two
+NO_ENCODER = (
+    "the encoder is not on this machine yet: what its tokenizer and max_length cost, and whether "
+    "the retrieval layer exists, is checked as the study starts"
+)
+
+
 def plan(
     study: StudyArgument,
     name: RenameOption = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Read the rows and check them too.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Read and check the rows, and the encoder if it is here.")
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Rank the intermediate options by the frozen encoder."),
@@ -54,10 +63,7 @@ def plan(
     settings = load(study, name, data_root)
     found = plan_study(settings, sequences_per_second=sequences_per_second)
     if rows:
-        from search.contracts import row_warnings
-        from trainables.rows import Rows
-
-        warned = row_warnings(settings, Rows.of(settings))
+        warned = _warned_by_rows(settings, Home.of(home))
         found = replace(found, warnings=(*found.warnings, *warned))
     more: dict[str, Any] = {}
     if (explain or measure) and not found.errors:
@@ -78,6 +84,29 @@ def plan(
     output({**found.to_dict(), **more}, as_json, show)
     if found.errors:
         raise typer.Exit(2)
+
+
+def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
+    """What all rows say, and what the tokenizer makes of some of each language, where the encoder
+    is there. Raises Refusal where the encoder does not fit the study."""
+    from search.bases import encoder_at_hand
+    from search.contracts import row_warnings, token_warnings
+    from trainables.rows import Rows
+
+    rows = Rows.of(settings)
+    warned = list(row_warnings(settings, rows))
+    folder = encoder_at_hand(settings, home)
+    if folder is None:
+        return [*warned, NO_ENCODER]
+    from trainables.data import Data
+    from trainables.model import BaseEncoder
+    from trainables.workshop import check_encoder
+
+    base = BaseEncoder.load(str(folder))
+    check_encoder(settings, base)
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        data = Data(Path(scratch), base, rows)
+        return [*warned, *token_warnings(settings, data, max_rows=TOKENISED_ROWS)]
 
 
 def _explained(settings: StudySettings, shop: "Workshop") -> Any:

@@ -388,4 +388,5 @@ def _phase_row(record: PhaseRecord) -> PhaseRow:
         dev_score=max((score for _, score in record.dev_scores), default=None),
         retried=record.retry_of is not None,
         num_tokens=record.num_tokens,
+        loss_fell=record.loss_fell,
     )

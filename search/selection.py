@@ -112,6 +112,7 @@ class PhaseRow:
     dev_score: float | None
     retried: bool
     num_tokens: int = 0  # padding included; not known of older records
+    loss_fell: bool = True  # nor is this
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -75,6 +75,7 @@ def hub_task(
     layout: Layout = Layout.HUB,
     elsewhere: tuple[Origin, ...] = (),
     parts: tuple[str, ...] = (),
+    includes: tuple[str, ...] = (),
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
     train_rows: Mapping[str, int] = MappingProxyType({}),
     num_dev_rows: int | None = None,
@@ -98,6 +99,7 @@ def hub_task(
         layout=layout,
         elsewhere=elsewhere,
         parts=parts,
+        includes=includes,
         answer_rules=answer_rules,
         train_rows=dict(train_rows),
         num_dev_rows=num_dev_rows,
@@ -169,6 +171,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         "rajpurkar/squad_v2",
         num_train_rows=130_319,
         chance=0.5,  # half of the validation rows have no answer
+        includes=("squad",),  # Rajpurkar et al. 2018: its questions, and unanswerable ones
         splits=ONE_SPLIT,
         single_split=("en",),
         answer_rules=AnswerRules.SQUAD_V2,

@@ -54,7 +54,8 @@ class Task:
 
     `dataset`, `config`, `revision`, `splits` and `layout` are those of an `Origin`; `elsewhere`
     holds the origins of languages whose rows lie somewhere else (MNLI's translations). A task that
-    has `parts` has their rows, one after the other, under one head. `reader` names what brings
+    has `parts` has their rows, one after the other, under one head; `includes` names tasks whose
+    training rows are among its own (SQuAD 2.0 has those of 1.1). `reader` names what brings
     its rows to examples; without one they have the columns of the task's kind. `single_split`
     lists the languages that have one evaluation split alone, `splits.test`: it is cut in halves by
     a hash of the row's parallel id, unless a study takes it whole. `train_rows` counts those of
@@ -80,6 +81,7 @@ class Task:
     layout: Layout = Layout.HUB
     elsewhere: tuple[Origin, ...] = ()
     parts: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1
     train_rows: Mapping[str, int] = field(default_factory=dict, hash=False)
     num_dev_rows: int | None = None
@@ -118,6 +120,11 @@ class Task:
     @property
     def training_task(self) -> str:
         return self.train_on or self.name
+
+    @property
+    def contents(self) -> frozenset[str]:
+        """The tasks whose training rows a phase on this one sees."""
+        return frozenset((self.name, *self.parts, *self.includes))
 
     def origin_of(self, language: str) -> Origin:
         """Where the language's rows lie; the last of `elsewhere` that names it counts."""

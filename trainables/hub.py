@@ -107,6 +107,19 @@ def fetch_encoder(name: str, revision: str | None) -> None:
         raise Refusal(f"encoder {name!r} cannot be fetched: {_line(error)}") from error
 
 
+def cached_encoder(name: str, revision: str | None) -> Path | None:
+    """The folder of an encoder that lies in the hub's cache, ready to be loaded; else None. The hub
+    is not asked."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    is_whole = (folder / "config.json").exists() and any(folder.glob("*.safetensors"))
+    return folder if is_whole else None
+
+
 def _of_hub(dataset: str, config: str | None, revision: str | None) -> Any:
     """A builder of the rows at the commit of a revision, and at no other: where the hub cannot be
     reached, `datasets` would take whichever commit is in the cache."""

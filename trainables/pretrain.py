@@ -56,10 +56,15 @@ def pretrain(
     on_step: Callable[[int], None] = lambda step: None,
 ) -> Path:
     """The folder of the base under `home`, trained first if it is not there."""
-    folder = home / "encoders" / recipe.key()
+    folder = base_folder(recipe, home)
     if not folder.exists():
         pretrain_into(folder, recipe, num_processes=num_processes, on_step=on_step)
     return folder
+
+
+def base_folder(recipe: BaseRecipe, home: Path) -> Path:
+    """Where the base of a recipe lies under a home folder, made or not."""
+    return home / "encoders" / recipe.key()
 
 
 def pretrain_into(

@@ -289,19 +289,33 @@ def optuna_url(tmp_path: Path, empty_optuna: bytes) -> str:
     return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
+def write_tables(path: Path, tables: dict[str, Any]) -> Path:
+    """A study file of these tables, as a user would have written it."""
+    path.write_text(_toml(tables), encoding="utf-8")
+    return path
+
+
+def _toml(table: dict[str, Any], path: str = "") -> str:
+    """Plain keys first, then the tables below."""
+    lines = [f"[{path}]"] if path else []
+    lines += [f"{k} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
+    below = [
+        _toml(inner, f"{path}.{name}".strip("."))
+        for name, inner in table.items()
+        if isinstance(inner, dict)
+    ]
+    return "\n".join([*lines, *below])
+
+
+@pytest.fixture(scope="session", name="write_tables")
+def _write_tables() -> Callable[[Path, dict[str, Any]], Path]:
+    return write_tables
+
+
 def write_study(path: Path, settings: StudySettings) -> Path:
     """As the TOML file that a user would have written."""
     content = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    tables = {
-        name: {key: value for key, value in keys.items() if not isinstance(value, dict)}
-        for name, keys in content.items()
-    }
-    tables |= {f"training.{name}": keys for name, keys in content["training"].items()}
-    lines = []
-    for name, keys in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-    path.write_text("\n".join(lines))
-    return path
+    return write_tables(path, content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,3 +227,15 @@ def test_verdicts_of_a_retrain_are_those_of_its_record(planted: Any) -> None:
     text = said(planted.study_rows(), retrains=runs, retrain_summaries=summaries)
     assert "By language, on test rows with 1 fresh seed: better in 1 (rel de +9.0)" in text
     assert MEANING in text
+
+
+def test_a_phase_that_learned_nothing_is_named(planted: Any) -> None:
+    phases = (planted.phase_row("fact-0.0002", loss_fell=False),)
+    text = said(planted.study_rows(), phases=phases)
+    assert "did not fall, it taught nothing: fact at 0.0002." in text
+    assert "taught nothing" not in said(planted.study_rows())
+
+
+def test_rules_that_choose_the_same_trial_are_named_too(planted: Any) -> None:
+    text = said(planted.study_rows())
+    assert "Selected by source_dev instead, the same trial would be the best." in text

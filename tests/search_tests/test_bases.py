@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from search.bases import Wanted, choose_text, find_encoder
+from search.bases import Wanted, choose_text, encoder_at_hand, find_encoder
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.base_recipe import pocket_base
 from trainables.corpus import DatasetText, PocketText, TaskText, TextFiles
+from trainables.pretrain import base_folder
 
 
 @pytest.mark.parametrize("encoder", ["xlm-roberta-large", "/folder/of/mine", "pocket-like"])
@@ -19,6 +21,27 @@ def test_any_other_name_stands_for_itself(
     settings = settings_of(study={"encoder": encoder})
     assert find_encoder(settings, Home.of(tmp_path / "home")) == encoder
     assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_at_hand_is_neither_made_nor_fetched(
+    settings_of: Callable[..., StudySettings],
+    small_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    home = Home.of(tmp_path / "home")
+
+    def at_hand(encoder: str) -> Path | None:
+        return encoder_at_hand(settings_of(study={"encoder": encoder}), home)
+
+    assert at_hand(str(small_base)) == small_base
+    assert at_hand("our/encoder-that-nobody-has") is None
+    assert at_hand("pocket") is None
+    assert not list(tmp_path.iterdir())
+    made = base_folder(pocket_base(), home.path)
+    made.mkdir(parents=True)
+    assert at_hand("pocket") == made
 
 
 def test_which_text_is_pretrained_on(mirror: Path, tmp_path: Path) -> None:

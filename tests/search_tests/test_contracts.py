@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 
 from search.contracts import content_of, row_warnings, token_warnings
 from spaces.study import StudySettings
-from trainables.data import Data
+from trainables.data import Data, read_features
 from trainables.examples import RetrievalExample, TextExample
 from trainables.model import BaseEncoder
 from trainables.rows import Rows
@@ -139,3 +139,15 @@ def test_many_pieces_a_word(mirror: Path, tmp_path: Path) -> None:
     (told,) = [line for line in token_warnings(settings, data) if "pieces a word" in line]
     assert re.fullmatch(r"udpos: pieces a word, \d\.\d in en, are \d+\.\d in ru", told)
     assert not [line for line in token_warnings(settings, data) if "unknown" in line]
+
+
+def test_some_rows_of_each_say_about_the_same(mirror: Path, tmp_path: Path) -> None:
+    data = Data(tmp_path, base_of_letters(has_bytes=False), Rows(str(mirror)))
+    settings = study(["udpos"], ["de", "ru"])
+    some, whole = (list(token_warnings(settings, data, max_rows=rows)) for rows in (20, None))
+    for lines in (some, whole):  # a Cyrillic letter is none of the tokenizer's
+        (unknown,) = [line for line in lines if "udpos, validation rows: unknown" in line]
+        assert re.search(r"unknown to the tokenizer are \d\d\.\d% in ru", unknown)
+    written = [read_features(path) for path in tmp_path.glob("udpos-ru-validation-*")]
+    counts = sorted(int(features.example[-1]) + 1 for features in written)
+    assert counts[0] == 20 < counts[1]

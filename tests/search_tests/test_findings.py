@@ -91,6 +91,22 @@ def test_rates_of_a_range_are_brought_together(planted: Any) -> None:
     ]
 
 
+def test_intermediate_phases_that_learned_nothing(planted: Any) -> None:
+    """Of a baseline's phase, and of one that no trial has, nothing is said."""
+    rows = planted.study_rows()
+    flat = [
+        planted.phase_row("fact-0.0002", loss_fell=False),
+        planted.phase_row("coh-0.0009", name="coh", learning_rate=9e-4),
+        planted.phase_row(rows[0].phase_keys[0], loss_fell=False),
+        planted.phase_row("of-no-trial", loss_fell=False),
+    ]
+    found = find(replace(record_of(rows), phases=tuple(flat)))
+    (one,) = found["flat_intermediates"]
+    assert (one["name"], one["learning_rate"]) == ("fact", 2e-4)
+    assert one["trials"] == [2, 3, 5, 6, 7, 8]
+    assert find(record_of(rows))["flat_intermediates"] == []
+
+
 def test_what_other_rules_would_have_chosen(planted: Any) -> None:
     """Trial 1 is better in the source language, trial 2 in the zero-shot languages."""
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,24 +31,13 @@ def cut(study: dict[str, Any]) -> dict[str, Any]:
     return study
 
 
-def toml(table: dict[str, Any], path: str = "") -> str:
-    """As a user would have written it: plain keys first, then the tables below."""
-    lines = [f"[{path}]"] if path else []
-    lines += [f"{k} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
-    below = [
-        toml(inner, f"{path}.{name}".strip("."))
-        for name, inner in table.items()
-        if isinstance(inner, dict)
-    ]
-    return "\n".join([*lines, *below])
-
-
-def test_the_grid_of_the_paper_runs_on_real_rows(tmp_path: Path, mirror: Path) -> None:
+def test_the_grid_of_the_paper_runs_on_real_rows(
+    tmp_path: Path, mirror: Path, write_tables: Callable[..., Path]
+) -> None:
     """Baseline, a single task, a source that is not English, all at once; each without and with
     masking, and masking alone: 8 trials on 8 targets, and the table of gains of all of them."""
     shipped = (resources.files("spaces") / "studies" / "mini-paper.toml").read_text("utf-8")
-    file = tmp_path / "mini.toml"
-    file.write_text(toml(cut(tomllib.loads(shipped))), encoding="utf-8")
+    file = write_tables(tmp_path / "mini.toml", cut(tomllib.loads(shipped)))
     command = [sys.executable, "-m", "search.cli"]
     subprocess.run(
         [*command, "run", str(file), "--home", str(tmp_path / "home"), "--data-root", str(mirror)],

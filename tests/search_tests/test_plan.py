@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.plan import check_study, plan_study, stage_paths
+from search.plan import check_study, metric_conventions, plan_study, stage_paths
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, shipped_studies
 from spaces.tasks import TASKS
@@ -75,6 +75,59 @@ def test_warnings(settings_of: Settings) -> None:
     few = settings_of(study={"priors": True}, budget={"num_trials": 3})
     (first,) = plan_study(few).warnings
     assert "does not reach past the 4 first points" in first
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "named"),
+    [
+        ("mnli", "xnli", "which the intermediate mnli has too"),
+        ("anliplus", "xnli", "which the intermediate anliplus has too"),
+        ("squad2", "xquad", "which the intermediate squad2 has too"),
+        ("anliplus+mnli", "xnli", "which the intermediate anliplus and mnli have too"),
+        ("udpos", "udpos", "which the intermediate udpos has too"),
+    ],
+)
+def test_sources_with_the_rows_of_a_target_are_named(
+    source: str, target: str, named: str, settings_of: Settings
+) -> None:
+    space = {"intermediate": ["none", source, "csqa"], "targets": [target]}
+    plan = plan_study(settings_of(space=space, evaluation={"languages": ["de"]}))
+    (warning,) = [line for line in plan.warnings if "second pass over the same data" in line]
+    trains_on = TASKS[target].training_task
+    assert warning.startswith(f"target {target!r} trains on the rows of {trains_on!r}, {named}")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "languages", "is_named"),
+    [
+        ("udpos@af", "udpos", ["de", "af"], True),
+        ("mnli@de", "xnli", ["de", "sw"], True),
+        ("mnli@de", "xnli", ["sw"], False),
+        ("panx@de", "udpos", ["de"], False),
+    ],
+)
+def test_labelled_rows_in_a_zero_shot_language_are_named(
+    source: str, target: str, languages: list[str], is_named: bool, settings_of: Settings
+) -> None:
+    space = {"intermediate": ["none", source], "targets": [target]}
+    plan = plan_study(settings_of(space=space, evaluation={"languages": languages}))
+    found = [line for line in plan.warnings if "not a zero-shot one" in line]
+    language = source.partition("@")[2]
+    named = f"the intermediate {source} has labelled rows in {language} for target {target!r}"
+    assert [line.startswith(named) for line in found] == ([True] if is_named else [])
+    assert not [line for line in plan.warnings if "second pass" in line]
+
+
+def test_main_scores_that_others_call_the_same_and_are_not(settings_of: Settings) -> None:
+    space = {"intermediate": ["none", "csqa"], "targets": ["udpos", "panx", "buccpairs"]}
+    plan = plan_study(settings_of(space=space, evaluation={"languages": ["de"]}))
+    of_tags, of_pairs = (line for line in plan.warnings if "the F1" in line)
+    assert of_tags.startswith("the F1 of target 'udpos' is seqeval's over tags without B- and I-")
+    assert of_pairs.startswith("the accuracy of target 'buccpairs' is among the gold pairs alone")
+    assert not [line for line in plan.warnings if "panx" in line]
+    spans = replace(TASKS["panx"], metric="accuracy")
+    (of_words,) = metric_conventions(spans)
+    assert "scored by the accuracy of tags" in of_words
 
 
 def test_errors_stop_a_run(settings_of: Settings) -> None:

@@ -1,6 +1,7 @@
 """The options of `plan`: what they add, as text and as JSON, and that nothing is left behind."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,3 +49,48 @@ def test_what_does_not_fit_here_is_not_measured(cli: Run, study_file: StudyFile)
     result = cli("plan", study_file(resources={"cpus_per_worker": 4096}), "--measure", "--json")
     assert (result.code, result.out) == (2, "")
     assert "this machine has" in result.err
+
+
+@pytest.fixture
+def on_rows(study_file: StudyFile, mirror: Path) -> Callable[..., Path]:
+    """A study of the mirror's POS and Tatoeba; keywords replace keys of its tables."""
+
+    def write(**tables: dict[str, Any]) -> Path:
+        tables.setdefault("study", {})["data_root"] = str(mirror)
+        space = {"intermediate": ["none", "csqa"], "targets": ["udpos", "tatoeba"]}
+        return study_file(space=space, **tables)
+
+    return write
+
+
+def test_rows_are_checked_with_the_encoders_tokenizer(
+    cli: Run, on_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The small base has read no Hindi, and the mirror has no Thai."""
+    file = on_rows(evaluation={"languages": ["de", "hi", "th"]})
+    warnings = json.loads(cli("plan", file, "--rows", "--json").out)["warnings"]
+    assert [line for line in warnings if line.startswith("no validation rows of udpos in th")]
+    (cut,) = [line for line in warnings if "csqa, train rows: cut to max_length" in line]
+    (unknown,) = [line for line in warnings if "udpos, validation rows: unknown" in line]
+    assert re.search(r"unknown to the tokenizer are \d\d\.\d% in hi", unknown)
+    assert re.search(r"cut to max_length \(64 tokens\) are \d\d% in en", cut)
+    assert list(tmp_path.iterdir()) == [file], "nothing is written"
+
+
+def test_a_retrieval_layer_that_the_encoder_lacks(cli: Run, on_rows: Callable[..., Path]) -> None:
+    file = on_rows(evaluation={"languages": ["de"], "retrieval_layer": 14})
+    assert cli("plan", file).code == 0
+    result = cli("plan", file, "--rows")
+    assert (result.code, result.out) == (2, "")
+    assert "evaluation.retrieval_layer: " in result.err
+
+
+def test_without_the_encoder_rows_alone_are_checked(
+    cli: Run, on_rows: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    file = on_rows(study={"encoder": "our/unheard-of"}, evaluation={"languages": ["de", "th"]})
+    result = cli("plan", file, "--rows")
+    assert result.code == 0
+    assert "no validation rows of udpos in th" in result.out
+    assert "the encoder is not on this machine yet" in result.out

@@ -103,3 +103,13 @@ def test_an_entry_is_ten_lines_at_most() -> None:
     assert len(entries) == len(HUB_TASKS)
     for entry in entries:  # the line with the closing bracket is none of the entry's
         assert (entry.end_lineno or 0) - entry.lineno - 1 <= 10
+
+
+def test_whose_rows_a_task_has_too() -> None:
+    """`includes` and `parts` name tasks that there are, of the same kind and labels."""
+    assert TASKS["anliplus"].contents == {"anliplus", "anli", "mnli", "snli"}
+    assert TASKS["squad2"].contents == {"squad2", "squad"}
+    assert TASKS["csqa"].contents == {"csqa"}
+    for task in HUB_TASKS:
+        for name in task.contents:
+            assert (TASKS[name].kind, TASKS[name].labels) == (task.kind, task.labels)

@@ -43,10 +43,15 @@ def encoder(name, revision):
     from trainables.model import BaseEncoder
     return {"digest": BaseEncoder.load(name, revision=revision).weights_digest}
 
+def cached(name, revision):
+    from trainables.hub import cached_encoder
+    found = cached_encoder(name, revision)
+    return {"folder": found and str(found)}
+
 for what, *arguments in json.loads(sys.argv[1]):
     started = time.monotonic()
     try:
-        answer = {"rows": rows, "raw": raw, "encoder": encoder}[what](*arguments)
+        answer = {"rows": rows, "raw": raw, "encoder": encoder, "cached": cached}[what](*arguments)
     except Refusal as refusal:
         answer = {"error": type(refusal).__name__, "text": str(refusal)}
     print(json.dumps(answer | {"seconds": time.monotonic() - started}))
@@ -329,3 +334,17 @@ def test_an_encoder_by_name(
     assert no_revision["text"].startswith("encoder 'our/tiny' cannot be loaded: ")
     assert nothing["text"].startswith("encoder 'our/nothing' cannot be loaded: ")
     assert client.ask(model_hub.address, there, HF_HUB_OFFLINE="1")[0]["digest"] == found["digest"]
+
+
+def test_an_encoder_in_the_cache_is_found_without_asking_the_hub(
+    client: Client, model_hub: HubServer, base: BaseEncoder
+) -> None:
+    cached = ("cached", "our/tiny", A)
+    before, _, after, other = client.ask(
+        model_hub.address, cached, ("encoder", "our/tiny", A), cached, ("cached", "our/tiny", B)
+    )
+    assert (before["folder"], other["folder"]) == (None, None)
+    assert BaseEncoder.load(after["folder"]).weights_digest == base.weights_digest
+    num_requests = len(model_hub.requests)
+    assert client.ask(model_hub.address, cached)[0]["folder"] == after["folder"]
+    assert len(model_hub.requests) == num_requests
