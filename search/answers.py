@@ -143,24 +143,24 @@ def _answer(found: Json) -> Iterator[str]:
     gain = best["transfer_gain"]
     verb = "lifts" if gain >= 0 else "lowers"
     yield (
-        f"Intermediate training on {best['intermediate']} {verb} the zero-shot mean by "
+        f"Intermediate training on {best['label']} {verb} the zero-shot mean by "
         f"{points(gain)} points over the best baseline ({name}), to "
         f"{percent(best['zero_shot_mean'])} % (trial {best['number']})."
     )
-    yield from _pairs(found, best["intermediate"])
+    yield from _pairs(found, best)
     yield from _selected(found)
     yield _losers(found)
 
 
-def _pairs(found: Json, intermediate: str) -> Iterator[str]:
+def _pairs(found: Json, best: Json) -> Iterator[str]:
     """Over all its learning rates, beside baselines with the same target phases."""
-    group = next(g for g in found["intermediates"] if g["intermediate"] == intermediate)
+    group = next(g for g in found["intermediates"] if g["intermediate"] == best["intermediate"])
     gains = group["paired_gains"]
     if len(gains) > 1:
         above = sum(gain > 0 for gain in gains)
         yield (
             f"Beside the baseline with the same target phases, {above} of {len(gains)} trials on "
-            f"{intermediate} gain, from {points(min(gains))} to {points(max(gains))} points."
+            f"{best['label']} gain, from {points(min(gains))} to {points(max(gains))} points."
         )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.entries import describe
 from search.findings import rule_of
 from search.record import StudyRecord
 from search.selection import Baselines, TrialRow, TrialState, ranked, transfer_gain
@@ -64,7 +63,7 @@ def _study(record: StudyRecord) -> Json:
 
 
 def _named(row: TrialRow) -> str:
-    return f"trial {row.number}: {describe(row.plan)}"
+    return f"trial {row.number}: {row.plan}"
 
 
 def _target(task: str, records: Sequence[StudyRecord], mixed: Mapping[str, Any]) -> Json:

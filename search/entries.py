@@ -9,7 +9,7 @@ from typing import Any
 from search.gains import averages
 from search.matrices import matrix, scored_rows
 from search.selection import PhaseRow, TrialRow, TrialState, transfer_gain
-from spaces.phases import Phase, TrialPlan
+from spaces.phases import Phase, TrialPlan, rate_name
 from trainables.scores import Mark, Scores
 
 STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
@@ -103,7 +103,7 @@ def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
     }
     return run_entry(
         {"role": PHASE, "phase": row.key},
-        name=f"{row.name} {_rate(row.learning_rate)}",
+        name=f"{row.name} {rate_name(row.learning_rate)}",
         status="FINISHED",
         parent=study_labels(),
         lasted=row.seconds,
@@ -243,7 +243,7 @@ def retrain_entry(
         name=retrain_name(name, seed=seed, role=role),
         status=RUN_STATUS[state],
         parent={"role": RETRAIN, "retrain": name},
-        params={"role": role, "seed": str(seed), "plan": describe(plan)},
+        params={"role": role, "seed": str(seed), "plan": str(plan)},
         metrics=score_metrics(scores),
         tags=tags,
         files={"plan.json": plan.to_dict(), "retrain.json": content},
@@ -294,19 +294,7 @@ def retrain_name(name: str, *, seed: int, role: str) -> str:
 
 
 def trial_name(number: int, plan: TrialPlan) -> str:
-    return f"{number:04d} {describe(plan)}"
-
-
-def describe(plan: TrialPlan) -> str:
-    """`fact 2e-04 -> 1e-04`, or `baseline 1e-04`: the mixture and the learning rates."""
-    phases = [target.phase for target in plan.targets if target.phase]
-    rates = dict.fromkeys(f"{_rate(phase.learning_rate)}{phase.adapters}" for phase in phases)
-    target = ", ".join(rates)
-    if plan.intermediate is None:
-        return f"baseline {target}".strip()
-    stem = plan.intermediate
-    first = f"{stem.mixture} {_rate(stem.learning_rate)}{stem.adapters}"
-    return f"{first} -> {target}" if target else first
+    return f"{number:04d} {plan}"
 
 
 def _trial_tags(row: TrialRow) -> dict[str, str]:
@@ -345,9 +333,3 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _present(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None}
-
-
-def _rate(rate: float) -> str:
-    """2e-05, 1.5e-05."""
-    mantissa, exponent = f"{rate:.2e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"

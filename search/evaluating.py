@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from search.bases import find_encoder
-from search.entries import describe
 from search.findings import rule_of
 from search.gains import averages, task_scores
 from search.home import Home
@@ -128,7 +127,7 @@ def evaluate_trial(
     return Evaluation(
         study=study,
         trial=row.number,
-        name=describe(row.plan),
+        name=str(row.plan),
         split=split,
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
         seen=_seen(record, row, shop.settings) if split == "test" else {},

@@ -90,7 +90,7 @@ def gains(found: Json) -> str | None:
                 if value is not None:
                     ink = "white" if abs(value) > 0.6 * limit else "#222222"
                     axes.text(x, y, f"{value:+.1f}", ha="center", va="center", color=ink)
-        axes.set_yticks(range(len(rows)), [_short(row["intermediate"]) for row in rows])
+        axes.set_yticks(range(len(rows)), [_short(row["label"]) for row in rows])
         axes.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
 
     return _svg("gains", (2.6 + 0.55 * len(tasks), 1.2 + 0.28 * len(rows)), draw)
@@ -215,7 +215,7 @@ def _over_targets(trial: Json) -> dict[str, float]:
 
 
 def _name(trial: Json) -> str:
-    return _short(trial["intermediate"] or "baseline")
+    return _short(trial["label"])
 
 
 def _short(name: str) -> str:

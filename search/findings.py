@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any
 
 from search.degradation import by_language_of_intermediate, degradation
-from search.entries import describe
 from search.gains import averages, gain_table, task_scores
 from search.intervals import Interval, mean_interval, paired_difference
 from search.pretraining_size import PRETRAINING, pretraining_sizes
@@ -128,10 +127,11 @@ def _trial(row: TrialRow, baselines: Baselines) -> Json:
     targets = scores.targets if scores else ()
     return {
         "number": row.number,
-        "name": describe(plan),
+        "name": str(plan),
         "state": row.state.value,
         "params": dict(row.params),
         "intermediate": _intermediate(plan),
+        "label": _label(plan),
         "rates": {
             "intermediate": plan.intermediate.learning_rate if plan.intermediate else None,
             "target": sorted({t.phase.learning_rate for t in plan.targets if t.phase}),
@@ -161,6 +161,10 @@ def _intermediate(plan: TrialPlan) -> str | None:
     return str(plan.intermediate.mixture) if plan.intermediate else None
 
 
+def _label(plan: TrialPlan) -> str:
+    return plan.intermediate.mixture.short if plan.intermediate else "baseline"
+
+
 def _selection(record: StudyRecord) -> Json:
     """The rule, what the other rules would have chosen, and the targets that it leaves out."""
     rule, pivots = rule_of(record)
@@ -184,7 +188,7 @@ def _selection(record: StudyRecord) -> Json:
             {
                 "rule": other.value,
                 "number": row.number,
-                "name": describe(row.plan),
+                "name": str(row.plan),
                 "zero_shot_mean": row.scores.zero_shot_mean if row.scores else None,
             }
             for other, row in choices
@@ -259,6 +263,7 @@ def _intermediates(rows: Sequence[TrialRow], trials: Mapping[int, Json]) -> list
         found.append(
             {
                 "intermediate": name,
+                "label": members[0]["label"],
                 "num_trials": len(means),
                 "mean": sum(means) / len(means),
                 "low": min(means),

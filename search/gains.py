@@ -50,9 +50,8 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
             continue
         name = str(row.plan.intermediate.mixture)
         if name not in found:
-            found[name] = {"intermediate": name, "number": row.number} | _gains(
-                before, by_seed(rows, row)
-            )
+            named = {"intermediate": name, "label": row.plan.intermediate.mixture.short}
+            found[name] = {**named, "number": row.number, **_gains(before, by_seed(rows, row))}
     return {"baseline": mean_scores(list(before.values())), "rows": list(found.values())}
 
 

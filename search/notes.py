@@ -47,7 +47,7 @@ def _trials(found: Json) -> Iterator[str]:
     for trial in best:
         yield _row(
             trial["number"],
-            trial["intermediate"] or "baseline",
+            trial["label"],
             percent(trial["objective"]),
             percent(trial["zero_shot_mean"]),
             percent(trial["transfer_gap"]),
@@ -68,7 +68,7 @@ def _gains(found: Json) -> Iterator[str]:
         yield from _head("gain of", *tasks, "mean")
     for row in rows[:MAX_ROWS]:
         cells = (points(row["gains"].get(task)) for task in tasks)
-        yield _row(row["intermediate"], *cells, points(row["mean"]))
+        yield _row(row["label"], *cells, points(row["mean"]))
 
 
 def _head(*names: str) -> Sequence[str]:

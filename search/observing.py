@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.progress import describe
 from search.searcher import Watch
 from search.selection import TrialRow, TrialState
 from spaces.phases import Phase, TrialPlan
@@ -108,7 +107,7 @@ class Observer:
         self._watch.resumed(num_finished)
 
     def started(self, number: int, plan: TrialPlan) -> None:
-        _log("trial started", trial=number, plan=describe(plan))
+        _log("trial started", trial=number, plan=str(plan))
         self._count("trials", TrialState.RUNNING.value)
         self._watch.started(number, plan)
 

@@ -94,7 +94,7 @@ class SearchProgress:
 
     def started(self, number: int, plan: TrialPlan) -> None:
         num_phases = sum(1 for target in plan.targets if target.phase) + (not plan.is_baseline)
-        text = f"trial {number:4d}  {describe(plan)}"
+        text = f"trial {number:4d}  {plan}"
         self._bars.start()  # not before: the terminal may still be another bar's
         self._tasks[number] = self._bars.add_task(text, total=num_phases, note="")
 
@@ -124,7 +124,7 @@ class SearchProgress:
         self._bars.update(self._all, completed=self._num_finished, note=self._note())
         self._say(
             f"[{self._num_finished}/{self._num_trials}] trial {row.number} "
-            f"{describe(row.plan)}: {_result(row)}   {self._note()}"
+            f"{row.plan}: {_result(row)}   {self._note()}"
         )
 
     def _say(self, line: str) -> None:
@@ -136,16 +136,6 @@ class SearchProgress:
         left = max(0, self._num_trials - self._num_finished) * each
         best = f"best {100 * (self._best.objective or 0):.1f}, " if self._best else ""
         return f"{best}about {duration(left)} left"
-
-
-def describe(plan: TrialPlan) -> str:
-    """A trial plan in a few words: `fact 2e-04 -> 5e-04`."""
-    phases = {(t.phase.learning_rate, t.phase.adapters) for t in plan.targets if t.phase}
-    target = " ".join(f"{rate:.0e}{rank}" for rate, rank in sorted(phases)) or "no target phase"
-    stem = plan.intermediate
-    if stem is None:
-        return f"none -> {target}"
-    return f"{stem.mixture} {stem.learning_rate:.0e}{stem.adapters} -> {target}"
 
 
 def duration(seconds: float) -> str:

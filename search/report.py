@@ -115,7 +115,7 @@ def _trial_table(found: dict[str, Any]) -> Table:
     for trial in trials[:_MAX_ROWS]:
         table.add_row(
             str(trial["number"]),
-            Text(trial["intermediate"] or "baseline"),
+            Text(trial["label"]),
             _rates(trial),
             percent(trial["objective"]),
             percent(trial["zero_shot_mean"]),
@@ -132,6 +132,10 @@ def _gain_table(found: dict[str, Any]) -> Table:
     """The paper's table: what each intermediate adds to each target."""
     table = titled_table("Gain of each intermediate over the best baseline, in task scores")
     rows, level = found["gains"]["rows"], found["gains"]["baseline"]
+    if any(" +" in row["label"] for row in rows):
+        table.caption = (
+            "after a +: text that is masked beside the tasks, and its share of the steps"
+        )
     table.add_column("intermediate", overflow="fold", min_width=12)
     for task in (*level, "mean"):
         table.add_column(Text(task), justify="right")
@@ -141,7 +145,7 @@ def _gain_table(found: dict[str, Any]) -> Table:
         last = _coloured(row["mean"])
         if row["spread"] is not None:
             last.append(f" ± {percent(row['spread'])}", style="dim")
-        table.add_row(Text(row["intermediate"]), *cells, last)
+        table.add_row(Text(row["label"]), *cells, last)
     return table
 
 

@@ -42,7 +42,7 @@ def _searched(rows: Sequence[TrialRow]) -> Sides | None:
     before, after = seeds_side_by_side(sound, baseline, best)
     return Sides(
         measured_on=f"trial {best.number} beside trial {baseline.number}",
-        intermediate=str(best.plan.intermediate.mixture),
+        intermediate=best.plan.intermediate.mixture.short,
         before=before,
         after=after,
     )
@@ -60,7 +60,7 @@ def _retrained(retrains: Sequence[RetrainRow]) -> Sides | None:
         if winner is not None:
             return Sides(
                 measured_on=f"retrain {name!r}",
-                intermediate=str(winner.mixture),
+                intermediate=winner.mixture.short,
                 before=_scores([role["baseline"][seed] for seed in seeds]),
                 after=_scores([role["winner"][seed] for seed in seeds]),
             )

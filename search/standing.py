@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.progress import describe, duration
+from search.progress import duration
 from search.record import StudyRecord
 from search.selection import TrialState, ranked
 
@@ -57,7 +57,7 @@ class Standing:
             trials_left=max(0, budget.get("num_trials", 0) - counted),
             best_trial=best.number if best else None,
             best_objective=best.objective if best else None,
-            best_plan=describe(best.plan) if best else None,
+            best_plan=str(best.plan) if best else None,
             num_trained=len(record.phases),
             num_reused=listed - len(listed_keys),
             training_seconds=seconds,

@@ -12,7 +12,7 @@ from search.estimates import Cost
 from search.gains import averages, task_scores
 from search.intervals import Interval
 from search.plan import StudyPlan
-from search.progress import describe, duration
+from search.progress import duration
 from search.verdict import BASELINE, WINNER, Verdict
 from trainables.scores import TargetScores
 
@@ -42,7 +42,7 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
         console.print(table)
     if plan.cost is not None:
         console.print(_cost(plan.cost), highlight=False, markup=False, soft_wrap=True)
-    first = "; ".join(describe(point) for point in plan.first[:MAX_FIRST])
+    first = "; ".join(str(point) for point in plan.first[:MAX_FIRST])
     more = len(plan.first) - MAX_FIRST
     first += f"; and {more} more" if more > 0 else ""
     console.print(f"first: {first}", highlight=False, markup=False)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spaces.refusal import Refusal
-from spaces.tasks import Source, get_task
+from spaces.tasks import Source, TaskKind, get_task
 
-MAX_NAMED = 3  # languages of one task that a mixture's name lists
+MAX_NAMED = 3  # languages of one task, or tasks, that a mixture's name lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,28 @@ class Mixture:
         if len(named) == 1:
             return named[0][0]
         return "+".join(f"{name}:{share:.2f}" for name, share in named)
+
+    @property
+    def short(self) -> str:
+        """For tables, where mixtures are told apart by what else stands there: `mnli`,
+        `csqa:0.20+mnli:0.80`, `7 tasks`; text that is masked beside them comes last, with its
+        share: `mnli +flores:0.82`."""
+        masked: dict[str, float] = {}
+        others: list[tuple[Source, float]] = []
+        for source, share in self.shares:
+            if get_task(source.task).kind is TaskKind.MLM:
+                masked[source.task] = masked.get(source.task, 0.0) + share
+            else:
+                others.append((source, share))
+        if not others:
+            return "+".join(masked)
+        if len(others) == 1:
+            first = str(others[0][0])
+        elif len(others) > MAX_NAMED:
+            first = f"{len(others)} tasks"
+        else:
+            first = "+".join(f"{source}:{share:.2f}" for source, share in others)
+        return first + "".join(f" +{task}:{share:.2f}" for task, share in masked.items())
 
     def to_dict(self) -> dict[str, float]:
         return {f"{source.task}@{source.language}": share for source, share in self.shares}

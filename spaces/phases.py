@@ -190,6 +190,15 @@ class TrialPlan:
         if not names or len(set(names)) != len(names):
             raise Refusal(f"a trial plan needs targets, each once; got {names}")
 
+    def __str__(self) -> str:
+        """`fact 2e-04 -> 1e-04`, `baseline 1e-04`: the mixture in short, and the learning rates."""
+        named = [_rate_of(target.phase) for target in self.targets if target.phase]
+        rates = ", ".join(dict.fromkeys(named))
+        if self.intermediate is None:
+            return f"baseline {rates}".strip()
+        first = f"{self.intermediate.mixture.short} {_rate_of(self.intermediate)}"
+        return f"{first} -> {rates}" if rates else first
+
     @property
     def pairs(self) -> tuple[PhasePair, ...]:
         return tuple(PhasePair(intermediate=self.intermediate, target=t) for t in self.targets)
@@ -232,3 +241,13 @@ class TrialPlan:
             intermediate=Phase.from_dict(intermediate) if intermediate else None,
             targets=tuple(Target.from_dict(target) for target in data["targets"]),
         )
+
+
+def rate_name(rate: float) -> str:
+    """2e-05, 1.5e-05."""
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
+
+
+def _rate_of(phase: Phase) -> str:
+    return f"{rate_name(phase.learning_rate)}{phase.adapters}"

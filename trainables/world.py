@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
-from spaces.tasks import get_task
+from spaces.tasks import TaskKind, get_task
 from trainables.data import ENCODING_VERSION
 from trainables.model import BaseEncoder
 from trainables.rows import Rows
@@ -35,9 +35,11 @@ class World:
             "training_version": str(TRAINING_VERSION),
             "encoding_version": str(ENCODING_VERSION),
         }
-        splits = ["train", "validation"] if phase.recipe.evaluate_every else ["train"]
         for source in phase.mixture.sources:
             task = get_task(source.task)
+            splits = ["train"]
+            if phase.recipe.evaluate_every and task.kind is not TaskKind.MLM:
+                splits.append("validation")  # no masked text has a say in when a phase stops
             facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
             for split in splits:
                 digest = self.rows.fingerprint(source.task, source.language, split)

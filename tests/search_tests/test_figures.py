@@ -49,8 +49,8 @@ def test_nothing_where_there_is_nothing(planted: Any) -> None:
 
 
 def test_names_are_text(found: Any) -> None:
-    trials = [{**trial, "intermediate": HOSTILE} for trial in found["trials"]]
-    rows = [{**row, "intermediate": HOSTILE} for row in found["gains"]["rows"]]
+    trials = [{**trial, "label": HOSTILE} for trial in found["trials"]]
+    rows = [{**row, "label": HOSTILE} for row in found["gains"]["rows"]]
     hostile = {**found, "trials": trials, "gains": {**found["gains"], "rows": rows}}
     for name in ("heatmap", "gains", "rates"):
         svg = figures(hostile)[name]

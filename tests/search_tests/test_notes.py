@@ -24,6 +24,6 @@ def test_nothing_scored_is_said(planted: Any) -> None:
 def test_names_are_no_markup(planted: Any) -> None:
     found = find(planted.record_of(planted.study_rows()))
     hostile = "a|b <img src=x> [x](javascript:1) `c` $d$"
-    trials = [{**trial, "intermediate": hostile} for trial in found["trials"]]
+    trials = [{**trial, "label": hostile} for trial in found["trials"]]
     note = study_note({**found, "trials": trials})
     assert "a\\|b \\<img src=x\\> \\[x\\](javascript:1) \\`c\\` \\$d\\$" in note

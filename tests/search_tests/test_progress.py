@@ -2,17 +2,14 @@
 
 import io
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from search.entries import describe as plan_name
 from search.plan import _tree
-from search.progress import LINES, SearchProgress, counting, describe, duration
+from search.progress import LINES, SearchProgress, counting, duration
 from search.selection import TrialState
-from spaces.phases import TrialPlan
 from spaces.study import StudySettings
 
 
@@ -37,7 +34,7 @@ def test_one_plain_line_a_trial_without_a_terminal(text: io.StringIO, planted: A
             watch.moved(row.number, {"event": "phase", "reused": True})
             watch.finished(row)
     first, second = text.getvalue().splitlines()
-    assert first.startswith("[1/4] trial 0 none -> 1e-04: 50.0   best 50.0, about ")
+    assert first.startswith("[1/4] trial 0 baseline 1e-04: 50.0   best 50.0, about ")
     assert second.startswith("[2/4] trial 1 fact 2e-04 -> 1e-04: 62.5   best 62.5, about ")
     assert second.endswith(" left")
     assert "\x1b" not in text.getvalue()
@@ -140,14 +137,6 @@ def test_duration(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_describe(planted: Any, tmp_path: Path, settings_of: Any) -> None:
-    assert describe(planted.plan("fact")) == "fact 2e-04 -> 1e-04"
-    assert describe(planted.plan(None)) == "none -> 1e-04"
-    settings: StudySettings = settings_of(space={"targets": ["retrieval"]})
-    plan: TrialPlan = settings.search_space().decode({"intermediate": "none"})
-    assert describe(plan) == "none -> no target phase"
-
-
 def test_ranks_of_adapters_stand_behind_the_rates(settings_of: Any) -> None:
     """Or two trials, and two stages of the tree, would have one name."""
     lora = {"ranks": [8], "learning_rate_factor": 10}
@@ -162,10 +151,8 @@ def test_ranks_of_adapters_stand_behind_the_rates(settings_of: Any) -> None:
     )
     space = settings.search_space()
     plans = [space.decode(point) for point in space.grid_points()]
-    assert len({describe(plan) for plan in plans}) == len(plans) == 6
-    assert describe(plans[-1]) == "fact 2e-03 lora 8 -> 1e-03 lora 8"
-    assert plan_name(plans[-1]) == "fact 2e-03 lora 8 -> 1e-03 lora 8"
-    assert plan_name(plans[0]) == "baseline 1e-04"
+    assert len({str(plan) for plan in plans}) == len(plans) == 6
+    assert str(plans[-1]) == "fact 2e-03 lora 8 -> 1e-03 lora 8"
     assert set(_tree(plans)) == {"none", "fact at 0.0002", "fact at 0.002 lora 8"}
 
 

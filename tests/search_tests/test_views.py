@@ -30,7 +30,7 @@ def test_a_plan(settings_of: Callable[..., StudySettings]) -> None:
     assert text.startswith("study tiny: 15 trials\n")
     assert "14 plans: 26 phases, of which 20 are distinct stages" in text
     assert "coh:0.50+fact:0.50 at 0.001" in text
-    assert "first: none -> 1e-03; none -> 3e-03" in text
+    assert "first: baseline 1e-03; baseline 3e-03" in text
     assert "warning: the budget is 15 trials" in text
 
 

@@ -140,3 +140,18 @@ def test_one_mixture_beside_another() -> None:
     for share in (0.0, 1.0, math.nan):
         with pytest.raises(Refusal, match="between 0 and 1"):
             both.beside(both, share=share)
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [
+        ({"fact": 1}, "fact"),
+        ({"mnli@de": 1}, "mnli@de"),
+        ({"fact": 1, "coh": 3}, "coh:0.75+fact:0.25"),
+        ({"fact": 1, "coh": 1, "rel": 1, "seq": 1, "mnli@de": 1}, "5 tasks"),
+        ({"fact": 1, "flores@de": 2, "flores@sw": 2}, "fact +flores:0.80"),
+        ({"flores@de": 1, "flores@sw": 3}, "flores"),
+    ],
+)
+def test_the_short_name_has_masked_text_last(weights: dict[str, float], name: str) -> None:
+    assert Mixture.of(weights).short == name

@@ -215,3 +215,26 @@ def test_text_alone_has_no_validation_rows() -> None:
     with pytest.raises(Refusal, match="leave evaluate_every out"):
         dataclasses.replace(PHASE, mixture=Mixture.of({texts[0]: 1}))
     dataclasses.replace(PHASE, mixture=Mixture.of({texts[0]: 1, "rel": 1}))
+
+
+def test_a_plan_in_a_few_words() -> None:
+    def phase(source: str, rate: float) -> Phase:
+        recipe = Recipe(num_steps=1, batch_size=1, max_length=8)
+        mixture = Mixture.of({source: 1.0})
+        return Phase(mixture=mixture, learning_rate=rate, seed=0, recipe=recipe)
+
+    target = Target(task="coh", phase=phase("coh", 1e-4))
+    scored = Target(task="retrieval", phase=None)
+    fact = phase("fact", 2.5e-4)
+    plans = [
+        TrialPlan(encoder="e", intermediate=fact, targets=(target, scored)),
+        TrialPlan(encoder="e", intermediate=fact, targets=(scored,)),
+        TrialPlan(encoder="e", intermediate=None, targets=(target, scored)),
+        TrialPlan(encoder="e", intermediate=None, targets=(scored,)),
+    ]
+    assert [str(plan) for plan in plans] == [
+        "fact 2.5e-04 -> 1e-04",
+        "fact 2.5e-04",
+        "baseline 1e-04",
+        "baseline",
+    ]

@@ -35,6 +35,13 @@ def test_facts_name_all_that_a_phase_depends_on(make_phase) -> None:
     assert "coh@en/validation" in WORLD.facts(make_phase("rel", "coh", evaluate_every=5))
 
 
+def test_masked_text_has_no_validation_rows_to_depend_on(make_phase) -> None:
+    """One's own text needs none: early stopping goes by the tasks beside it."""
+    facts = WORLD.facts(make_phase("rel", "text@de", evaluate_every=5))
+    assert "rel@en/validation" in facts
+    assert [name for name in facts if name.startswith("text@de/")] == ["text@de/train"]
+
+
 def test_another_encoder_makes_other_keys(make_phase) -> None:
     phase = make_phase("rel")
     worlds = [WORLD, World("w2", "t"), World("w", "t2")]
