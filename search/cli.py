@@ -94,6 +94,7 @@ def run(
     find_encoder(settings, place, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
+        counting(console, "checking rows") as on_checked,
         counting(console, "ranking options") as on_ranked,
         SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
     ):
@@ -103,6 +104,7 @@ def run(
             watch,
             cluster=cluster,
             on_prepared=on_prepared,
+            on_checked=on_checked,
             on_ranked=on_ranked,
         )
     if outcome.record is None:

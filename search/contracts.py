@@ -5,7 +5,7 @@ that a reader of its scores should know, and so they are kept in the record.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +30,18 @@ TRUNCATED_SHARE = 0.05  # of a language's rows: more are worth a word
 UNKNOWN_SHARE = 0.01  # of a language's tokens
 FERTILITY_RATIO = 2.0  # pieces a word, against the source language
 
+OnDone = Callable[[int, int], None]
 Places = dict[tuple[str, str], list[Wanted]]  # (task, split) -> its languages
 
 
-def row_warnings(settings: StudySettings, rows: Rows) -> Iterator[str]:
+def row_warnings(
+    settings: StudySettings, rows: Rows, *, on_done: OnDone = lambda done, of: None
+) -> Iterator[str]:
     """Languages without rows under the selection rule, and rows that are both trained on and
-    scored. Reads every row of the study, test rows too, which are only compared."""
+    scored. Reads every row of the study, test rows too, which are only compared.
+
+    `on_done` gets how many of how many sources and targets were looked at.
+    """
     places = _places(settings)
     for (task, split), wanted in places.items():
         codes = [one.language for one in wanted]
@@ -43,43 +49,60 @@ def row_warnings(settings: StudySettings, rows: Rows) -> Iterator[str]:
         missing = " ".join(code for code in codes if code not in there)
         if missing and split == "validation":
             yield f"no validation rows of {task} in {missing}: they take no part in selection"
-    trained = {
-        (task, one.language): _contents(rows, one)
+    sources = [
+        one
         for (task, split), wanted in places.items()
         if split == "train" and get_task(task).kind is not TaskKind.MLM
         for one in wanted
-    }
-    for target in settings.space.targets:
-        if get_task(target).dataset != POCKET:
-            yield from _overlaps(settings, target, trained, rows)
+    ]
+    targets = [name for name in settings.space.targets if get_task(name).dataset != POCKET]
+    num_places = len(sources) + len(targets)
+    trained = {}
+    for done, one in enumerate(sources, start=1):
+        trained[one.task, one.language] = _contents(rows, one)
+        on_done(done, num_places)
+    for done, target in enumerate(targets, start=len(sources) + 1):
+        yield from _overlaps(settings, target, trained, rows)
+        on_done(done, num_places)
 
 
 def token_warnings(
-    settings: StudySettings, data: Data, *, max_rows: int | None = None
+    settings: StudySettings,
+    data: Data,
+    *,
+    max_rows: int | None = None,
+    on_done: OnDone = lambda done, of: None,
 ) -> Iterator[str]:
     """What `max_length` and the tokenizer cost each language: rows that lose tokens, words in more
     pieces than the source language's, tokens that the tokenizer does not know. `max_rows` looks at
-    so many rows of each at most, where the study reads more."""
-    for (task, split), asked in _places(settings).items():
+    so many rows of each at most, where the study reads more. `on_done` gets how many of how many
+    splits were looked at."""
+    places = _places(settings)
+    for done, ((task, split), asked) in enumerate(places.items(), start=1):
         wanted = [_at_most(one, max_rows) for one in asked]
         found = {one.language: features for one in wanted if (features := _features(data, one))}
-        if not found:
-            continue
-        length = wanted[0].max_length
-        cut = {code: f.num_truncated / _num_rows(f) for code, f in found.items()}
-        yield from _named(
-            f"{task}, {split} rows: cut to max_length ({length} tokens) are ",
-            {code: share for code, share in cut.items() if share > TRUNCATED_SHARE},
-            "{:.0%}",
-        )
-        unknown = {code: _unknown_share(f, data) for code, f in found.items()}
-        yield from _named(
-            f"{task}, {split} rows: unknown to the tokenizer are ",
-            {code: share for code, share in unknown.items() if share > UNKNOWN_SHARE},
-            "{:.1%}",
-        )
-        if get_task(task).kind is TaskKind.TAGGING and split == "validation":
-            yield from _fertile(task, found)
+        if found:
+            name, length = f"{task}, {split} rows", wanted[0].max_length
+            yield from _lost(name, found, length, data)
+            if get_task(task).kind is TaskKind.TAGGING and split == "validation":
+                yield from _fertile(task, found)
+        on_done(done, len(places))
+
+
+def _lost(name: str, found: Mapping[str, Features], length: int, data: Data) -> Iterator[str]:
+    """Rows that are cut, and tokens that the tokenizer does not know."""
+    cut = {code: f.num_truncated / _num_rows(f) for code, f in found.items()}
+    yield from _named(
+        f"{name}: cut to max_length ({length} tokens) are ",
+        {code: share for code, share in cut.items() if share > TRUNCATED_SHARE},
+        "{:.0%}",
+    )
+    unknown = {code: _unknown_share(f, data) for code, f in found.items()}
+    yield from _named(
+        f"{name}: unknown to the tokenizer are ",
+        {code: share for code, share in unknown.items() if share > UNKNOWN_SHARE},
+        "{:.1%}",
+    )
 
 
 def _at_most(wanted: Wanted, max_rows: int | None) -> Wanted:

@@ -91,10 +91,12 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
     is there. Raises Refusal where the encoder does not fit the study."""
     from search.bases import encoder_at_hand
     from search.contracts import row_warnings, token_warnings
+    from search.progress import counting
     from trainables.rows import Rows
 
-    rows = Rows.of(settings)
-    warned = list(row_warnings(settings, rows))
+    rows, console = Rows.of(settings), Console(stderr=True)
+    with counting(console, "checking rows") as on_done:
+        warned = list(row_warnings(settings, rows, on_done=on_done))
     folder = encoder_at_hand(settings, home)
     if folder is None:
         return [*warned, NO_ENCODER]
@@ -104,9 +106,13 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
 
     base = BaseEncoder.load(str(folder))
     check_encoder(settings, base)
-    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch,
+        counting(console, "tokenising some") as on_done,
+    ):
         data = Data(Path(scratch), base, rows)
-        return [*warned, *token_warnings(settings, data, max_rows=TOKENISED_ROWS)]
+        found = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
+        return [*warned, *found]
 
 
 def _explained(settings: StudySettings, shop: "Workshop") -> Any:

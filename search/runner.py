@@ -73,6 +73,7 @@ def run_study(
     *,
     cluster: Cluster | None = None,
     on_prepared: Callable[[int, int], None] = lambda done, of: None,
+    on_checked: Callable[[int, int], None] = lambda done, of: None,
     on_ranked: Callable[[int, int], None] = lambda done, of: None,
 ) -> Outcome:
     """Start the study, or take it up where an earlier run left it, and search to the end.
@@ -80,6 +81,7 @@ def run_study(
     Args:
         cluster: where the trials run; None: a Ray of the run's own on this machine.
         on_prepared: gets how many of how many data sets' splits are tokenised.
+        on_checked: gets how many of how many sources and targets have their rows compared.
         on_ranked: gets how many of how many tasks the priors have looked at.
 
     Raises:
@@ -90,7 +92,7 @@ def run_study(
     uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
     check_places(home, uri, settings)
     encoder = find_encoder(settings, home)
-    base, rows, warnings = _prepare(settings, home, encoder, on_prepared)
+    base, rows, warnings = _prepare(settings, home, encoder, on_prepared, on_checked)
     store = open_store(home.path, owner=settings.study.name, address=address_of(settings.resources))
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     with refusing():
@@ -132,6 +134,7 @@ def _prepare(
     home: Home,
     encoder: str,
     on_prepared: Callable[[int, int], None],
+    on_checked: Callable[[int, int], None],
 ) -> tuple[BaseEncoder, Rows, list[str]]:
     """The encoder and the rows, tokenised; what a reader of the scores should know of them."""
     base = BaseEncoder.load(encoder, revision=settings.study.revision)
@@ -139,7 +142,8 @@ def _prepare(
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)
     prepare_data(settings, data, num_processes=num_cores(), on_done=on_prepared)
-    return base, rows, [*row_warnings(settings, rows), *token_warnings(settings, data)]
+    warned = row_warnings(settings, rows, on_done=on_checked)
+    return base, rows, [*warned, *token_warnings(settings, data)]
 
 
 def _tell_start(

@@ -68,7 +68,10 @@ def test_rows_are_checked_with_the_encoders_tokenizer(
 ) -> None:
     """The small base has read no Hindi, and the mirror has no Thai."""
     file = on_rows(evaluation={"languages": ["de", "hi", "th"]})
-    warnings = json.loads(cli("plan", file, "--rows", "--json").out)["warnings"]
+    result = cli("plan", file, "--rows", "--json")
+    assert "checking rows: 4/4" in result.err
+    assert "tokenising some: 4/4" in result.err
+    warnings = json.loads(result.out)["warnings"]
     assert [line for line in warnings if line.startswith("no validation rows of udpos in th")]
     (cut,) = [line for line in warnings if "csqa, train rows: cut to max_length" in line]
     (unknown,) = [line for line in warnings if "udpos, validation rows: unknown" in line]
