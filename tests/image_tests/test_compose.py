@@ -1,5 +1,8 @@
 """The stack of compose.yaml, really up: who is let in, what a job does, what the record holds."""
 
+import json
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,7 +13,7 @@ import docker
 import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from tests.image_tests.stack import Stack
+from tests.image_tests.stack import CUT_STUDY, Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3600)]
 
@@ -91,8 +94,12 @@ def jobs(stack: Stack) -> JobSubmissionClient:
 
 
 def _run(jobs: JobSubmissionClient, entrypoint: str) -> str:
-    """What a job prints; it must end well, within ten minutes."""
-    job = jobs.submit_job(entrypoint=entrypoint)
+    """What a job prints."""
+    return _ended(jobs, jobs.submit_job(entrypoint=entrypoint))
+
+
+def _ended(jobs: JobSubmissionClient, job: str) -> str:
+    """What the job printed, once it is over; it must end well, within ten minutes."""
     deadline = time.monotonic() + 600
     while not jobs.get_job_status(job).is_terminal():
         assert time.monotonic() < deadline, jobs.get_job_logs(job)[-4000:]
@@ -128,3 +135,25 @@ def test_a_submitted_study_is_in_the_record(
         "psql -h 127.0.0.1 -U mlflow --tuples-only --command 'select count(*) from runs'",
     )
     assert int(runs.strip()) >= 3  # the study's and two trials'
+
+
+def test_a_study_file_of_this_machine_is_submitted(
+    stack: Stack, jobs: JobSubmissionClient, tmp_path: Path
+) -> None:
+    """By `submit`, with the token in a file; submitted again it finds all its trials."""
+    _run(jobs, "transfer-search pretrain /work/sent-base --steps 40")
+    study, token = tmp_path / "sent.toml", tmp_path / "token"
+    study.write_text(CUT_STUDY.replace('"cut"', '"sent"').replace("/work/base", "/work/sent-base"))
+    token.touch(mode=0o600)
+    token.write_text(stack.secret("ray_token"))
+    address = f"http://127.0.0.1:{stack.ray_port}"
+    words = ["submit", study, "--address", address, "--token-file", token, "--json"]
+    ids = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "search.cli", *words], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        ids.add(json.loads(done.stdout)["id"])
+        assert "Study sent (finished)" in _ended(jobs, json.loads(done.stdout)["id"])
+    assert len(ids) == 2
