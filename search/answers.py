@@ -279,7 +279,7 @@ def _cautions(found: Json) -> Iterator[str]:
         ]
         yield f"Collapsed, by learning rate, and kept out of averages: {'; '.join(rates)}."
     if flat := found["flat_intermediates"]:
-        named = ", ".join(f"{one['name']} at {one['learning_rate']:g}" for one in flat)
-        yield f"The loss of the intermediate phase did not fall, it taught nothing: {named}."
+        named = ", ".join(f"{one['label']} at {one['learning_rate']:g}" for one in flat)
+        yield f"Intermediate phases whose loss did not fall, so that they taught nothing: {named}."
     for task, names in found["protocol_differences"].items():
         yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."

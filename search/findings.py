@@ -294,16 +294,17 @@ def _learning_rates(rows: Sequence[TrialRow]) -> dict[str, list[Json]]:
 
 
 def _flat_intermediates(record: StudyRecord) -> list[Json]:
-    """Intermediate phases whose loss did not fall, with the trials that went on from them: targets
-    may well learn after such a phase, and what it adds is then no gain of its task."""
-    flat = {phase.key: phase for phase in record.phases if not phase.loss_fell}
-    found: dict[str, list[int]] = defaultdict(list)
+    """Intermediate phases whose loss did not fall, with the trials that went on from them (of all
+    seeds): targets may well learn after one, and what it adds is then no gain of its task."""
+    flat = {phase.key for phase in record.phases if not phase.loss_fell}
+    found: dict[tuple[str, float], list[int]] = defaultdict(list)
     for row in record.rows:
-        if row.plan.intermediate and row.phase_keys and row.phase_keys[0] in flat:
-            found[row.phase_keys[0]].append(row.number)
+        stem = row.plan.intermediate
+        if stem and row.phase_keys and row.phase_keys[0] in flat:
+            found[stem.mixture.short, stem.learning_rate].append(row.number)
     return [
-        {"name": flat[key].name, "learning_rate": flat[key].learning_rate, "trials": numbers}
-        for key, numbers in found.items()
+        {"label": label, "learning_rate": rate, "trials": numbers}
+        for (label, rate), numbers in found.items()
     ]
 
 

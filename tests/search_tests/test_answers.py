@@ -232,7 +232,7 @@ def test_verdicts_of_a_retrain_are_those_of_its_record(planted: Any) -> None:
 def test_a_phase_that_learned_nothing_is_named(planted: Any) -> None:
     phases = (planted.phase_row("fact-0.0002", loss_fell=False),)
     text = said(planted.study_rows(), phases=phases)
-    assert "did not fall, it taught nothing: fact at 0.0002." in text
+    assert "did not fall, so that they taught nothing: fact at 0.0002." in text
     assert "taught nothing" not in said(planted.study_rows())
 
 

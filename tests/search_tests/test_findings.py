@@ -102,7 +102,7 @@ def test_intermediate_phases_that_learned_nothing(planted: Any) -> None:
     ]
     found = find(replace(record_of(rows), phases=tuple(flat)))
     (one,) = found["flat_intermediates"]
-    assert (one["name"], one["learning_rate"]) == ("fact", 2e-4)
+    assert (one["label"], one["learning_rate"]) == ("fact", 2e-4)
     assert one["trials"] == [2, 3, 5, 6, 7, 8]
     assert find(record_of(rows))["flat_intermediates"] == []
 
