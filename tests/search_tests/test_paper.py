@@ -29,7 +29,7 @@ TARGETS = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", 
 FOLDERS = {"bucc2018" if name == "bucc" else name for name in TARGETS}
 OPTIONS = ["none", "anliplus", "+".join(NINE)]
 MASKED = ["de", "en", "hi", "sw"]
-MIRRORED = (
+WHOLE = (
     "Rowan/hellaswag",
     "allenai/cosmos_qa",
     "facebook/flores",
@@ -52,8 +52,9 @@ WORDS = ("sea", "cat", "mat", "sun", "dog", "sky")
 def root(tmp_path: Path, mirror: Path, make_root: Make) -> Path:
     """A data root in which no task of the paper is missing, in some of its languages."""
     root = tmp_path / "made"
-    link(root, mirror, MIRRORED)
-    thin_out(root, mirror, "google/xtreme", XTREME)
+    for name in WHOLE:
+        thin_out(root / name, mirror / name, ["*"])
+    thin_out(root / "google/xtreme", mirror / "google/xtreme", XTREME)
     rng = random.Random("rows of nobody")
     for code in XNLI:
         splits = {name: nli(rng, 30) for name in ("train", "validation", "test")}
@@ -72,21 +73,15 @@ def root(tmp_path: Path, mirror: Path, make_root: Make) -> Path:
     return root
 
 
-def link(root: Path, mirror: Path, names: Iterable[str]) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).symlink_to(mirror / name)
-
-
-def thin_out(root: Path, mirror: Path, dataset: str, names: Iterable[str]) -> None:
+def thin_out(folder: Path, whole: Path, configs: Iterable[str]) -> None:
     """Some configs of a data set with about MAX_ROWS rows of each file, from all over it."""
-    link(root, mirror, [f"{dataset}/README.md"])
-    for name in names:
-        for file in (mirror / dataset / name).glob("*.parquet"):
-            table = pq.read_table(file)
-            (root / dataset / name).mkdir(exist_ok=True)
-            rows = range(0, len(table), max(1, len(table) // MAX_ROWS))
-            pq.write_table(table.take(list(rows)), root / dataset / name / file.name)
+    folder.mkdir(parents=True)
+    (folder / "README.md").symlink_to(whole / "README.md")
+    for file in (path for name in configs for path in whole.glob(f"{name}/*.parquet")):
+        table = pq.read_table(file)
+        rows = range(0, len(table), max(1, len(table) // MAX_ROWS))
+        (folder / file.parent.name).mkdir(exist_ok=True)
+        pq.write_table(table.take(list(rows)), folder / file.parent.name / file.name)
 
 
 def text(rng: random.Random) -> str:
