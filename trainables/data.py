@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
+from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
+from spaces.tasks import Source, TaskKind, get_task
 from trainables.examples import Example, SentenceExample
 from trainables.fertility import fertility
 from trainables.formats.base import Features, Ragged
@@ -38,6 +39,13 @@ def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ..
 
     chosen = sorted(range(len(examples)), key=draw)[:max_rows]
     return tuple(examples[index] for index in sorted(chosen))
+
+
+def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
+    """The splits of a source that a phase reads. Validation rows are for early stopping, in which
+    masked text has no say."""
+    is_masked = get_task(source.task).kind is TaskKind.MLM
+    return ("train", "validation") if recipe.evaluate_every and not is_masked else ("train",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from spaces.tasks import Source, TaskKind, get_task
-from trainables.data import Data, Wanted, encode_rows, read_features
+from spaces.tasks import Source, get_task
+from trainables.data import Data, Wanted, encode_rows, read_features, splits_read
 from trainables.hub import NoRowsError
 from trainables.quiet import quiet_libraries
 from trainables.rows import POCKET, Rows
@@ -98,15 +98,13 @@ def wanted_by(settings: StudySettings) -> list[Wanted]:
 
 
 def _of_phase(source: Source, recipe: Recipe) -> Iterator[Wanted]:
-    limits = {"train": recipe.max_train_rows}
-    if recipe.evaluate_every and get_task(source.task).kind is not TaskKind.MLM:
-        limits["validation"] = recipe.max_dev_rows
-    for split, max_rows in limits.items():
+    limits = {"train": recipe.max_train_rows, "validation": recipe.max_dev_rows}
+    for split in splits_read(source, recipe):
         yield Wanted(
             task=source.task,
             language=source.language,
             split=split,
-            max_rows=max_rows,
+            max_rows=limits[split],
             max_length=recipe.max_length,
         )
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
-from spaces.tasks import TaskKind, get_task
-from trainables.data import ENCODING_VERSION
+from spaces.tasks import get_task
+from trainables.data import ENCODING_VERSION, splits_read
 from trainables.model import BaseEncoder
 from trainables.rows import Rows
 
@@ -37,11 +37,8 @@ class World:
         }
         for source in phase.mixture.sources:
             task = get_task(source.task)
-            splits = ["train"]
-            if phase.recipe.evaluate_every and task.kind is not TaskKind.MLM:
-                splits.append("validation")  # no masked text has a say in when a phase stops
             facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
-            for split in splits:
+            for split in splits_read(source, phase.recipe):
                 digest = self.rows.fingerprint(source.task, source.language, split)
                 facts[f"{source.task}@{source.language}/{split}"] = digest
         return facts
