@@ -139,6 +139,7 @@ def _answer(found: Json) -> Iterator[str]:
         if rest and not allowed:
             short = points(max(group["high"] for group in rest) - baseline["zero_shot_mean"])
             yield f"The best trial with one stands at {short} points against it."
+        yield from _spoilers(found)
         return
     gain = best["transfer_gain"]
     verb = "lifts" if gain >= 0 else "lowers"
@@ -148,6 +149,7 @@ def _answer(found: Json) -> Iterator[str]:
         f"{percent(best['zero_shot_mean'])} % (trial {best['number']})."
     )
     yield from _pairs(found, best)
+    yield from _spoilers(found)
     yield from _selected(found)
     yield _losers(found)
 
@@ -158,10 +160,28 @@ def _pairs(found: Json, best: Json) -> Iterator[str]:
     gains = group["paired_gains"]
     if len(gains) > 1:
         above = sum(gain > 0 for gain in gains)
+        spoilt = group["num_spoilt_pairs"]
+        told = f"; in {spoilt} of them a target collapsed on a side" if spoilt else ""
         yield (
             f"Beside the baseline with the same target phases, {above} of {len(gains)} trials on "
-            f"{best['label']} gain, from {points(min(gains))} to {points(max(gains))} points."
+            f"{best['label']} gain, from {points(min(gains))} to {points(max(gains))} points{told}."
         )
+
+
+def _spoilers(found: Json) -> Iterator[str]:
+    """Targets that collapse more often after an intermediate task than without one."""
+    groups = {group["intermediate"]: group for group in found["intermediates"]}
+    without = groups.get(None)
+    for name, group in groups.items():
+        for task, num in group["collapsed"].items() if name is not None else ():
+            before = without["collapsed"].get(task, 0) if without else 0
+            of = without["num_trials"] if without else 0
+            if not of or num * of > before * group["num_trials"]:
+                beside = f", without intermediate training in {before} of {of}" if of else ""
+                yield (
+                    f"After {group['label']}, {task} collapsed in {num} of {group['num_trials']} "
+                    f"trials{beside}."
+                )
 
 
 def _selected(found: Json) -> Iterator[str]:
@@ -189,22 +209,64 @@ def _retrained(found: Json) -> Iterator[str]:
         gain = retrain["gain"]
         if gain is None:
             continue
-        seeds = f"{gain['num']} fresh seed{'s' if gain['num'] > 1 else ''}"
-        interval = ""
-        if gain["low"] is not None:
-            told = "" if gain["excludes_zero"] else ", which cannot be told from none"
-            interval = (
-                f" (95 % interval {points(gain['low'])} to {points(gain['high'])}{told}; "
-                f"paired by seed, ± {percent(gain['std'])} over the seeds)"
-            )
+        seeds = f"{gain['num_first']} fresh seed{'s' if gain['num_first'] > 1 else ''}"
         yield (
             f"Retrained as {retrain['name']!r} with {seeds} on the test split: "
-            f"{points(gain['mean'])} points over its baseline{interval}."
+            f"{points(gain['mean'])} points over its baseline{over_seeds(gain)}."
         )
+        yield from without_collapsed(gain)
+        yield from failed(retrain["num_failed"])
+        if twin := retrain["gain_over_twin"]:
+            yield (
+                f"Over its own target phases alone: {points(twin['mean'])} points"
+                f"{over_seeds(twin)}; that is what the intermediate phase does."
+            )
+            yield from without_collapsed(twin)
         if retrain["languages"]:
             told = calls(retrain["languages"])
             yield f"By language, on test rows with {seeds}: {told}."
             yield from meaning(retrain["languages"])
+
+
+def over_seeds(gain: Json) -> str:
+    """What stands behind a gain over seeds: its interval, and how many of its runs collapsed."""
+    parts = []
+    if gain["low"] is not None:
+        told = "" if gain["excludes_zero"] else ", which cannot be told from none"
+        parts.append(f"95 % interval {points(gain['low'])} to {points(gain['high'])}{told}")
+        if gain["is_paired"]:
+            parts.append(f"paired by seed, ± {percent(gain['std'])} over the seeds")
+    if gain["collapsed_first"] or gain["collapsed_second"]:
+        parts.append(collapsed_runs(gain))
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def collapsed_runs(gain: Json) -> str:
+    """`1 of 5 seeds collapsed, 0 of 5 beside it`."""
+    return (
+        f"{gain['collapsed_first']} of {gain['num_first']} seeds collapsed, "
+        f"{gain['collapsed_second']} of {gain['num_second']} beside it"
+    )
+
+
+def collapsed_seeds(row: Json, task: str) -> str:
+    """`2 of 3 collapsed`, of one target in a row of the table of gains; nothing where none did."""
+    num = row["collapsed"].get(task)
+    return f"{num} of {row['num_seeds']} collapsed" if num else ""
+
+
+def without_collapsed(gain: Json) -> Iterator[str]:
+    """The second number, by its name, where some seeds collapsed and some did not."""
+    if sound := gain["sound"]:
+        num = f"{sound['num']} seed{'s' if sound['num'] > 1 else ''}"
+        yield f"Without the seeds that collapsed it is {points(sound['mean'])} points, over {num}."
+
+
+def failed(num_failed: Mapping[str, int]) -> Iterator[str]:
+    """Seeds that diverged are in no mean: how many, by role."""
+    named = [f"{num} of its {role}'s" for role, num in num_failed.items() if num]
+    if named:
+        yield f"Seeds that diverged, and are in no number: {', '.join(named)}."
 
 
 def _truncated(found: Json) -> Iterator[str]:
@@ -227,14 +289,22 @@ def _truncated(found: Json) -> Iterator[str]:
 
 
 def _no_signal(found: Json) -> Iterator[str]:
-    """Targets at chance in the source language in every trial: nothing can be read from them."""
+    """Targets at chance in the source language, or collapsed, in every trial: nothing can be read
+    from them."""
     scored = [t for t in found["trials"] if t["state"] == "scored" and t["scores"]]
     tasks = dict.fromkeys(task for trial in scored for task in trial["scores"])
-    silent = [task for task in tasks if all(t["marks"].get(task) == "no signal" for t in scored)]
+    marks = {task: {t["marks"].get(task) for t in scored} for task in tasks}
+    silent = [task for task in tasks if marks[task] == {"no signal"}]
     if silent:
         yield (
             f"No signal in {', '.join(silent)}: at chance in every trial, so that differences "
             "there are noise."
+        )
+    lost = [t for t in tasks if t not in silent and marks[t] <= {"no signal", "collapsed"}]
+    if lost:
+        yield (
+            f"Not learned in any trial: {', '.join(lost)}, which collapsed or stayed at chance; "
+            "differences there are noise."
         )
 
 
@@ -269,17 +339,29 @@ def _cautions(found: Json) -> Iterator[str]:
         yield f"No rows under the rule {selection['rule']} in {names} (of {', '.join(tasks)})."
     yield from _no_signal(found)
     yield from _truncated(found)
-    collapsed = [t for t in found["trials"] if t["state"] == "scored" and t["collapsed"]]
-    if collapsed:
-        rates = [
-            f"{rate['rate']:g} ({role}): {rate['collapsed']:.0%} of {rate['num_trials']}"
-            for role, group in found["learning_rates"].items()
-            for rate in group
-            if rate["collapsed"]
-        ]
-        yield f"Collapsed, by learning rate, and kept out of averages: {'; '.join(rates)}."
+    rates = [
+        f"{rate['rate']:g} ({role}): {rate['collapsed']:.0%} of {rate['num']}"
+        for role, group in found["learning_rates"].items()
+        for rate in group
+        if rate["collapsed"]
+    ]
+    if rates:
+        yield (
+            f"Collapsed, by learning rate: {'; '.join(rates)}. They count in every mean, at their "
+            "true scores."
+        )
+    if halved := found["half_rates"]:
+        named = ", ".join(
+            f"trial {one['number']} ({', '.join(_trained_at(phase) for phase in one['phases'])})"
+            for one in halved
+        )
+        yield f"Diverged, and trained at half the rate that the plan says: {named}."
     if flat := found["flat_intermediates"]:
         named = ", ".join(f"{one['label']} at {one['learning_rate']:g}" for one in flat)
         yield f"Intermediate phases whose loss did not fall, so that they taught nothing: {named}."
     for task, names in found["protocol_differences"].items():
         yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."
+
+
+def _trained_at(phase: Json) -> str:
+    return f"{phase['name']} at {phase['learning_rate']:g}"

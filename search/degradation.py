@@ -9,7 +9,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from search.gains import seeds_side_by_side
+from search.gains import scores_by_seed, side_by_side
 from search.intervals import mean_interval
 from search.selection import TrialRow, best_baseline
 from search.sides import Sides
@@ -269,7 +269,7 @@ def _mean_gains(
     """Zero-shot language -> the mean gain over the members and their counted targets."""
     gains: dict[str, list[float]] = {}
     for row in members:
-        before, after = seeds_side_by_side(rows, baseline, row)
+        before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
         sides = Sides(measured_on="", intermediate=None, before=before, after=after)
         counted, _ = _counted(sides)
         for cell in _cells(sides):

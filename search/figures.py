@@ -98,7 +98,7 @@ def gains(found: Json) -> str | None:
 
 def rates(found: Json) -> str | None:
     """Zero-shot mean by learning rate of the intermediate and of the target phases."""
-    trials = [trial for trial in _ranked(found) if not trial["collapsed"]]
+    trials = _ranked(found)
     slices = {
         "intermediate": [(t["rates"]["intermediate"], t) for t in trials],
         "target": [(rate, t) for t in trials for rate in t["rates"]["target"][:1]],
@@ -131,7 +131,7 @@ def rates(found: Json) -> str | None:
 
 def tradeoff(found: Json) -> str | None:
     """Zero-shot mean against the worst language, the trials that no other beats in both marked."""
-    trials = [t for t in _ranked(found) if t["worst_language"] and not t["collapsed"]]
+    trials = [trial for trial in _ranked(found) if trial["worst_language"]]
     if not trials:
         return None
     points = [(t["zero_shot_mean"], t["worst_language"][2]) for t in trials]

@@ -4,26 +4,37 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from search.degradation import by_language_of_intermediate, degradation
-from search.gains import averages, gain_table, task_scores
-from search.intervals import Interval, mean_interval, paired_difference
+from search.gains import (
+    SeedGain,
+    averages,
+    collapsed_counts,
+    gain_table,
+    interval_json,
+    seed_gains,
+    task_scores,
+)
+from search.intervals import mean_interval
+from search.learning_rates import flat_intermediates, half_rates, learning_rates
 from search.pretraining_size import PRETRAINING, pretraining_sizes
 from search.priors import hindsight
-from search.record import StudyRecord
+from search.record import BASELINE, TWIN, WINNER, StudyRecord
 from search.selection import (
     Baselines,
     TrialRow,
     TrialState,
+    collapsed_targets,
+    in_order,
     is_collapsed,
     paired_gain,
     ranked,
     seen_languages,
     transfer_gain,
 )
-from search.sides import sides_of
+from search.sides import retrain_sides, scores_of, sides_of
 from search.typology import Distances, distances
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
@@ -31,15 +42,12 @@ from spaces.sections import SelectionRule
 from spaces.tasks import TASKS
 from trainables.scores import (
     Mark,
-    Scores,
     objective,
     protocol_differences,
     selecting_languages,
 )
 
 Json = dict[str, Any]
-
-_MAX_RATES = 12
 
 
 def find(record: StudyRecord, *, force: bool = False) -> Json:
@@ -60,7 +68,6 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
     baselines, order = Baselines.among(record.rows), ranked(record.rows)
     baseline = baselines.best
     trials = {row.number: _trial(row, baselines) for row in record.rows}
-    sound = [row for row in order if not is_collapsed(row)]
     evaluation = record.settings.get("evaluation", {})
     return {
         "study": record.name,
@@ -80,12 +87,13 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "languages": _languages(order[0] if order else None, baseline),
         "verdicts": _verdicts(record, order[0] if order else None, baseline),
         "unscored_languages": _unscored(record),
-        "intermediates": _intermediates(sound, trials),
-        "gains": gain_table(sound, baseline),
-        "degradation": _degradation(record, sound),
+        "intermediates": _intermediates(order, trials),
+        "gains": gain_table(order, baseline),
+        "degradation": _degradation(record, order),
         "priors": hindsight(record.summary.get("priors"), record.rows),
-        "learning_rates": _learning_rates(order),
-        "flat_intermediates": _flat_intermediates(record),
+        "learning_rates": learning_rates(order),
+        "flat_intermediates": flat_intermediates(record.rows, record.phases),
+        "half_rates": half_rates(record.rows, record.phases),
         "protocol": _protocols(whole),
         "protocol_differences": different,
         "overhead_seconds": _overhead(record.rows),
@@ -97,12 +105,12 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
     }
 
 
-def _degradation(record: StudyRecord, sound: Sequence[TrialRow]) -> Json:
+def _degradation(record: StudyRecord, order: Sequence[TrialRow]) -> Json:
     def lookup(source: str, languages: Sequence[str]) -> Distances:
         sizes = pretraining_sizes(record.rows[0].plan.encoder)
         return distances(source, languages) | {PRETRAINING: sizes}
 
-    by_source = by_language_of_intermediate(sound)
+    by_source = by_language_of_intermediate(order)
     return {**degradation(sides_of(record), lookup=lookup), "intermediate_languages": by_source}
 
 
@@ -146,6 +154,7 @@ def _trial(row: TrialRow, baselines: Baselines) -> Json:
         "paired_gain": paired_gain(row, baselines),
         "worst_language": list(scores.worst_language) if scores else None,
         "collapsed": is_collapsed(row),
+        "collapsed_targets": list(collapsed_targets(row)),
         "marks": {t.task: t.mark.value for t in targets if t.mark is not Mark.NONE},
         "reason": row.reason,
         "duplicate_of": row.duplicate_of,
@@ -169,12 +178,12 @@ def _selection(record: StudyRecord) -> Json:
     """The rule, what the other rules would have chosen, and the targets that it leaves out."""
     rule, pivots = rule_of(record)
     rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
-    scored = [row for row in ranked(record.rows) if not is_collapsed(row)]
+    order = ranked(record.rows)
     # What another rule would have made of several objectives is not asked.
-    able = [row for row in scored if row.may_win and not row.values]
+    able = [row for row in order if row.may_win and not row.values]
     choices = [(r, _chosen(able, r, pivots)) for r in rules if r is not rule]
-    shown = scored[0].scores if scored else None
-    best = next(iter(ranked(record.rows)), None)
+    best = next(iter(order), None)
+    shown = best.scores if best else None
     return {
         "rule": rule.value,
         "pivot_languages": list(pivots),
@@ -200,12 +209,14 @@ def _selection(record: StudyRecord) -> Json:
 def _chosen(
     rows: Sequence[TrialRow], rule: SelectionRule, pivots: Sequence[str]
 ) -> TrialRow | None:
-    def value(row: TrialRow) -> float:
+    """What would stand first under another rule, over all seeds of a plan as everywhere."""
+
+    def value(row: TrialRow) -> tuple[float, ...]:
         assert row.scores is not None
-        return objective(row.scores, rule, pivot_languages=pivots)
+        return (objective(row.scores, rule, pivot_languages=pivots),)
 
     try:
-        return max((row for row in rows if row.scores), key=value, default=None)
+        return next(iter(in_order([row for row in rows if row.scores], value)), None)
     except Refusal:  # no target has rows under this rule
         return None
 
@@ -250,72 +261,36 @@ def _unscored(record: StudyRecord) -> dict[str, list[str]]:
 
 
 def _intermediates(rows: Sequence[TrialRow], trials: Mapping[int, Json]) -> list[Json]:
-    """Each intermediate over its trials, collapsed ones left out; best mean first."""
-    groups: dict[str | None, list[Json]] = defaultdict(list)
+    """Each intermediate over all its trials, best mean first. `collapsed` counts, by target, the
+    trials of which this target's phase collapsed; `num_spoilt_pairs` are the paired gains that have
+    such a target on a side."""
+    groups: dict[str | None, list[TrialRow]] = defaultdict(list)
     for row in rows:
-        groups[_intermediate(row.plan)].append(trials[row.number])
+        if row.scores is not None:
+            groups[_intermediate(row.plan)].append(row)
+    baselines = Baselines.among(rows)
     found = []
     for name, members in groups.items():
-        means = [trial["zero_shot_mean"] for trial in members if trial["scores"]]
-        if not means:
-            continue
-        pairs = [t["paired_gain"] for t in members if t["paired_gain"] is not None]
+        told = [trials[row.number] for row in members]
+        means = [trial["zero_shot_mean"] for trial in told]
+        paired = [row for row in members if trials[row.number]["paired_gain"] is not None]
+        sides = [(row, baselines.twin_of(row)) for row in paired]
         found.append(
             {
                 "intermediate": name,
-                "label": members[0]["label"],
+                "label": told[0]["label"],
                 "num_trials": len(means),
-                "mean": sum(means) / len(means),
+                "mean": fmean(means),
                 "low": min(means),
                 "high": max(means),
-                "paired_gains": pairs,
+                "collapsed": collapsed_counts(row.scores for row in members if row.scores),
+                "paired_gains": [trials[row.number]["paired_gain"] for row in paired],
+                "num_spoilt_pairs": sum(
+                    any(collapsed_targets(row) for row in pair if row) for pair in sides
+                ),
             }
         )
     return sorted(found, key=lambda group: -group["mean"])
-
-
-def _learning_rates(rows: Sequence[TrialRow]) -> dict[str, list[Json]]:
-    """How many trials collapsed at each learning rate, by the role of the phase."""
-    counts: dict[str, dict[float, list[bool]]] = {"intermediate": {}, "target": {}}
-    for row in rows:
-        rates = {t.phase.learning_rate for t in row.plan.targets if t.phase}
-        if row.plan.intermediate:
-            rate = row.plan.intermediate.learning_rate
-            counts["intermediate"].setdefault(rate, []).append(is_collapsed(row))
-        for rate in rates:
-            counts["target"].setdefault(rate, []).append(is_collapsed(row))
-    return {
-        role: [
-            {"rate": rate, "num_trials": len(marks), "collapsed": sum(marks) / len(marks)}
-            for rate, marks in sorted(_rounded(by_rate).items())
-        ]
-        for role, by_rate in counts.items()
-    }
-
-
-def _flat_intermediates(record: StudyRecord) -> list[Json]:
-    """Intermediate phases whose loss did not fall, with the trials that went on from them (of all
-    seeds): targets may well learn after one, and what it adds is then no gain of its task."""
-    flat = {phase.key for phase in record.phases if not phase.loss_fell}
-    found: dict[tuple[str, float], list[int]] = defaultdict(list)
-    for row in record.rows:
-        stem = row.plan.intermediate
-        if stem and row.phase_keys and row.phase_keys[0] in flat:
-            found[stem.mixture.short, stem.learning_rate].append(row.number)
-    return [
-        {"label": label, "learning_rate": rate, "trials": numbers}
-        for (label, rate), numbers in found.items()
-    ]
-
-
-def _rounded(by_rate: dict[float, list[bool]]) -> dict[float, list[bool]]:
-    """Rates drawn from a range, brought together by their first digit; a grid stays as it is."""
-    if len(by_rate) <= _MAX_RATES:
-        return by_rate
-    together: dict[float, list[bool]] = defaultdict(list)
-    for rate, marks in by_rate.items():
-        together[float(f"{rate:.0e}")] += marks
-    return together
 
 
 def _protocols(rows: Sequence[TrialRow]) -> Json:
@@ -365,29 +340,31 @@ def _verdicts(record: StudyRecord, best: TrialRow | None, baseline: TrialRow | N
 
 
 def _retrains(record: StudyRecord) -> list[Json]:
-    """Each retrain: winner and baseline over the seeds, the difference seed by seed, and the
-    verdicts by language."""
+    """Each retrain: its roles over the seeds, the winner's gains over the others seed by seed, and
+    the verdicts by language."""
     languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
-    by_name: dict[str, dict[str, dict[int, Scores]]] = defaultdict(lambda: defaultdict(dict))
-    for row in record.retrains:
-        if row.scores is not None and not row.scores.is_collapsed:
-            by_name[row.name][row.role][row.seed] = row.scores
     found = []
-    for name, roles in by_name.items():
-        winner, baseline = roles.get("winner", {}), roles.get("baseline", {})
-        both = sorted(winner.keys() & baseline.keys())
-        means = {
-            role: _interval(mean_interval([s.zero_shot_mean for s in scores.values()]))
-            for role, scores in (("winner", winner), ("baseline", baseline))
-            if scores
-        }
-        first = [winner[seed].zero_shot_mean for seed in both]
-        second = [baseline[seed].zero_shot_mean for seed in both]
-        gain = _interval(paired_difference(first, second)) if both else None
-        judged = languages.get(name, [])
-        found.append({"name": name, "seeds": both, "gain": gain, "languages": judged, **means})
+    for name, roles in retrain_sides(record).items():
+        scored = {role: scores_of(runs) for role, runs in roles.items()}
+        winner = scored.get(WINNER, {})
+        gains = {role: seed_gains(winner, scored.get(role, {})) for role in (BASELINE, TWIN)}
+        found.append(
+            {
+                "name": name,
+                "seeds": [seed for seed in winner if seed in scored.get(BASELINE, {})],
+                "gain": _json(gains[BASELINE]),
+                "gain_over_twin": _json(gains[TWIN]),
+                "languages": languages.get(name, []),
+                "num_failed": {role: len(runs) - len(scored[role]) for role, runs in roles.items()},
+                **{
+                    role: interval_json(mean_interval([s.zero_shot_mean for s in found.values()]))
+                    for role, found in scored.items()
+                    if found
+                },
+            }
+        )
     return found
 
 
-def _interval(interval: Interval) -> Json:
-    return {**asdict(interval), "excludes_zero": interval.excludes_zero}
+def _json(gain: SeedGain | None) -> Json | None:
+    return gain.to_dict() if gain else None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from search.gains import by_seed
-from search.selection import TrialRow, best_baseline, is_collapsed, ranked
+from search.selection import TrialRow, best_baseline, ranked
 from search.significance import CONFIDENCE, Difference, compare, holm
 from trainables.outcomes import ByLanguage
 from trainables.scores import Scores, TargetScores
@@ -66,15 +66,15 @@ def of_selection(
     Args:
         read: gets what each row of a trial got, by target; empty where it was not kept.
     """
-    sound = [row for row in ranked(trials) if not is_collapsed(row)]
-    baseline = best_baseline(sound)
-    if baseline is None or sound[0].plan.is_baseline:
+    order = ranked(trials)
+    baseline = best_baseline(order)
+    if baseline is None or order[0].plan.is_baseline:
         return None
-    sides = [by_seed(sound, like) for like in (sound[0], baseline)]
+    sides = [by_seed(order, like) for like in (order[0], baseline)]
     seeds = [seed for seed in sides[0] if seed in sides[1]]
     pairs = [(_side(sides[0][seed], read), _side(sides[1][seed], read)) for seed in seeds]
     return {
-        "trial": sound[0].number,
+        "trial": order[0].number,
         "baseline": baseline.number,
         "languages": [verdict.to_dict() for verdict in by_language(pairs)],
     }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search.answers import closing, percent, points, sentences
+from search.answers import closing, collapsed_seeds, percent, points, sentences
 from search.figures import figures
 from search.findings import find
 from search.objective_views import objective_sentences, pareto_heads, pareto_rows
@@ -67,7 +67,10 @@ def _gains(found: Json) -> Iterator[str]:
     if rows:
         yield from _head("gain of", *tasks, "mean")
     for row in rows[:MAX_ROWS]:
-        cells = (points(row["gains"].get(task)) for task in tasks)
+        cells = (
+            " ".join([points(row["gains"].get(task)), collapsed_seeds(row, task)]).strip()
+            for task in tasks
+        )
         yield _row(row["label"], *cells, points(row["mean"]))
 
 

@@ -26,11 +26,14 @@ _FILES: Mapping[str, str] = {
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
+# What a run of a retrain is there for: the chosen plan; the best baseline of the search; the
+# chosen plan's own target phases without its intermediate one.
+WINNER, BASELINE, TWIN = "winner", "baseline", "twin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRow:
-    """One run of a retrain: the winner or its baseline, with one fresh seed, on the test split."""
+    """One run of a retrain: what it is there for, with one fresh seed, on the test split."""
 
     name: str
     seed: int

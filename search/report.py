@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import closing, percent, points, sentences
+from search.answers import closing, collapsed_runs, collapsed_seeds, percent, points, sentences
 from search.degradation_views import (
     HEIGHT,
     MARGIN,
@@ -80,6 +80,8 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         closing=closing(found),
         matrix=_matrix(found),
         marks=_marks,
+        collapsed=collapsed_seeds,
+        collapsed_runs=collapsed_runs,
         figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(found).items()},
         scatters=scatters(found),
         ends=ends,
@@ -141,12 +143,18 @@ def _gain_table(found: dict[str, Any]) -> Table:
         table.add_column(Text(task), justify="right")
     table.add_row("the baseline's scores", *map(percent, level.values()))
     for row in rows:
-        cells = [_coloured(row["gains"].get(task)) for task in level]
+        cells = [_gain_cell(row, task) for task in level]
         last = _coloured(row["mean"])
         if row["spread"] is not None:
             last.append(f" ± {percent(row['spread'])}", style="dim")
         table.add_row(Text(row["label"]), *cells, last)
     return table
+
+
+def _gain_cell(row: dict[str, Any], task: str) -> Text:
+    """A gain; under it how many of its seeds collapsed, if any did."""
+    text, told = _coloured(row["gains"].get(task)), collapsed_seeds(row, task)
+    return text.append(f"\n{told}", style="yellow") if told else text
 
 
 def _language_table(found: dict[str, Any]) -> Table:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
+from search.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import Objective, SelectionRule
@@ -132,34 +133,56 @@ def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:
 
 def ranked(rows: Iterable[TrialRow]) -> list[TrialRow]:
     """Scored trials, best objective first, the earlier one first among equals; then those that may
-    not win, collapsed ones last. Of several objectives the first one counts, among equals the next.
+    not win, then those that learned nothing. Of several objectives the first one counts, among
+    equals the next.
 
-    Trials that differ in their seed alone stand together, in the order of their mean: the best of
-    many seeds is luck. They may win where each of them may.
+    Trials that differ in their seed alone stand together, in the order of their mean over all
+    seeds: the best of many seeds is luck, and a seed that collapsed is one of them. Where plans
+    have unequal numbers of seeds, their means are shrunk first. They may win where each may.
     """
-    return _in_order(rows, _merit)
+    return in_order(rows, _merit)
 
 
-def _in_order(
+def in_order(
     rows: Iterable[TrialRow], merit: Callable[[TrialRow], tuple[float, ...]]
 ) -> list[TrialRow]:
+    """`ranked`, by another merit: more is better, the next number decides among equals."""
     scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
     groups = over_seeds(scored)
+    means = _means(groups, merit)
     seedless = {row.number: plan for plan, members in groups.items() for row in members}
-    means: dict[TrialPlan, tuple[float, ...]] = {}
-    barred: set[TrialPlan] = set()
-    for plan, members in groups.items():
-        if sound := [row for row in members if not is_collapsed(row)]:
-            columns = zip(*map(merit, sound), strict=True)
-            means[plan] = tuple(-fmean(column) for column in columns)
-        if any(row.is_feasible is False for row in sound):
-            barred.add(plan)
 
     def order(row: TrialRow) -> tuple[Any, ...]:
-        plan, own = seedless[row.number], tuple(-value for value in merit(row))
-        return (is_collapsed(row), plan in barred, means.get(plan, own), own, row.number)
+        plan = seedless[row.number]
+        members, own = groups[plan], merit(row)
+        num_lost = sum(map(is_collapsed, members))
+        is_barred = any(member.is_feasible is False for member in members)
+        return (
+            2 * num_lost > len(members),
+            is_barred,
+            [-mean for mean in means[plan]],
+            -len(members),
+            [-value for value in own],
+            row.number,
+        )
 
     return sorted(scored, key=order)
+
+
+def _means(
+    groups: Mapping[TrialPlan, Sequence[TrialRow]], merit: Callable[[TrialRow], tuple[float, ...]]
+) -> dict[TrialPlan, list[float]]:
+    """What each plan is worth over its seeds, number by number of the merit."""
+    merits = {plan: [merit(row) for row in members] for plan, members in groups.items()}
+    found: dict[TrialPlan, list[float]] = {plan: [] for plan in groups}
+    for place in range(max((len(seeds[0]) for seeds in merits.values()), default=0)):
+        able = [plan for plan, seeds in merits.items() if len(seeds[0]) > place]
+        columns = [[values[place] for values in merits[plan]] for plan in able]
+        is_even = len({len(column) for column in columns}) == 1
+        means = [fmean(column) for column in columns] if is_even else shrunken_means(columns)
+        for plan, mean in zip(able, means, strict=True):
+            found[plan].append(mean)
+    return found
 
 
 def _merit(row: TrialRow) -> tuple[float, ...]:
@@ -186,7 +209,7 @@ def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     """The trial without an intermediate phase that has the best scores, whatever the study's
     objectives are; gains are measured against it."""
     baselines = [row for row in rows if row.plan.is_baseline]
-    return next(iter(_in_order(baselines, _objective_alone)), None)
+    return next(iter(in_order(baselines, _objective_alone)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +232,7 @@ class Baselines:
         if self.best is None or row.plan.seed is None:
             return self.best
         twins = self.by_plan.get(self.best.plan.with_seed(row.plan.seed), ())
-        return next((twin for twin in twins if not is_collapsed(twin)), self.best)
+        return next(iter(twins), self.best)
 
     def twin_of(self, row: TrialRow) -> TrialRow | None:
         """The one with the same target phases and seed."""
@@ -231,14 +254,10 @@ def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
 def paired_gain(row: TrialRow, baselines: Baselines) -> float | None:
     """Zero-shot mean minus that of the baseline with the same target phases and seed, if any.
 
-    None for a baseline, which has no other side, and against a collapsed one, which is no measure.
+    None for a baseline, which has no other side. A baseline that collapsed counts, as it does in
+    every mean: what may be gained is not to collapse.
     """
-    if row.plan.is_baseline:
-        return None
-    twin = baselines.twin_of(row)
-    if twin is None or (twin.scores and twin.scores.is_collapsed):
-        return None
-    return transfer_gain(row, twin)
+    return None if row.plan.is_baseline else transfer_gain(row, baselines.twin_of(row))
 
 
 def seen_languages(
@@ -260,5 +279,10 @@ def seen_languages(
 
 
 def is_collapsed(row: TrialRow) -> bool:
-    """Whether a scored trial is to be kept out of averages."""
+    """Whether a scored trial learned nothing: every objective target collapsed."""
     return row.scores is not None and row.scores.is_collapsed
+
+
+def collapsed_targets(row: TrialRow) -> tuple[str, ...]:
+    """The objective targets whose phases collapsed."""
+    return row.scores.collapsed if row.scores else ()

@@ -1,13 +1,13 @@
 """What a study says of training without and with an intermediate phase: the scores of each side,
 seed by seed. From the record alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.gains import seeds_side_by_side
-from search.record import RetrainRow, StudyRecord
-from search.selection import TrialRow, best_baseline, is_collapsed, ranked
-from trainables.scores import Scores
+from search.gains import BySeed, scores_by_seed, side_by_side
+from search.record import BASELINE, WINNER, RetrainRow, StudyRecord
+from search.selection import TrialRow, best_baseline, ranked
+from trainables.scores import Scores, protocol_differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,21 +25,50 @@ class Sides:
 def sides_of(record: StudyRecord) -> Sides | None:
     """The last retrain of a winner that has an intermediate phase, since its seeds are fresh and
     its rows those of the test split; else the best trial that has one, beside the best baseline.
-    None without a baseline. Collapsed runs are on neither side."""
-    return _retrained(record.retrains) or _searched(record.rows)
+    None without a baseline. Every scored seed is there, one that collapsed too."""
+    return _retrained(record) or _searched(record.rows)
+
+
+def retrain_sides(record: StudyRecord) -> dict[str, dict[str, dict[int, RetrainRow]]]:
+    """Retrain -> role -> seed -> its run, of the runs that are of one piece.
+
+    A retrain again on other rows, with fewer seeds, leaves runs of the one before. Its first seed
+    is always trained again, so that runs that are not made as that one is are left out.
+    """
+    found: dict[str, dict[str, dict[int, RetrainRow]]] = {}
+    for name in dict.fromkeys(run.name for run in record.retrains):
+        runs = [run for run in record.retrains if run.name == name]
+        first = next((run for run in runs if run.scores is not None), runs[0])
+        roles = found.setdefault(name, {})
+        for run in runs:
+            if _is_made_alike(run, first):
+                roles.setdefault(run.role, {})[run.seed] = run
+    return found
+
+
+def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
+    """The scores of the runs that have some."""
+    return {seed: run.scores for seed, run in runs.items() if run.scores is not None}
+
+
+def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:
+    if run.scores is None or first.scores is None:
+        return True
+    return not protocol_differences([*first.scores.targets, *run.scores.targets])
 
 
 def _searched(rows: Sequence[TrialRow]) -> Sides | None:
-    sound = [row for row in ranked(rows) if not is_collapsed(row)]
-    baseline = best_baseline(sound)
+    order = ranked(rows)
+    baseline = best_baseline(order)
     if baseline is None or baseline.scores is None:
         return None
-    best = next((row for row in sound if row.plan.intermediate is not None), None)
+    without = scores_by_seed(order, baseline)
+    best = next((row for row in order if row.plan.intermediate is not None), None)
     if best is None or best.plan.intermediate is None:
-        before = seeds_side_by_side(sound, baseline, baseline)[0]
         named = f"trial {baseline.number}"
+        before = tuple(without.values())
         return Sides(measured_on=named, intermediate=None, before=before, after=())
-    before, after = seeds_side_by_side(sound, baseline, best)
+    before, after = side_by_side(without, scores_by_seed(order, best))
     return Sides(
         measured_on=f"trial {best.number} beside trial {baseline.number}",
         intermediate=best.plan.intermediate.mixture.short,
@@ -48,24 +77,16 @@ def _searched(rows: Sequence[TrialRow]) -> Sides | None:
     )
 
 
-def _retrained(retrains: Sequence[RetrainRow]) -> Sides | None:
-    runs = [run for run in retrains if run.scores is not None and not run.scores.is_collapsed]
-    for name in reversed(dict.fromkeys(run.name for run in runs)):
-        role = {
-            role: {run.seed: run for run in runs if (run.name, run.role) == (name, role)}
-            for role in ("baseline", "winner")
-        }
-        seeds = sorted(role["baseline"].keys() & role["winner"].keys())
-        winner = role["winner"][seeds[0]].plan.intermediate if seeds else None
-        if winner is not None:
+def _retrained(record: StudyRecord) -> Sides | None:
+    for name, roles in reversed(retrain_sides(record).items()):
+        winner, baseline = (roles.get(role, {}) for role in (WINNER, BASELINE))
+        before, after = side_by_side(scores_of(baseline), scores_of(winner))
+        stem = next((run.plan.intermediate for run in winner.values()), None)
+        if before and after and stem is not None:
             return Sides(
                 measured_on=f"retrain {name!r}",
-                intermediate=winner.mixture.short,
-                before=_scores([role["baseline"][seed] for seed in seeds]),
-                after=_scores([role["winner"][seed] for seed in seeds]),
+                intermediate=stem.mixture.short,
+                before=before,
+                after=after,
             )
     return None
-
-
-def _scores(runs: Sequence[RetrainRow]) -> tuple[Scores, ...]:
-    return tuple(run.scores for run in runs if run.scores is not None)

@@ -163,9 +163,15 @@ class Scores:
         return min(cells, key=lambda cell: cell[2])
 
     @property
+    def collapsed(self) -> tuple[str, ...]:
+        """The objective targets that collapsed. Each one's phase did so by itself: the others keep
+        their scores and their say."""
+        return tuple(t.task for t in self.objective_targets if t.mark is Mark.COLLAPSED)
+
+    @property
     def is_collapsed(self) -> bool:
-        """Whether an objective target is: what the others do is in no mean of the trial."""
-        return any(target.mark is Mark.COLLAPSED for target in self.objective_targets)
+        """Whether every objective target collapsed: then nothing was learned."""
+        return len(self.collapsed) == len(self.objective_targets)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -76,14 +76,22 @@ def target_scores(
     )
 
 
-def scores(level: float, *, mark: Mark = Mark.NONE, **protocol: Any) -> Scores:
-    """Zero-shot mean of `level` over rel and coh; German above it, Turkish below."""
+def scores(
+    level: float,
+    *,
+    mark: Mark = Mark.NONE,
+    marks: Mapping[str, Mark] | None = None,
+    **protocol: Any,
+) -> Scores:
+    """Zero-shot mean of `level` over rel and coh; German above it, Turkish below. `mark` is that of
+    both, but for those that `marks` names."""
+    of = {"rel": mark, "coh": mark, **(marks or {})}
     rel = {"en": level + 0.2, "de": level + 0.1, "tr": level - 0.1}
     coh = {"en": level + 0.3, "de": level + 0.05, "tr": level - 0.05}
     return Scores(
         targets=(
-            target_scores("rel", rel, mark=mark, **protocol),
-            target_scores("coh", coh, **protocol),
+            target_scores("rel", rel, mark=of["rel"], **protocol),
+            target_scores("coh", coh, mark=of["coh"], **protocol),
             target_scores("retrieval", {"de": 0.9, "tr": 0.1 + level / 3}, **protocol),
         ),
         of_interest=("rel", "coh"),

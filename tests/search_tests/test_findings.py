@@ -67,17 +67,21 @@ def test_an_empty_study(planted: Any) -> None:
         assert found["overhead_seconds"] is None
 
 
-def test_collapsed_trials_are_kept_out_of_averages_and_shown_by_rate(planted: Any) -> None:
+def test_collapsed_trials_count_and_are_shown_by_rate(planted: Any) -> None:
     found = find(record_of(planted.study_rows()))
     groups = {g["intermediate"]: g for g in found["intermediates"]}
-    assert set(groups) == {"fact", None}
+    assert set(groups) == {"fact", "coh", None}
+    assert groups["coh"]["mean"] == pytest.approx(0.30)
+    assert groups["coh"]["collapsed"] == {"rel": 1, "coh": 1}
+    assert groups["coh"]["num_spoilt_pairs"] == len(groups["coh"]["paired_gains"]) == 1
     assert groups["fact"]["mean"] == pytest.approx(0.605)
     assert groups["fact"]["paired_gains"] == pytest.approx([0.09, 0.10])
     assert found["learning_rates"]["intermediate"] == [
-        {"rate": 2e-4, "num_trials": 2, "collapsed": 0.0},
-        {"rate": 9e-4, "num_trials": 1, "collapsed": 1.0},
+        {"rate": 2e-4, "num": 2, "collapsed": 0.0},
+        {"rate": 9e-4, "num": 1, "collapsed": 1.0},
     ]
-    assert [rate["num_trials"] for rate in found["learning_rates"]["target"]] == [3, 2]
+    of_targets = [(rate["num"], rate["collapsed"]) for rate in found["learning_rates"]["target"]]
+    assert of_targets == [(6, pytest.approx(1 / 3)), (4, 0.0)], "two phases a trial"
 
 
 def test_rates_of_a_range_are_brought_together(planted: Any) -> None:
@@ -86,9 +90,7 @@ def test_rates_of_a_range_are_brought_together(planted: Any) -> None:
         for n in range(20)
     )
     found = find(record_of(rows))
-    assert found["learning_rates"]["intermediate"] == [
-        {"rate": 2e-5, "num_trials": 20, "collapsed": 0.0}
-    ]
+    assert found["learning_rates"]["intermediate"] == [{"rate": 2e-5, "num": 20, "collapsed": 0.0}]
 
 
 def test_intermediate_phases_that_learned_nothing(planted: Any) -> None:
@@ -193,10 +195,13 @@ def test_retrains_are_paired_by_seed(planted: Any) -> None:
         row("baseline", 3, 0.10, Mark.COLLAPSED),
     )
     (retrain,) = find(record_of(planted.study_rows(), retrains=rows))["retrains"]
-    assert retrain["seeds"] == [1, 2]
-    assert retrain["gain"]["mean"] == pytest.approx(0.09)
-    assert retrain["gain"]["num"] == 2
-    assert not retrain["gain"]["excludes_zero"]
+    assert retrain["seeds"] == [1, 2, 3]
+    gain = retrain["gain"]
+    assert gain["mean"] == pytest.approx((0.10 + 0.08 + 0.80) / 3)
+    assert (gain["num"], gain["collapsed_first"], gain["collapsed_second"]) == (3, 0, 1)
+    assert not gain["excludes_zero"]
+    assert gain["sound"]["mean"] == pytest.approx(0.09)
+    assert gain["sound"]["num"] == 2
     assert retrain["winner"]["num"] == 3
 
 

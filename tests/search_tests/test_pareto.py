@@ -27,7 +27,9 @@ def test_by_hand(settings_of: Callable[..., StudySettings], planted: Any) -> Non
         with_values(planted.scored(1, 0.6, "fact"), (0.6, 0.3, 0.2)),
         with_values(planted.scored(2, 0.6, "coh"), (0.6, 0.3, 0.3)),  # dearer than 1
         with_values(planted.scored(3, 0.7, "coh"), (0.7, 0.3, 0.2), is_feasible=False),
-        with_values(planted.scored(4, 0.3, "fact", mark=Mark.COLLAPSED), (0.3, 0.0, 0.1)),
+        with_values(
+            planted.scored(4, 0.3, "fact", rate=9e-4, mark=Mark.COLLAPSED), (0.3, 0.0, 0.1)
+        ),
     ]
     study = settings_of(evaluation={"objectives": NAMES})
     assert pareto_set(rows, study) == [1, 0]

@@ -82,7 +82,7 @@ def test_json_has_the_promised_shape(planted: Any) -> None:
 def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
     text = on_terminal(record_of(planted.study_rows()))
     lines = [line.split() for line in text.splitlines()]
-    ranking = [line[0] for line in lines if len(line) > 3 and line[0].isdigit()]
+    ranking = [line[0] for line in lines if len(line) > 3 and line[0].isdigit() and line[1] != "of"]
     assert ranking == ["3", "2", "1", "0", "4", "5", "6", "7", "8"]
     assert ["3", "fact", "2e-4", "→", "2e-4", "61.0", "61.0", "25.0", "+9.0"] in lines
     assert ["tr", "51.0", "+9.0", "56.0", "+9.0", "30.3", "+3.0"] in lines
@@ -96,7 +96,7 @@ def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
 
 def test_a_mark_that_is_no_collapse_is_shown_too(planted: Any) -> None:
     rows = (planted.scored(0, 0.4, None, mark=Mark.NO_SIGNAL),)
-    assert "no signal (rel)" in on_terminal(record_of(rows), width=120)
+    assert "no signal (rel, coh)" in on_terminal(record_of(rows), width=120)
     assert "no signal" in render_html(record_of(rows))
 
 
@@ -116,7 +116,8 @@ def test_the_page_is_whole_and_needs_nothing_else(planted: Any) -> None:
     assert "Intermediate training on fact lifts" in words
     assert "81.0*" in words
     assert "61.0" in words
-    assert "collapsed (rel)" in words
+    assert "collapsed (rel, coh)" in words
+    assert "1 of 1 collapsed" in words
     assert "failed: loss was not finite, twice" in words
     assert any("metric: accuracy" in title for title in page.titles)
     assert any("100 rows" in title for title in page.titles)

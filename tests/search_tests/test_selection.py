@@ -10,6 +10,8 @@ from search.selection import (
     TrialState,
     best,
     best_baseline,
+    collapsed_targets,
+    is_collapsed,
     paired_gain,
     ranked,
     seen_languages,
@@ -50,7 +52,42 @@ def test_a_lucky_seed_is_not_the_best(planted: Any) -> None:
         "the best one, if none has its seed"
     )
     fallen = replace(lucky[1], scores=planted.scored(1, 0.5, "fact", mark=Mark.COLLAPSED).scores)
-    assert ranked([lucky[0], fallen, *level])[0].number == 0, "collapsed ones are kept out"
+    assert ranked([lucky[0], fallen, *level])[0].number == 3, "a seed that collapsed counts"
+
+
+def test_plans_that_mostly_fail_do_not_win(planted: Any) -> None:
+    """Two of three seeds collapse, the third is a little better than the other plan's."""
+    levels = {"fact": (0.70, 0.70, 0.70), "coh": (0.10, 0.10, 0.71)}
+    rows = [
+        replace(row, plan=row.plan.with_seed(seed), number=10 * place + seed)
+        for place, (source, of_seeds) in enumerate(levels.items())
+        for seed, level in enumerate(of_seeds)
+        for row in [
+            planted.scored(0, level, source, mark=Mark.COLLAPSED if level < 0.5 else Mark.NONE)
+        ]
+    ]
+    assert [row.number for row in ranked(rows)] == [0, 1, 2, 12, 10, 11]
+
+
+def test_one_seed_is_not_better_than_three_for_being_one(planted: Any) -> None:
+    levels = {"fact": (0.70, 0.69, 0.71), "coh": (0.705,)}
+    rows = [
+        replace(row, plan=row.plan.with_seed(seed), number=10 * place + seed)
+        for place, (source, of_seeds) in enumerate(levels.items())
+        for seed, level in enumerate(of_seeds)
+        for row in [planted.scored(0, level, source)]
+    ]
+    assert best(rows).number == 2
+
+
+def test_one_target_that_collapsed_everywhere_takes_nothing_from_the_order(planted: Any) -> None:
+    """As a real encoder did: no plan learned one of the targets; the others decide."""
+    marks = {"rel": Mark.COLLAPSED}
+    rows = [planted.scored(n, 0.4 + n / 100, s, marks=marks) for n, s in enumerate((None, "fact"))]
+    assert [row.number for row in ranked(rows)] == [1, 0]
+    assert not any(is_collapsed(row) for row in rows)
+    assert collapsed_targets(rows[0]) == ("rel",)
+    assert paired_gain(rows[1], Baselines.among(rows)) == pytest.approx(0.01)
 
 
 def test_the_order_of_the_rows_does_not_matter(planted: Any) -> None:
@@ -95,12 +132,13 @@ def test_another_seed_is_another_pair(planted: Any) -> None:
     assert paired_gain(row, Baselines.among([replace(base, plan=base.plan.with_seed(1))])) is None
 
 
-def test_a_collapsed_baseline_measures_nothing(planted: Any) -> None:
+def test_a_baseline_that_collapsed_counts(planted: Any) -> None:
+    """Not to collapse is what the intermediate phase may bring; its mark stands beside it."""
     rows = [
         planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),
         planted.scored(1, 0.6, "fact"),
     ]
-    assert paired_gain(rows[1], Baselines.among(rows)) is None
+    assert paired_gain(rows[1], Baselines.among(rows)) == pytest.approx(0.4)
 
 
 def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from search.record import RetrainRow, StudyRecord
 from search.selection import TrialRow, TrialState
-from search.sides import sides_of
+from search.sides import retrain_sides, sides_of
 from trainables.scores import Mark, Scores
 
 
@@ -78,14 +78,44 @@ def test_a_retrain_counts_more_than_the_trials_that_chose_it(planted: Any) -> No
         retrained(planted, "final", "winner", 2, 0.59),
         retrained(planted, "final", "baseline", 2, 0.53),
         retrained(planted, "final", "baseline", 3, 0.54),
-        retrained(planted, "broken", "winner", 1, 0.3, mark=Mark.COLLAPSED),
-        retrained(planted, "broken", "baseline", 1, 0.5),
     )
     sides = sides_of(record_of(planted.study_rows(), retrains))
     assert sides is not None
     assert (sides.measured_on, sides.intermediate) == ("retrain 'final'", "fact")
     assert means(sides.before) == [0.53]
     assert means(sides.after) == [0.59]
+
+
+def test_seeds_that_collapsed_are_on_their_side(planted: Any) -> None:
+    retrains = (
+        retrained(planted, "final", "winner", 1, 0.7),
+        retrained(planted, "final", "winner", 2, 0.3, mark=Mark.COLLAPSED),
+        retrained(planted, "final", "baseline", 1, 0.6),
+        retrained(planted, "final", "baseline", 2, 0.6),
+    )
+    sides = sides_of(record_of(planted.study_rows(), retrains))
+    assert sides is not None
+    assert means(sides.before) == [0.6, 0.6]
+    assert means(sides.after) == [0.7, 0.3]
+
+
+def test_runs_of_an_earlier_retrain_on_other_rows_are_left_out(planted: Any) -> None:
+    """Five seeds on the rows of then, three on those of now: seeds 4 and 5 are still the old
+    ones."""
+    levels = ((1, "now", 0.6, 0.59), (2, "now", 0.6, 0.59), (3, "then", 0.8, 0.6))
+    retrains = tuple(
+        retrained(planted, "final", role, seed, level, data=data)
+        for seed, data, winner, baseline in levels
+        for role, level in (("winner", winner), ("baseline", baseline))
+    )
+    record = record_of(planted.study_rows(), retrains)
+    assert {r: list(runs) for r, runs in retrain_sides(record)["final"].items()} == {
+        "winner": [1, 2],
+        "baseline": [1, 2],
+    }
+    sides = sides_of(record)
+    assert sides is not None
+    assert means(sides.after) == [0.6, 0.6]
 
 
 def test_one_side_alone(planted: Any) -> None:
@@ -95,4 +125,6 @@ def test_one_side_alone(planted: Any) -> None:
     assert (sides.intermediate, sides.after) == (None, ())
     assert means(sides.before) == [0.52]
     assert sides_of(record_of(rows[2:])) is None, "no baseline"
-    assert sides_of(record_of((planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),))) is None
+    lost = sides_of(record_of((planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),)))
+    assert lost is not None, "a baseline that collapsed is what there is"
+    assert means(lost.before) == [0.2]
