@@ -9,7 +9,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from search.gains import scores_by_seed, side_by_side
+from search.gains import collapsed_counts, scores_by_seed, side_by_side
 from search.intervals import mean_interval
 from search.selection import TrialRow, best_baseline
 from search.sides import Sides
@@ -49,6 +49,10 @@ def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
         "num_languages": num,
         "counted": sorted(counted),
         "left_out": left_out,
+        "collapsed": {
+            "before": collapsed_counts(sides.before),
+            "after": collapsed_counts(sides.after),
+        },
         "languages": cells,
         "losers": _losers(cells),
     }
@@ -119,6 +123,7 @@ def _nothing(why: str | None) -> Json:
         "min_languages": MIN_LANGUAGES,
         "counted": [],
         "left_out": [],
+        "collapsed": {"before": {}, "after": {}},
         "languages": [],
         "losers": [],
         "slopes": [],
@@ -186,10 +191,23 @@ def _minus(first: float | None, second: float | None) -> float | None:
 
 
 def _counted(sides: Sides) -> tuple[set[str], list[str]]:
-    """The objective targets that say something, and those at chance."""
-    targets = [t for scores in (*sides.before, *sides.after) for t in scores.objective_targets]
-    silent = {target.task for target in targets if target.mark is not Mark.NONE}
-    return {target.task for target in targets} - silent, sorted(silent)
+    """The objective targets that say something of a gap, and those that were not learned on one
+    side: a gap at chance is none."""
+    silent = _silent(sides.before) | _silent(sides.after)
+    return _objectives(sides) - silent, sorted(silent)
+
+
+def _objectives(sides: Sides) -> set[str]:
+    return {t.task for one in (*sides.before, *sides.after) for t in one.objective_targets}
+
+
+def _silent(scores: Sequence[Scores]) -> set[str]:
+    """The objective targets that most seeds did not learn (at chance, or collapsed); a seed in the
+    minority counts as it is."""
+    marks: dict[str, list[bool]] = {}
+    for target in (target for one in scores for target in one.objective_targets):
+        marks.setdefault(target.task, []).append(target.mark is not Mark.NONE)
+    return {task for task, of in marks.items() if 2 * sum(of) > len(of)}
 
 
 def _losers(cells: Sequence[Json]) -> list[Json]:
@@ -271,7 +289,8 @@ def _mean_gains(
     for row in members:
         before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
         sides = Sides(measured_on="", intermediate=None, before=before, after=after)
-        counted, _ = _counted(sides)
+        # What one side alone did not learn is gained or lost.
+        counted = _objectives(sides) - (_silent(before) & _silent(after))
         for cell in _cells(sides):
             if cell["task"] in counted and cell["gain"] is not None:
                 gains.setdefault(cell["language"], []).append(cell["gain"])

@@ -183,6 +183,24 @@ def test_targets_at_chance_are_not_counted(planted: Any) -> None:
     assert alone["unknown"] == "Not regressed on distance: coh at chance on one side."
 
 
+def test_a_seed_in_the_minority_that_collapsed_counts(planted: Any) -> None:
+    """Two of three seeds learned the target: it is regressed on, with all three in its means."""
+    learned = Scores(targets=(target(planted, "rel", 0.5),))
+    lost = Scores(targets=(target(planted, "rel", 0.0, level=0.3, mark=Mark.COLLAPSED),))
+    found = degradation(
+        Sides(
+            measured_on="retrain 'final'",
+            intermediate="fact",
+            before=(learned, learned, learned),
+            after=(learned, lost, learned),
+        ),
+        lookup=lookup,
+    )
+    assert (found["counted"], found["left_out"]) == (["rel"], [])
+    assert found["collapsed"] == {"before": {}, "after": {"rel": 1}}
+    assert slopes(found, "syntactic")["after"]["value"] == pytest.approx(0.5 * 2 / 3, abs=0.02)
+
+
 # ---- the language of the intermediate source
 
 
