@@ -127,27 +127,29 @@ def _answer(found: Json) -> Iterator[str]:
     if best["collapsed"]:
         yield "Every scored trial collapsed: nothing is learned at these learning rates."
         return
-    level = percent(baseline["zero_shot_mean"])
+    level = percent(found["baseline_mean"])
     name = f"trial {baseline['number']}, {level} %"
     if best["intermediate"] is None and found["objectives"]:
         yield f"The best trial in {found['objectives'][0]}, the first objective, is a baseline."
         return
     if best["intermediate"] is None:
         allowed = " that may win" if any(t["is_feasible"] is False for t in found["trials"]) else ""
-        rest = [group for group in found["intermediates"] if group["intermediate"] is not None]
         yield f"No intermediate training{allowed} beats the best baseline ({name})."
-        if rest and not allowed:
-            short = points(max(group["high"] for group in rest) - baseline["zero_shot_mean"])
+        if found["gain"] and not allowed:
+            short = points(found["gain"]["mean"])
             yield f"The best trial with one stands at {short} points against it."
         yield from _spoilers(found)
         return
-    gain = best["transfer_gain"]
-    verb = "lifts" if gain >= 0 else "lowers"
+    gain = found["gain"]
+    verb = "lifts" if gain["mean"] >= 0 else "lowers"
+    num = gain["num_first"]
+    seeds = f", in the mean of {num} seeds{over_seeds(gain)}" if num > 1 else ""
     yield (
         f"Intermediate training on {best['label']} {verb} the zero-shot mean by "
-        f"{points(gain)} points over the best baseline ({name}), to "
-        f"{percent(best['zero_shot_mean'])} % (trial {best['number']})."
+        f"{points(gain['mean'])} points over the best baseline ({name}), to "
+        f"{percent(found['best_mean'])} % (trial {best['number']}){seeds}."
     )
+    yield from without_collapsed(gain)
     yield from _pairs(found, best)
     yield from _spoilers(found)
     yield from _selected(found)
@@ -324,7 +326,7 @@ def _cautions(found: Json) -> Iterator[str]:
                 f"Selected by {other['rule']} instead of {selection['rule']}, trial "
                 f"{other['number']} ({other['name']}) would be the best, with a zero-shot mean "
                 f"of {percent(other['zero_shot_mean'])} %: "
-                f"{points(other['zero_shot_mean'] - found['best']['zero_shot_mean'])} points."
+                f"{points(other['zero_shot_mean'] - found['best_mean'])} points."
             )
     if selection["left_out"]:
         yield (

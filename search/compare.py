@@ -1,20 +1,23 @@
 """compare: several studies side by side, by target, from their records alone. Pure."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from search.findings import rule_of
+from search.gains import BySeed, by_seed, scores_by_seed, seed_gains
 from search.record import StudyRecord
-from search.selection import Baselines, TrialRow, TrialState, ranked, transfer_gain
+from search.selection import TrialRow, TrialState, best_baseline, ranked
 from spaces.refusal import Refusal
-from trainables.scores import TargetScores, protocol_differences
+from trainables.scores import Scores, TargetScores, protocol_differences
 
 Json = dict[str, Any]
 
 
 def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
-    """Best trial and best baseline of every study, in all and by target, as JSON values; scores in
-    [0, 1]. A difference is that of the best trial's zero-shot mean from the first study's.
+    """Best trial and best baseline of every study, in all and by target, means over all their
+    seeds, as JSON values; scores in [0, 1]. A difference is that of the best trial's zero-shot
+    mean from the first study's.
 
     Raises Refusal: fewer than two studies, one twice, one without a scored trial, or scores of
     unlike protocols, unless `force` is set, which marks their targets as `mixed`.
@@ -44,8 +47,9 @@ def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
 
 
 def _study(record: StudyRecord) -> Json:
-    top = ranked(record.rows)[0]
-    baseline = Baselines.among(record.rows).of(top)
+    top, baseline = _shown(record)
+    best, other = (scores_by_seed(record.rows, row) if row else {} for row in (top, baseline))
+    gain = seed_gains(best, other)
     rule, pivots = rule_of(record)
     return {
         "study": record.name,
@@ -55,11 +59,31 @@ def _study(record: StudyRecord) -> Json:
         "num_trials": sum(row.state is TrialState.SCORED for row in record.rows),
         "best": _named(top),
         "baseline": _named(baseline) if baseline else None,
-        "objective": top.objective,
-        "best_mean": top.scores.zero_shot_mean if top.scores else None,
-        "baseline_mean": baseline.scores.zero_shot_mean if baseline and baseline.scores else None,
-        "gain": transfer_gain(top, baseline),
+        "objective": fmean(
+            row.objective for row in by_seed(record.rows, top).values() if row.objective is not None
+        ),
+        "num_seeds": len(best),
+        "best_mean": _mean(best),
+        "baseline_mean": _mean(other),
+        "gain": gain.interval.mean if gain else None,
+        "num_collapsed": gain.num_collapsed if gain else 0,
     }
+
+
+def _shown(record: StudyRecord) -> tuple[TrialRow, TrialRow | None]:
+    """The best trial and the best baseline; of both, all seeds are shown."""
+    order = ranked(record.rows)
+    return order[0], best_baseline(order)
+
+
+def _mean(scores: BySeed, task: str | None = None) -> float | None:
+    """The zero-shot mean over seeds; of one target where it is named. None where there is none."""
+    means = [
+        one.zero_shot_mean if task is None else _targets(one)[task].zero_shot_mean
+        for one in scores.values()
+        if task is None or task in _targets(one)
+    ]
+    return fmean(means) if means else None
 
 
 def _named(row: TrialRow) -> str:
@@ -71,17 +95,18 @@ def _target(task: str, records: Sequence[StudyRecord], mixed: Mapping[str, Any])
     study's; what a study does not score is None."""
     found: Json = {}
     for record in records:
-        top = _best_targets(record).get(task)
-        baseline = _baseline_targets(record).get(task)
-        best = top.zero_shot_mean if top else None
-        base = baseline.zero_shot_mean if baseline else None
+        best, base = (
+            _mean(scores_by_seed(record.rows, row), task) if row else None for row in _shown(record)
+        )
         first = found[records[0].name]["best"] if found else best
         found[record.name] = {
             "best": best,
             "baseline": base,
             "gain": None if best is None or base is None else best - base,
             "difference": None if best is None or first is None else best - first,
-            "mixed": {name: values[record.name] for name, values in mixed.items()} if top else {},
+            "mixed": {name: values[record.name] for name, values in mixed.items()}
+            if best is not None
+            else {},
         }
     return found
 
@@ -108,12 +133,13 @@ def _mixed(records: Sequence[StudyRecord]) -> dict[str, dict[str, dict[str, Any]
 
 
 def _best_targets(record: StudyRecord) -> dict[str, TargetScores]:
-    return _targets(ranked(record.rows)[0])
+    return _targets(_shown(record)[0].scores)
 
 
 def _baseline_targets(record: StudyRecord) -> dict[str, TargetScores]:
-    return _targets(Baselines.among(record.rows).of(ranked(record.rows)[0]))
+    baseline = _shown(record)[1]
+    return _targets(baseline.scores) if baseline else {}
 
 
-def _targets(row: TrialRow | None) -> dict[str, TargetScores]:
-    return {target.task: target for target in row.scores.targets} if row and row.scores else {}
+def _targets(scores: Scores | None) -> dict[str, TargetScores]:
+    return {target.task: target for target in scores.targets} if scores else {}

@@ -9,19 +9,19 @@ from typing import Any
 
 from search.degradation import by_language_of_intermediate, degradation
 from search.gains import (
-    SeedGain,
+    BySeed,
     averages,
     collapsed_counts,
     gain_table,
-    interval_json,
+    scores_by_seed,
     seed_gains,
+    side_by_side,
     task_scores,
 )
-from search.intervals import mean_interval
 from search.learning_rates import flat_intermediates, half_rates, learning_rates
 from search.pretraining_size import PRETRAINING, pretraining_sizes
 from search.priors import hindsight
-from search.record import BASELINE, TWIN, WINNER, StudyRecord
+from search.record import StudyRecord
 from search.selection import (
     Baselines,
     TrialRow,
@@ -34,7 +34,7 @@ from search.selection import (
     seen_languages,
     transfer_gain,
 )
-from search.sides import retrain_sides, scores_of, sides_of
+from search.sides import gain_json, retrained, sides_of
 from search.typology import Distances, distances
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
@@ -42,6 +42,7 @@ from spaces.sections import SelectionRule
 from spaces.tasks import TASKS
 from trainables.scores import (
     Mark,
+    Scores,
     objective,
     protocol_differences,
     selecting_languages,
@@ -76,6 +77,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "selection": _selection(record),
         "baseline": trials[baseline.number] if baseline else None,
         "best": trials[order[0].number] if order else None,
+        **_over_seeds(order, baseline),
         "ranked": [row.number for row in order],
         "objectives": list(evaluation.get("objectives", ())),
         "pareto": [
@@ -84,7 +86,6 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         ],
         "max_drop": evaluation.get("max_drop"),
         "trials": list(trials.values()),
-        "languages": _languages(order[0] if order else None, baseline),
         "verdicts": _verdicts(record, order[0] if order else None, baseline),
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(order, trials),
@@ -99,7 +100,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "overhead_seconds": _overhead(record.rows),
         "seconds": _seconds(record.rows),
         "phases": _phases(record),
-        "retrains": _retrains(record),
+        "retrains": retrained(record),
         "summary": dict(record.summary),
         "warnings": list(record.warnings),
     }
@@ -198,7 +199,7 @@ def _selection(record: StudyRecord) -> Json:
                 "rule": other.value,
                 "number": row.number,
                 "name": str(row.plan),
-                "zero_shot_mean": row.scores.zero_shot_mean if row.scores else None,
+                "zero_shot_mean": _zero_shot_mean(scores_by_seed(order, row)),
             }
             for other, row in choices
             if row is not None
@@ -221,16 +222,38 @@ def _chosen(
         return None
 
 
-def _languages(best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
-    """Cell by cell of the language matrix: the best trial beside the best baseline, if another."""
-    if best is None or best.scores is None:
+def _over_seeds(order: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
+    """The best plan and the best baseline over all their seeds: zero-shot means (`best_mean`,
+    `baseline_mean`), the language matrix of both, and the `gain` over the baseline of the best plan
+    that has an intermediate phase."""
+    best = scores_by_seed(order, order[0]) if order else {}
+    other = scores_by_seed(order, baseline) if baseline else {}
+    is_baseline = bool(order) and order[0].plan.is_baseline
+    able = next((row for row in order if not row.plan.is_baseline), None)
+    return {
+        "best_mean": _zero_shot_mean(best),
+        "baseline_mean": _zero_shot_mean(other),
+        "gain": gain_json(seed_gains(scores_by_seed(order, able), other)) if able else None,
+        "languages": _languages(best, {} if is_baseline else other),
+    }
+
+
+def _zero_shot_mean(scores: BySeed) -> float | None:
+    return fmean(one.zero_shot_mean for one in scores.values()) if scores else None
+
+
+def _languages(best: BySeed, baseline: BySeed) -> list[Json]:
+    """Cell by cell of the language matrix: the best plan beside the best baseline, if another;
+    means over the seeds that both have."""
+    if not best:
         return []
-    base = baseline.scores if baseline and baseline.number != best.number else None
-    other = {t.task: t.by_language for t in base.targets} if base else {}
+    mine, others = side_by_side(best, baseline) if baseline else (tuple(best.values()), ())
+    other = _cell_means(others)
+    means = _cell_means(mine)
     cells = []
-    for target in best.scores.targets:
-        for language, score in target.by_language.items():
-            against = other.get(target.task, {}).get(language)
+    for target in mine[0].targets:
+        for language in target.by_language:
+            score, against = means[target.task, language], other.get((target.task, language))
             cells.append(
                 {
                     "task": target.task,
@@ -244,6 +267,15 @@ def _languages(best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
                 }
             )
     return cells
+
+
+def _cell_means(scores: Sequence[Scores]) -> dict[tuple[str, str], float]:
+    """(target, language) -> the mean of its main score."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for target in (target for one in scores for target in one.targets):
+        for language, value in target.by_language.items():
+            found[target.task, language].append(value)
+    return {cell: fmean(values) for cell, values in found.items()}
 
 
 def _unscored(record: StudyRecord) -> dict[str, list[str]]:
@@ -337,34 +369,3 @@ def _verdicts(record: StudyRecord, best: TrialRow | None, baseline: TrialRow | N
         return []
     same = (judged["trial"], judged["baseline"]) == (best.number, baseline.number)
     return list(judged["languages"]) if same else []
-
-
-def _retrains(record: StudyRecord) -> list[Json]:
-    """Each retrain: its roles over the seeds, the winner's gains over the others seed by seed, and
-    the verdicts by language."""
-    languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
-    found = []
-    for name, roles in retrain_sides(record).items():
-        scored = {role: scores_of(runs) for role, runs in roles.items()}
-        winner = scored.get(WINNER, {})
-        gains = {role: seed_gains(winner, scored.get(role, {})) for role in (BASELINE, TWIN)}
-        found.append(
-            {
-                "name": name,
-                "seeds": [seed for seed in winner if seed in scored.get(BASELINE, {})],
-                "gain": _json(gains[BASELINE]),
-                "gain_over_twin": _json(gains[TWIN]),
-                "languages": languages.get(name, []),
-                "num_failed": {role: len(runs) - len(scored[role]) for role, runs in roles.items()},
-                **{
-                    role: interval_json(mean_interval([s.zero_shot_mean for s in found.values()]))
-                    for role, found in scored.items()
-                    if found
-                },
-            }
-        )
-    return found
-
-
-def _json(gain: SeedGain | None) -> Json | None:
-    return gain.to_dict() if gain else None

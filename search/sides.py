@@ -3,9 +3,18 @@ seed by seed. From the record alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from search.gains import BySeed, scores_by_seed, side_by_side
-from search.record import BASELINE, WINNER, RetrainRow, StudyRecord
+from search.gains import (
+    BySeed,
+    SeedGain,
+    interval_json,
+    scores_by_seed,
+    seed_gains,
+    side_by_side,
+)
+from search.intervals import mean_interval
+from search.record import BASELINE, TWIN, WINNER, RetrainRow, StudyRecord
 from search.selection import TrialRow, best_baseline, ranked
 from trainables.scores import Scores, protocol_differences
 
@@ -49,6 +58,38 @@ def retrain_sides(record: StudyRecord) -> dict[str, dict[str, dict[int, RetrainR
 def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
     """The scores of the runs that have some."""
     return {seed: run.scores for seed, run in runs.items() if run.scores is not None}
+
+
+def retrained(record: StudyRecord) -> list[dict[str, Any]]:
+    """Each retrain: its roles over the seeds, the winner's gains over the others seed by seed, and
+    the verdicts by language."""
+    languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
+    found = []
+    for name, roles in retrain_sides(record).items():
+        scored = {role: scores_of(runs) for role, runs in roles.items()}
+        winner = scored.get(WINNER, {})
+        gains = {role: seed_gains(winner, scored.get(role, {})) for role in (BASELINE, TWIN)}
+        found.append(
+            {
+                "name": name,
+                "seeds": [seed for seed in winner if seed in scored.get(BASELINE, {})],
+                "gain": gain_json(gains[BASELINE]),
+                "gain_over_twin": gain_json(gains[TWIN]),
+                "languages": languages.get(name, []),
+                "num_failed": {role: len(runs) - len(scored[role]) for role, runs in roles.items()},
+                **{
+                    role: interval_json(mean_interval([s.zero_shot_mean for s in found.values()]))
+                    for role, found in scored.items()
+                    if found
+                },
+            }
+        )
+    return found
+
+
+def gain_json(gain: SeedGain | None) -> dict[str, Any] | None:
+    """As JSON values, where there is one."""
+    return gain.to_dict() if gain else None
 
 
 def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:

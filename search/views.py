@@ -252,6 +252,9 @@ def show_comparison(found: dict[str, Any], console: Console) -> None:
         label = f"zero-shot mean, {name.removesuffix('_mean')}"
         table.add_row(label, *(percent(study[name]) for study in studies))
     table.add_row("gain", *(points(study["gain"]) for study in studies))
+    if any(study["num_seeds"] > 1 or study["num_collapsed"] for study in studies):
+        table.add_row("seeds", *(str(study["num_seeds"]) for study in studies))
+        table.add_row("runs that collapsed", *(str(study["num_collapsed"]) for study in studies))
     console.print(table)
     table = Table("target", "study", "baseline", "best", "gain", "difference", "", box=None)
     for task, by_study in found["targets"].items():

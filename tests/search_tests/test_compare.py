@@ -88,3 +88,26 @@ def test_what_cannot_be_compared(planted: Any) -> None:
             compare(records)
     with pytest.raises(Refusal, match="study 'empty' has no scored trial yet"):
         compare([one, record_of("empty", planted.study_rows()[5:])])
+
+
+def test_plans_with_several_seeds_are_shown_by_their_means(planted: Any) -> None:
+    def of_seed(number: int, level: float, source: str | None, seed: int) -> TrialRow:
+        row = planted.scored(number, level, source)
+        return replace(row, plan=row.plan.with_seed(seed))
+
+    several = record_of(
+        "several",
+        (
+            of_seed(0, 0.50, None, 1),
+            of_seed(1, 0.52, None, 2),
+            of_seed(2, 0.80, "fact", 1),
+            of_seed(3, 0.60, "fact", 2),
+        ),
+    )
+    found = compare([several, record_of("one", planted.study_rows())])
+    study = found["studies"][0]
+    assert (study["best_mean"], study["baseline_mean"]) == pytest.approx((0.70, 0.51))
+    assert (study["gain"], study["objective"]) == pytest.approx((0.19, 0.70))
+    assert (study["num_seeds"], study["num_collapsed"]) == (2, 0)
+    cell = found["targets"]["rel"]["several"]
+    assert (cell["best"], cell["baseline"]) == pytest.approx((0.70, 0.51))
