@@ -26,11 +26,13 @@ MIN_SHARE = 1 / 3  # of the groups are above a cut
 
 
 def shrunken_means(groups: Sequence[Sequence[float]]) -> list[float]:
-    """One number a group (the scores of a plan, one a seed), to put groups in order by.
+    """One number a group (the scores of a plan, one a seed), to put groups in order by: more is
+    better.
 
     Where all groups have equally many values, and so where nothing is known of noise, these are
     their means: shrinking would change no order. Two groups whose means differ by no more than
     their noise have one number: who orders them must say what decides then (how many values).
+
     Raises ValueError where a group is empty.
     """
     if not all(groups):
@@ -82,8 +84,8 @@ def typical(means: Sequence[float], errors: Sequence[float]) -> list[int]:
     """Which groups are of one kind: all, or those above a cut that makes the means likelier.
 
     Above the cut they are normal, below it they may be anywhere in the range of all. A third of the
-    groups stand above it, and two at least. Which is likelier is told by Schwarz's
-    criterion (1978, Ann. Stat. 6:461).
+    groups stand above it, and two at least. Which is likelier is told by Schwarz's criterion (1978,
+    Ann. Stat. 6:461).
     """
     num = len(means)
     order = sorted(range(num), key=lambda i: -means[i])
@@ -110,8 +112,9 @@ def _normal_likelihood(values: _Floats, noise: _Floats, counts: npt.NDArray[np.i
 
 def _cut_likelihood(values: _Floats, counts: npt.NDArray[np.int_]) -> _Floats:
     """Of the others, for each count of upper ones, and of being an upper one or not."""
-    num, below = len(values), len(values) - counts
+    num = len(values)
+    below = num - counts
     width = max(float(values[0] - values[-1]), 1e-12)
     share = np.where(below > 0, below / num, 1.0)
-    found: _Floats = counts * np.log(counts / num) + below * np.log(share / width)
-    return found
+    found = counts * np.log(counts / num) + below * np.log(share / width)
+    return np.asarray(found, np.float64)
