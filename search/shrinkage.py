@@ -95,6 +95,8 @@ def typical(means: Sequence[float], errors: Sequence[float]) -> list[int]:
     counts = np.arange(max(2, math.ceil(MIN_SHARE * num)), num + 1)
     likelihood = _normal_likelihood(values, noise, counts) + _cut_likelihood(values, counts)
     likelihood[:-1] -= NUM_CUT_PARAMETERS / 2 * math.log(num)
+    # Equal means are on one side of a cut.
+    likelihood[:-1][values[counts[:-1] - 1] == values[counts[:-1]]] = -np.inf
     return order[: int(counts[np.argmax(likelihood)])]
 
 
