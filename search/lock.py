@@ -39,7 +39,9 @@ def world_facts(settings: StudySettings, base: BaseEncoder, rows: Rows) -> dict[
     return {
         "training_version": TRAINING_VERSION,
         "encoder": base.weights_digest,
+        "config": base.settings,
         "tokenizer": base.tokenizer_digest,
+        "precision": settings.resources.computes_in.value,
         "train": {
             f"{task}@{language}": rows.fingerprint(task, language, "train")
             for task, language in sorted(trained)
@@ -80,18 +82,21 @@ def code_version() -> dict[str, Any]:
 
 
 def differences(row: TrialRow, recorded: Mapping[str, Any], shop: Workshop) -> list[str]:
-    """What is not as it was in the search, each in words: the training version, the encoder, rows
-    that the plan was trained or scored on. Empty means that a retrain repeats it.
+    """What is not as it was in the search, each in words: the training version, the encoder, what
+    its config sets, rows that the plan was trained or scored on. Empty means that a retrain repeats
+    it.
 
     Args:
         recorded: `world_facts` of the search; empty in older records, where scores alone tell.
+            What it does not name is not compared.
     """
     now = world_facts(shop.settings, shop.base, shop.data.rows) if recorded else {}
     found = [
         f"{name} was {_short(recorded[name])}, is {_short(now[name])}"
-        for name in ("training_version", "encoder", "tokenizer")
-        if recorded and recorded[name] != now[name]
+        for name in ("training_version", "encoder", "tokenizer", "precision")
+        if name in recorded and recorded[name] != now[name]
     ]
+    found += _config_differences(recorded.get("config"), now.get("config", {}))
     was, given = recorded.get("train", {}), now.get("train", {})
     found += [
         f"train rows of {source} were {_short(was[source])}, are {_short(given.get(source))}"
@@ -110,6 +115,16 @@ def differences(row: TrialRow, recorded: Mapping[str, Any], shop: Workshop) -> l
             if not (recorded and name == "training_version")
         ]
     return found
+
+
+def _config_differences(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """None is an older record. What a config does not set is its architecture's default."""
+    default = "the default"
+    return [
+        f"the encoder's {name} was {was.get(name, default)}, is {now.get(name, default)}"
+        for name in sorted({*(was or {}), *now})
+        if was is not None and was.get(name, default) != now.get(name, default)
+    ]
 
 
 def version_warnings(recorded: Mapping[str, str]) -> list[str]:

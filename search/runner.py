@@ -109,7 +109,7 @@ def run_study(
         searcher = StudySearcher(
             study,
             settings,
-            world=World.of(base, rows),
+            world=World.of(base, rows, precision=settings.resources.computes_in),
             store=store,
             log=record,
             watch=observer,

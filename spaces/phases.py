@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from spaces.mixture import Mixture
@@ -94,14 +95,25 @@ def _above_zero(name: str, value: int) -> None:
         raise Refusal(f"{name} must be above zero; got {value}")
 
 
+class Role(StrEnum):
+    """Where a phase stands in its plan."""
+
+    INTERMEDIATE = "intermediate"
+    TARGET = "target"  # also where there is no plan: a base is pretrained
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One fine-tuning stage: what it trains on, at which rate, by which recipe, from which seed."""
+    """One fine-tuning stage: what it trains on, at which rate, by which recipe, from which seed.
+
+    Its `role` is said by the plan or the target that it is put into, whatever it was before.
+    """
 
     mixture: Mixture
     learning_rate: float
     seed: int
     recipe: Recipe
+    role: Role = Role.TARGET
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < 1:
@@ -115,11 +127,29 @@ class Phase:
         """` lora 8`, as it stands behind the rate; nothing where the weights are trained."""
         return f" lora {self.recipe.lora_rank}" if self.recipe.lora_rank else ""
 
+    @property
+    def draws(self) -> str:
+        """What all random draws of the phase begin with: heads, order of rows, masks, dropout.
+
+        Of the seed and the role: the two phases of a plan share their seed, and would read the same
+        rows in the same order where both train on the same ones. A target phase draws alike after
+        every intermediate phase and after none, so that plans are compared on equal draws.
+        """
+        return f"{self.seed}" if self.role is Role.TARGET else f"{self.role}:{self.seed}"
+
     def key(self, world: Mapping[str, str], parent: str | None) -> str:
-        """The content key: equal keys mean equal trained weights.
+        """The content key. Equal keys mean the same training: the same start, rows in the same
+        order, steps, draws and precision.
+
+        The trained weights are equal to the last bit on the same kind of device with the same
+        number of workers, the same micro-batches and the same versions of packages. Otherwise they
+        are equal up to rounding where the encoder has no dropout. With dropout, other workers or
+        micro-batches draw other masks: the weights are those of another draw (`PhaseRecord` names
+        device, workers and micro-batches of what is stored).
 
         Args:
-            world: what the phase depends on beside itself (weights, tokenizer, data, version).
+            world: what the phase depends on beside itself (weights, config, tokenizer, data,
+                precision, version).
             parent: the key of the phase it starts from; None where it starts from the encoder.
         """
         content = {"phase": self.to_dict(), "world": dict(world), "parent": parent}
@@ -131,16 +161,19 @@ class Phase:
             "mixture": self.mixture.to_dict(),
             "learning_rate": self.learning_rate,
             "seed": self.seed,
+            "role": self.role.value,
             "recipe": self.recipe.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Phase":
+        """Older records name no role: there the plan says it."""
         return cls(
             mixture=Mixture.from_dict(data["mixture"]),
             learning_rate=data["learning_rate"],
             seed=data["seed"],
             recipe=Recipe(**data["recipe"]),
+            role=Role(data.get("role", Role.TARGET)),
         )
 
 
@@ -159,6 +192,7 @@ class Target:
             trained = {source.task for source in self.phase.mixture.sources}
             if task.training_task not in trained:
                 raise unknown(f"training task of target {self.task!r}", task.training_task, trained)
+            object.__setattr__(self, "phase", replace(self.phase, role=Role.TARGET))
 
     def to_dict(self) -> dict[str, Any]:
         return {"task": self.task, "phase": self.phase.to_dict() if self.phase else None}
@@ -189,6 +223,9 @@ class TrialPlan:
         names = [target.task for target in self.targets]
         if not names or len(set(names)) != len(names):
             raise Refusal(f"a trial plan needs targets, each once; got {names}")
+        if self.intermediate is not None:
+            first = replace(self.intermediate, role=Role.INTERMEDIATE)
+            object.__setattr__(self, "intermediate", first)
 
     def __str__(self) -> str:
         """`fact 2e-04 -> 1e-04`, `baseline 1e-04`: the mixture in short, and the learning rates."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from spaces.phases import Recipe
+from spaces.refusal import Refusal
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -33,6 +34,13 @@ class Objective(StrEnum):
     @property
     def is_minimised(self) -> bool:
         return self in (Objective.TRANSFER_GAP, Objective.HOURS, Objective.GPU_HOURS)
+
+
+class Precision(StrEnum):
+    """What encoders compute in; weights, heads and losses are float32 always."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 class Section(BaseModel):
@@ -180,7 +188,8 @@ class EvaluationSection(Section):
 class ResourcesSection(Section):
     """What one trial gets. `max_device_tokens` splits a step into micro-batches; `gib_per_worker`
     is the memory of a worker's pod on Kubernetes. `phase_store` (`s3://BUCKET/PREFIX`) is where
-    trained phases lie, with the home folder as a cache; None: there alone."""
+    trained phases lie, with the home folder as a cache; None: there alone. `precision` None is bf16
+    where there are GPUs, else fp32; it is part of a phase's key."""
 
     num_workers: Count = 1
     cpus_per_worker: Count = 1
@@ -192,6 +201,22 @@ class ResourcesSection(Section):
     gradient_checkpointing: bool = False
     compile_encoder: bool = False
     phase_store: str | None = None
+    precision: Precision | None = None
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> "ResourcesSection":
+        if self.precision is Precision.BF16 and not self.gpus_per_worker:
+            raise Refusal(
+                "precision is 'bf16', but gpus_per_worker is 0, and CPUs compute in fp32 here; "
+                "leave precision out, or set gpus_per_worker"
+            )
+        return self
+
+    @property
+    def computes_in(self) -> Precision:
+        """What phases are trained in, wherever that is asked: a driver may have no GPU where its
+        workers have one."""
+        return self.precision or (Precision.BF16 if self.gpus_per_worker else Precision.FP32)
 
     @property
     def num_gpus(self) -> int:

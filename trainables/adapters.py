@@ -16,7 +16,7 @@ from spaces.refusal import Refusal
 SCALE = 2.0  # of what adapters add; peft's alpha over the rank
 
 
-def add_adapters(encoder: nn.Module, rank: int, *, seed: int) -> Callable[[], None]:
+def add_adapters(encoder: nn.Module, rank: int, *, seed: int | str) -> Callable[[], None]:
     """Freeze the encoder and put adapters, drawn from the seed, into it. They add nothing yet.
 
     Returns what merges them into the weights and leaves the encoder as it was built.

@@ -24,7 +24,7 @@ from trainables.model import TransferModel
 from trainables.outcomes import ByLanguage
 from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
-from trainables.workers import autocast, reading_tokens
+from trainables.workers import reading_tokens
 from trainables.workshop import Workshop
 from trainables.world import TRAINING_VERSION
 
@@ -214,9 +214,11 @@ def _outputs(
     model.eval()
     for sequences in batches[workers.rank :: workers.size]:
         batch = to_device(collate(features, sequences, pad_id=pad_id), workers.device)
-        with autocast(workers.device):
+        with workers.autocast():
             hidden = model(batch, all_layers=form.reads_all_layers)
-            found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
+        if not form.reads_all_layers:  # such a format has no head, and is spared a copy of them all
+            hidden = tuple(layer.float() for layer in hidden)
+        found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
     for part in workers.gather(found):
         found.update(part)
     return [found[sequence] for sequence in range(len(features))]

@@ -26,7 +26,7 @@ from trainables.drain import DrainedError
 from trainables.formats.base import Batch, Features
 from trainables.formats.kinds import format_of
 from trainables.model import TransferModel, hidden_states
-from trainables.workers import Workers, autocast
+from trainables.workers import Workers
 
 READ_EVERY = 10  # steps between two readings of the loss, each of which waits for the device
 
@@ -113,7 +113,7 @@ def train_phase(
     model.train()
     while not progress.is_over(recipe):
         step = steps.read(progress.step)
-        torch.manual_seed(step_seed("step", phase.seed, progress.step, workers.rank))
+        torch.manual_seed(step_seed("step", phase.draws, progress.step, workers.rank))
         unread.append(_backward(encoder, model.heads, step, workers, max_device_tokens))
         clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
         for group in optimizer.param_groups:
@@ -167,7 +167,7 @@ def _freeze(model: TransferModel, phase: Phase) -> Callable[[], None]:
     """Leave out of training what the recipe does not train, with adapters beside it where it says
     so. Returns what merges these into the weights, once they are trained."""
     rank = phase.recipe.lora_rank
-    merge = add_adapters(model.encoder, rank, seed=phase.seed) if rank else lambda: None
+    merge = add_adapters(model.encoder, rank, seed=phase.draws) if rank else lambda: None
     model.freeze(phase.recipe.num_frozen_layers)
     return merge
 
@@ -192,9 +192,10 @@ def _backward(
     for i, part in enumerate(parts):
         part = to_device(part, workers.device)
         with workers.unsynced(encoder, unless=i == len(parts) - 1):
-            with autocast(workers.device):
+            with workers.autocast():
                 hidden = hidden_states(encoder, part)[0]
-                loss = form.loss(head, hidden, part) * (weight / num_items)
+            # Heads are small, and their logits decide: in bf16, those above 8 are 1/16 apart.
+            loss = form.loss(head, hidden.float(), part) * (weight / num_items)
             torch.autograd.backward(loss * workers.size)
         total += loss.detach()
     workers.average_gradients(head.parameters())

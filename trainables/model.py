@@ -22,6 +22,35 @@ from trainables.formats.kinds import format_of
 from trainables.quiet import quiet_libraries
 
 State = Mapping[str, Tensor]
+# Of a config: names, and what changes no hidden state here (heads are our own, and no weight is
+# drawn for an encoder that was read).
+IGNORED_SETTINGS = frozenset(
+    {
+        "_name_or_path",
+        "_commit_hash",
+        "name_or_path",
+        "transformers_version",
+        "architectures",
+        "auto_map",
+        "dtype",
+        "torch_dtype",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        "finetuning_task",
+        "task_specific_params",
+        "classifier_dropout",
+        "initializer_range",
+        "use_cache",
+        "return_dict",
+        "output_hidden_states",
+        "output_attentions",
+        "output_past",
+        "gradient_checkpointing",
+        "tokenizer_class",
+    }
+)
 # What Hugging Face encoders call these modules.
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
@@ -71,6 +100,12 @@ class BaseEncoder:
     weights_digest: str
     tokenizer_digest: str
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the encoder's config sets otherwise than its architecture does of itself, without
+        what changes no result: dropout, heads, activation, ... Weights do not tell of these."""
+        return settings_of(self.config)
+
     @classmethod
     def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
@@ -111,7 +146,9 @@ class BaseEncoder:
             )
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
-    def model(self, tasks: Iterable[str], *, encoder: State | None, seed: int) -> TransferModel:
+    def model(
+        self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
+    ) -> TransferModel:
         """A copy of the encoder (with other weights, where given) under new heads for `tasks`.
 
         Each head is drawn from (seed, task), whatever other heads there are.
@@ -175,6 +212,26 @@ def without_pooler(config: Any) -> dict[str, bool]:
     architecture: Any = AutoModel._model_mapping[type(config)]
     names = inspect.signature(architecture).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """A config as JSON values, as far as it differs from the defaults of its architecture: a value
+    is the same whether config.json spells it or leaves it out."""
+    # Some architectures have no defaults: then everything counts.
+    has_none = getattr(type(config), "has_no_defaults_at_init", False)
+    defaults = {} if has_none else type(config)().to_dict()
+    found = {
+        name: value
+        for name, value in config.to_dict().items()
+        if name not in IGNORED_SETTINGS and (name not in defaults or value != defaults[name])
+    }
+    found["model_type"] = config.model_type
+    settings: dict[str, Any] = json.loads(json.dumps(found, sort_keys=True, default=str))
+    return settings
+
+
+def settings_digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def state_digest(state: State) -> str:

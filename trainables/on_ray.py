@@ -32,7 +32,7 @@ from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.stores import address_of
 from trainables.trial import run_trial
-from trainables.workers import Workers, best_device
+from trainables.workers import Workers
 from trainables.workshop import Workshop
 
 MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
@@ -88,9 +88,12 @@ def _opened(launch: Launch) -> Workshop:
     quiet_libraries()
     settings = launch.read_settings()
     torch.set_num_threads(settings.resources.cpus_per_worker)
-    several = settings.resources.num_workers > 1
-    device = ray.train.torch.get_device() if several else best_device()
-    workers = Workers.of_process_group(device) if several else Workers.alone()
+    resources = settings.resources
+    if resources.num_workers > 1:
+        workers = Workers.of_process_group(ray.train.torch.get_device())
+    else:
+        # A worker sees GPUs that it was not given: one without its own would share another's.
+        workers = Workers.alone(None if resources.gpus_per_worker else torch.device("cpu"))
     return Workshop.open(
         settings,
         home=Path(launch.home),

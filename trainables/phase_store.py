@@ -37,7 +37,9 @@ class PhaseRecord:
     `phase` is what was really trained; `retried_as` is set, and there are no weights, where
     training diverged and was done again under another key. `losses` are means over equal parts of
     the steps, `dev_scores` pairs of (step, main score on source-language validation rows).
-    `seconds` is training time over all attempts, `num_tokens` counts padding too.
+    `seconds` is training time over all attempts, `num_tokens` counts padding too. `device`,
+    `precision`, `num_workers` and `max_device_tokens` (of a micro-batch) are those of the attempt
+    that ended it, on which its last bits depend (`Phase.key`); older records do not say them.
     """
 
     key: str
@@ -54,6 +56,10 @@ class PhaseRecord:
     num_tokens: int = 0
     num_useful_tokens: int = 0
     seconds: float = 0.0
+    device: str | None = None
+    precision: str | None = None
+    num_workers: int | None = None
+    max_device_tokens: int | None = None
 
     @property
     def has_diverged(self) -> bool:

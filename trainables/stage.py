@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from spaces.phases import Phase
+from spaces.refusal import Refusal
 from spaces.tasks import Source, TaskKind, get_task
 from trainables.drain import DrainedError
 from trainables.evaluate import Scoring, predict, score
@@ -102,6 +103,7 @@ def _train(
     retry_of: str | None,
     halfway: Halfway | None,
 ) -> PhaseRecord:
+    _check_precision(shop)
     if shop.workers.share(shop.is_stopping()):
         raise DrainedError(f"{phase.mixture} is not begun")
     features = training_rows(phase, shop, max_rows=phase.recipe.max_train_rows)
@@ -126,9 +128,20 @@ def _train(
         halfway=halfway,
     )
     report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
-    record = _record(phase, key, parent, progress, retry_of)
+    record = _record(phase, key, parent, progress, retry_of, shop)
     tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
     return _commit(record, tensors, shop)
+
+
+def _check_precision(shop: Workshop) -> None:
+    """Refuse to train in another precision than the key says."""
+    asked, workers = shop.world.precision, shop.workers
+    if workers.precision is not asked:
+        raise Refusal(
+            f"phases of study {shop.settings.study.name!r} are trained in {asked}, and this worker "
+            f"({workers.device_name}) computes in {workers.precision}; give workers a GPU that has "
+            f"{asked}, or set resources.precision = '{workers.precision}'"
+        )
 
 
 def training_rows(phase: Phase, shop: Workshop, *, max_rows: int | None) -> dict[Source, Features]:
@@ -150,7 +163,7 @@ def untrained_model(phase: Phase, encoder: State | None, shop: Workshop) -> Tran
     new heads, made smaller or faster to train where the study asks, which changes no result but by
     rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
-    model = shop.base.model(tasks, encoder=encoder, seed=phase.seed).to(shop.workers.device)
+    model = shop.base.model(tasks, encoder=encoder, seed=phase.draws).to(shop.workers.device)
     body: Any = model.encoder
     if shop.settings.resources.gradient_checkpointing:
         body.activation_checkpointing_enable({"use_reentrant": False})
@@ -168,7 +181,12 @@ def _commit(
 
 
 def _record(
-    phase: Phase, key: str, parent: str | None, progress: Progress, retry_of: str | None
+    phase: Phase,
+    key: str,
+    parent: str | None,
+    progress: Progress,
+    retry_of: str | None,
+    shop: Workshop,
 ) -> PhaseRecord:
     return PhaseRecord(
         key=key,
@@ -183,6 +201,10 @@ def _record(
         num_tokens=progress.num_tokens,
         num_useful_tokens=progress.num_useful_tokens,
         seconds=progress.seconds,
+        device=shop.workers.device_name,
+        precision=shop.workers.precision.value,
+        num_workers=shop.workers.size,
+        max_device_tokens=shop.settings.resources.max_device_tokens,
     )
 
 

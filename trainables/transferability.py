@@ -20,7 +20,7 @@ from trainables.formats.retrieval import middle_layer
 from trainables.logme import evidence_gain
 from trainables.loop import to_device
 from trainables.model import BaseEncoder, hidden_states
-from trainables.workers import autocast
+from trainables.workers import autocast, best_precision
 
 BATCH_TOKENS = 4096  # padded, of one pass: the states of all layers are kept
 MAX_VECTORS = 4000  # that the evidence is taken of: a singular value decomposition each time
@@ -103,7 +103,7 @@ def _passes(
     pad_id = base.tokenizer.pad_token_id
     for chosen in by_length(features.input_ids.lengths, units, max_tokens=BATCH_TOKENS):
         batch = to_device(collate(features, chosen, pad_id=pad_id), device)
-        with autocast(device):
+        with autocast(device, best_precision(device)):
             hidden = hidden_states(base.encoder, batch, all_layers=True)
         yield chosen, batch, hidden
 

@@ -109,7 +109,7 @@ def _prober(
 
 def _keep(rows: ByLanguage, key: str | None, scores: TargetScores, shop: Workshop) -> str:
     """Write what each row got, beside what else is known of the phase; where it lies."""
-    trained = key or f"encoder-{shop.world.weights_digest[:16]}"
+    trained = key or shop.world.encoder_name
     path = outcomes.file_of(shop.home.resolve(), trained, scores.protocol)
     if shop.workers.rank == 0:
         outcomes.write(path, rows)

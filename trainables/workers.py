@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -11,12 +11,14 @@ from joblib import cpu_count
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from spaces.sections import Precision
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """This process's place among `size` workers, and its device.
+    """This process's place among `size` workers, its device, and what encoders compute in there.
 
     With more than one, torch's process group must be there already.
     """
@@ -24,14 +26,36 @@ class Workers:
     rank: int
     size: int
     device: torch.device
+    precision: Precision = Precision.FP32
 
     @classmethod
-    def alone(cls) -> "Workers":
-        return cls(0, 1, best_device())
+    def alone(cls, device: torch.device | None = None) -> "Workers":
+        """One process, on the best device that there is if none is named."""
+        return cls._on(0, 1, device or best_device())
 
     @classmethod
     def of_process_group(cls, device: torch.device) -> "Workers":
-        return cls(distributed.get_rank(), distributed.get_world_size(), device)
+        return cls._on(distributed.get_rank(), distributed.get_world_size(), device)
+
+    @classmethod
+    def _on(cls, rank: int, size: int, device: torch.device) -> "Workers":
+        return cls(rank, size, device, best_precision(device))
+
+    def computing_in(self, precision: Precision) -> "Workers":
+        """In that precision if the device has it, else in fp32, which every device has. Training
+        refuses what was not asked for (stage.py); a model may be scored wherever it fits."""
+        has_it = precision in (Precision.FP32, best_precision(self.device))
+        return replace(self, precision=precision if has_it else Precision.FP32)
+
+    @property
+    def device_name(self) -> str:
+        """`cpu`, or what the maker calls the GPU."""
+        is_gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name(self.device) if is_gpu else self.device.type
+
+    def autocast(self) -> torch.autocast:
+        """Around the encoder, and nothing else."""
+        return autocast(self.device, self.precision)
 
     def wrap(self, encoder: nn.Module) -> nn.Module:
         """The encoder with its gradients averaged over the workers in the backward pass."""
@@ -97,7 +121,12 @@ def reading_tokens(device: torch.device) -> int:
     return 16_384 if device.type == "cuda" else 2_048
 
 
-def autocast(device: torch.device) -> torch.autocast:
+def best_precision(device: torch.device) -> Precision:
     """bf16 where the device has it (GPUs since Ampere), full precision otherwise."""
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16)
+    return Precision.BF16 if has_bf16 else Precision.FP32
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    is_bf16 = precision is Precision.BF16
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16)

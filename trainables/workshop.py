@@ -53,16 +53,16 @@ class Workshop:
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
         base.encoder.to(workers.device)
-        rows = Rows.of(settings)
+        rows, precision = Rows.of(settings), settings.resources.computes_in
         return cls(
             settings=settings,
             base=base,
             data=Data(home / DATA, base, rows),
-            world=World.of(base, rows),
+            world=World.of(base, rows, precision=precision),
             store=open_store(
                 home, owner=settings.study.name, address=address_of(settings.resources)
             ),
-            workers=workers,
+            workers=workers.computing_in(precision),
             home=home,
             is_stopping=is_stopping,
         )

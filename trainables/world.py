@@ -1,37 +1,61 @@
 """World: what a phase's result depends on beside the phase itself. It goes into every key."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
+from spaces.sections import Precision
 from spaces.tasks import get_task
 from trainables.data import ENCODING_VERSION, splits_read
-from trainables.model import BaseEncoder
+from trainables.model import BaseEncoder, settings_digest
 from trainables.rows import Rows
 
 # Raised by hand when the same phase would give other weights or scores; a golden test fails if it
 # was forgotten.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The encoder's weights and tokenizer, and where rows come from; the rows' digests and the
-    versions are looked up for each phase."""
+    """The encoder's weights, config and tokenizer, where rows come from, and what encoders compute
+    in; the rows' digests and the versions are looked up for each phase."""
 
     weights_digest: str
     tokenizer_digest: str
     rows: Rows = Rows()  # noqa: RUF009, it is frozen
+    config_digest: str = ""
+    precision: Precision = Precision.FP32
 
     @classmethod
-    def of(cls, base: BaseEncoder, rows: Rows = Rows()) -> "World":  # noqa: B008
-        return cls(base.weights_digest, base.tokenizer_digest, rows)
+    def of(
+        cls,
+        base: BaseEncoder,
+        rows: Rows = Rows(),  # noqa: B008
+        *,
+        precision: Precision,
+    ) -> "World":
+        return cls(
+            weights_digest=base.weights_digest,
+            tokenizer_digest=base.tokenizer_digest,
+            rows=rows,
+            config_digest=settings_digest(base.settings),
+            precision=precision,
+        )
+
+    @property
+    def encoder_name(self) -> str:
+        """Stands for the encoder as the study starts from it, where a phase would have its key."""
+        own = (self.weights_digest, self.config_digest, self.tokenizer_digest, self.precision)
+        return f"encoder-{hashlib.sha256(' '.join(own).encode()).hexdigest()[:16]}"
 
     def facts(self, phase: Phase) -> dict[str, str]:
         """Names and digests for `Phase.key`."""
         facts = {
             "encoder": self.weights_digest,
+            "config": self.config_digest,
             "tokenizer": self.tokenizer_digest,
+            "precision": self.precision.value,
             "training_version": str(TRAINING_VERSION),
             "encoding_version": str(ENCODING_VERSION),
         }

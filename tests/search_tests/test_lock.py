@@ -13,6 +13,7 @@ from search import lock
 from search.selection import TrialRow, ranked
 from trainables.workers import Workers
 from trainables.workshop import Workshop
+from trainables.world import TRAINING_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,29 @@ def test_what_differs_is_named(
     assert found.startswith("data of rel's validation scores was other rows, is ")
 
     monkeypatch.setattr(lock, "TRAINING_VERSION", 99)
-    assert lock.differences(row, world, shop) == ["training_version was 1, is 99"]
+    told = f"training_version was {TRAINING_VERSION}, is 99"
+    assert lock.differences(row, world, shop) == [told]
+
+
+@pytest.mark.ray
+def test_what_the_encoders_config_sets_is_compared(
+    finished: Any, shop: Workshop, row: TrialRow
+) -> None:
+    """The same weights under another config are another model; an older record does not say."""
+    world = finished.record.world
+    assert world["config"]["model_type"] == "xlm-roberta"
+    assert world["precision"] == "fp32"
+    config = {**world["config"], "hidden_dropout_prob": 0.3, "hidden_act": "relu"}
+    config.pop("attention_probs_dropout_prob")
+    assert lock.differences(row, {**world, "config": config}, shop) == [
+        "the encoder's attention_probs_dropout_prob was the default, is 0.0",
+        "the encoder's hidden_act was relu, is the default",
+        "the encoder's hidden_dropout_prob was 0.3, is 0.0",
+    ]
+    found = lock.differences(row, {**world, "precision": "bf16"}, shop)
+    assert found == ["precision was bf16, is fp32"]
+    older = {k: v for k, v in world.items() if k not in ("config", "precision")}
+    assert lock.differences(row, older, shop) == []
 
 
 def test_packages_of_another_version() -> None:

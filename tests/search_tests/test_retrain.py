@@ -30,6 +30,7 @@ from trainables.outcomes import score_of
 from trainables.predictor import load_predictor
 from trainables.workers import Workers
 from trainables.workshop import Workshop
+from trainables.world import TRAINING_VERSION
 
 ROWS = [
     {"text_a": "The capital of France is Paris.", "text_b": "It lies in Europe."},
@@ -178,8 +179,8 @@ def test_what_is_refused_before_anything_is_trained(
     with pytest.raises(Refusal, match="Did you mean 'rel'"):
         done.again(**asked, target="rell")
     with monkeypatch.context() as changed:
-        changed.setattr("search.lock.TRAINING_VERSION", 2)
-        with pytest.raises(Refusal, match=r"training_version was 1, is 2: .*go on with --force"):
+        changed.setattr("search.lock.TRAINING_VERSION", 99)
+        with pytest.raises(Refusal, match=r"training_version was \d+, is 99: .*go on with --force"):
             done.again(**asked)
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
@@ -374,12 +375,13 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     cut = done.phases()
     assert cut.items() >= before.items()
     # Only the lock's version differs here: the phases are under the keys of before.
-    monkeypatch.setattr("search.lock.TRAINING_VERSION", 2)
+    monkeypatch.setattr("search.lock.TRAINING_VERSION", 99)
     again = done.again(trial=done.trial, num_seeds=3, is_forced=True)
     assert len(again.scores_of(WINNER)) == len(again.scores_of(BASELINE)) == 3
     assert done.phases().items() >= cut.items(), "what was there is not trained again"
     assert len(done.phases()) > len(before)
-    assert again.cautions == ("retrained with --force: training_version was 1, is 2",)
+    told = f"retrained with --force: training_version was {TRAINING_VERSION}, is 99"
+    assert again.cautions == (told,)
     newest = [number_of_versions(done, model.name) for model in again.models]
     assert newest == [number + 1 for number in registered], "the card is another one"
     assert [int(model.version) for model in again.models] == newest

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.mixture import Mixture
-from spaces.phases import Phase, Recipe, Target, TrialPlan
+from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.tasks import TASKS, TaskKind
 
@@ -67,6 +67,7 @@ def plans(draw: st.DrawFn) -> TrialPlan:
 RECIPE = Recipe(num_steps=10, batch_size=4, max_length=64, evaluate_every=5, patience=2)
 PHASE = Phase(mixture=Mixture.of({"rel": 1, "fact": 1}), learning_rate=1e-5, seed=0, recipe=RECIPE)
 WORLD = {"encoder": "abc", "tokenizer": "def"}
+COH = Mixture.of({"coh": 1})
 
 
 @settings(max_examples=200)
@@ -127,6 +128,7 @@ def test_every_field_of_the_recipe_is_in_the_key(name: str) -> None:
         {"mixture": Mixture.of({"rel": 1, "fact@de": 1})},
         {"learning_rate": math.nextafter(1e-5, 1)},
         {"seed": 1},
+        {"role": Role.INTERMEDIATE},
     ],
 )
 def test_every_field_of_the_phase_is_in_the_key(change: dict[str, Any]) -> None:
@@ -137,6 +139,25 @@ def test_the_world_and_the_parent_are_in_the_key() -> None:
     worlds = [WORLD, {**WORLD, "encoder": "x"}, {**WORLD, "more": ""}, {}]
     keys = {PHASE.key(world, parent) for world in worlds for parent in (None, "a", "b")}
     assert len(keys) == 12
+
+
+@given(plans())
+def test_where_a_phase_stands_is_its_role(plan: TrialPlan) -> None:
+    """Whoever makes it, and however it is read: a record from before there were roles too."""
+    older = plan.to_dict()
+    for phase in (older["intermediate"], *(target["phase"] for target in older["targets"])):
+        if phase is not None:
+            del phase["role"]
+    assert TrialPlan.from_dict(older) == plan
+    phases = [target.phase for target in plan.targets if target.phase is not None]
+    assert {phase.role for phase in phases} == {Role.TARGET}
+    if plan.intermediate is not None:
+        assert plan.intermediate.role is Role.INTERMEDIATE
+        turned = Target(task="coh", phase=dataclasses.replace(PHASE, mixture=COH))
+        assert turned.phase is not None
+        swapped = dataclasses.replace(plan, intermediate=turned.phase)
+        assert swapped.intermediate is not None
+        assert swapped.intermediate.draws == "intermediate:0" != turned.phase.draws
 
 
 def test_another_seed_goes_into_every_phase() -> None:

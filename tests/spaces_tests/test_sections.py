@@ -4,7 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from spaces.phases import Recipe
-from spaces.sections import EvaluationSection, PretrainingSection, ResourcesSection, SelectionRule
+from spaces.sections import (
+    EvaluationSection,
+    Precision,
+    PretrainingSection,
+    ResourcesSection,
+    SelectionRule,
+)
 
 
 def test_defaults() -> None:
@@ -12,6 +18,15 @@ def test_defaults() -> None:
     assert evaluation.selection is SelectionRule.TARGET_DEV
     assert (evaluation.max_rows, evaluation.languages) == (None, ())
     assert (resources.num_workers, resources.gpus_per_worker) == (1, 0)
+
+
+def test_gpus_compute_in_bf16_unless_it_is_said_otherwise() -> None:
+    """Of the settings alone: who asks may have no GPU."""
+    asked = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})
+    found = [ResourcesSection(**keys).computes_in for keys in asked]  # type: ignore[arg-type]
+    assert found == [Precision.FP32, Precision.BF16, Precision.FP32]
+    with pytest.raises(ValidationError, match="CPUs compute in fp32"):
+        ResourcesSection(precision=Precision.BF16)
 
 
 def test_sections_are_frozen_and_strict() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spaces.phases import Phase, Recipe
+from spaces.sections import Precision
 from spaces.tasks import TaskKind
 from trainables.batches import Steps, shard
 from trainables.checkpoint import check_folder, write_folder
@@ -19,6 +20,7 @@ from trainables.loop import (
     DivergedError,
     Progress,
     Saving,
+    _backward,
     build_optimizer,
     rate_factor,
     train_phase,
@@ -98,6 +100,60 @@ def test_micro_batches_change_no_loss(make_phase, make_features, train) -> None:
     _, parts = train(phase, features, max_device_tokens=1)
     assert parts.losses == pytest.approx(whole.losses, rel=1e-3)
     assert replace(parts, losses=[], seconds=0) == replace(whole, losses=[], seconds=0)
+
+
+# ---- what an equal key promises (Phase.key)
+
+
+def largest_difference(one: TransferModel, other: TransferModel) -> float:
+    states = state_of(one), state_of(other)
+    return max(float((states[0][name] - states[1][name]).abs().max()) for name in states[0])
+
+
+@pytest.mark.parametrize("has_dropout", [False, True])
+def test_cut_alike_a_phase_is_trained_alike_to_the_last_bit(
+    has_dropout: bool, base, dropping_base, make_phase, make_features, train
+) -> None:
+    encoder, phase = dropping_base if has_dropout else base, make_phase("rel", num_steps=20)
+    features = make_features("rel")
+    models = [encoder.model(["rel"], encoder=None, seed=phase.draws) for _ in range(2)]
+    for number, model in enumerate(models):
+        torch.manual_seed(number)
+        train(phase, features, model=model, max_device_tokens=200)
+    assert largest_difference(*models) == 0
+
+
+def test_cut_otherwise_only_dropout_tells(
+    base, dropping_base, make_phase, make_features, train
+) -> None:
+    """Without it, by rounding; with it, other masks are drawn, and 20 steps of Adam at this rate
+    may move a weight by 0.01."""
+    phase, features = make_phase("rel", num_steps=20, learning_rate=5e-4), make_features("rel")
+    found = []
+    for encoder in (base, dropping_base):
+        models = [encoder.model(["rel"], encoder=None, seed=phase.draws) for _ in range(2)]
+        for model, max_tokens in zip(models, (16_384, 200), strict=True):
+            train(phase, features, model=model, max_device_tokens=max_tokens)
+        found.append(largest_difference(*models))
+    assert found[0] < 1e-4 < 1e-3 < found[1]
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_a_head_is_trained_in_float32_whatever_the_encoder_computes_in(
+    kind, task_of_kind, base, make_phase, make_features, tokenizer
+) -> None:
+    name = task_of_kind(kind)
+    step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
+    model, seen = base.model([name], encoder=None, seed=0), {}
+    head = model.heads[name]
+    layer = next(module for module in head.modules() if isinstance(module, torch.nn.Linear))
+    query = model.encoder.encoder.layer[0].attention.self.query
+    layer.register_forward_hook(lambda _, given, out: seen.update(head=out.dtype))
+    query.register_forward_hook(lambda _, given, out: seen.update(encoder=out.dtype))
+    workers = replace(Workers.alone(torch.device("cpu")), precision=Precision.BF16)
+    _backward(model.encoder, model.heads, step, workers, 16_384)
+    assert seen == {"encoder": torch.bfloat16, "head": torch.float32}
+    assert all(p.grad.dtype is torch.float32 for p in head.parameters() if p.grad is not None)
 
 
 # ---- resuming

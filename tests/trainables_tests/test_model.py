@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +17,12 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
+from spaces.sections import Precision
 from spaces.tasks import TASKS, Source, TaskKind
 from trainables.formats.base import collate
 from trainables.formats.kinds import format_of
 from trainables.model import BaseEncoder, hidden_states, state_digest, text_digest
+from trainables.world import World
 
 SIZES = {
     "hidden_size": 32,
@@ -86,6 +89,63 @@ def test_a_loaded_encoder_is_what_was_saved(base, encoder_folder: Path) -> None:
     assert again.weights_digest == base.weights_digest
     assert again.tokenizer_digest == base.tokenizer_digest
     assert all(value.dtype is torch.float32 for value in base.encoder.state_dict().values())
+
+
+CHANGES = {
+    "hidden_dropout_prob": 0.3,
+    "attention_probs_dropout_prob": 0.3,
+    "num_attention_heads": 1,
+    "hidden_act": "relu",
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 0,
+    "is_decoder": True,
+}
+
+
+def loaded(folder: Path, source: Path, **changes: Any) -> BaseEncoder:
+    """The same weights beside a config.json with other values; None leaves a key out."""
+    shutil.copytree(source, folder)
+    file = folder / "config.json"
+    config = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    return BaseEncoder.load(str(folder))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_config_is_another_encoder(
+    name: str, base, encoder_folder: Path, tmp_path: Path, make_phase
+) -> None:
+    """Of equal weights: they do not tell how many heads read them."""
+    other = loaded(tmp_path / "other", encoder_folder, **{name: CHANGES[name]})
+    assert other.weights_digest == base.weights_digest
+    assert other.settings == {**base.settings, name: CHANGES[name]}
+    worlds = [World.of(one, precision=Precision.FP32) for one in (base, other)]
+    one, another = (world.key(make_phase("rel"), None) for world in worlds)
+    assert one != another
+
+
+def test_a_config_is_the_same_however_it_is_written(
+    base, encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Names and versions say nothing, and a default that is spelled out is one."""
+    renamed = loaded(
+        tmp_path / "renamed",
+        encoder_folder,
+        _name_or_path="elsewhere",
+        transformers_version="4.0.0",
+        architectures=["XLMRobertaForMaskedLM"],
+        torch_dtype="float16",
+        id2label={"0": "yes", "1": "no", "2": "perhaps"},
+        label2id={"yes": 0, "no": 1, "perhaps": 2},
+        use_cache=False,
+    )
+    assert renamed.settings == base.settings
+    dropping = [
+        loaded(tmp_path / f"{value}", encoder_folder, hidden_dropout_prob=value)
+        for value in (0.1, None)  # XLM-R's own
+    ]
+    assert dropping[0].settings == dropping[1].settings != base.settings
+    assert "hidden_dropout_prob" not in dropping[0].settings
 
 
 def test_padding_changes_nothing(base, make_features) -> None:

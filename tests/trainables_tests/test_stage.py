@@ -5,9 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from spaces.refusal import Refusal
+from spaces.sections import Precision
 from trainables.checkpoint import write_folder
 from trainables.loop import DivergedError
 from trainables.model import state_digest
+from trainables.phase_store import PhaseRecord
 from trainables.stage import get_or_train, model_after
 
 
@@ -26,6 +29,31 @@ def test_a_phase_is_trained_once(open_shop, make_phase, events) -> None:
     assert first.parent is None
     assert first.phase == phase.to_dict()
     assert [event["event"] for event in events] == ["trained", "phase", "phase"]
+    place = (first.device, first.precision, first.num_workers, first.max_device_tokens)
+    assert place == ("cpu", "fp32", 1, shop.settings.resources.max_device_tokens)
+
+
+def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
+    open_shop, make_phase, events
+) -> None:
+    """A study for GPUs on a worker that has none (or one that has no bf16): what was trained
+    before is still found."""
+    phase = make_phase("rel", num_steps=2, max_train_rows=30)
+    shop = open_shop(resources={"gpus_per_worker": 1})
+    assert shop.world.precision is Precision.BF16
+    told = (
+        r"'tiny' are trained in bf16, and this worker \(cpu\) computes in fp32; .*precision = 'fp"
+    )
+    with pytest.raises(Refusal, match=told):
+        get_or_train(phase, None, shop, events.append)
+    assert events == []
+    known = PhaseRecord(key=shop.world.key(phase, None), parent=None, phase=phase.to_dict())
+    shop.store.commit(known, {"encoder": shop.base.encoder.state_dict(), "heads": {}})
+    assert get_or_train(phase, None, shop, events.append) == known
+
+    other = open_shop(resources={"gpus_per_worker": 1, "precision": "fp32"})
+    assert get_or_train(phase, None, other, events.append).precision == "fp32"
+    assert phases_told(events)[1] == (open_shop().world.key(phase, None), False)
 
 
 def test_a_phase_goes_on_from_its_parents_encoder(open_shop, make_phase, events) -> None:
@@ -148,6 +176,8 @@ def test_a_diverged_phase_is_done_again_at_half_the_rate(open_shop, edge, events
     assert get_or_train(edge, None, shop, events.append) == record
     assert get_or_train(halved, None, shop, events.append) == record
     assert phases_told(events) == [(key, False), (key, True), (retry_key, True)]
+    told = [PhaseRecord.from_dict(e["record"]) for e in events if e["event"] == "phase"]
+    assert [found.retry_of for found in told] == [key] * 3, "also where it is reused"
 
 
 def planted(open_shop, encoder_folder, home, value: float) -> Any:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
+from spaces.sections import Precision
 from spaces.tasks import TASKS, Source, TaskKind
 from trainables.data import read_features, write_features
 from trainables.loop import Saving, train_phase
@@ -137,9 +138,27 @@ def test_one_worker_needs_no_group() -> None:
 
 
 def test_the_cpu_computes_in_full_precision() -> None:
-    with autocast(torch.device("cpu")):
+    workers = Workers.alone(torch.device("cpu"))
+    assert (workers.precision, workers.device_name) == (Precision.FP32, "cpu")
+    for asked in Precision:
+        assert workers.computing_in(asked) == workers, "bf16 is what it does not have"
+    with workers.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+    with autocast(torch.device("cpu"), Precision.BF16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
     assert best_device().type in ("cpu", "cuda")
+
+
+def test_a_gpu_computes_in_what_the_study_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    has: dict[str, bool] = {}
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has["bf16"])
+    gpu = torch.device("cuda")
+    for has["bf16"], expected in (
+        (True, {Precision.BF16: Precision.BF16, Precision.FP32: Precision.FP32}),
+        (False, {Precision.BF16: Precision.FP32, Precision.FP32: Precision.FP32}),  # an older one
+    ):
+        workers = Workers.alone(gpu)
+        assert {p: workers.computing_in(p).precision for p in Precision} == expected
 
 
 if __name__ == "__main__":

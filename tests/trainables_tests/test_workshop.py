@@ -3,6 +3,7 @@ import re
 import pytest
 
 from spaces.refusal import Refusal
+from spaces.sections import Precision
 from trainables.rows import Rows
 from trainables.workshop import Workshop, check_encoder
 from trainables.world import World
@@ -11,7 +12,7 @@ from trainables.world import World
 def test_a_workshop_is_opened(open_shop, base, tmp_path) -> None:
     shop = open_shop()
     assert isinstance(shop, Workshop)
-    assert shop.world == World.of(base)
+    assert shop.world == World.of(base, precision=Precision.FP32)
     assert shop.base.weights_digest == base.weights_digest
     assert shop.data.folder == tmp_path / "home" / "data"
     assert shop.store.record("a" * 40) is None
