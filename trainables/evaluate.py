@@ -3,8 +3,10 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,13 @@ import torch
 
 from spaces.tasks import Task, TaskKind, get_task
 from trainables.batches import by_length, units_of
-from trainables.examples import Example, PairExample
+from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judged, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
-from trainables.metrics import majority_share
+from trainables.metrics import collapsed_to
 from trainables.model import TransferModel
 from trainables.outcomes import ByLanguage
 from trainables.rows import Rows
@@ -28,7 +30,7 @@ from trainables.workers import reading_tokens
 from trainables.workshop import Workshop
 from trainables.world import TRAINING_VERSION
 
-COLLAPSED_SHARE = 0.99
+LABELLED = (TaskKind.CLASSIFICATION, TaskKind.CHOICE, TaskKind.TAGGING)  # what may collapse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,20 +100,22 @@ def _scores_of(
     task, predictions = get_task(scoring.task), predicted.by_language
     features = {code: _features(scoring, code, shop) for code in scoring.languages}
     fertility = {code: f.fertility for code, f in features.items() if f.fertility is not None}
+    num_rows = {language: len(predicted) for language, predicted in predictions.items()}
     scores = TargetScores(
         task=task.name,
         main=task.metric,
         source_language=task.source_language,
-        chance=task.chance,
+        chance=chance_of(task, num_rows),
         languages={language: dict(found.metrics) for language, found in judged.items()},
-        num_rows={language: len(predicted) for language, predicted in predictions.items()},
+        num_rows=num_rows,
         num_truncated={code: found.num_truncated for code, found in features.items()},
         fertility=fertility,
         protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
     )
-    said = predictions.get(task.source_language, [])
-    mark = mark_of(task, scores, said, loss_fell, guessing=_guessing(scoring, shop))
-    return replace(scores, mark=mark)
+    source = task.source_language
+    said = predictions.get(source, [])
+    rows = _examples(scoring, source, shop) if said and task.kind in LABELLED else ()
+    return replace(scores, mark=mark_of(task, scores, said, rows, loss_fell=loss_fell))
 
 
 def score(
@@ -252,40 +256,66 @@ def protocol_of(
     )
 
 
+def chance_of(task: Task, num_rows: Mapping[str, int]) -> float:
+    """What guessing gets of the main score, as a mean over languages of these sizes. In retrieval
+    each row is one candidate: the fewer are scored, the easier it is to hit."""
+    if (
+        task.kind is not TaskKind.RETRIEVAL
+        or task.metric != "accuracy"
+        or not all(num_rows.values())
+    ):
+        return task.chance
+    return fmean(1 / count for count in num_rows.values())
+
+
 def mark_of(
     task: Task,
     scores: TargetScores,
-    source_predictions: Sequence[Any],
-    loss_fell: bool,
+    said: Sequence[Any],
+    rows: Sequence[Example],
     *,
-    guessing: float | None = None,
+    loss_fell: bool,
 ) -> Mark:
-    """Collapsed: one class on nearly all source rows, or a loss that did not fall. No signal:
-    otherwise within two standard errors of chance in the source language, or of what `guessing`
-    gets there."""
-    if task.kind is TaskKind.TAGGING:
-        source_predictions = [tag for tags in source_predictions for tag in tags]
+    """Collapsed: one label is said whatever the gold one is (`metrics.collapsed_to`), or a loss
+    that did not fall. No signal: otherwise within two standard errors of chance in the source
+    language, or of what saying its commonest label everywhere gets there.
+
+    Args:
+        said: one prediction a source row; nothing where that language is not scored.
+        rows: these rows; nothing for kinds without labels.
+    """
     if task.trains and not loss_fell:
         return Mark.COLLAPSED
-    counted = task.kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE, TaskKind.TAGGING)
-    if counted and source_predictions and majority_share(source_predictions) >= COLLAPSED_SHARE:
-        return Mark.COLLAPSED
+    chance = scores.chance
+    if rows:
+        golds = gold_labels(task, rows)
+        if collapsed_to(_flat(said), _flat(golds)) is not None:
+            return Mark.COLLAPSED
+        chance = max(chance, _guessing(task, rows, golds))
     score = scores.zero_shot_mean if scores.source is None else scores.source
     num_rows = scores.num_rows.get(task.source_language, sum(scores.num_rows.values()))
-    chance = max(task.chance, guessing or 0.0)
     error = math.sqrt(chance * (1 - chance) / num_rows)
     return Mark.NO_SIGNAL if score <= chance + 2 * error else Mark.NONE
 
 
-def _guessing(scoring: Scoring, shop: Workshop) -> float | None:
-    """What the commonest label gets on the source rows of a classification: more than chance where
-    labels are not even (60 % of PAWS-X). None for other kinds."""
-    task = get_task(scoring.task)
-    is_scored = task.source_language in scoring.languages
-    if task.kind is not TaskKind.CLASSIFICATION or not is_scored:
-        return None
-    examples = _examples(scoring, task.source_language, shop)
-    return majority_share([row.label for row in examples if isinstance(row, PairExample)])
+def gold_labels(task: Task, rows: Sequence[Any]) -> list[Any]:
+    """What a prediction of each row would be if it were right, of the kinds in LABELLED."""
+    return [row.tags if task.kind is TaskKind.TAGGING else row.label for row in rows]
+
+
+def _guessing(task: Task, rows: Sequence[Example], golds: Sequence[Any]) -> float:
+    """What the commonest gold label gets of the main score if it is said everywhere: more than
+    chance where labels are not even (60 % of PAWS-X, a sixth of all words are nouns)."""
+    commonest = Counter(_flat(golds)).most_common(1)[0][0]
+    is_tagged = task.kind is TaskKind.TAGGING
+    said = [(commonest,) * len(gold) if is_tagged else commonest for gold in golds]
+    judged = format_for(task).judge(said, rows, task, task.source_language)
+    return float(judged.metrics[task.metric])
+
+
+def _flat(labels: Sequence[Any]) -> list[Any]:
+    """One label a word where a row has several."""
+    return [one for row in labels for one in (row if isinstance(row, tuple) else (row,))]
 
 
 def join(parts: Sequence[Features]) -> Features:

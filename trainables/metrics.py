@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from trainables.normalization import normalize
 
 _QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
 
+SAID, MISSED = 0.99, 0.95  # shares of `collapsed_to`
+
+T = TypeVar("T", bound=Hashable)
 Normalize = Callable[[str], str]
 Counts = tuple[int, int, int]  # right, predicted, gold
 
@@ -22,11 +26,23 @@ def accuracy(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> floa
     return sum(p == g for p, g in zip(predictions, golds, strict=True)) / len(golds)
 
 
-def majority_share(predictions: Sequence[Hashable]) -> float:
-    """Share of the most frequent prediction: near 1 where a model has collapsed to one class."""
-    if not predictions:
-        raise ValueError("no predictions: a share needs at least one")
-    return Counter(predictions).most_common(1)[0][1] / len(predictions)
+def collapsed_to(predictions: Sequence[T], golds: Sequence[Hashable]) -> T | None:
+    """The label that a model says whatever the gold one is; None where it has not collapsed.
+
+    It is said of 99 % of the rows or more, and of 95 % or more of those that have another gold
+    label. Where the commonest gold label has 80 % or less, the second follows from the first; it
+    is what tells a model that says a common label too often from one that finds the rare ones: of
+    99.5 % equal labels, the right answers are 99.5 % one label too. Where only one label is gold
+    and said, there is nothing that could have been missed.
+    """
+    _refuse_unequal(len(predictions), len(golds))
+    label, count = Counter(predictions).most_common(1)[0]
+    of_others = [
+        said == label for said, gold in zip(predictions, golds, strict=True) if gold != label
+    ]
+    if count < SAID * len(predictions) or not of_others:
+        return None
+    return label if sum(of_others) >= MISSED * len(of_others) else None
 
 
 def tag_accuracy(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:

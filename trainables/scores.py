@@ -20,7 +20,7 @@ class Mark(StrEnum):
     """What a reader has to know before believing a target's scores."""
 
     NONE = ""
-    COLLAPSED = "collapsed"  # one class on >= 99 % of source-dev rows, or a loss that did not fall
+    COLLAPSED = "collapsed"  # one label whatever the gold one is, or a loss that did not fall
     NO_SIGNAL = "no signal"  # otherwise at chance in the source language
 
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from spaces.sections import Precision
 from spaces.tasks import TASKS, TaskKind, get_task
 from trainables.evaluate import (
     Scoring,
     _guessing,
+    _outputs,
+    chance_of,
     evaluate,
     join,
     mark_of,
@@ -15,6 +18,7 @@ from trainables.evaluate import (
     protocol_of,
     score,
 )
+from trainables.examples import ChoiceExample, PairExample, TaggingExample
 from trainables.formats.base import Features, Ragged
 from trainables.scores import Mark, TargetScores
 
@@ -129,7 +133,26 @@ def scores_of(task: str, source: float, zero_shot: float, num_rows: int = 400) -
     )
 
 
+def pairs(*labels: str) -> list[PairExample]:
+    return [PairExample(id=f"{i}", text_a="a", text_b="b", label=x) for i, x in enumerate(labels)]
+
+
+def choices(*places: int) -> list[ChoiceExample]:
+    options = ("a", "b", "c", "d")
+    return [
+        ChoiceExample(id=f"{i}", text="t", choices=options, label=place)
+        for i, place in enumerate(places)
+    ]
+
+
+def sentences(*tags: tuple[str, ...]) -> list[TaggingExample]:
+    return [
+        TaggingExample(id=f"{i}", words=("w",) * len(row), tags=row) for i, row in enumerate(tags)
+    ]
+
+
 MIXED = ["coherent", "incoherent"] * 200
+EVEN = pairs(*MIXED)
 
 
 @pytest.mark.parametrize(
@@ -149,43 +172,101 @@ MIXED = ["coherent", "incoherent"] * 200
 )
 def test_marks_of_classification(source: float, predictions, loss_fell: bool, mark: Mark) -> None:
     scores = scores_of("coh", source, 0.5)
-    assert mark_of(get_task("coh"), scores, predictions, loss_fell) is mark
+    assert mark_of(get_task("coh"), scores, predictions, EVEN, loss_fell=loss_fell) is mark
 
 
 def test_uneven_labels_are_guessed_above_chance() -> None:
     """By hand: 0.6 and two standard errors of 400 such rows are 0.6 + 2 * sqrt(0.24 / 400)."""
+    uneven = pairs(*["coherent"] * 240, *["incoherent"] * 160)
     for source, mark in ((0.6, Mark.NO_SIGNAL), (0.648, Mark.NO_SIGNAL), (0.65, Mark.NONE)):
         scores = scores_of("coh", source, 0.5)
-        assert mark_of(get_task("coh"), scores, MIXED, True, guessing=0.6) is mark
-    assert mark_of(get_task("coh"), scores_of("coh", 0.6, 0.5), MIXED, True) is Mark.NONE
+        assert mark_of(get_task("coh"), scores, MIXED, uneven, loss_fell=True) is mark
+    scores = scores_of("coh", 0.6, 0.5)
+    assert mark_of(get_task("coh"), scores, MIXED, EVEN, loss_fell=True) is Mark.NONE
+
+
+def test_skewed_labels_that_are_predicted_rightly_are_no_collapse(task_of_kind) -> None:
+    fraud = ["incoherent"] * 5 + ["coherent"] * 995
+    scores = scores_of("coh", 1.0, 0.9, num_rows=1000)
+    assert mark_of(get_task("coh"), scores, fraud, pairs(*fraud), loss_fell=True) is Mark.NONE
+    same = ["coherent"] * 1000
+    scores = scores_of("coh", 0.995, 0.9, num_rows=1000)
+    assert mark_of(get_task("coh"), scores, same, pairs(*fraud), loss_fell=True) is Mark.COLLAPSED
+
+    task = get_task(task_of_kind(TaskKind.TAGGING))
+    common, rare = task.labels[:2]
+    gold, other = [(common,) * 120 + (rare,)] * 200, [(common,) * 121] * 200
+    rows = sentences(*gold)
+    assert mark_of(task, scores_of(task.name, 1.0, 0.9), gold, rows, loss_fell=True) is Mark.NONE
+    found = mark_of(task, scores_of(task.name, 0.9, 0.9), other, rows, loss_fell=True)
+    assert found is Mark.COLLAPSED
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("accuracy", 0.75), ("f1", 0.0)],  # a word that is no span is none where spans are counted
+)
+def test_the_commonest_tag_is_guessed_by_the_tasks_own_metric(metric: str, expected: float) -> None:
+    task = replace(get_task("ner"), metric=metric)
+    rows = sentences(("O", "O", "B-LOC"), ("O",))
+    assert _guessing(task, rows, [row.tags for row in rows]) == expected
 
 
 def test_the_commonest_label_is_counted_on_source_rows(open_shop) -> None:
     shop = open_shop()
-    rows = shop.data.examples("coh", "en", "validation", max_rows=15)
-    labels = [row.label for row in rows]
-    most = max(labels.count("coherent"), labels.count("incoherent")) / 15
-    assert _guessing(scoring_of("coh", "en", "de"), shop) == most
-    assert _guessing(scoring_of("coh", "de"), shop) is None
-    assert _guessing(scoring_of("fact", "en", "de"), shop) is None
+    for name in ("coh", "fact"):
+        task, rows = get_task(name), shop.data.examples(name, "en", "validation", max_rows=15)
+        labels = [row.label for row in rows]
+        most = max(labels.count(label) for label in labels) / 15
+        assert _guessing(task, rows, labels) == pytest.approx(most)
 
 
 def test_marks_of_other_kinds(task_of_kind) -> None:
-    fact = get_task("fact")
-    assert mark_of(fact, scores_of("fact", 0.25, 0.2), [1] * 400, True) is Mark.COLLAPSED
-    assert mark_of(fact, scores_of("fact", 0.9, 0.2), [0, 1, 2, 3] * 100, True) is Mark.NONE
+    fact, places = get_task("fact"), [0, 1, 2, 3] * 100
+    scores, rows = scores_of("fact", 0.9, 0.2), choices(*places)
+    assert mark_of(fact, scores, places, rows, loss_fell=True) is Mark.NONE
+    scores = scores_of("fact", 0.25, 0.2)
+    assert mark_of(fact, scores, [1] * 400, rows, loss_fell=True) is Mark.COLLAPSED
+    # Answers that stand in one place half of the time are found there without reading.
+    uneven = choices(*[0] * 200, *places[:200])
+    scores = scores_of("fact", 0.63, 0.2)
+    assert mark_of(fact, scores, places, uneven, loss_fell=True) is Mark.NO_SIGNAL
+    assert mark_of(fact, scores, places, rows, loss_fell=True) is Mark.NONE
     retrieval = get_task("retrieval")
     # nothing was trained for it: only the signal counts, in the zero-shot languages
-    assert mark_of(retrieval, scores_of("retrieval", 0, 0.5), [], False) is Mark.NONE
-    assert mark_of(retrieval, scores_of("retrieval", 0, 0.0), [], True) is Mark.NO_SIGNAL
+    scores = scores_of("retrieval", 0, 0.5)
+    assert mark_of(retrieval, scores, [], [], loss_fell=False) is Mark.NONE
+    scores = scores_of("retrieval", 0, 0.0)
+    assert mark_of(retrieval, scores, [], [], loss_fell=True) is Mark.NO_SIGNAL
+
+
+def test_chance_of_retrieval_is_one_of_the_candidates() -> None:
+    """By hand: one of 100 and one of 50 are 1.5 % on average."""
+    tatoeba, bucc = get_task("tatoeba"), get_task("bucc")
+    assert chance_of(tatoeba, {"de": 100, "ja": 50}) == pytest.approx(0.015)
+    assert chance_of(tatoeba, {"de": 500}) == pytest.approx(tatoeba.chance)
+    assert chance_of(bucc, {"de": 100}) == bucc.chance, "mined from all rows, not looked up"
+    assert chance_of(get_task("coh"), {"en": 100, "de": 100}) == get_task("coh").chance
+
+
+def test_guessing_among_few_candidates_is_no_signal(open_shop) -> None:
+    """Fifteen rows a language: one of them is hit by chance, which is 7 %, not one of hundreds."""
+    shop = open_shop()
+    model = model_of(shop, "retrieval")
+    scores = evaluate(model, scoring_of("retrieval", "de", "ja"), shop)
+    assert scores.chance == pytest.approx(1 / 15)
+    at_chance = replace(scores, languages={c: {"accuracy": 1 / 15} for c in ("de", "ja")})
+    task = get_task("retrieval")
+    assert mark_of(task, at_chance, [], [], loss_fell=True) is Mark.NO_SIGNAL
 
 
 def test_a_tagger_of_one_tag_is_collapsed(task_of_kind) -> None:
     task = get_task(task_of_kind(TaskKind.TAGGING))
     scores = scores_of(task.name, 0.9, 0.5)
     one, other = task.labels[:2]
-    assert mark_of(task, scores, [(one,) * 3] * 100, True) is Mark.COLLAPSED
-    assert mark_of(task, scores, [(one, other)] * 100, True) is Mark.NONE
+    rows = sentences(*[(one, other, other)] * 100)
+    assert mark_of(task, scores, [(one,) * 3] * 100, rows, loss_fell=True) is Mark.COLLAPSED
+    assert mark_of(task, scores, [(one, other, one)] * 100, rows, loss_fell=True) is Mark.NONE
 
 
 def test_a_collapsed_model_is_marked(open_shop) -> None:
@@ -196,6 +277,26 @@ def test_a_collapsed_model_is_marked(open_shop) -> None:
         model.heads["coh"].out_proj.bias.copy_(torch.tensor([0.0, 9.0]))
     scores = evaluate(model, scoring_of("coh", "en", "de"), shop)
     assert scores.mark is Mark.COLLAPSED
+
+
+@pytest.mark.parametrize("task", [name for name in SCORED if get_task(name).trains])
+def test_heads_compute_in_float32_whatever_the_encoder_does(open_shop, task: str) -> None:
+    """In bf16 the logits of a batch would fall on a coarse grid, and tie."""
+    shop = open_shop()
+    half = replace(shop, workers=replace(shop.workers, precision=Precision.BF16))
+    model, scoring = model_of(shop, task), scoring_of(task, "de")
+    seen: dict[str, torch.dtype] = {}
+    head = model.heads[get_task(task).training_task]
+    layer = next(module for module in head.modules() if isinstance(module, torch.nn.Linear))
+    query = model.encoder.encoder.layer[0].attention.self.query
+    layer.register_forward_hook(lambda _, given, out: seen.update(head=out.dtype))
+    query.register_forward_hook(lambda _, given, out: seen.update(encoder=out.dtype))
+    features = shop.data.features(task, "de", "validation", max_rows=15, max_length=64)
+    outputs = _outputs(model, scoring, features, half)
+    assert seen == {"encoder": torch.bfloat16, "head": torch.float32}
+    values = torch.cat([torch.from_numpy(output).flatten() for output in outputs])
+    if get_task(task).kind is not TaskKind.TAGGING:  # whose outputs are labels already
+        assert not torch.equal(values, values.bfloat16().float())
 
 
 # ---- protocols

@@ -75,10 +75,8 @@ def test_tag_accuracy_counts_words_not_sentences() -> None:
     assert metrics.tag_accuracy([("O",), ("X", "O", "O")], [("O",), ("O", "O", "O")]) == 0.75
 
 
-def test_accuracy_and_majority_share() -> None:
+def test_accuracy() -> None:
     assert metrics.accuracy(["a", "b", "b", "b"], ["a", "b", "c", "b"]) == 0.75
-    assert metrics.majority_share(["a", "b", "b", "b"]) == 0.75
-    assert metrics.majority_share([("B-X", "O")]) == 1
 
 
 @pytest.mark.parametrize("score", [metrics.accuracy, metrics.tag_accuracy, metrics.span_f1])
@@ -95,8 +93,51 @@ def test_span_f1_refuses_a_sentence_with_a_tag_too_many() -> None:
     assert metrics.span_f1([(), ("B-X",)], [(), ("B-X",)]) == 1
     with pytest.raises(ValueError, match="no words"):
         metrics.tag_accuracy([()], [()])
-    with pytest.raises(ValueError, match="no predictions"):
-        metrics.majority_share([])
+
+
+LABELS = st.sampled_from(("O", "B-X", "I-X"))
+GOLDS = st.lists(LABELS, min_size=1, max_size=60)
+
+
+@given(GOLDS)
+def test_right_answers_are_never_collapsed(golds: list[str]) -> None:
+    assert metrics.collapsed_to(golds, golds) is None
+
+
+@given(GOLDS, LABELS)
+def test_one_answer_to_everything_is_collapsed_where_there_are_others(
+    golds: list[str], label: str
+) -> None:
+    expected = None if set(golds) == {label} else label
+    assert metrics.collapsed_to([label] * len(golds), golds) == expected
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60), st.permutations(range(3)))
+def test_collapse_does_not_depend_on_what_labels_are_called(rows, order: list[int]) -> None:
+    names = dict(zip(("O", "B-X", "I-X"), (f"{number}" for number in order), strict=True))
+    said, golds = ([row[side] for row in rows] for side in (0, 1))
+    renamed = metrics.collapsed_to([names[s] for s in said], [names[g] for g in golds])
+    found = metrics.collapsed_to(said, golds)
+    assert renamed == (None if found is None else names[found])
+
+
+@pytest.mark.parametrize(
+    ("num_found", "num_false", "is_collapsed"),
+    [
+        (8, 0, False),  # 8 of 1,000 words are entities, and all are found
+        (3, 0, False),  # three of them: 99.7 % of what is said is `O`, rightly so for most
+        (0, 0, True),
+        (0, 5, True),  # what else is said is wrong
+        (0, 20, False),  # no longer one label: what is wrong with it, its score tells
+    ],
+)
+def test_rare_labels_that_are_found_are_no_collapse(
+    num_found: int, num_false: int, is_collapsed: bool
+) -> None:
+    golds = ["B-X"] * 8 + ["O"] * 992
+    missed = ["O"] * (8 - num_found)
+    said = ["B-X"] * num_found + missed + ["B-X"] * num_false + ["O"] * (992 - num_false)
+    assert metrics.collapsed_to(said, golds) == ("O" if is_collapsed else None)
 
 
 def test_answers_are_scored_against_the_nearest_gold() -> None:
