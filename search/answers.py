@@ -354,8 +354,7 @@ def _cautions(found: Json) -> Iterator[str]:
         )
     if halved := found["half_rates"]:
         named = ", ".join(
-            f"trial {one['number']} ({', '.join(_trained_at(phase) for phase in one['phases'])})"
-            for one in halved
+            f"trial {one['number']} ({', '.join(one['phases'])})" for one in halved
         )
         yield f"Diverged, and trained at half the rate that the plan says: {named}."
     if flat := found["flat_intermediates"]:
@@ -364,6 +363,3 @@ def _cautions(found: Json) -> Iterator[str]:
     for task, names in found["protocol_differences"].items():
         yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."
 
-
-def _trained_at(phase: Json) -> str:
-    return f"{phase['name']} at {phase['learning_rate']:g}"

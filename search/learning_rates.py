@@ -1,10 +1,11 @@
 """What trials say of learning rates: where phases collapse, did not learn, or diverged. Pure."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from search.selection import PhaseRow, TrialRow, TrialState, collapsed_targets
+from spaces.phases import rate_name
 
 Json = dict[str, Any]
 
@@ -60,13 +61,27 @@ def _rounded(by_rate: dict[float, list[bool]]) -> dict[float, list[bool]]:
 
 
 def half_rates(rows: Sequence[TrialRow], phases: Sequence[PhaseRow]) -> list[Json]:
-    """Scored trials of which a phase diverged at its rate and was trained at half of it: what such
-    a trial is called by is not what it was trained at."""
-    halved = {phase.key: phase for phase in phases if phase.retried}
+    """Scored trials of which a phase diverged at its rate and was trained at half of it, with the
+    phases in words: `fact at 1e-04 (planned 2e-04)`."""
+    found = [(row, halved(row, phases)) for row in rows if row.state is TrialState.SCORED]
+    return [{"number": row.number, "phases": list(named)} for row, named in found if named]
+
+
+def halved(row: TrialRow, phases: Iterable[PhaseRow]) -> tuple[str, ...]:
+    """Which of a trial's phases were trained at another rate than planned, in words.
+
+    By rates, not by `PhaseRow.retried`: a trial may find its half rate trained by one that had
+    planned it, and one that plans it may find what another trial's retry left.
+    """
+    first = row.plan.intermediate
+    planned = {(str(t.phase.mixture), False): t.phase for t in row.plan.targets if t.phase}
+    if first is not None:
+        planned[str(first.mixture), True] = first
     found = []
-    for row in rows:
-        there = [halved[key] for key in row.phase_keys if key in halved]
-        if row.state is TrialState.SCORED and there:
-            named = [{"name": one.name, "learning_rate": one.learning_rate} for one in there]
-            found.append({"number": row.number, "phases": named})
-    return found
+    for phase in phases:
+        is_first = first is not None and phase.parent is None
+        asked = planned.get((phase.name, is_first))
+        if phase.key in row.phase_keys and asked and asked.learning_rate != phase.learning_rate:
+            rates = rate_name(phase.learning_rate), rate_name(asked.learning_rate)
+            found.append(f"{phase.name} at {rates[0]} (planned {rates[1]})")
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from search import model_card
@@ -9,7 +10,7 @@ from search.champion import Claim, Decision, decide
 from search.recording import Record
 from search.registry import RegisteredModel, Registry
 from search.verdict import WINNER, Verdict
-from spaces.phases import Target, TrialPlan
+from spaces.phases import Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables.export import About, export_target
@@ -69,7 +70,8 @@ def whole_card(
         for source in sorted(sources, key=str)
     }
     entry = get_task(task)
-    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=cautions)
+    told = (*cautions, *_halved(plan, task, shop))
+    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=told)
     return model_card.head(entry, languages) + scores + rest
 
 
@@ -99,7 +101,29 @@ def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
         phase_key=key_after(plan, target, shop),
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,
+        learning_rates=rates_of(plan, target, shop),
     )
+
+
+def rates_of(plan: TrialPlan, target: Target, shop: Workshop) -> dict[str, float]:
+    """Role -> the learning rate that it was really trained at, of the phases that a target's model
+    went through: half of the plan's where that diverged."""
+    way = replace(plan, targets=(target,))
+    stages = shop.world.stages(way, trained_as=shop.store.trained_as)
+    records = [(phase.role.value, shop.store.resolve(key)) for key, _, phase in stages]
+    return {role: found.phase["learning_rate"] for role, found in records if found is not None}
+
+
+def _halved(plan: TrialPlan, task: str, shop: Workshop) -> list[str]:
+    target = next(target for target in plan.targets if target.task == task)
+    rates = rates_of(plan, target, shop)
+    phases = [phase for phase in (plan.intermediate, target.phase) if phase is not None]
+    return [
+        f"Its {phase.role} phase diverged at the planned learning rate "
+        f"{rate_name(phase.learning_rate)} and was trained at half of it, {rate_name(rate)}."
+        for phase in phases
+        if (rate := rates.get(phase.role, phase.learning_rate)) != phase.learning_rate
+    ]
 
 
 def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:

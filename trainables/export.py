@@ -8,7 +8,7 @@ with the same head, the weights are that class's too.
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,7 +36,8 @@ SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What a model folder is: the task it was trained for and the plan it was trained by. `layer`
-    is retrieval's, as in `RetrievalFormat`."""
+    is retrieval's, as in `RetrievalFormat`. `learning_rates` has, by role, those that its phases
+    were really trained at: half of the plan's where that diverged; older folders do not say."""
 
     task: str
     labels: tuple[str, ...]
@@ -44,6 +45,7 @@ class About:
     phase_key: str | None
     plan: Mapping[str, Any]
     layer: int | None = None
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
 
 
 def export_target(folder: Path, shop: Workshop, about: About, *, card: str) -> None:

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
-from search.registering import crown
+from search.registering import _halved, crown, rates_of
 from search.registry import RegisteredModel, Registry
 from search.verdict import WINNER, Retrained, Verdict
+from trainables.phase_store import PhaseRecord
+from trainables.world import World
 
 
 def verdict(planted: Any, *levels: float, **protocol: Any) -> Verdict:
@@ -42,3 +46,31 @@ def test_the_alias_moves_only_to_what_is_not_worse(
     assert found.is_champion
     assert registry.champion("tiny-rel") == second
     assert json.loads(json.dumps(found.to_dict()))["name"] == "tiny-rel"
+
+
+def test_a_folder_says_at_which_rates_it_was_really_trained(planted: Any) -> None:
+    """The plan beside it says the rate that diverged; the card says both."""
+    plan = planted.plan("fact", 2e-4, 1e-4)
+    world = World("weights", "tokenizer")
+    (stem, _, phase), *_ = world.stages(plan)
+    half = replace(phase, learning_rate=1e-4)
+    retry = world.key(half, None)
+    key = world.stages(plan, trained_as=lambda planned: retry)[1][0]
+    records = {
+        stem: PhaseRecord(key=retry, parent=None, phase=half.to_dict(), retry_of=stem),
+        key: PhaseRecord(key=key, parent=retry, phase=plan.targets[0].phase.to_dict()),
+    }
+    store = SimpleNamespace(
+        resolve=records.get, trained_as=lambda k: records[k].key if k in records else k
+    )
+    shop: Any = SimpleNamespace(world=world, store=store)
+    rel, retrieval = plan.targets[0], plan.targets[2]
+    assert rates_of(plan, rel, shop) == {"intermediate": 1e-4, "target": 1e-4}
+    assert rates_of(plan, retrieval, shop) == {"intermediate": 1e-4}
+    (told,) = _halved(plan, "rel", shop)
+    assert told == (
+        "Its intermediate phase diverged at the planned learning rate 2e-04 and was trained at "
+        "half of it, 1e-04."
+    )
+    records[stem] = PhaseRecord(key=stem, parent=None, phase=phase.to_dict())
+    assert _halved(plan, "rel", shop) == []
