@@ -141,11 +141,11 @@ class Phase:
         """The content key. Equal keys mean the same training: the same start, rows in the same
         order, steps, draws and precision.
 
-        The trained weights are equal to the last bit on the same kind of device with the same
-        number of workers, the same micro-batches and the same versions of packages. Otherwise they
-        are equal up to rounding where the encoder has no dropout. With dropout, other workers or
-        micro-batches draw other masks: the weights are those of another draw (`PhaseRecord` names
-        device, workers and micro-batches of what is stored).
+        The trained weights are equal to the last bit on the same kind of CPU with the same number
+        of workers, the same micro-batches and the same versions of packages; up to rounding on the
+        same kind of GPU, and otherwise where the encoder has no dropout. With dropout, another
+        device, other workers or micro-batches draw other masks: the weights are those of another
+        draw (`PhaseRecord` names device, workers and micro-batches of what is stored).
 
         Args:
             world: what the phase depends on beside itself (weights, config, tokenizer, data,

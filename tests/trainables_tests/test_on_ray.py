@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ray import tune
 from ray.exceptions import RayTaskError
 from ray.train import WorkerGroupError
@@ -18,6 +19,7 @@ from trainables import on_ray
 from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack, workshop
 from trainables.scores import Scores
 from trainables.trial import run_trial
+from trainables.workers import Workers
 from trainables.workshop import Workshop
 
 OpenShop = Callable[..., Workshop]
@@ -54,6 +56,25 @@ def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path:
     assert Path(launch.home).is_absolute()
     assert launch.train_folder == tmp_path / "home" / "ray-train" / "tiny"
     assert hash(launch) == hash(Launch.of(settings, home=tmp_path / "home", encoder="folder"))
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
+def test_a_worker_takes_a_gpu_only_where_the_study_gives_it_one(
+    gpus: int, device: str, open_shop: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees all of the machine's."""
+    settings = open_shop(resources={"gpus_per_worker": gpus}).settings
+    launch = Launch.of(settings, home=tmp_path / f"{gpus}", encoder=settings.study.encoder)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    given: list[Workers] = []
+    monkeypatch.setattr(Workshop, "open", lambda settings, **keys: given.append(keys["workers"]))
+    on_ray._opened.cache_clear()
+    on_ray._opened(launch)
+    on_ray._opened.cache_clear()
+    (workers,) = given
+    assert workers.device.type == device
+    assert workers.precision is settings.resources.computes_in
 
 
 def test_the_driver_says_where_phases_lie(

@@ -40,6 +40,13 @@ def test_a_record_survives_json() -> None:
     assert PhaseRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
+def test_an_older_record_does_not_say_what_it_was_trained_on() -> None:
+    older = record_of().to_dict()
+    for name in ("device", "precision", "num_workers", "max_device_tokens"):
+        del older[name]
+    assert PhaseRecord.from_dict(older) == record_of()
+
+
 def test_the_first_commit_stands(store: PhaseStore, tmp_path: Path) -> None:
     first, second = record_of(num_steps=1), record_of(num_steps=2)
     assert store.commit(first, STATE) == first

@@ -5,13 +5,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from spaces.phases import Role
 from spaces.refusal import Refusal
 from spaces.sections import Precision
 from trainables.checkpoint import write_folder
 from trainables.loop import DivergedError
 from trainables.model import state_digest
 from trainables.phase_store import PhaseRecord
-from trainables.stage import get_or_train, model_after
+from trainables.stage import get_or_train, model_after, untrained_model
 
 
 def phases_told(events: list[dict[str, Any]]) -> list[tuple[str, bool]]:
@@ -143,6 +144,16 @@ def test_a_compiled_encoder_trains_the_same(open_shop, make_phase, tmp_path, eve
     assert found.losses == pytest.approx(plain.losses, abs=1e-4)
     one, two = (model_after(found.key, ("rel",), shop) for shop in (compiled, compiled))
     assert state_digest(one.state_dict()) == state_digest(two.state_dict())
+
+
+def test_heads_of_the_two_phases_of_a_plan_are_drawn_apart(open_shop, make_phase) -> None:
+    """Of the same task from the same seed."""
+    shop = open_shop()
+    heads = [
+        untrained_model(replace(make_phase("rel"), role=role), None, shop).heads["rel"]
+        for role in Role
+    ]
+    assert not torch.equal(heads[0].dense.weight, heads[1].dense.weight)
 
 
 # ---- divergence
