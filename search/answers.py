@@ -353,13 +353,10 @@ def _cautions(found: Json) -> Iterator[str]:
             "true scores."
         )
     if halved := found["half_rates"]:
-        named = ", ".join(
-            f"trial {one['number']} ({', '.join(one['phases'])})" for one in halved
-        )
+        named = ", ".join(f"trial {one['number']} ({', '.join(one['phases'])})" for one in halved)
         yield f"Diverged, and trained at half the rate that the plan says: {named}."
     if flat := found["flat_intermediates"]:
         named = ", ".join(f"{one['label']} at {one['learning_rate']:g}" for one in flat)
         yield f"Intermediate phases whose loss did not fall, so that they taught nothing: {named}."
     for task, names in found["protocol_differences"].items():
         yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."
-

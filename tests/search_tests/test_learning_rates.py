@@ -7,7 +7,7 @@ import pytest
 
 from search.answers import sentences
 from search.findings import find
-from search.learning_rates import flat_intermediates, half_rates, learning_rates
+from search.learning_rates import flat_intermediates, half_rates, halved, learning_rates
 from trainables.scores import Mark
 
 
@@ -34,16 +34,30 @@ def test_flat_intermediates_name_their_trials(planted: Any) -> None:
     assert (one["label"], one["trials"]) == ("fact", [2, 3, 5, 6, 7, 8])
 
 
+def test_what_was_trained_at_half_its_rate_is_named(planted: Any) -> None:
+    """By the rates of the phases that a trial lists, whoever trained them."""
+    row = planted.scored(3, 0.6, "fact", rate=2e-4, target_rate=1e-4)
+    stem = planted.phase_row("fact-0.0002", learning_rate=2e-4)
+    rel = planted.phase_row(row.phase_keys[1], name="rel", parent=stem.key, learning_rate=1e-4)
+    foreign = planted.phase_row("another", learning_rate=5e-5)
+    assert halved(row, [stem, rel, foreign]) == ()
+    half = replace(stem, learning_rate=1e-4)
+    assert halved(row, [half, rel]) == ("fact at 1e-04 (planned 2e-04)",)
+    assert halved(row, [stem, replace(rel, learning_rate=5e-5)]) == (
+        "rel at 5e-05 (planned 1e-04)",
+    )
+    # Another trial's retry, at the rate that this one had planned.
+    assert halved(row, [replace(stem, retried=True), rel]) == ()
+    same = replace(row, plan=planted.plan("rel", 2e-4, 1e-4))
+    assert halved(same, [replace(half, name="rel")]) == ("rel at 1e-04 (planned 2e-04)",)
+
+
 def test_what_was_trained_at_half_its_rate_is_said(planted: Any) -> None:
-    """Its phases have the keys of what was really trained."""
     rows = planted.study_rows()
-    halved = planted.phase_row("fact-0.0002", learning_rate=1e-4, retried=True)
-    other = planted.phase_row(rows[0].phase_keys[0], name="rel")
-    found = half_rates(rows, [halved, other])
-    assert [one["number"] for one in found] == [2, 3], "of scored trials"
-    assert found[0]["phases"] == [{"name": "fact", "learning_rate": 1e-4}]
-    record = replace(planted.record_of(rows), phases=(halved, other))
-    said = " ".join(sentences(find(record)))
+    half = planted.phase_row("fact-0.0002", learning_rate=1e-4, retried=True)
+    assert [one["number"] for one in half_rates(rows, [half])] == [2, 3], "of scored trials"
+    said = " ".join(sentences(find(replace(planted.record_of(rows), phases=(half,)))))
     assert (
-        "Diverged, and trained at half the rate that the plan says: trial 2 (fact at 0.0001)"
+        "Diverged, and trained at half the rate that the plan says: "
+        "trial 2 (fact at 1e-04 (planned 2e-04)), trial 3"
     ) in said
