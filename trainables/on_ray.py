@@ -31,7 +31,7 @@ from trainables.drain import DrainedError, DrainMark
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores
 from trainables.stores import address_of
-from trainables.trial import run_trial
+from trainables.trial import DEV, run_trial
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -150,7 +150,7 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
         tune.report(pack(start))
         run_trial(plan, shop, lambda event: tune.report(pack(event)))
     else:
-        _fit(plan, launch, split="validation", callbacks=[TuneReportCallback()])
+        _fit(Job(plan, DEV), launch, callbacks=[TuneReportCallback()])
 
 
 def first_line(error: BaseException) -> str:
@@ -175,14 +175,26 @@ def unpack(result: Mapping[str, Any]) -> dict[str, Any] | None:
     return event
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A plan to train, the split that it is scored on, and others that it is scored on too."""
+
+    plan: TrialPlan
+    split: str
+    also: tuple[str, ...] = ()
+
+    def run(self, shop: Workshop, report: Callable[[Mapping[str, Any]], None]) -> None:
+        run_trial(self.plan, shop, report, split=self.split, also=self.also)
+
+
 def train_plans(
-    plans: Sequence[tuple[TrialPlan, str]],
+    jobs: Sequence[Job],
     launch: Launch,
     *,
     max_concurrent: int,
     on_done: Callable[[int, list[dict[str, Any]]], None],
 ) -> None:
-    """Run (plan, split) pairs without Tune, as `retrain` does, through the same phase store.
+    """Run plans without Tune, as `retrain` does, through the same phase store.
 
     `on_done` gets the index of a plan and its events, as plans finish. Raises Refusal where a plan
     cannot be trained.
@@ -190,21 +202,21 @@ def train_plans(
     several = launch.read_settings().resources.num_workers > 1
     try:
         if several:
-            for index, (plan, split) in enumerate(plans):
-                on_done(index, _fit(plan, launch, split=split, callbacks=[]))
+            for index, job in enumerate(jobs):
+                on_done(index, _fit(job, launch, callbacks=[]))
         else:
-            for index, events in _run_on_actors(plans, launch, max_concurrent):
+            for index, events in _run_on_actors(jobs, launch, max_concurrent):
                 on_done(index, events)
     except (RayError, TrainingFailedError) as error:
         raise Refusal(f"training failed: {first_line(error)}") from error
 
 
 def _run_on_actors(
-    plans: Sequence[tuple[TrialPlan, str]], launch: Launch, max_concurrent: int
+    jobs: Sequence[Job], launch: Launch, max_concurrent: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """(index, events) of every plan, as plans finish."""
     resources = launch.read_settings().resources
-    num_actors = min(max_concurrent, len(plans))
+    num_actors = min(max_concurrent, len(jobs))
     actor = ray.remote(
         num_cpus=resources.cpus_per_worker,
         num_gpus=resources.gpus_per_worker,
@@ -212,8 +224,9 @@ def _run_on_actors(
         max_task_retries=MAX_FAILURES,
     )(_WarmWorker)
     pool = ray.util.ActorPool([actor.remote(launch) for _ in range(num_actors)])
-    tasks = [(index, plan.to_dict(), split) for index, (plan, split) in enumerate(plans)]
-    yield from pool.map_unordered(lambda worker, task: worker.run.remote(*task), tasks)
+    yield from pool.map_unordered(
+        lambda worker, task: worker.run.remote(*task), list(enumerate(jobs))
+    )
 
 
 class _WarmWorker:
@@ -222,18 +235,13 @@ class _WarmWorker:
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
 
-    def run(self, index: int, plan: dict[str, Any], split: str) -> tuple[int, list[dict[str, Any]]]:
+    def run(self, index: int, job: Job) -> tuple[int, list[dict[str, Any]]]:
         events: list[dict[str, Any]] = []
-        shop = workshop(self._launch)
-        run_trial(
-            TrialPlan.from_dict(plan), shop, lambda event: events.append(dict(event)), split=split
-        )
+        job.run(workshop(self._launch), lambda event: events.append(dict(event)))
         return index, events
 
 
-def _fit(
-    plan: TrialPlan, launch: Launch, *, split: str, callbacks: list[Any]
-) -> list[dict[str, Any]]:
+def _fit(job: Job, launch: Launch, *, callbacks: list[Any]) -> list[dict[str, Any]]:
     """One Ray Train run for the whole trial; returns the first worker's events."""
     resources = launch.read_settings().resources
     train: Any = ray.train  # its V2 classes, which the type stubs do not show
@@ -241,7 +249,7 @@ def _fit(
     per_worker = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
     trainer = train.torch.TorchTrainer(
         _train_worker,
-        train_loop_config={"plan": plan.to_dict(), "launch": launch, "split": split},
+        train_loop_config={"job": job, "launch": launch},
         scaling_config=train.ScalingConfig(
             num_workers=resources.num_workers,
             use_gpu=resources.gpus_per_worker > 0,
@@ -277,13 +285,15 @@ def _train_worker(config: dict[str, Any]) -> str:
     shop, start = _open(config["launch"])
     report(start)
     try:
-        run_trial(TrialPlan.from_dict(config["plan"]), shop, report, split=config["split"])
+        config["job"].run(shop, report)
     except DrainedError as error:
         report({"event": "drained", "reason": str(error)})  # raised, Train would try it again
     return json.dumps(events)
 
 
-def scores_of(events: Sequence[Mapping[str, Any]]) -> Scores | None:
-    """The scores that a trial's events end with; None if it diverged."""
+def scores_of(events: Sequence[Mapping[str, Any]], *, also: str | None = None) -> Scores | None:
+    """The scores that a trial's events end with, or those on a split that it was scored on too;
+    None if it diverged."""
     end = events[-1]
-    return Scores.from_dict(end["scores"]) if end.get("scores") else None
+    found = end.get("scores") if also is None else end.get("also", {}).get(also)
+    return Scores.from_dict(found) if found else None

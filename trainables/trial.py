@@ -21,7 +21,12 @@ DEV = "validation"
 
 
 def run_trial(
-    plan: TrialPlan, shop: Workshop, report: Report, *, split: str = DEV
+    plan: TrialPlan,
+    shop: Workshop,
+    report: Report,
+    *,
+    split: str = DEV,
+    also: Sequence[str] = (),
 ) -> Scores | None:
     """Train what is not in the phase store, score every target, report on the way.
 
@@ -31,34 +36,41 @@ def run_trial(
     ends with `state` failed and its reason; exceptions are left to broken infrastructure. What each
     row got lies in files under the home folder; the `end` names them by target.
 
-    Returns the scores, or None if the trial diverged.
+    `also` are other splits that each model is scored on while it is there: their scores stand
+    in the `end` by split, and nothing else is told of them.
+
+    Returns the scores on `split`, or None if the trial diverged.
     """
     started = time.monotonic()
     seconds = {"evaluation": 0.0}
-    scored: list[TargetScores] = []
+    scored: dict[str, list[TargetScores]] = {name: [] for name in (split, *also)}
     files: dict[str, str] = {}
     try:
         stem = get_or_train(plan.intermediate, None, shop, report) if plan.intermediate else None
         for rung, target in enumerate(plan.targets):
             key, loss_fell = stem.key if stem else None, True
             if target.phase is not None:
-                probe = _prober(rung, target, scored, shop, report) if split == DEV else None
+                probe = _prober(rung, target, scored[DEV], shop, report) if split == DEV else None
                 stage = get_or_train(target.phase, key, shop, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
             before = time.monotonic()
             tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
             model = model_after(key, tasks, shop)
-            scoring = scoring_of(target, shop, split=split)
-            scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
-            scored.append(scores)
-            files[target.task] = _keep(rows, key, scores, shop)
+            for name, of_split in scored.items():
+                scoring = scoring_of(target, shop, split=name)
+                scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
+                of_split.append(scores)
+                if name == split:
+                    files[target.task] = _keep(rows, key, scores, shop)
             seconds["evaluation"] += time.monotonic() - before
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
-    whole = _scores(scored, shop)
-    report(_end("scored", started, seconds, scores=whole.to_dict(), outcomes=files))
-    return whole
+    whole = {name: _scores(found, shop) for name, found in scored.items()}
+    others = {name: whole[name].to_dict() for name in also}
+    told = {"scores": whole[split].to_dict(), "outcomes": files, "also": others}
+    report(_end("scored", started, seconds, **told))
+    return whole[split]
 
 
 def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:

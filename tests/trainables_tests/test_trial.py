@@ -9,6 +9,7 @@ from spaces.sections import SelectionRule
 from trainables.outcomes import read, score_of
 from trainables.rows import _fingerprint, _load
 from trainables.scores import Scores, objective
+from trainables.stage import model_after
 from trainables.trial import run_trial, scoring_of
 
 PARAMS = {
@@ -77,6 +78,28 @@ def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
     (key,) = [event["key"] for event in events if event["event"] == "phase"]
     assert files["coh"].parent == (tmp_path / "home" / "outcomes" / key).resolve()
     assert files["retrieval"].parent.name.startswith("encoder-")
+
+
+def test_two_splits_are_scored_while_the_model_is_there(open_shop, events, monkeypatch) -> None:
+    """Each model is loaded once, each split gets the scores that it would get alone."""
+    shop, loaded = open_shop(space=TARGETS), []
+    monkeypatch.setattr(
+        "trainables.trial.model_after",
+        lambda *given: loaded.append(given[0]) or model_after(*given),
+    )
+    plan = plan_of(shop, PARAMS)
+    scores = run_trial(plan, shop, events.append, split="test", also=("validation",))
+    assert len(loaded) == 3
+    end = events[-1]
+    assert scores == Scores.from_dict(end["scores"])
+    assert {target.protocol.split for target in scores.targets} == {"test"}
+    assert all("-test-" in file for file in end["outcomes"].values())
+    assert list(end["also"]) == ["validation"]
+    dev = Scores.from_dict(json.loads(json.dumps(end["also"]["validation"])))
+    alone = run_trial(plan, shop, events.append)
+    assert dev == alone
+    assert dev.zero_shot_mean != scores.zero_shot_mean
+    assert events[-1]["also"] == {}
 
 
 def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:
