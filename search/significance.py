@@ -7,12 +7,12 @@ randomisation, Noreen 1989, Yeh 2000 (for F1); degrees of freedom, Satterthwaite
 many languages, Holm 1979.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, stdtr, stdtrit
+from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
 
 from trainables.outcomes import Outcomes
 
@@ -60,6 +60,33 @@ def compare(
         p=p,
         num_seeds=num_seeds,
         num_rows=num_rows,
+    )
+
+
+def of_models(
+    first: Mapping[str, Outcomes], second: Mapping[str, Outcomes], rng: np.random.Generator
+) -> Difference:
+    """Two models on the same rows of several languages: the difference of their means over the
+    languages, another draw of the rows in mind, not of the seeds.
+
+    Languages that have equally many rows are resampled together, row by row, since such rows are
+    as a rule each other's translations. Else each language is resampled for itself, and all are
+    taken to go up and down together, which is the widest that the interval may be.
+    """
+    ratios = [_ratios([first[code]], [second[code]]) for code in first]
+    mean = float(np.mean([_difference(of.sum(axis=2)) for of in ratios]))
+    num_rows = {of.shape[2] for of in ratios}
+    together = [np.concatenate(ratios)] if len(num_rows) == 1 else ratios
+    error = float(np.mean([paired_bootstrap(of, rng).std(ddof=1) for of in together]))
+    half = float(ndtri(0.5 + CONFIDENCE / 2)) * error
+    p = float(2 * ndtr(-abs(mean) / error)) if error else float(mean == 0)
+    return Difference(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=p,
+        num_seeds=1,
+        num_rows=min(num_rows),
     )
 
 

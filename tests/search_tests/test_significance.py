@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
-from search.significance import compare, holm, mcnemar, paired_bootstrap, randomisation
+from search.significance import (
+    compare,
+    holm,
+    mcnemar,
+    of_models,
+    paired_bootstrap,
+    randomisation,
+)
 from trainables.outcomes import of_counts, of_values
 
 
@@ -18,6 +25,68 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def coins(draw: np.random.Generator, chances: np.ndarray) -> np.ndarray:
     return (draw.random(chances.shape) < chances).astype(np.uint8)
+
+
+# ---- two models in several languages
+
+
+def half_width(languages: int, *, is_shared: bool, num_rows: int = 400) -> float:
+    """Of the interval of two models of which each is right in half of the rows; languages share
+    their rows' luck, or each has its own."""
+    draw = rng(1)
+    sides = []
+    for _ in range(2):
+        own = [coins(draw, np.full(num_rows, 0.5)) for _ in range(languages)]
+        sides.append({str(n): own[0 if is_shared else n] for n in range(languages)})
+    found = of_models(sides[0], sides[1], rng())
+    assert (found.num_seeds, found.num_rows) == (1, num_rows)
+    return found.high - found.mean
+
+
+def test_translations_of_a_row_are_no_further_rows() -> None:
+    """Eight languages whose rows stand and fall together say what one says; eight that do not, as
+    much as eight times the rows."""
+    one = half_width(1, is_shared=True)
+    assert one == pytest.approx(1.96 * math.sqrt(0.5 / 400), rel=0.08)
+    assert half_width(8, is_shared=True) == pytest.approx(one, rel=0.05)
+    assert half_width(8, is_shared=False) == pytest.approx(one / math.sqrt(8), rel=0.15)
+
+
+def test_languages_of_unequal_numbers_are_taken_to_go_together() -> None:
+    """Which row is whose translation is then not known: as wide as it may be."""
+    draw = rng(2)
+    sizes = {"a": 400, "b": 400, "c": 100}
+    sides = [{k: coins(draw, np.full(n, 0.5)) for k, n in sizes.items()} for _ in range(2)]
+    found = of_models(sides[0], sides[1], rng())
+    assert found.num_rows == 100
+    alone = [of_models({k: sides[0][k]}, {k: sides[1][k]}, rng()) for k in sizes]
+    width = np.mean([one.high - one.mean for one in alone])
+    assert found.high - found.mean == pytest.approx(width, rel=0.05)
+    assert found.mean == pytest.approx(np.mean([one.mean for one in alone]))
+
+
+def test_the_same_model_twice_is_no_difference() -> None:
+    rows = {"a": of_values([1, 0, 1, 1]), "b": of_counts([(1, 2, 2)] * 4)}
+    found = of_models(rows, rows, rng())
+    assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_the_interval_of_two_models_holds_the_true_difference() -> None:
+    """Models that agree in most rows, in two languages of the same rows, on other rows."""
+    held = 0
+    for number in range(300):
+        draw = rng(number)
+        ease = draw.normal(size=300)
+        sides: list[dict[str, np.ndarray]] = []
+        for lead in (0.0, 0.1):
+            mood = 0.9 * ease + 0.3 * draw.normal(size=300)
+            sides.append(
+                {k: (mood + 0.3 * draw.normal(size=300) + lead > 0).astype(np.uint8) for k in "ab"}
+            )
+        found = of_models(sides[1], sides[0], draw)
+        true = norm.cdf(0.1 / math.sqrt(0.81 + 0.09 + 0.09)) - 0.5
+        held += found.low <= true <= found.high
+    assert 0.92 < held / 300 < 0.98
 
 
 # ---- one seed
