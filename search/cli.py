@@ -30,6 +30,7 @@ from spaces.tasks import TASKS
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
 INTERRUPTED = 130  # what a shell says of Ctrl-C
 UNEXPECTED = 3  # the retrained score is not in the interval that the search promised
+UNREGISTERED = 4  # retrained, but no seed learned any target: there is no model
 
 app = typer.Typer(
     name="transfer-search",
@@ -153,7 +154,7 @@ def retrain(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for both.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for all plans.")] = 5,
     trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
     target: Annotated[
         str | None, typer.Option(help="The trial that is best for this target, and what serves it.")
@@ -169,8 +170,9 @@ def retrain(
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial again with fresh seeds beside its baseline, on the test split, and
-    register its models. Exit code 3: the score is not the one that the search promised."""
+    """Train the best trial again with fresh seeds beside the best baseline, on the test split, and
+    register its models. Exit code 3: the score is not the one that the search promised; 4: no seed
+    learned any target, so that no model is registered."""
     from search import retrain as retraining
     from search.views import show_verdict, verdict_json
 
@@ -191,6 +193,8 @@ def retrain(
         on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
     )
     output(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
+    if not verdict.models:
+        raise typer.Exit(UNREGISTERED)
     if verdict.curse is not None and verdict.curse.falls_out:
         raise typer.Exit(UNEXPECTED)
 

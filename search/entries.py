@@ -224,9 +224,13 @@ def retrain_entry(
     phase_keys: Sequence[str],
     state: TrialState,
     scores: Scores | None = None,
+    validation: Scores | None = None,
     reason: str | None = None,
+    lock: str = "",
 ) -> Entry:
-    """One run of a retrain: the winner or its baseline, with one seed."""
+    """One run of a retrain: the winner, its baseline or its twin, with one seed. `validation` are
+    the scores that choose between the winner's seeds; `lock` is the digest of what it is made of,
+    which runs of one retrain share."""
     content = {
         "name": name,
         "seed": seed,
@@ -235,16 +239,21 @@ def retrain_entry(
         "plan": plan.to_dict(),
         "phase_keys": list(phase_keys),
         "scores": scores.to_dict() if scores else None,
+        "validation": validation.to_dict() if validation else None,
         "reason": reason,
+        "lock": lock,
     }
     tags = {"state": state.value, "phases": ",".join(phase_keys), "reason": reason or ""}
+    tags |= {"lock": lock, **_marks(scores)}
+    chosen_by = score_metrics(validation)
+    metrics = {f"validation.{k}": v for k, v in chosen_by.items() if k.startswith("zero_shot_mean")}
     return run_entry(
         retrain_labels(name, seed=seed, role=role),
         name=retrain_name(name, seed=seed, role=role),
         status=RUN_STATUS[state],
         parent={"role": RETRAIN, "retrain": name},
         params={"role": role, "seed": str(seed), "plan": str(plan)},
-        metrics=score_metrics(scores),
+        metrics=score_metrics(scores) | metrics,
         tags=tags,
         files={"plan.json": plan.to_dict(), "retrain.json": content},
     )
@@ -308,12 +317,16 @@ def _trial_tags(row: TrialRow) -> dict[str, str]:
     if row.scores is not None:
         tags["collapsed"] = str(row.scores.is_collapsed).lower()
         tags["worst_language"] = "/".join(row.scores.worst_language[:2])
-        marked = [target for target in row.scores.targets if target.mark is not Mark.NONE]
-        tags |= {f"mark.{target.task}": target.mark.value for target in marked}
+        tags |= _marks(row.scores)
         for target in row.scores.targets:
             found = target.protocol
             tags[f"protocol.{target.task}"] = f"{found.split} {found.selection} {found.data}"
     return tags
+
+
+def _marks(scores: Scores | None) -> dict[str, str]:
+    marked = [t for t in scores.targets if t.mark is not Mark.NONE] if scores else []
+    return {f"mark.{target.task}": target.mark.value for target in marked}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

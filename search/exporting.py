@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from search.bases import find_encoder
+from search.gains import collapsed_on
 from search.home import Home
 from search.record import read_study
 from search.registering import about_target, whole_card
@@ -54,7 +55,13 @@ def export_trial(
         "|---|---|",
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
+    fell = f"its training collapsed: in trial {row.number}, {target} was not learned"
     card = whole_card(
-        "\n".join([*lines, ""]), row.plan, target, shop, languages=list(scores.by_language)
+        "\n".join([*lines, ""]),
+        row.plan,
+        target,
+        shop,
+        languages=list(scores.by_language),
+        cautions=(fell,) if collapsed_on(row.scores, target) else (),
     )
     export_target(folder, shop, about, card=card)

@@ -7,7 +7,9 @@ from typing import Any
 
 # Of the heads that an exported folder may have, the one that transformers 5 has a pipeline for.
 WITH_PIPELINE = "ForTokenClassification"
-ADDED = ("MLmodel", "requirements.txt", "components")  # what a logged folder has beside ours
+OUTCOMES = "outcomes.safetensors"  # what each test row got
+# What a logged folder has beside ours.
+ADDED = ("MLmodel", "requirements.txt", "components", OUTCOMES)
 
 
 def write_mlmodel(

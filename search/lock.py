@@ -1,6 +1,8 @@
 """The lock of a retrain: what it was made of, and whether that is what the search had."""
 
+import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -49,13 +51,41 @@ def world_facts(settings: StudySettings, base: BaseEncoder, rows: Rows) -> dict[
     }
 
 
-def lock(plan: TrialPlan, seeds: Sequence[int], world: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides what a retrain gives, as JSON values: the frozen plan, its seeds, the data,
-    the code, the packages, and the image if the environment names it."""
+def scored_facts(plan: TrialPlan, shop: Workshop, *, split: str) -> dict[str, str]:
+    """Target -> digest of how it is scored on a split, and on which rows."""
+    num_layers, rows = shop.base.num_layers, shop.data.rows
     return {
-        "plan": plan.to_dict(),
+        target.task: protocol_of(
+            scoring_of(target, shop, split=split), num_layers=num_layers, rows=rows
+        ).digest
+        for target in plan.targets
+    }
+
+
+def lock(
+    plans: Mapping[str, TrialPlan],
+    seeds: Sequence[int],
+    world: Mapping[str, Any],
+    scored: Mapping[str, str],
+) -> dict[str, Any]:
+    """All that decides what a retrain gives, as JSON values: the frozen plans by role, their seeds,
+    the data, the code, the packages, and the image if the environment names it.
+
+    Args:
+        scored: how each target is scored, by digest (`scored_facts`).
+
+    `digest` is of the plans, the data and the scoring: runs of the same one may be averaged,
+    whatever their seeds.
+    """
+    frozen = {role: plan.with_seed(0).to_dict() for role, plan in plans.items()}
+    decisive = {"plans": frozen, "world": dict(world), "scored": dict(scored)}
+    text = json.dumps(decisive, sort_keys=True)
+    return {
+        "digest": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "plans": {role: plan.to_dict() for role, plan in plans.items()},
         "seeds": list(seeds),
         "world": dict(world),
+        "scored": dict(scored),
         "code": code_version(),
         "image": image if "@sha256:" in (image := os.environ.get(IMAGE, "")) else None,
         "python": python_version(),

@@ -33,7 +33,11 @@ WINNER, BASELINE, TWIN = "winner", "baseline", "twin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRow:
-    """One run of a retrain: what it is there for, with one fresh seed, on the test split."""
+    """One run of a retrain: what it is there for, with one fresh seed, on the test split.
+
+    `validation` are the scores that choose between the winner's seeds; `lock` is the digest of what
+    it is made of (empty in older records): runs of another one are of another retrain.
+    """
 
     name: str
     seed: int
@@ -43,6 +47,8 @@ class RetrainRow:
     phase_keys: tuple[str, ...]
     scores: Scores | None
     reason: str | None
+    validation: Scores | None = None
+    lock: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,4 +215,6 @@ def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
         phase_keys=tuple(data["phase_keys"]),
         scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
         reason=data["reason"],
+        validation=Scores.from_dict(data["validation"]) if data.get("validation") else None,
+        lock=data.get("lock", ""),
     )

@@ -168,13 +168,22 @@ class Record:
                 self._append(entry)
 
     def retrain_locked(self, name: str, *, lock: Mapping[str, Any]) -> None:
-        """What the retrain is made of: the frozen plan, data, code and versions."""
+        """What the retrain is made of: the frozen plans, data, code and versions."""
         self._append(entries.retrain_locked(name, lock=lock))
 
     def retrain_started(
-        self, name: str, *, seed: int, role: str, plan: TrialPlan, phase_keys: Sequence[str]
+        self,
+        name: str,
+        *,
+        seed: int,
+        role: str,
+        plan: TrialPlan,
+        phase_keys: Sequence[str],
+        lock: str = "",
     ) -> None:
-        """`role` is `winner` or `baseline`; `name` tells one retrain of a study from another."""
+        """`role` is `winner`, `baseline` or `twin`; `name` tells one retrain of a study from
+        another, and `lock` (a digest) one under the same name from a later one that is made of
+        something else."""
         self._append(
             entries.retrain_entry(
                 name,
@@ -183,6 +192,7 @@ class Record:
                 plan=plan,
                 phase_keys=phase_keys,
                 state=TrialState.RUNNING,
+                lock=lock,
             )
         )
 
@@ -195,8 +205,10 @@ class Record:
         plan: TrialPlan,
         phase_keys: Sequence[str],
         scores: Scores | None,
+        validation: Scores | None = None,
         reason: str | None = None,
         outcomes: Mapping[str, str] | None = None,
+        lock: str = "",
     ) -> None:
         """With scores it is scored, without it failed for this reason; `outcomes` as of a trial."""
         state = TrialState.FAILED if scores is None else TrialState.SCORED
@@ -209,7 +221,9 @@ class Record:
                 phase_keys=phase_keys,
                 state=state,
                 scores=scores,
+                validation=validation,
                 reason=reason,
+                lock=lock,
             )
         )
         if outcomes:
@@ -232,10 +246,12 @@ class Record:
         params: Mapping[str, str],
         tags: Mapping[str, str],
         requirements: Sequence[str],
+        outcomes: Path | None = None,
         timeout: float = 60.0,
     ) -> RegisteredModel:
         """Log a folder of model files for a run of a retrain, and register it under `name` with
-        these tags; waits.
+        these tags; waits. `outcomes` is the file that says what each test row got: it stays with
+        the version, whatever the run is written over with.
 
         Raises Refusal where MLflow is away, or what is in the outbox does not arrive in time.
         """
@@ -255,6 +271,7 @@ class Record:
                 loader_module="search.serving",
                 params=params,
                 requirements=requirements,
+                outcomes=outcomes,
             )
             registry = Registry(self._connect(), tracking_uri=self._tracking_uri)
             return registry.add(name, logged, self._study, {**tags, "sha256": digest})

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from search import model_card
 from search.champion import Claim, Decision, decide
+from search.record import WINNER
 from search.recording import Record
 from search.registry import RegisteredModel, Registry
-from search.verdict import WINNER, Verdict
+from search.verdict import Retrained, Verdict
+from search.verdict_text import card
 from spaces.phases import Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
 from spaces.tasks import get_task
+from trainables import outcomes
 from trainables.export import About, export_target
 from trainables.workshop import Workshop
 
@@ -24,14 +27,14 @@ def model_name(study: str, task: str) -> str:
 
 def register(
     verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
-) -> RegisteredModel:
-    """The first seed's model of one target: the test split must not choose between seeds."""
-    run = next((r for r in verdict.runs if r.role == WINNER and r.scores is not None), None)
+) -> RegisteredModel | None:
+    """The model of one target of the seed that is best on validation rows: test rows must not
+    choose between seeds. None where no seed learned the target."""
+    run = verdict.chosen(task)
     if run is None:
-        raise Refusal(f"every seed of trial {verdict.trial} diverged: there is no model")
-    claim = Claim.of(verdict.scores_of(WINNER), task)
-    card = whole_card(
-        verdict.card(task),
+        return None
+    text = whole_card(
+        card(verdict, task),
         run.plan,
         task,
         shop,
@@ -41,16 +44,33 @@ def register(
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         folder = Path(scratch) / "model"
         about = about_target(run.plan, task, shop)
-        export_target(folder, shop, about, card=card)
+        export_target(folder, shop, about, card=text)
         return log.register_model(
             folder,
             name=model_name(verdict.study, task),
             retrain=retrain,
             seed=run.seed,
             params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
-            tags={"task": task, "trial": str(verdict.trial), **claim.to_tags()},
+            tags=version_tags(verdict, run, task, retrain),
             requirements=["transfer-search"],
+            outcomes=Path(run.outcomes[task]) if task in run.outcomes else None,
         )
+
+
+def version_tags(verdict: Verdict, run: Retrained, task: str, retrain: str) -> dict[str, str]:
+    """What a version says of itself: its claim, the seed that it is of and the validation score
+    that chose it, and how many seeds of the procedure failed."""
+    num, validation = len(verdict.of_role(WINNER)), verdict.validation_of(run, task)
+    return {
+        "task": task,
+        "trial": str(verdict.trial),
+        "retrain": retrain,
+        "seed": str(run.seed),
+        "validation": "" if validation is None else str(validation),
+        "collapsed": f"{verdict.num_collapsed(WINNER, task)} of {num} seeds",
+        "diverged": f"{verdict.num_diverged(WINNER)} of {num} seeds",
+        **Claim.of(verdict.scores_of(WINNER), task, model=run.scores).to_tags(),
+    }
 
 
 def whole_card(
@@ -79,12 +99,20 @@ def crown(
     registry: Registry, model: RegisteredModel, verdict: Verdict, task: str, *, is_forced: bool
 ) -> Decision:
     """Point the alias at the new version if it has earned it."""
-    standing = registry.champion(model.name)
+    standing, run = registry.champion(model.name), verdict.chosen(task)
     if standing is not None and standing.version == model.version:
         return Decision(name=model.name, is_champion=True, reason="it was already")
-    new = Claim.of(verdict.scores_of(WINNER), task)
-    tags = None if standing is None else standing.tags
-    decision = decide(model.name, new, tags, is_forced=is_forced)
+    assert run is not None
+    rows = outcomes.read(Path(run.outcomes[task])) if task in run.outcomes else None
+    others = {v.version: v for v in registry.versions(model.name) if v.version != model.version}
+    decision = decide(
+        model.name,
+        Claim.of(verdict.scores_of(WINNER), task, model=run.scores, rows=rows),
+        None if standing is None else standing.version,
+        {version: other.tags for version, other in others.items()},
+        rows_of=lambda version: registry.outcomes(others[version]),
+        is_forced=is_forced,
+    )
     if decision.is_champion:
         registry.crown(model)
     return decision

@@ -8,9 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from search.flavors import ADDED
+from search.flavors import ADDED, OUTCOMES
 from search.tracking import TAG, LoggedModel, connect
 from spaces.refusal import Refusal, unknown
+from trainables import outcomes
+from trainables.outcomes import ByLanguage
 
 CHAMPION = "champion"
 SCHEME = "models:/"
@@ -81,6 +83,28 @@ class Registry:
         found = self._find(name)
         number = None if found is None else found.aliases.get(CHAMPION)
         return None if number is None else self._versions(name)[str(number)]
+
+    def versions(self, name: str) -> list[RegisteredModel]:
+        """All of a model, the oldest first; none where there is no such model."""
+        found = self._versions(name).values() if self._find(name) is not None else ()
+        return sorted(found, key=lambda version: int(version.version))
+
+    def outcomes(self, version: RegisteredModel) -> ByLanguage | None:
+        """What each test row got of a version, by language; None where it was not kept, or cannot
+        be read."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        with TemporaryDirectory(prefix="transfer-search-") as scratch:
+            try:
+                file = download_artifacts(
+                    artifact_uri=f"{version.location}/{OUTCOMES}",
+                    dst_path=None if version.location.startswith("file:") else scratch,
+                    tracking_uri=self._tracking_uri,
+                )
+                return outcomes.read(Path(file))
+            except (MlflowException, OSError, Refusal):
+                return None
 
     def crown(self, model: RegisteredModel) -> None:
         """Point the alias at a version."""

@@ -1,5 +1,5 @@
 """retrain: the chosen trial plan again, with fresh seeds on the test split, its baseline beside it,
-and the models of its first seed in the registry."""
+and in the registry the models of the seeds that are best on validation rows."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,25 +11,26 @@ from search.addresses import refusing
 from search.bases import find_encoder
 from search.curse import winners_curse
 from search.feasibility import judge_all
-from search.findings import seen_test_rows
+from search.findings import rule_of, seen_test_rows
 from search.home import Home
 from search.judging import by_language
-from search.lock import differences, lock, version_warnings, world_facts
+from search.lock import differences, lock, scored_facts, version_warnings, world_facts
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.notes import describe
-from search.record import StudyRecord, read_study
+from search.record import BASELINE, TWIN, WINNER, StudyRecord, read_study
 from search.recording import Record
 from search.registering import crown, model_name, register
 from search.registry import Registry
 from search.runner import DRAIN_SECONDS, check_places, recording
-from search.selection import TrialRow, TrialState, best
-from search.verdict import BASELINE, WINNER, Retrained, Verdict, judged_pairs
+from search.selection import TrialRow, TrialState, best, best_baseline
+from search.verdict import Retrained, Verdict, judged_pairs
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
 from trainables import on_ray, outcomes
 from trainables.quiet import quiet_libraries
 from trainables.scores import Scores, objective
+from trainables.trial import DEV
 from trainables.workers import Workers
 from trainables.workshop import Workshop
 
@@ -63,7 +64,8 @@ def retrain(
     cluster: Cluster | None = None,
     on_done: Callable[[int, int], None],
 ) -> Verdict:
-    """Train the best trial (or the one named) and its baseline with fresh seeds each.
+    """Train the best trial (or the one named), the best baseline, and the trial's own target phases
+    without its intermediate one, with fresh seeds each.
 
     What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
     the search, and `cluster` where to train, if not on this machine. Raises Refusal, before
@@ -76,7 +78,7 @@ def retrain(
     settings = settings.with_data_root(wishes.data_root)
     if wishes.target is not None:
         settings, record = for_target(settings, record, wishes.target)
-    row = choose(record, wishes.trial)
+    row, baseline = choose(record, wishes.trial), best_baseline(record.rows)
     check_places(home, tracking_uri, settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     tasks = [target.task for target in row.plan.targets]
@@ -86,33 +88,50 @@ def retrain(
             registry.check_owner(model_name(study, task), study)
     encoder = find_encoder(settings, home)
     shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
-    cautions = (*_barred(row), *_check_lock(row, record, shop, is_forced=wishes.is_forced))
+    cautions = (*_barred(row), *_beside(row, baseline))
+    cautions += _check_lock(row, record, shop, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
-    plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in roles(row.plan)]
+    by_role = roles(row.plan, baseline.plan if baseline else None)
+    plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
     with recording(study, home, **place) as log:
         world = world_facts(settings, shop.base, shop.data.rows)
-        log.retrain_locked(name, lock=lock(row.plan, seeds, world))
+        locked = lock(by_role, seeds, world, scored_facts(row.plan, shop, split=SPLIT))
+        log.retrain_locked(name, lock=locked)
         for role, seed, plan in plans:
-            log.retrain_started(name, seed=seed, role=role, plan=plan, phase_keys=())
+            given = {"seed": seed, "role": role, "plan": plan, "lock": locked["digest"]}
+            log.retrain_started(name, phase_keys=(), **given)
         launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
-        _record(log, name, runs)
-        verdict = _judge(study, record, row, runs, cautions)
-        models = tuple(register(verdict, task, shop, log, name) for task in tasks)
-        with refusing():
-            decisions = tuple(
-                crown(registry, model, verdict, task, is_forced=wishes.is_promoted)
-                for model, task in zip(models, tasks, strict=True)
-            )
-        log.retrain_closed(
-            name,
-            summary={**verdict.summary(), "champions": [each.to_dict() for each in decisions]},
-        )
+        _record(log, name, runs, locked["digest"])
+        verdict = replace(_judge(record, row, runs, cautions), lock=locked["digest"])
+        verdict = _registered(verdict, shop, log, registry, name, is_forced=wishes.is_promoted)
+        champions = [each.to_dict() for each in verdict.decisions]
+        log.retrain_closed(name, summary={**verdict.summary(), "champions": champions})
         if log.drain(DRAIN_SECONDS):
             describe(log, read_study(**place, study=study))
-        return replace(verdict, models=models, decisions=decisions)
+        return verdict
+
+
+def _registered(
+    verdict: Verdict,
+    shop: Workshop,
+    log: Record,
+    registry: Registry,
+    name: str,
+    *,
+    is_forced: bool,
+) -> Verdict:
+    """With a model of every target that some seed learned, and whether each is champion."""
+    models = {task: register(verdict, task, shop, log, name) for task in verdict.tasks}
+    made = {task: model for task, model in models.items() if model is not None}
+    with refusing():
+        decisions = tuple(
+            crown(registry, model, verdict, task, is_forced=is_forced)
+            for task, model in made.items()
+        )
+    return replace(verdict, models=tuple(made.values()), decisions=decisions)
 
 
 def for_target(
@@ -149,6 +168,16 @@ def _barred(row: TrialRow) -> tuple[str, ...]:
     return (f"trial {row.number} may not win: a language is {drop:.1f} points under its baseline",)
 
 
+def _beside(row: TrialRow, baseline: TrialRow | None) -> tuple[str, ...]:
+    """Said where the search has no baseline of its own."""
+    if row.plan.is_baseline or baseline is not None:
+        return ()
+    return (
+        "the search has no scored baseline: the trial's own target phases without its intermediate "
+        "one stand in for it, at rates that were chosen with that one",
+    )
+
+
 def _check_lock(
     row: TrialRow, record: StudyRecord, shop: Workshop, *, is_forced: bool
 ) -> tuple[str, ...]:
@@ -164,7 +193,7 @@ def _check_lock(
     return (*forced, *version_warnings(record.versions))
 
 
-def _record(log: Record, name: str, runs: Sequence[Retrained]) -> None:
+def _record(log: Record, name: str, runs: Sequence[Retrained], digest: str) -> None:
     for run in runs:
         log.retrain_finished(
             name,
@@ -173,13 +202,14 @@ def _record(log: Record, name: str, runs: Sequence[Retrained]) -> None:
             plan=run.plan,
             phase_keys=run.phase_keys,
             scores=run.scores,
+            validation=run.validation,
             reason=None if run.scores else "diverged, also at half its learning rate",
             outcomes=run.outcomes,
+            lock=digest,
         )
 
 
 def _judge(
-    study: str,
     record: StudyRecord,
     row: TrialRow,
     runs: tuple[Retrained, ...],
@@ -187,14 +217,17 @@ def _judge(
 ) -> Verdict:
     """Everything that the runs say, before a model is registered."""
     pairs = judged_pairs(runs, lambda file: outcomes.read(Path(file)))
+    rule, pivots = rule_of(record)
     verdict = Verdict(
-        study=study,
+        study=record.name,
         trial=row.number,
         runs=runs,
         models=(),
         seen=seen_test_rows(record, row),
         languages=tuple(by_language(pairs)),
         cautions=cautions,
+        rule=rule,
+        pivot_languages=pivots,
     )
     fresh, others = (verdict.scores_of(role) for role in (WINNER, BASELINE))
     curse = winners_curse(record.rows, row, fresh, others) if fresh else None
@@ -211,11 +244,16 @@ def choose(record: StudyRecord, trial: int | None) -> TrialRow:
     return scored[str(trial)]
 
 
-def roles(plan: TrialPlan) -> list[tuple[str, TrialPlan]]:
-    """The winner and the baseline beside it; a winner without intermediate phase has none."""
+def roles(plan: TrialPlan, baseline: TrialPlan | None) -> dict[str, TrialPlan]:
+    """What is trained: the winner; the best baseline of the search, which was tuned as the winner
+    was; and where that is another plan, the winner's own target phases alone, at rates that were
+    chosen together with its intermediate phase. A winner without one has nothing beside it."""
     if plan.is_baseline:
-        return [(WINNER, plan)]
-    return [(WINNER, plan), (BASELINE, plan.baseline())]
+        return {WINNER: plan}
+    twin = plan.baseline()
+    if baseline is None or baseline.with_seed(0) == twin.with_seed(0):
+        return {WINNER: plan, BASELINE: twin}
+    return {WINNER: plan, BASELINE: baseline, TWIN: twin}
 
 
 def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
@@ -235,7 +273,8 @@ def _train(
     max_concurrent: int,
     on_done: Callable[[int, int], None],
 ) -> list[Retrained]:
-    """All plans on the test split, through the same phase store, as many at once as fit."""
+    """All plans on the test split, through the same phase store, as many at once as fit. The
+    winner is scored on validation rows too: they choose between its seeds."""
     runs: dict[int, Retrained] = {}
 
     def done(index: int, events: list[dict[str, Any]]) -> None:
@@ -247,12 +286,13 @@ def _train(
             plan=plan,
             scores=on_ray.scores_of(events),
             phase_keys=keys,
+            validation=on_ray.scores_of(events, also=DEV),
             outcomes=events[-1].get("outcomes", {}),
         )
         on_done(len(runs), len(plans))
 
     on_ray.train_plans(
-        [(plan, SPLIT) for _, _, plan in plans],
+        [on_ray.Job(plan, SPLIT, also=(DEV,) if role == WINNER else ()) for role, _, plan in plans],
         launch,
         max_concurrent=max_concurrent,
         on_done=done,

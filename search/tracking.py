@@ -6,6 +6,7 @@ Nothing global: no active run, no tracking address of the process. Every write m
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import filelock
 from search import artifacts
 from search.addresses import check_reachable, check_scheme, folder_name, sqlite_path
 from search.entries import STUDY, TRIAL, Entry, Labels
-from search.flavors import write_mlmodel
+from search.flavors import OUTCOMES, write_mlmodel
 from search.outbox import Undeliverable
 from spaces.refusal import Refusal
 
@@ -224,8 +225,10 @@ class Tracker:
         loader_module: str,
         params: Mapping[str, str],
         requirements: Sequence[str],
+        outcomes: Path | None = None,
     ) -> LoggedModel:
-        """Log a folder of model files for a run; what MLflow needs to load it lies beside them."""
+        """Log a folder of model files for a run; what MLflow needs to load it lies beside them, and
+        the file of `outcomes`."""
         found = self.find(study, **labels)
         if not found:
             raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
@@ -237,6 +240,8 @@ class Tracker:
             with tempfile.TemporaryDirectory(prefix="transfer-search-") as extra:
                 write_mlmodel(Path(extra), folder, model.model_id, run_id, loader_module)
                 Path(extra, "requirements.txt").write_text("".join(f"{r}\n" for r in requirements))
+                if outcomes is not None:
+                    shutil.copyfile(outcomes, Path(extra, OUTCOMES))
                 self._client.log_model_artifacts(model.model_id, extra)
             self._client.finalize_logged_model(model.model_id, "READY")
         return LoggedModel(model_id=model.model_id, run_id=run_id, location=model.artifact_location)

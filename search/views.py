@@ -10,10 +10,11 @@ from search.answers import AVERAGES, between, meaning, percent, points, seen_row
 from search.curse import Curse
 from search.estimates import Cost
 from search.gains import averages, task_scores
-from search.intervals import Interval
 from search.plan import StudyPlan
 from search.progress import duration
-from search.verdict import BASELINE, WINNER, Verdict
+from search.record import BASELINE, WINNER
+from search.verdict import Verdict
+from search.verdict_text import failures, gain_sentences, unregistered
 from trainables.scores import TargetScores
 
 if TYPE_CHECKING:  # it brings torch, which a plan need not wait for
@@ -106,16 +107,26 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "trial": verdict.trial,
         **verdict.summary(),
         "scores": {
-            task: {role: verdict.by_language(role, task) for role in (WINNER, BASELINE)}
+            task: {
+                role: verdict.by_language(role, task)
+                for role in dict.fromkeys((WINNER, BASELINE, *verdict.roles))
+            }
             for task in verdict.tasks
+            if verdict.scores_of(WINNER) or verdict.scores_of(BASELINE)
         },
         "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
+        "unregistered": list(unregistered(verdict)),
         "champions": [decision.to_dict() for decision in verdict.decisions],
     }
 
 
 def show_verdict(verdict: Verdict, console: Console) -> None:
-    """Test scores of the winner beside its baseline's, the gain with its interval, the models."""
+    """Test scores of the winner beside its baseline's, the gains with their intervals, how many
+    seeds failed, the models."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     found = verdict_json(verdict)
     for task, scores in found["scores"].items():
         table = Table(
@@ -136,34 +147,25 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 cell["call"] if cell else "",
             )
         console.print(table)
-    for name, gain in [(task, verdict.gain(task)) for task in verdict.tasks] + [
-        ("all objective targets", verdict.gain())
-    ]:
-        if gain is not None:
-            console.print(
-                f"gain over the baseline, zero-shot mean of {name}: {_interval(gain)}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+    for sentence in failures(verdict):
+        say(sentence)
+    for task in (*verdict.tasks, None):
+        for sentence in gain_sentences(verdict, task):
+            say(sentence)
     for sentence in (*meaning(found["languages"]), *seen_rows(verdict.seen)):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(sentence)
     if verdict.curse is not None:
-        console.print(curse_sentence(verdict.curse), highlight=False, markup=False, soft_wrap=True)
+        say(curse_sentence(verdict.curse))
     for caution in verdict.cautions:
-        console.print(f"warning: {caution}", highlight=False, markup=False, soft_wrap=True)
+        say(f"warning: {caution}")
+    for sentence in unregistered(verdict):
+        say(sentence)
     for model in verdict.models:
-        console.print(
-            f"registered {model.name} version {model.version}", highlight=False, markup=False
-        )
+        seed = f", of seed {model.tags['seed']}" if "seed" in model.tags else ""
+        say(f"registered {model.name} version {model.version}{seed}")
     for decision in verdict.decisions:
         now = "is champion" if decision.is_champion else "is not made champion"
-        console.print(
-            f"{decision.name}: the new version {now}: {decision.reason}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{decision.name}: the new version {now}: {decision.reason}")
 
 
 def curse_sentence(curse: Curse) -> str:
@@ -269,11 +271,3 @@ def show_comparison(found: dict[str, Any], console: Console) -> None:
                 Text(f"mixed: {', '.join(cell['mixed'])}" if cell["mixed"] else "", style="yellow"),
             )
     console.print(table)
-
-
-def _interval(gain: Interval) -> str:
-    seeds = f"{gain.num} paired seeds"
-    if gain.low is None or gain.high is None:
-        return f"{points(gain.mean)} ({seeds})"
-    low, high = points(gain.low), points(gain.high)
-    return f"{points(gain.mean)} ± {percent(gain.std)} ({seeds}, 95 % interval {low} to {high})"

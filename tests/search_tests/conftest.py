@@ -446,7 +446,9 @@ def add(
 ) -> Callable[..., RegisteredModel]:
     """Registers the exported folder of a task for a study: `add("tiny-rel", "tiny")`."""
 
-    def register(name: str, study: str, task: str = "rel") -> RegisteredModel:
+    def register(
+        name: str, study: str, task: str = "rel", outcomes: Path | None = None
+    ) -> RegisteredModel:
         record = Record.open(
             tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
         )
@@ -461,6 +463,7 @@ def add(
                 params={},
                 tags={"task": task},
                 requirements=[],
+                outcomes=outcomes,
             )
         finally:
             record.close(10)

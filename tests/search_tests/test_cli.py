@@ -6,15 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.cli import app
+from search.registry import RegisteredModel
 from search.retrain import fresh_seeds
+from search.verdict import Retrained, Verdict
 from spaces.study import StudySettings
 from spaces.tasks import TASKS
+from trainables.scores import Mark
 
 StudyFile = Callable[..., Path]
 Run = Callable[..., Any]
@@ -210,6 +214,40 @@ def test_reading_where_nothing_was_run(cli: Run, tmp_path: Path) -> None:
         refused(cli(*arguments, *home, "--tracking-uri", "http://127.0.0.1:9"), "does not answer")
         refused(cli(*arguments, *home, "--tracking-uri", "ftp://x"), "scheme")
     assert not list(tmp_path.iterdir())
+
+
+@dataclass
+class Below:
+    """A prediction that the fresh seeds fell short of."""
+
+    falls_out: bool = True
+
+
+def test_how_a_retrain_ends(
+    cli: Run, planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0, 3 where the score is not the promised one, 4 where there is no model at all."""
+    scores = planted.scores(0.6)
+    run = {"role": "winner", "seed": 1, "plan": planted.plan("fact"), "phase_keys": ()}
+    fallen = planted.scores(0.3, mark=Mark.COLLAPSED)
+    rel = replace(fallen, targets=fallen.targets[:1])
+    model = RegisteredModel(name="tiny-rel", version="1", model_id="m", uri="models:/tiny-rel/1")
+    monkeypatch.setattr("search.views.curse_sentence", lambda curse: "a sentence")
+    for found, models, code in (
+        (scores, (model,), 0),
+        (scores, (model,), 3),
+        (rel, (), 4),
+        (None, (), 4),
+    ):
+        verdict = Verdict(
+            study="tiny", trial=2, runs=(Retrained(**run, scores=found),), models=models
+        )
+        if code:
+            verdict = replace(verdict, curse=Below())  # type: ignore[arg-type]
+        monkeypatch.setattr("search.retrain.retrain", lambda made=verdict, **given: made)
+        result = cli("retrain", "tiny", "--home", tmp_path)
+        assert result.code == code, result.err
+        assert ("No model of rel is registered: of 1 fresh seed" in result.out) is (code == 4)
 
 
 # ---- on the finished study

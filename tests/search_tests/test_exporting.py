@@ -1,5 +1,6 @@
 """export: one target of a searched trial as a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from search.home import Home
 from search.selection import ranked
 from spaces.refusal import Refusal
 from trainables.predictor import load_predictor
+from trainables.scores import Mark
 
 pytestmark = pytest.mark.ray
 
@@ -44,6 +46,22 @@ def test_the_best_trial_as_a_folder(finished: Any, tmp_path: Path) -> None:
         assert f"| {language} | {100 * value:.1f} |" in card
     for part in ("---\nlanguage:", "## Intended use", "| rel | Unicode-3.0 (CLDR) |", "## Use"):
         assert part in card
+
+
+def test_a_target_that_collapsed_says_so(
+    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for it gets it: the other targets of the trial may be all right."""
+    row = ranked(finished.record.rows)[0]
+    first, *rest = row.scores.targets
+    fallen = replace(row.scores, targets=(replace(first, mark=Mark.COLLAPSED), *rest))
+    record = replace(finished.record, rows=(replace(row, scores=fallen),))
+    monkeypatch.setattr("search.exporting.read_study", lambda **place: record)
+    for task in (first.task, rest[0].task):
+        export(finished, tmp_path / task, target=task)
+        card = (tmp_path / task / "README.md").read_text()
+        sentence = f"its training collapsed: in trial {row.number}, {first.task} was not learned"
+        assert (sentence in card) is (task == first.task)
 
 
 def test_a_trial_by_number(finished: Any, tmp_path: Path) -> None:

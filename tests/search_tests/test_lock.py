@@ -97,14 +97,35 @@ def test_packages_of_another_version() -> None:
 def test_the_lock_is_plain_json(planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(lock.IMAGE, raising=False)
     plan = planted.plan("fact")
-    found = json.loads(json.dumps(lock.lock(plan, [3, 4], {"train": {"a@en": "d"}})))
-    assert found["plan"] == plan.to_dict()
+    plans = {"winner": plan, "baseline": plan.baseline()}
+    given = (plans, [3, 4], {"train": {"a@en": "d"}}, {"rel": "rows"})
+    found = json.loads(json.dumps(lock.lock(*given)))
+    assert found["plans"] == {role: plan.to_dict() for role, plan in plans.items()}
+    assert found["scored"] == {"rel": "rows"}
     assert found["seeds"] == [3, 4]
     assert found["world"] == {"train": {"a@en": "d"}}
     assert found["image"] is None
     assert found["packages"] == lock.versions()
     monkeypatch.setenv(lock.IMAGE, "registry/name@sha256:0")
-    assert lock.lock(plan, [], {})["image"] == "registry/name@sha256:0"
+    assert lock.lock(*given)["image"] == "registry/name@sha256:0"
+
+
+def test_the_digest_of_a_lock_is_of_what_decides(planted: Any) -> None:
+    """More seeds and another commit are the same retrain; other plans, data or scoring are not."""
+    plan = planted.plan("fact")
+    plans, world = {"winner": plan, "baseline": plan.baseline()}, {"train": {"a@en": "d"}}
+
+    def digest(*given: Any) -> str:
+        return str(lock.lock(*given)["digest"])
+
+    same = digest(plans, [3], world, {"rel": "rows"})
+    assert digest({"winner": plan.with_seed(9), **plans}, [3, 4], world, {"rel": "rows"}) == same
+    others = [
+        ({"winner": plan}, [3], world, {"rel": "rows"}),
+        (plans, [3], {"train": {"a@en": "e"}}, {"rel": "rows"}),
+        (plans, [3], world, {"rel": "other rows"}),
+    ]
+    assert len({same, *(digest(*given) for given in others)}) == 4
 
 
 def test_the_version_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

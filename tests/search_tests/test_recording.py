@@ -234,8 +234,11 @@ def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: An
     for role, source in (("winner", "fact"), ("baseline", None)):
         plan = planted.plan(source).with_seed(7)
         given = {"seed": 7, "role": role, "plan": plan, "phase_keys": ("k1",)}
-        record.retrain_started("final", **given)
-        record.retrain_finished("final", **given, scores=planted.scores(0.5))
+        dev = planted.scores(0.55) if role == "winner" else None
+        record.retrain_started("final", **given, lock="d1")
+        record.retrain_finished(
+            "final", **given, scores=planted.scores(0.5), validation=dev, lock="d1"
+        )
     record.retrain_closed("final", summary={"gain": 0.1})
     assert record.drain(30)
     retrains = read(uri).retrains
@@ -244,12 +247,17 @@ def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: An
         ("baseline", 7, TrialState.SCORED),
     }
     assert retrains[0].scores == planted.scores(0.5)
+    chosen_by = {row.role: row.validation for row in retrains}
+    assert chosen_by == {"winner": planted.scores(0.55), "baseline": None}
+    assert {row.lock for row in retrains} == {"d1"}
     runs = runs_of(uri)
     retrain = runs["retrain final"]
     assert retrain.info.status == "FINISHED"
     assert retrain.data.tags["mlflow.parentRunId"] == runs["pocket"].info.run_id
     winner = runs["final winner seed 7"]
     assert winner.data.tags["mlflow.parentRunId"] == retrain.info.run_id
+    assert winner.data.metrics["validation.zero_shot_mean"] == pytest.approx(0.55)
+    assert winner.data.tags["transfer_search.lock"] == "d1"
     assert "k1" in held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
 
 

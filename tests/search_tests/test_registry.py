@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from search.predicting import load_model
-from search.registry import RegisteredModel, Registry
+from search.registry import RegisteredModel, Registry, folder_digest
 from search.tracking import connect
 from spaces.refusal import Refusal
+from trainables import outcomes
 
 Add = Callable[..., RegisteredModel]
 
@@ -47,6 +48,25 @@ def test_names_of_others_are_left_alone(uri: str, add: Add) -> None:
         add("tiny-rel", "other")
     assert not connect(uri).search_model_versions("name = 'their-model'")
     assert len(connect(uri).search_model_versions("name = 'tiny-rel'")) == 1
+
+
+def test_what_rows_got_stays_with_a_version(uri: str, add: Add, tmp_path: Path) -> None:
+    """It is none of the model's files: their digest is the same without it."""
+    registry, file = Registry.open(uri), tmp_path / "rows.safetensors"
+    outcomes.write(file, {"de": outcomes.of_values([1, 0, 1])})
+    model = add("tiny-rel", "tiny", outcomes=file)
+    file.unlink()
+    found = registry.outcomes(model)
+    assert found is not None
+    assert {code: array.tolist() for code, array in found.items()} == {"de": [1, 0, 1]}
+    with registry.files(model) as folder:
+        assert (folder / "outcomes.safetensors").exists()
+        assert folder_digest(folder) == model.tags["sha256"]
+        (folder / "outcomes.safetensors").write_bytes(b"damaged")
+    assert registry.outcomes(model) is None
+    assert [version.version for version in registry.versions("tiny-rel")] == ["1"]
+    assert registry.versions("nobody's") == []
+    assert registry.outcomes(add("tiny-pos", "tiny", "pos")) is None
 
 
 def test_a_model_answers_by_its_name_unless_its_files_changed(uri: str, add: Add) -> None:

@@ -12,16 +12,17 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from search.champion import Claim
 from search.entries import retrain_labels
 from search.feasibility import judge_all
 from search.home import Home
-from search.record import StudyRecord, read_outcomes, read_study
+from search.record import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
 from search.registering import about_target
 from search.registry import Registry
-from search.retrain import Wishes, choose, for_target, fresh_seeds, retrain, roles
-from search.selection import TrialState, ranked
+from search.retrain import Wishes, _beside, choose, for_target, fresh_seeds, retrain, roles
+from search.selection import TrialState, best_baseline, ranked
 from search.tracking import Tracker, connect
-from search.verdict import BASELINE, WINNER, Verdict
+from search.verdict import Verdict
 from search.views import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
@@ -54,9 +55,20 @@ def test_fresh_seeds(settings_of: Callable[..., StudySettings]) -> None:
 
 
 def test_who_is_trained(planted: Any) -> None:
-    plan = planted.plan("fact")
-    assert roles(plan) == [(WINNER, plan), (BASELINE, plan.baseline())]
-    assert roles(plan.baseline()) == [(WINNER, plan.baseline())], "it has nothing beside it"
+    plan, tuned = planted.plan("fact"), planted.plan(None, target_rate=2e-4)
+    twin = plan.baseline()
+    assert roles(plan, tuned) == {WINNER: plan, BASELINE: tuned, TWIN: twin}
+    assert roles(plan, twin.with_seed(9)) == {WINNER: plan, BASELINE: twin}, "but for its seed"
+    assert roles(plan, None) == {WINNER: plan, BASELINE: twin}, "the search has none"
+    assert roles(twin, tuned) == {WINNER: twin}, "it has nothing beside it"
+
+
+def test_what_stands_beside_it_is_said_where_the_search_has_no_baseline(planted: Any) -> None:
+    row = planted.scored(3, 0.61, "fact")
+    (caution,) = _beside(row, None)
+    assert caution.startswith("the search has no scored baseline: the trial's own target phases")
+    assert _beside(row, planted.scored(1, 0.5, None)) == ()
+    assert _beside(planted.scored(1, 0.5, None), None) == ()
 
 
 # ---- on a local Ray
@@ -97,6 +109,10 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     # The databases name the folder that they were made in: MLflow's artifacts stay there.
     uri = f"sqlite:///{home.path / 'mlflow.db'}"
     row = next(row for row in ranked(finished.record.rows) if not row.plan.is_baseline)
+    # With another target rate than the best baseline has, where there is one: then it has a twin.
+    tuned = best_baseline(finished.record.rows).plan
+    others = [r for r in ranked(finished.record.rows) if not r.plan.is_baseline]
+    row = next((r for r in others if r.plan.baseline() != tuned), row)
     told: list[tuple[int, int]] = []
     verdict = retrain(
         "tiny",
@@ -113,18 +129,25 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
 def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished: Any) -> None:
     verdict = done.verdict
     seeds = fresh_seeds(finished.settings, 2)
-    assert [(run.role, run.seed) for run in verdict.runs] == [
-        (role, seed) for seed in seeds for role in (WINNER, BASELINE)
-    ]
     row = choose(done.record, done.trial)
+    by_role = roles(row.plan, best_baseline(done.record.rows).plan)  # type: ignore[union-attr]
+    assert list(by_role) == [WINNER, BASELINE, TWIN]
+    assert [(run.role, run.seed) for run in verdict.runs] == [
+        (role, seed) for seed in seeds for role in by_role
+    ]
     for run in verdict.runs:
-        plan = row.plan if run.role == WINNER else row.plan.baseline()
-        assert run.plan == plan.with_seed(run.seed)
+        assert run.plan == by_role[run.role].with_seed(run.seed)
         assert run.scores is not None
         assert {target.protocol.split for target in run.scores.targets} == {"test"}
-    gain = verdict.gain()
-    assert gain is not None
-    assert gain.num == 2
+        if run.role == WINNER:
+            assert run.validation is not None
+            assert {t.protocol.split for t in run.validation.targets} == {"validation"}
+        else:
+            assert run.validation is None, "nothing is chosen by it"
+    for role in (BASELINE, TWIN):
+        gain = verdict.gain(over=role)
+        assert gain is not None
+        assert (gain.num_first, gain.num_second, gain.is_paired) == (2, 2, True)
     assert verdict.curse is not None
     assert row.scores is not None
     assert verdict.curse.searched == pytest.approx(row.scores.zero_shot_mean)
@@ -132,7 +155,7 @@ def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished:
     assert verdict.curse.retrained == pytest.approx(sum(found) / 2)
     assert verdict.cautions == ()
     assert [decision.reason for decision in verdict.decisions] == ["there was none"] * 2
-    assert sorted(done.told) == [(number, 4) for number in range(1, 5)]
+    assert sorted(done.told) == [(number, 6) for number in range(1, 7)]
     assert [p.name for p in (done.home.path / "data").iterdir() if "-test-" in p.name]
 
 
@@ -150,7 +173,9 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         row = by_place[run.role, run.seed]
         assert row.state is TrialState.SCORED
         assert row.scores == run.scores
+        assert row.validation == run.validation
         assert row.phase_keys == run.phase_keys
+        assert row.lock == done.verdict.lock
     assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
 
 
@@ -160,14 +185,40 @@ def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
     tracker = Tracker(client, tracking_uri=done.uri, experiment="transfer-search")
     (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
     lock, row = tracker.read_json(run, "lock.json"), choose(done.record, done.trial)
-    assert TrialPlan.from_dict(lock["plan"]) == row.plan
+    plans = {role: TrialPlan.from_dict(plan) for role, plan in lock["plans"].items()}
+    assert plans == roles(row.plan, best_baseline(done.record.rows).plan)  # type: ignore[union-attr]
+    assert lock["digest"] == done.verdict.lock
+    scores = done.verdict.runs[0].scores
+    assert scores is not None
+    assert lock["scored"] == {t.task: t.protocol.digest for t in scores.targets}
     assert lock["seeds"] == fresh_seeds(finished.settings, 2)
     assert lock["world"] == done.record.world
     assert run.status == "FINISHED"
-    champions = tracker.read_json(run, "summary.json")["champions"]
-    assert [each["name"] for each in champions] == ["tiny-rel", "tiny-retrieval"]
-    tags = client.get_model_version("tiny-rel", "1").tags
-    assert set(tags) >= {"transfer_search.protocol", "transfer_search.zero_shot_means"}
+    summary = tracker.read_json(run, "summary.json")
+    assert [each["name"] for each in summary["champions"]] == ["tiny-rel", "tiny-retrieval"]
+    assert summary["lock"] == lock["digest"]
+    assert (summary["seeds"], summary["roles"]) == (lock["seeds"], [WINNER, BASELINE, TWIN])
+
+
+@pytest.mark.ray
+def test_a_version_is_the_seed_that_is_best_on_validation_rows(done: Done) -> None:
+    registry = Registry.open(done.uri)
+    for task in done.verdict.tasks:
+        runs = done.verdict.of_role(WINNER)
+        by_seed = {run.seed: done.verdict.validation_of(run, task) for run in runs}
+        version = registry.champion(f"tiny-{task}")
+        assert version is not None
+        chosen = int(version.tags["seed"])
+        assert by_seed[chosen] == max(value for value in by_seed.values() if value is not None)
+        claim = Claim.from_tags(version.tags)
+        assert claim is not None
+        (own,) = (run.of(task) for run in runs if run.seed == chosen)
+        assert own is not None
+        assert (claim.own, len(claim.means)) == (own.zero_shot_mean, 2)
+        assert version.tags["collapsed"] == "0 of 2 seeds"
+        # The rows are those of its score, so that the next version is compared with them.
+        kept = claim.with_rows(registry.outcomes(version), list(own.zero_shot))
+        assert kept.rows is not None
 
 
 @pytest.mark.ray
@@ -339,6 +390,7 @@ def test_for_one_target_what_serves_it_alone_is_trained(done: Done) -> None:
     verdict = done.again(trial=done.trial, num_seeds=1, target="retrieval")
     assert verdict.tasks == ["retrieval"]
     assert [model.name for model in verdict.models] == ["tiny-retrieval"]
+    # It trains nothing of its own, so that every baseline is the encoder as it is.
     assert {run.role for run in verdict.runs} == {WINNER, BASELINE}
     assert all(len(run.phase_keys) <= 1 for run in verdict.runs)
 
@@ -365,7 +417,7 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "[1/6] trained\n"
+    assert process.stderr.readline() == "[1/9] trained\n"
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
@@ -385,13 +437,13 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     newest = [number_of_versions(done, model.name) for model in again.models]
     assert newest == [number + 1 for number in registered], "the card is another one"
     assert [int(model.version) for model in again.models] == newest
-    assert again.decisions[0].is_champion
-    assert again.decisions[0].reason.startswith("not worse than the standing one (")
-    version = Registry.open(done.uri).champion("tiny-rel")
-    assert version is not None
-    assert version.version == again.models[0].version
+    reason = again.decisions[0].reason
+    assert "the best so far at" in reason
+    assert "row by row (of 60 rows a language)" in reason
+    version = Registry.open(done.uri).find(again.models[0].uri)
     card = Path(version.location.removeprefix("file://"), "README.md").read_text()
     assert again.cautions[0] in card
+    assert f"This model is that of seed {version.tags['seed']}, the best one on validation" in card
 
 
 @pytest.mark.ray

@@ -13,8 +13,9 @@ from rich.console import Console
 from search.champion import Decision
 from search.curse import Curse
 from search.plan import plan_study
+from search.record import BASELINE, WINNER
 from search.registry import RegisteredModel
-from search.verdict import BASELINE, WINNER, Retrained, Verdict
+from search.verdict import Retrained, Verdict
 from search.views import show_plan, show_verdict, verdict_json
 from spaces.study import StudySettings
 
@@ -54,8 +55,9 @@ def verdict(planted: Any) -> Verdict:
 def test_a_verdict(verdict: Verdict) -> None:
     text = shown(show_verdict, verdict)
     assert "rel, test split" in text
-    assert "zero-shot mean of rel: +10.0 ± 0.0 (3 paired seeds, 95 % interval" in text
-    assert "zero-shot mean of all objective targets: +10.0" in text
+    assert "Gain over the baseline, zero-shot mean of rel, 3 seeds: +10.0 (95 % interval" in text
+    assert "zero-shot mean of all objective targets, 3 seeds: +10.0" in text
+    assert "twin" not in text
     assert "registered tiny-rel version 3" in text
 
 
