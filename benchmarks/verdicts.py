@@ -5,8 +5,9 @@
 Trains two small targets with 20 seeds each, once, on a base made for it (about six minutes of one
 core; phases are kept under the home folder, so that a second time takes one). A null pair is five
 seeds against five other ones of the same model: whatever is called better or worse is a false
-alarm. For power, 1,000 rows are drawn from the scored ones, and rows of one side are made right
-until it stands five points higher: seeds and rows differ as they really did. Prints JSON.
+alarm. For power, 1,000 rows are drawn from the scored ones (with all rows of their group), and rows
+of one side are made right until it stands five points higher: seeds and rows differ as they really
+did. Prints JSON.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from search.significance import compare, holm
 from spaces.study import StudySettings
 from trainables import outcomes
 from trainables.base_recipe import tiny_base
+from trainables.groups import Groups
 from trainables.outcomes import Outcomes
 from trainables.pretrain import pretrain
 from trainables.quiet import quiet_libraries
@@ -39,8 +42,18 @@ LANGUAGES = ["de", "es"]  # those that the base knows beside English
 RATE = 5e-4
 PARAMS = {"intermediate": "none", "target.learning_rate": RATE}
 
-Rows = dict[str, dict[str, list[Outcomes]]]  # task -> language -> one array a seed
-Draw = Callable[[list[Outcomes], np.random.Generator], tuple[list[Outcomes], list[Outcomes]]]
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One language of one task: an array a seed, and which rows go together."""
+
+    groups: Groups | None
+    seeds: list[Outcomes] = field(default_factory=list)
+
+
+Rows = dict[str, dict[str, Cell]]  # task -> language
+Pair = tuple[list[Outcomes], list[Outcomes], Groups | None]
+Draw = Callable[[Cell, np.random.Generator], Pair]
 
 
 def study(base: Path) -> StudySettings:
@@ -72,32 +85,42 @@ def train(home: Path) -> Rows:
         events: list[Mapping[str, Any]] = []
         run_trial(plan.with_seed(seed), shop, events.append, split="test")
         for task, file in events[-1]["outcomes"].items():
-            for language, array in outcomes.read(Path(file)).items():
-                rows.setdefault(task, {}).setdefault(language, []).append(array)
+            kept = outcomes.read(Path(file))
+            for language, array in kept.items():
+                cell = Cell(kept.groups.get(language))
+                rows.setdefault(task, {}).setdefault(language, cell).seeds.append(array)
     return rows
 
 
-def null_pair(
-    seeds: list[Outcomes], rng: np.random.Generator
-) -> tuple[list[Outcomes], list[Outcomes]]:
-    order = rng.permutation(len(seeds))
-    return [seeds[i] for i in order[:SIDE]], [seeds[i] for i in order[SIDE : 2 * SIDE]]
+def null_pair(cell: Cell, rng: np.random.Generator) -> Pair:
+    order, seeds = rng.permutation(len(cell.seeds)), cell.seeds
+    sides = [seeds[i] for i in order[:SIDE]], [seeds[i] for i in order[SIDE : 2 * SIDE]]
+    return *sides, cell.groups
 
 
-def single_pair(
-    seeds: list[Outcomes], rng: np.random.Generator
-) -> tuple[list[Outcomes], list[Outcomes]]:
-    first, second = null_pair(seeds, rng)
-    return first[:1], second[:1]
+def single_pair(cell: Cell, rng: np.random.Generator) -> Pair:
+    first, second, groups = null_pair(cell, rng)
+    return first[:1], second[:1], groups
 
 
-def planted_pair(
-    seeds: list[Outcomes], rng: np.random.Generator
-) -> tuple[list[Outcomes], list[Outcomes]]:
-    first, second = null_pair(seeds, rng)
-    some = rng.integers(0, len(first[0]), NUM_ROWS)
-    level = float(np.mean([outcomes.score_of(side) for side in seeds]))
-    return [_lifted(side[some], level, rng) for side in first], [side[some] for side in second]
+def planted_pair(cell: Cell, rng: np.random.Generator) -> Pair:
+    first, second, _ = null_pair(cell, rng)
+    some, groups = drawn(cell.groups, len(first[0]), rng)
+    level = float(np.mean([outcomes.score_of(side) for side in cell.seeds]))
+    lifted = [_lifted(side[some], level, rng) for side in first]
+    return lifted, [side[some] for side in second], groups
+
+
+def drawn(
+    groups: Groups | None, num_rows: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Groups | None]:
+    """Places of NUM_ROWS rows, drawn with replacement, whole groups at once; the group of each."""
+    if groups is None:
+        return rng.integers(0, num_rows, NUM_ROWS), None
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    draws = [members[i] for i in rng.integers(0, len(members), NUM_ROWS)]
+    numbers = np.repeat(np.arange(len(draws)), [len(rows) for rows in draws])
+    return np.concatenate(draws)[:NUM_ROWS], numbers[:NUM_ROWS]
 
 
 def _lifted(side: Outcomes, level: float, rng: np.random.Generator) -> Outcomes:
@@ -117,10 +140,10 @@ def called(rows: Rows, draw: Draw, num_pairs: int) -> dict[str, Any]:
             rng = np.random.default_rng(number)
             state = rng.bit_generator.state
             cells = []
-            for seeds in by_language.values():
+            for cell in by_language.values():
                 rng.bit_generator.state = state  # the same seeds in every language
-                first, second = draw(seeds, rng)
-                cells.append(compare(first, second, rng))
+                first, second, groups = draw(cell, rng)
+                cells.append(compare(first, second, rng, groups=groups))
             before[number] = [cell.p for cell in cells]
             after[number] = holm([cell.p for cell in cells])
             gains[number] = [cell.mean for cell in cells]
@@ -150,15 +173,17 @@ def levels(rows: Rows) -> dict[str, Any]:
     """Mean and standard deviation over the seeds, and how many rows."""
     found: dict[str, Any] = {}
     for task, by_language in rows.items():
-        for language, seeds in by_language.items():
-            scores = [outcomes.score_of(side) for side in seeds]
+        for language, cell in by_language.items():
+            scores = [outcomes.score_of(side) for side in cell.seeds]
             mean, std = float(np.mean(scores)), float(np.std(scores, ddof=1))
-            error = math.sqrt(mean * (1 - mean) / len(seeds[0]))
+            num_rows = len(cell.seeds[0])
+            error = math.sqrt(mean * (1 - mean) / num_rows)
             found.setdefault(task, {})[language] = {
                 "mean": round(mean, 4),
                 "std over seeds": round(std, 4),
                 "standard error of the rows": round(error, 4),
-                "rows": len(seeds[0]),
+                "rows": num_rows,
+                "groups": num_rows if cell.groups is None else int(cell.groups.max()) + 1,
             }
     return found
 

@@ -96,7 +96,7 @@ class Claim:
         """With what each row got, where these are the rows that its own score is the mean of."""
         if rows is None or self.own is None or not all(code in rows for code in languages):
             return self
-        found = {code: rows[code] for code in languages}
+        found = rows.of(languages)
         mean = math.fsum(score_of(array) for array in found.values()) / len(found)
         if not math.isclose(mean, self.own, abs_tol=1e-9):
             return self

@@ -4,24 +4,28 @@ Nothing here stops a study: what cannot be used is refused where it is read. The
 that a reader of its scores should know, and so they are kept in the record.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from spaces.study import StudySettings
-from spaces.tasks import TaskKind, get_task
+from spaces.tasks import Task, TaskKind, get_task
 from trainables.data import Data, Wanted, take
 from trainables.examples import (
     ChoiceExample,
     Example,
     PairExample,
+    RetrievalExample,
+    SentenceExample,
     SpanExample,
     TaggingExample,
+    TextExample,
 )
 from trainables.formats.base import Features
+from trainables.groups import normal
 from trainables.hub import NoRowsError
 from trainables.preparing import wanted_by
 from trainables.rows import POCKET, Rows
@@ -32,13 +36,15 @@ FERTILITY_RATIO = 2.0  # pieces a word, against the source language
 
 OnDone = Callable[[int, int], None]
 Places = dict[tuple[str, str], list[Wanted]]  # (task, split) -> its languages
+Trained = dict[tuple[str, str], frozenset[bytes]]  # (task, language) -> digests of what it holds
 
 
 def row_warnings(
     settings: StudySettings, rows: Rows, *, on_done: OnDone = lambda done, of: None
 ) -> Iterator[str]:
     """Languages without rows under the selection rule, and rows that are both trained on and
-    scored. Reads every row of the study, test rows too, which are only compared.
+    scored, or of which a sentence stands in the masked text. Reads every row of the study, test
+    rows too, which are only compared.
 
     `on_done` gets how many of how many sources and targets were looked at.
     """
@@ -49,15 +55,10 @@ def row_warnings(
         missing = " ".join(code for code in codes if code not in there)
         if missing and split == "validation":
             yield f"no validation rows of {task} in {missing}: they take no part in selection"
-    sources = [
-        one
-        for (task, split), wanted in places.items()
-        if split == "train" and get_task(task).kind is not TaskKind.MLM
-        for one in wanted
-    ]
+    sources = [one for (_, split), wanted in places.items() if split == "train" for one in wanted]
     targets = [name for name in settings.space.targets if get_task(name).dataset != POCKET]
     num_places = len(sources) + len(targets)
-    trained = {}
+    trained: Trained = {}
     for done, one in enumerate(sources, start=1):
         trained[one.task, one.language] = _contents(rows, one)
         on_done(done, num_places)
@@ -138,45 +139,88 @@ def _places(settings: StudySettings) -> Places:
     return dict(places)
 
 
-def _overlaps(
-    settings: StudySettings,
-    target: str,
-    trained: Mapping[tuple[str, str], frozenset[Any]],
-    rows: Rows,
-) -> Iterator[str]:
+def _overlaps(settings: StudySettings, target: str, trained: Trained, rows: Rows) -> Iterator[str]:
+    entry = get_task(target)
+    masked = {place for place in trained if get_task(place[0]).kind is TaskKind.MLM}
     for split in ("validation", "test"):
-        found: dict[str, dict[str, list[str]]] = defaultdict(dict)  # source -> language -> row ids
+        found: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
         for language in settings.languages_of(target):
-            for (task, trained_in), contents in trained.items():
-                examples = _there(rows, target, language, split)
-                ids = [row.id for row in examples if content_of(row) in contents]
+            marks = [
+                (row.id, _marks_of(row, entry) | (sentences_of(row) if masked else frozenset()))
+                for row in _there(rows, target, language, split)
+            ]
+            for place, contents in trained.items():
+                ids = [name for name, own in marks if not own.isdisjoint(contents)]
                 if ids:
-                    found[f"{task}@{trained_in}"][language] = ids
-        for source, by_language in found.items():
+                    found[place][language] = ids
+        for place, by_language in found.items():
             counts = ", ".join(f"{len(ids)} in {code}" for code, ids in by_language.items())
-            first = next(iter(by_language.values()))[0]
-            yield (
-                f"{split} rows of {target} are training rows of {source} too: {counts} (the first "
-                f"is row {first!r})"
-            )
+            first, name = next(iter(by_language.values()))[0], "@".join(place)
+            is_text = place in masked
+            what = f"stand in the text of {name}" if is_text else f"are training rows of {name}"
+            yield f"{split} rows of {target} {what} too: {counts} (the first is row {first!r})"
 
 
-def content_of(example: Example) -> Any:
-    """What makes two rows the same, whatever their ids and labels are."""
-    if isinstance(example, PairExample):
-        return (example.text_a, example.text_b)
-    if isinstance(example, ChoiceExample):
-        return (example.text, example.choices)
-    if isinstance(example, SpanExample):
-        return (example.question, example.context)
-    if isinstance(example, TaggingExample):
-        return example.words
-    return None
+def content_of(example: Example, task: Task) -> tuple[str, ...]:
+    """What makes two rows of a kind the same, whatever their ids and labels are: their texts, in
+    any letter case and with any white space; of a pair whose order says nothing, in any order."""
+    texts: Iterable[str]
+    match example:
+        case PairExample():
+            texts = (example.text_a, example.text_b or "")
+        case ChoiceExample():
+            texts = (example.text, *sorted(example.choices))
+        case SpanExample():
+            texts = (example.question, example.context)
+        case TaggingExample():
+            texts = example.words
+        case RetrievalExample():
+            texts = (example.text, example.pivot)
+        case TextExample():
+            texts = (example.text, example.pair or "")
+        case SentenceExample():
+            texts = (example.text,)
+    found = [normal(text) for text in texts]
+    return (type(example).__name__, *(sorted(found) if task.is_symmetric else found))
 
 
-def _contents(rows: Rows, wanted: Wanted) -> frozenset[Any]:
-    examples = _there(rows, wanted.task, wanted.language, wanted.split)
-    return frozenset(content_of(row) for row in take(list(examples), wanted.max_rows)) - {None}
+def sentences_of(example: Example) -> frozenset[bytes]:
+    """Digests of the texts of a row that may stand in masked text, without any white space: words
+    to tag stand apart from their punctuation."""
+    found: tuple[str | None, ...]
+    match example:
+        case PairExample():
+            found = (example.text_a, example.text_b)
+        case ChoiceExample() | SentenceExample():
+            found = (example.text,)
+        case SpanExample():
+            found = (example.context,)
+        case TaggingExample():
+            found = ("".join(example.words),)
+        case RetrievalExample():
+            found = (example.text, example.pivot)
+        case TextExample():
+            found = (example.text, example.pair)
+    return frozenset(_digest(normal(text).replace(" ", "")) for text in found if text)
+
+
+def _contents(rows: Rows, wanted: Wanted) -> frozenset[bytes]:
+    """Digests of all that is trained on there: rows, or the sentences of masked text."""
+    task = get_task(wanted.task)
+    there = list(_there(rows, wanted.task, wanted.language, wanted.split))
+    examples = take(there, wanted.max_rows)
+    if task.kind is TaskKind.MLM:
+        return frozenset(sentence for row in examples for sentence in sentences_of(row))
+    return frozenset(mark for row in examples for mark in _marks_of(row, task))
+
+
+def _marks_of(example: Example, task: Task) -> frozenset[bytes]:
+    return frozenset({_digest("\0".join(content_of(example, task)))})
+
+
+def _digest(text: str) -> bytes:
+    """Small, since there are a million rows of some tasks."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _there(rows: Rows, task: str, language: str, split: str) -> Iterable[Example]:

@@ -99,7 +99,9 @@ def _of_target(task: str, pairs: Sequence[Pair]) -> list[LanguageVerdict]:
         # Seeded by what was scored: whoever judges the same rows draws the same resamples.
         rng = np.random.default_rng([int(protocol.digest, 16), *language.encode()])
         first, second = ([rows[language] for rows in side] for side in sides)
-        found.append(compare(first, second, rng))
+        # The same rows on all sides; files of earlier versions do not say which go together.
+        known = (r.groups[language] for side in sides for r in side if language in r.groups)
+        found.append(compare(first, second, rng, groups=next(known, None)))
     adjusted = holm([difference.p for difference in found])
     return [
         LanguageVerdict(

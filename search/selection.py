@@ -264,15 +264,18 @@ def seen_languages(
     row: TrialRow, rule: SelectionRule, *, pivot_languages: Sequence[str] = ()
 ) -> dict[str, list[str]]:
     """Target -> the languages with one evaluation split of which the rows had a say: in the
-    objective, or as validation rows that ended a phase early. Where such a split is not cut in
-    halves, these are test rows that selection has seen."""
+    objective, or as validation rows that ended a phase early (SQuAD's, out of which XQuAD's were
+    drawn). Where such a split is not cut in halves, these are test rows that selection has seen."""
     seen: dict[str, set[str]] = {target.task: set() for target in row.plan.targets}
     for scored in row.scores.objective_targets if row.scores else ():
         seen[scored.task].update(selecting_languages(scored, rule, pivot_languages=pivot_languages))
     phases = [row.plan.intermediate, *(target.phase for target in row.plan.targets)]
-    for phase in phases:
-        for source in phase.mixture.sources if phase and phase.recipe.evaluate_every else ():
-            seen.get(source.task, set()).add(source.language)
+    early = [phase for phase in phases if phase and phase.recipe.evaluate_every]
+    sources = {source for phase in early for source in phase.mixture.sources}
+    for source in sources:
+        held = TASKS[source.task].holds if source.task in TASKS else ()
+        for task in seen.keys() & {source.task, *held}:
+            seen[task].add(source.language)
     single = {task: TASKS[task].single_split if task in TASKS else () for task in seen}
     found = {task: sorted(codes.intersection(single[task])) for task, codes in seen.items()}
     return {task: codes for task, codes in found.items() if codes}

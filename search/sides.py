@@ -93,6 +93,9 @@ def gain_json(gain: SeedGain | None) -> dict[str, Any] | None:
 
 
 def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:
+    """By their locks, where they say one, and by what their scores are of."""
+    if run.lock and first.lock and run.lock != first.lock:
+        return False
     if run.scores is None or first.scores is None:
         return True
     return not protocol_differences([*first.scores.targets, *run.scores.targets])

@@ -72,6 +72,8 @@ def hub_task(
     reader: str | None = None,
     splits: Splits = Splits(),  # noqa: B008, it is frozen
     single_split: tuple[str, ...] = (),
+    holds: tuple[str, ...] = (),
+    is_symmetric: bool = False,
     layout: Layout = Layout.HUB,
     elsewhere: tuple[Origin, ...] = (),
     parts: tuple[str, ...] = (),
@@ -96,6 +98,8 @@ def hub_task(
         train_on=train_on,
         splits=splits,
         single_split=single_split,
+        holds=holds,
+        is_symmetric=is_symmetric,
         layout=layout,
         elsewhere=elsewhere,
         parts=parts,
@@ -154,6 +158,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         "qqp",
         num_train_rows=363_846,
         labels=("not_duplicate", "duplicate"),
+        is_symmetric=True,
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
@@ -162,6 +167,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         TaskKind.SPAN,
         "rajpurkar/squad",
         num_train_rows=87_599,
+        holds=("squad2", "xquad"),  # Artetxe et al. 2020: 240 paragraphs of its dev set
         splits=ONE_SPLIT,
         single_split=("en",),
     ),
@@ -172,6 +178,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
         num_train_rows=130_319,
         chance=0.5,  # half of the validation rows have no answer
         includes=("squad",),  # Rajpurkar et al. 2018: its questions, and unanswerable ones
+        holds=("squad", "xquad"),
         splits=ONE_SPLIT,
         single_split=("en",),
         answer_rules=AnswerRules.SQUAD_V2,

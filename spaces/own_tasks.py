@@ -24,6 +24,7 @@ def own_task(
     reader: str = "",
     train_on: str | None = None,
     single_split: tuple[str, ...] = (),
+    is_symmetric: bool = False,
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
     train_rows: Mapping[str, int] = MappingProxyType({}),
 ) -> Task:
@@ -44,6 +45,7 @@ def own_task(
         labels=labels,
         train_on=train_on,
         single_split=single_split,
+        is_symmetric=is_symmetric,
         answer_rules=answer_rules,
         train_rows=dict(train_rows),
     )

@@ -85,6 +85,7 @@ XTREME_TASKS: tuple[Task, ...] = (
         num_dev_rows=1_993,
         languages=PAWSX,
         labels=("different", "paraphrase"),
+        is_symmetric=True,
     ),
     hub_task(
         "udpos",

@@ -58,9 +58,12 @@ class Task:
     training rows are among its own (SQuAD 2.0 has those of 1.1). `reader` names what brings
     its rows to examples; without one they have the columns of the task's kind. `single_split`
     lists the languages that have one evaluation split alone, `splits.test`: it is cut in halves by
-    a hash of the row's parallel id, unless a study takes it whole. `train_rows` counts those of
-    further languages, where they are not as many as the source language's. `num_dev_rows` is about
-    how many there are to score in a language, before a single split is cut: for estimates alone.
+    a hash of what rows share (a paragraph, a text), unless a study takes it whole. `holds` names
+    other tasks some of whose rows to score are among its validation rows (SQuAD: XQuAD). Of a pair
+    that `is_symmetric` the order says nothing: (a, b) and (b, a) are one row. `train_rows` counts
+    those of further languages, where they are not as many as the source language's. `num_dev_rows`
+    is about how many there are to score in a language, before a single split is cut: for estimates
+    alone.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Task:
     reader: str = ""
     splits: Splits = Splits()  # noqa: RUF009, it is frozen
     single_split: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    is_symmetric: bool = False
     layout: Layout = Layout.HUB
     elsewhere: tuple[Origin, ...] = ()
     parts: tuple[str, ...] = ()
@@ -101,6 +106,11 @@ class Task:
         for language in (*self.single_split, *placed):
             if language not in self.languages:
                 raise unknown(f"language of {self.name!r}", language, self.languages)
+        if self.is_symmetric and self.kind is not TaskKind.CLASSIFICATION:
+            raise Refusal(
+                f"task {self.name!r}: a pair without an order is for the kind "
+                f"{TaskKind.CLASSIFICATION}, not {self.kind}"
+            )
         needs_labels = self.kind in (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
         if needs_labels != bool(self.labels) or len(set(self.labels)) != len(self.labels):
             raise Refusal(

@@ -23,7 +23,7 @@ from trainables.formats.retrieval import SentenceFormat
 from trainables.loop import to_device
 from trainables.metrics import collapsed_to
 from trainables.model import TransferModel
-from trainables.outcomes import ByLanguage
+from trainables.outcomes import Outcomes
 from trainables.rows import Rows
 from trainables.scores import Mark, ScoringProtocol, TargetScores
 from trainables.workers import reading_tokens
@@ -68,7 +68,7 @@ def evaluate(
 
 def evaluate_rows(
     model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool
-) -> tuple[TargetScores, ByLanguage]:
+) -> tuple[TargetScores, Mapping[str, Outcomes]]:
     """Scores of one task, and what every row of every language got."""
     predicted = predictions_of(model, scoring, shop)
     judged = judge(predicted.by_language, scoring, shop, forms=predicted.forms)

@@ -18,12 +18,14 @@ class PairExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceExample:
-    """Multiple choice: which of `choices` goes with `text`; `label` is a position in `choices`."""
+    """Multiple choice: which of `choices` goes with `text`; `label` is a position in `choices`.
+    `document` is what several rows were made from ("": not known); no model reads it."""
 
     id: str
     text: str
     choices: tuple[str, ...]
     label: int
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,12 @@ def _hellaswag(row: Row) -> Reading:
     endings = row.texts("endings")
     numbers = tuple(map(str, range(len(endings))))
     label = row.position("label", numbers)
-    return Reading(ChoiceExample(id=row.id, text=row.text("ctx"), choices=endings, label=label))
+    document = row.content.get("source_id") or ""  # a video or an article: several rows of each
+    return Reading(
+        ChoiceExample(
+            id=row.id, text=row.text("ctx"), choices=endings, label=label, document=document
+        )
+    )
 
 
 def _csqa(row: Row) -> Reading:
@@ -89,9 +94,12 @@ def _cosmosqa(row: Row) -> Reading:
     """The question stands first: what is too long loses the end of its context."""
     numbers = ("0", "1", "2", "3")
     choices = tuple(row.text(f"answer{number}") for number in numbers)
-    text = f"{row.text('question')} {row.text('context')}"
+    context = row.text("context")
+    text = f"{row.text('question')} {context}"
     label = row.position("label", numbers)
-    return Reading(ChoiceExample(id=row.id, text=text, choices=choices, label=label))
+    return Reading(
+        ChoiceExample(id=row.id, text=text, choices=choices, label=label, document=context)
+    )
 
 
 def _xcopa(row: Row) -> Reading:

@@ -12,10 +12,12 @@ from spaces.study import StudySettings
 from spaces.tasks import SPLITS, Task, get_task
 from trainables import origins
 from trainables.bundle import OwnPart, Part
-from trainables.examples import Example, RetrievalExample, TaggingExample
+from trainables.examples import Example
 from trainables.formats.kinds import format_for
+from trainables.groups import KINDS_WITH_IDS, half_of, keys_of, word_of
 from trainables.hub import NoRowsError
 from trainables.pocket import rows as pocket
+from trainables.raw_row import Reading
 from trainables.readers import read_row, reader_of
 
 POCKET = "pocket"
@@ -147,7 +149,7 @@ class Rows:
             return ""
         those = "" if len(single) == len(languages) else f" ({' '.join(single)})"
         if self.halves:
-            return f"half of {entry.splits.test} by parallel id{those}"
+            return f"half of {entry.splits.test} by {word_of(entry)}{those}"
         return f"whole {entry.splits.test} as validation and test{those}"
 
     def _has(self, task: str, language: str, split: str) -> bool:
@@ -155,24 +157,6 @@ class Rows:
             return bool(self.load(task, language, split).examples)
         except NoRowsError:
             return False
-
-
-def half_of(example: Example) -> str:
-    """`validation` or `test`: the half that a row of a single evaluation split belongs to. Rows
-    that are each other's translations have one parallel id, and so lie in the same half."""
-    digest = hashlib.sha256(f"half:{parallel_id(example)}".encode()).digest()
-    return "validation" if digest[0] < 128 else "test"
-
-
-def parallel_id(example: Example) -> str:
-    """What a row shares with its translations: its id, where data sets give the same one in every
-    language (XQuAD); the English sentence of a pair; the words of a tagged sentence, which has no
-    id, so that the same sentence never lies in both halves."""
-    if isinstance(example, RetrievalExample):
-        return example.pivot
-    if isinstance(example, TaggingExample):
-        return " ".join(example.words)
-    return example.id
 
 
 @lru_cache(maxsize=1024)
@@ -223,25 +207,52 @@ def _read(task: Task, language: str, split: str, source: Rows) -> Loaded:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
     raw = origins.raw_of(origin, language, hub_split.split("+"), source.data_root)
     reader = reader_of(task, language)
-    is_half = source.halves and task.is_cut(language, split)
+    readings = [
+        read_row(content, task, language, reader=reader, place=place) for place, content in raw.rows
+    ]
+    if source.halves and task.is_cut(language, split):
+        readings = _half(readings, task, language, split, source)
     examples: list[Example] = []
     dropped: list[int] = []
-    num_mended = 0
-    for place, content in raw.rows:
-        reading = read_row(content, task, language, reader=reader, place=place)
+    for reading in readings:
         if reading.is_dropped:
             dropped.append(len(examples))
-        example = reading.example
-        if example is None or (is_half and half_of(example) != split):
-            continue
-        examples.append(example)
-        num_mended += reading.num_mended
+        if reading.example is not None:
+            examples.append(reading.example)
     return Loaded(
         examples=tuple(examples),
         dropped=tuple(dropped),
-        num_mended=num_mended,
+        num_mended=sum(reading.num_mended for reading in readings),
         commit=raw.commit,
     )
+
+
+def _half(
+    readings: Sequence[Reading], task: Task, language: str, split: str, source: Rows
+) -> list[Reading]:
+    """What lies in this half; what was dropped counts in both."""
+    examples = [reading.example for reading in readings if reading.example is not None]
+    keys = iter(keys_of(examples, task, twins=_twins(task, language, split, source)))
+    half = [one for one in readings if one.example is None or half_of(next(keys)) == split]
+    if examples and not any(reading.example for reading in half):
+        raise NoRowsError(
+            f"task {task.name!r} has no {split} rows in {language!r}: its one evaluation split is "
+            f"cut by {word_of(task)}, and all {len(examples)} rows lie in the other half"
+        )
+    return half
+
+
+def _twins(task: Task, language: str, split: str, source: Rows) -> dict[str, str]:
+    """Id -> the group of the row in the source language, whose translation has the same id: a
+    paragraph lies in the same half in all languages."""
+    home = task.source_language
+    if language == home or not task.is_cut(home, split) or task.kind not in KINDS_WITH_IDS:
+        return {}
+    try:
+        whole = replace(source, halves=False).examples(task.name, home, split)
+    except NoRowsError:
+        return {}
+    return {row.id: key for row, key in zip(whole, keys_of(whole, task), strict=True)}
 
 
 def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[OwnPart, ...]:
@@ -255,5 +266,7 @@ def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[Ow
 def _fingerprint(source: Rows, task: str, language: str, split: str) -> str:
     digest = hashlib.sha256()
     for example in source.examples(task, language, split):
-        digest.update(json.dumps(asdict(example), sort_keys=True).encode())
+        content = asdict(example)
+        content.pop("document", None)  # no model reads it
+        digest.update(json.dumps(content, sort_keys=True).encode())
     return digest.hexdigest()

@@ -10,10 +10,11 @@ from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables import outcomes
 from trainables.evaluate import Scoring, evaluate, evaluate_rows
+from trainables.groups import groups_of
 from trainables.loop import DivergedError
 from trainables.model import TransferModel
-from trainables.outcomes import ByLanguage
-from trainables.scores import Scores, TargetScores
+from trainables.outcomes import ByLanguage, Outcomes
+from trainables.scores import Scores, ScoringProtocol, TargetScores
 from trainables.stage import Halfway, Report, get_or_train, model_after
 from trainables.workshop import Workshop
 
@@ -61,7 +62,7 @@ def run_trial(
                 scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
                 of_split.append(scores)
                 if name == split:
-                    files[target.task] = _keep(rows, key, scores, shop)
+                    files[target.task] = _keep(rows, key, scoring, scores.protocol, shop)
             seconds["evaluation"] += time.monotonic() - before
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
@@ -119,12 +120,26 @@ def _prober(
     return halfway
 
 
-def _keep(rows: ByLanguage, key: str | None, scores: TargetScores, shop: Workshop) -> str:
-    """Write what each row got, beside what else is known of the phase; where it lies."""
+def _keep(
+    rows: Mapping[str, Outcomes],
+    key: str | None,
+    scoring: Scoring,
+    protocol: ScoringProtocol,
+    shop: Workshop,
+) -> str:
+    """Write what each row got, and which rows go together, beside what else is known of the phase;
+    where it lies."""
     trained = key or shop.world.encoder_name
-    path = outcomes.file_of(shop.home.resolve(), trained, scores.protocol)
+    path = outcomes.file_of(shop.home.resolve(), trained, protocol)
     if shop.workers.rank == 0:
-        outcomes.write(path, rows)
+        limit, task = scoring.max_rows, get_task(scoring.task)
+        scored = {
+            code: shop.data.examples(task.name, code, scoring.split, max_rows=limit)
+            for code in rows
+        }
+        found = {code: groups_of(examples, task) for code, examples in scored.items()}
+        groups = {code: array for code, array in found.items() if array is not None}
+        outcomes.write(path, ByLanguage(rows, groups))
     return str(path)
 
 

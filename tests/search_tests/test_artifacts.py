@@ -59,7 +59,7 @@ def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, plan
     record = Record.open(**given, outbox=tmp_path / "outbox.jsonl")
     rows = {"de": outcomes.of_values([1, 0, 1]), "tr": outcomes.of_counts([(1, 2, 3)])}
     file = tmp_path / "home" / "rel-of-some-digest.safetensors"
-    outcomes.write(file, rows)
+    outcomes.write(file, outcomes.ByLanguage(rows))
     row, plan = planted.scored(2, 0.6, "fact"), planted.plan("fact").with_seed(7)
     record.trial_finished(row, baseline=None, outcomes={"rel": str(file)})
     of_retrain = {"seed": 7, "role": "winner"}

@@ -1,7 +1,7 @@
 """Which version becomes champion, and what becomes of quality over many versions."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,13 +34,13 @@ def right(share: float, num_rows: int = 1000, first: int = 0) -> Outcomes:
     return rows
 
 
-def model_of(planted: Any, rows: ByLanguage, *means: float) -> Claim:
+def model_of(planted: Any, rows: Mapping[str, Outcomes], *means: float) -> Claim:
     """A version whose own score is the mean over the languages of what its rows got."""
     scores = Scores(
         targets=(planted.target_scores("rel", {k: float(v.mean()) for k, v in rows.items()}),)
     )
     seeds = [planted.scores(mean) for mean in means] or [scores]
-    return Claim.of(seeds, "rel", model=scores, rows=rows)
+    return Claim.of(seeds, "rel", model=scores, rows=ByLanguage(rows))
 
 
 def test_a_claim_is_the_tags_of_its_version(planted: Any) -> None:
@@ -90,7 +90,7 @@ def test_models_are_compared_row_by_row(planted: Any) -> None:
     rows[:2] = 0
     new = dict.fromkeys(("de", "tr"), rows)
     standing, fresh = model_of(planted, old), model_of(planted, new)
-    found = against(fresh, standing, rows_of=lambda version: old)
+    found = against(fresh, standing, rows_of=lambda version: ByLanguage(old))
     assert found.is_champion
     assert found.reason == (
         "as good as version 1, the best so far at 70.0: +0.4, 95 % interval −0.1 to +0.9 row by "
@@ -104,14 +104,18 @@ def test_models_are_compared_row_by_row(planted: Any) -> None:
         "for; --promote makes the new one champion"
     )
     worse = against(
-        model_of(planted, {k: right(0.6) for k in old}), standing, rows_of=lambda version: old
+        model_of(planted, {k: right(0.6) for k in old}),
+        standing,
+        rows_of=lambda version: ByLanguage(old),
     )
     assert worse.reason.startswith("worse than version 1, the best so far at 70.0: −10.0, 95 % ")
 
 
 def test_the_same_model_again_is_as_good(planted: Any) -> None:
     rows = {"de": right(0.7), "tr": right(0.6)}
-    found = against(model_of(planted, rows), model_of(planted, rows), rows_of=lambda version: rows)
+    found = against(
+        model_of(planted, rows), model_of(planted, rows), rows_of=lambda version: ByLanguage(rows)
+    )
     assert found.is_champion
     assert "0.0, 95 % interval 0.0 to 0.0" in found.reason
 
@@ -120,7 +124,11 @@ def test_the_same_model_again_is_as_good(planted: Any) -> None:
 def test_rows_that_are_not_of_the_score_are_not_used(kept: Any, planted: Any) -> None:
     """They lack a language, or another retrain wrote over them."""
     rows = {"de": right(0.7), "tr": right(0.6)}
-    found = against(model_of(planted, rows), model_of(planted, rows), rows_of=lambda version: kept)
+    found = against(
+        model_of(planted, rows),
+        model_of(planted, rows),
+        rows_of=lambda version: kept and ByLanguage(kept),
+    )
     assert "by the number of rows (100 a language) alone" in found.reason
     assert not found.is_champion
 
@@ -239,7 +247,7 @@ class Rows:
         noise = 0.85**0.5 * self.hardness + 0.15**0.5 * self.rng.normal(size=NUM_ROWS)
         rows = (noise < ndtri(level)).astype(np.uint8)
         own = float(rows.mean())
-        given = {"own": own, "num_rows": NUM_ROWS, "rows": {"de": rows}}
+        given = {"own": own, "num_rows": NUM_ROWS, "rows": ByLanguage({"de": rows})}
         return Claim(protocol=self.protocol, means=(own,), **given)
 
 

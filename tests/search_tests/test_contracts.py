@@ -6,13 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from search.contracts import content_of, row_warnings, token_warnings
+from search.contracts import content_of, row_warnings, sentences_of, token_warnings
 from spaces.study import StudySettings
+from spaces.tasks import TASKS
 from trainables.data import Data, read_features
-from trainables.examples import RetrievalExample, TextExample
+from trainables.examples import (
+    ChoiceExample,
+    Example,
+    PairExample,
+    RetrievalExample,
+    SentenceExample,
+    SpanExample,
+    TaggingExample,
+    TextExample,
+)
 from trainables.model import BaseEncoder
 from trainables.rows import Rows
 
@@ -36,6 +47,34 @@ def study(targets: list[str], languages: list[str], **tables: Any) -> StudySetti
     return StudySettings.parse({**content, **tables})
 
 
+def pair(first: str, second: str | None) -> PairExample:
+    return PairExample(id="1", text_a=first, text_b=second, label="l")
+
+
+def span(question: str, context: str) -> SpanExample:
+    return SpanExample(id="1", question=question, context=context, answers=())
+
+
+def choice(text: str, *choices: str) -> ChoiceExample:
+    return ChoiceExample(id="1", text=text, choices=choices, label=0)
+
+
+def words(*said: str) -> TaggingExample:
+    return TaggingExample(id="1", words=said, tags=("X",) * len(said))
+
+
+def translation(said: str, pivot: str) -> RetrievalExample:
+    return RetrievalExample(id="1", text=said, pivot=pivot)
+
+
+def sentence(said: str) -> SentenceExample:
+    return SentenceExample(id="1", text=said, is_pivot=False, partners=())
+
+
+def text(said: str, other: str | None) -> TextExample:
+    return TextExample(id="1", text=said, pair=other)
+
+
 def test_languages_without_rows_are_named(mirror: Path) -> None:
     first, *others = row_warnings(study(["udpos"], ["de", "th", "ko"]), Rows(str(mirror)))
     assert first == "no validation rows of udpos in ko th: they take no part in selection"
@@ -49,26 +88,32 @@ def test_languages_without_rows_are_named(mirror: Path) -> None:
 def test_rows_that_are_trained_on_and_scored(
     changed_root: Callable[..., Path], mirror: Path
 ) -> None:
-    """Three English test rows of PAWS-X that are training rows too."""
+    """Four English test rows of PAWS-X that are training rows too: two as they are, one the other
+    way round, one with other letter case and white space."""
     train = mirror / "google/xtreme/PAWS-X.en/train-00000-of-00001.parquet"
-    stolen = pq.read_table(train).slice(0, 3).to_pylist()
+    stolen = pq.read_table(train).slice(0, 4).to_pylist()
 
     def change(rows: list[dict[str, Any]]) -> None:
-        for row, other in zip(rows[5:], stolen, strict=False):
-            row.update(sentence1=other["sentence1"], sentence2=other["sentence2"])
+        pairs = [[other["sentence1"], other["sentence2"]] for other in stolen]
+        pairs[2].reverse()
+        pairs[3] = [text.upper().replace(" ", "  ") for text in pairs[3]]
+        for row, (first, second) in zip(rows[5:], pairs, strict=False):
+            row.update(sentence1=first, sentence2=second)
 
     root = changed_root("google/xtreme", "PAWS-X.en/test", change)
     (root / "tau").symlink_to(mirror / "tau")
     told = list(row_warnings(study(["pawsx"], ["de"]), Rows(str(root))))
     before = list(row_warnings(study(["pawsx"], ["de"]), Rows(str(mirror))))
     assert told == [
-        *before,
-        "test rows of pawsx are training rows of pawsx@en too: 3 in en (the first is row "
+        before[0],
+        "test rows of pawsx are training rows of pawsx@en too: 4 in en (the first is row "
         "'test-000005')",
     ]
-    # Two pairs of the data set's own.
-    assert [line.split(":")[0] for line in before] == [
-        "validation rows of pawsx are training rows of pawsx@en too"
+    # Pairs of the data set's own: one of the validation rows, and that of the test rows, stand the
+    # other way round.
+    assert [line.split(" (")[0] for line in before] == [
+        "validation rows of pawsx are training rows of pawsx@en too: 3 in en",
+        "test rows of pawsx are training rows of pawsx@en too: 1 in en",
     ]
 
 
@@ -79,9 +124,80 @@ def test_the_embedded_benchmark_is_not_read() -> None:
     assert list(row_warnings(made, Rows("/nowhere"))) == []
 
 
-def test_rows_without_a_label_have_no_content() -> None:
-    assert content_of(TextExample(id="1", text="a", pair=None)) is None
-    assert content_of(RetrievalExample(id="1", text="a", pivot="b")) is None
+def test_scored_sentences_in_the_masked_text(
+    changed_root: Callable[..., Path], mirror: Path
+) -> None:
+    """A sentence of FLORES among those of Tatoeba, and its English beside another."""
+    tables = {
+        code: pq.read_table(mirror / f"facebook/flores/{code}/dev-00000-of-00001.parquet")
+        for code in ("deu_Latn", "eng_Latn")
+    }
+    german, english = (table["sentence"][7].as_py() for table in tables.values())
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[3].update(source_sentence=f"{german.upper()}\n")
+        rows[8].update(target_sentence=f" {english}\n")
+
+    root = changed_root("google/xtreme", "tatoeba.deu/validation", change)
+    for name in ("tau", "facebook"):
+        (root / name).symlink_to(mirror / name)
+    space = {
+        **study(["tatoeba"], ["de"]).space.model_dump(mode="json"),
+        "mlm": {"text": "flores", "languages": ["de", "en"]},
+    }
+    evaluation = {"languages": ["de"], "halves": False}
+    made = study(["tatoeba"], ["de"], space=space, evaluation=evaluation)
+    told = list(row_warnings(made, Rows(str(root), halves=False)))
+    assert told == [
+        f"{split} rows of tatoeba stand in the text of flores@{code} too: 1 in de (the first is "
+        f"row 'validation-{number:06d}')"
+        for split in ("validation", "test")
+        for code, number in (("de", 3), ("en", 8))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "is_same"),
+    [
+        ("pawsx", pair("A b.", "C."), pair("c.", " A  B."), True),
+        ("mnli", pair("A b.", "C."), pair("c.", " A  B."), False),
+        ("mnli", pair("A b.", "C."), pair("a B.", "C.\n"), True),
+        ("mnli", pair("A b.", "C."), pair("A b.C.", None), False),
+        ("xquad", span("Q?", "A b."), span("q?", "A  b."), True),
+        ("xquad", span("Q?", "A b."), span("Q?", "A c."), False),
+        ("csqa", choice("Q?", "a", "b"), choice("Q?", "b", "A"), True),
+        ("csqa", choice("Q?", "a", "b"), choice("Q?", "a", "c"), False),
+        ("udpos", words("Cafe\u0301", "!"), words("caf\u00e9", "!"), True),
+        ("udpos", words("a", "b"), words("a b"), False),
+        ("tatoeba", translation("Ja.", "Yes."), translation("ja.", "yes."), True),
+        ("tatoeba", translation("Ja.", "Yes."), translation("Yes.", "Ja."), False),
+        ("bucc", sentence("Ja."), sentence("JA."), True),
+        ("flores", text("Ja.", None), text("Ja.", "Yes."), False),
+    ],
+)
+def test_what_makes_two_rows_the_same(
+    task: str, one: Example, other: Example, is_same: bool
+) -> None:
+    contents = [content_of(row, TASKS[task]) for row in (one, other)]
+    assert (contents[0] == contents[1]) == is_same
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pair("x", "A b, c."),
+        choice("A b, c.", "d"),
+        span("Q?", "A b, c."),
+        words("a", "b", ",", "c", "."),
+        translation("x", "A b, c."),
+        sentence("A b, c."),
+        text("x", "A b, c."),
+    ],
+)
+def test_a_sentence_of_a_row_is_found_in_text(row: Example) -> None:
+    (there,) = sentences_of(text("a B, c.", None))
+    assert there in sentences_of(row)
+    assert there not in sentences_of(pair("A b, c", None))
 
 
 def base_of_letters(*, has_bytes: bool) -> BaseEncoder:

@@ -270,7 +270,7 @@ def test_a_submission_scores_what_was_reported(made: Made, tmp_path: Path) -> No
     with pytest.raises(Refusal, match="not an empty folder"):
         made.evaluate(xtreme=out)
     ours = {target.task: target for target in made.evaluate().scores.targets}
-    assert ours["xquad"].protocol.cut == "half of validation by parallel id"
+    assert ours["xquad"].protocol.cut == "half of validation by paragraph"
     assert ours["xquad"].protocol.differences(scores["xquad"].protocol) == ["data", "rows", "cut"]
     assert set(ours["pawsx"].languages) == {"en", "de"}
 

@@ -128,7 +128,7 @@ def test_a_search_on_real_rows(by_root: Searched) -> None:
     assert scores["udpos"].keys() == {"en", "de", "ru"}
     assert scores["pawsx"].keys() == {"en", "de"}
     assert found["unscored_languages"]["udpos"] == ["th"]
-    assert found["protocol"]["xquad"]["cut"] == "half of validation by parallel id"
+    assert found["protocol"]["xquad"]["cut"] == "half of validation by paragraph"
     assert found["protocol"]["xquad"]["revision"] == ""
     assert any(cell["num_truncated"] for cell in found["languages"])
 

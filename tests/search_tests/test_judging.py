@@ -9,7 +9,7 @@ import pytest
 
 from search.judging import Call, Side, by_language, of_selection
 from search.significance import holm
-from trainables.outcomes import Outcomes, of_values
+from trainables.outcomes import ByLanguage, Outcomes, of_values
 from trainables.scores import Mark, TargetScores
 
 
@@ -22,9 +22,9 @@ def side(planted: Any, level: float, *, seed: int = 0, **protocol: Any) -> Side:
     """Scores of rel, coh and retrieval, and rows that have them."""
     scores = planted.scores(level, **protocol)
     rows = {
-        target.task: {
-            language: rows_of(value, seed=seed) for language, value in target.by_language.items()
-        }
+        target.task: ByLanguage(
+            {code: rows_of(value, seed=seed) for code, value in target.by_language.items()}
+        )
         for target in scores.targets
     }
     return Side(scores, rows)
@@ -61,6 +61,26 @@ def test_holm_is_over_the_languages_of_a_target(planted: Any) -> None:
             assert (verdict.call is Call.TIE) == (verdict.adjusted >= 0.05)
 
 
+def test_rows_of_one_paragraph_are_one_draw(planted: Any) -> None:
+    """Ten questions each on ten paragraphs, that stand and fall together: told of either side, and
+    of both when the other's file is an old one, which says nothing of groups."""
+
+    def of(share: float, groups: bool) -> Side:
+        made = side(planted, 0.5)
+        rows = of_values(np.arange(100) < 100 * share)
+        known = {"de": np.arange(100, dtype=np.uint8) // 10} if groups else {}
+        return Side(made.scores, {"rel": ByLanguage({"de": rows}, known)})
+
+    (alone,) = by_language([(of(0.7, False), of(0.5, False))])
+    (grouped,) = by_language([(of(0.7, True), of(0.5, True))])
+    assert (alone.call, alone.difference.num_groups) == (Call.BETTER, None)
+    assert (grouped.call, grouped.difference.num_groups) == (Call.TIE, 10)
+    assert grouped.difference.num_rows == 100
+    assert grouped.to_dict()["num_groups"] == 10
+    for sides in ((True, False), (False, True)):
+        assert by_language([(of(0.7, sides[0]), of(0.5, sides[1]))]) == [grouped]
+
+
 def test_what_is_not_comparable_or_not_kept_is_not_judged(planted: Any) -> None:
     other = side(planted, 0.3, data="d2")
     assert by_language([(side(planted, 0.7), other)]) == []
@@ -68,7 +88,7 @@ def test_what_is_not_comparable_or_not_kept_is_not_judged(planted: Any) -> None:
     bare = Side(first.scores, {})
     assert by_language([(first, bare)]) == []
     assert by_language([]) == []
-    few = Side(first.scores, {"rel": {"de": first.rows["rel"]["de"]}})
+    few = Side(first.scores, {"rel": ByLanguage({"de": first.rows["rel"]["de"]})})
     assert [(v.task, v.language) for v in by_language([(first, few)])] == [("rel", "de")]
 
 

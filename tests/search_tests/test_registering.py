@@ -152,8 +152,8 @@ def test_the_rows_of_both_models_decide(
     not; a promoted worse one in between does not lower the measure."""
     rows = {code: (np.arange(100) < 60).astype(np.uint8) for code in ("en", "de", "tr")}
     files = [tmp_path / name for name in ("same.safetensors", "other.safetensors")]
-    outcomes.write(files[0], rows)
-    outcomes.write(files[1], {code: array[::-1] for code, array in rows.items()})
+    outcomes.write(files[0], outcomes.ByLanguage(rows))
+    outcomes.write(files[1], outcomes.ByLanguage({code: v[::-1] for code, v in rows.items()}))
     scores = planted.scores(0.6)
     level = planted.target_scores("rel", dict.fromkeys(rows, 0.6))
     scores = replace(scores, targets=(level, *scores.targets[1:]))

@@ -53,7 +53,7 @@ def test_names_of_others_are_left_alone(uri: str, add: Add) -> None:
 def test_what_rows_got_stays_with_a_version(uri: str, add: Add, tmp_path: Path) -> None:
     """It is none of the model's files: their digest is the same without it."""
     registry, file = Registry.open(uri), tmp_path / "rows.safetensors"
-    outcomes.write(file, {"de": outcomes.of_values([1, 0, 1])})
+    outcomes.write(file, outcomes.ByLanguage({"de": outcomes.of_values([1, 0, 1])}))
     model = add("tiny-rel", "tiny", outcomes=file)
     file.unlink()
     found = registry.outcomes(model)

@@ -17,6 +17,7 @@ from search.selection import (
     seen_languages,
     transfer_gain,
 )
+from spaces.mixture import Mixture
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -162,7 +163,7 @@ def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:
     )
     scores = Scores(targets=targets, of_interest=("xquad", "udpos", "panx"))
     row = replace(planted.scored(0, 0.5, None), plan=plan, scores=scores)
-    by_early_end = {"tydiqa": ["en"]}
+    by_early_end: dict[str, list[str]] = {"tydiqa": ["en"]}
     assert seen_languages(row, SelectionRule.TARGET_DEV) == {
         "xquad": ["de", "tr"],
         "udpos": ["th"],
@@ -172,3 +173,32 @@ def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:
     pivots = seen_languages(row, SelectionRule.PIVOT_DEV, pivot_languages=("tr",))
     assert pivots == {"xquad": ["tr"], **by_early_end}
     assert seen_languages(planted.scored(0, 0.5, None), SelectionRule.TARGET_DEV) == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "steps", "seen"),
+    [
+        ("squad", 10, {"xquad": ["en"]}),
+        ("squad2", 10, {"xquad": ["en"]}),
+        ("squad", None, {}),
+        ("mnli", 10, {}),
+        ("mnli@de", 10, {}),
+    ],
+)
+def test_an_early_end_sees_rows_that_were_drawn_from_those_it_is_chosen_by(
+    planted: Any, source: str, steps: int | None, seen: dict[str, list[str]]
+) -> None:
+    """XQuAD's rows are SQuAD's validation rows, in English; MLQA has its own, and XNLI has test
+    rows apart from MNLI's and from its own validation rows."""
+    recipe = replace(planted.phase("fact", 1e-4).recipe, evaluate_every=steps)
+    phase = replace(planted.phase("fact", 1e-4), recipe=recipe, mixture=Mixture.of({source: 1}))
+    trained = {"xquad": "squad", "mlqa": "squad", "xnli": "mnli"}
+    bare = {task: planted.phase(name, 1e-4) for task, name in trained.items()}
+    own = {t: phase if name == source else bare[t] for t, name in trained.items()}
+    for intermediate, phases in ((phase, bare), (None, own)):
+        if intermediate is None and source not in trained.values():
+            continue  # a target cannot be trained on it
+        targets = tuple(Target(task=task, phase=of_task) for task, of_task in phases.items())
+        plan = TrialPlan(encoder="tiny", intermediate=intermediate, targets=targets)
+        row = replace(planted.scored(0, 0.5, None), plan=plan, scores=None)
+        assert seen_languages(row, SelectionRule.SOURCE_DEV) == seen

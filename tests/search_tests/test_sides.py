@@ -118,6 +118,17 @@ def test_runs_of_an_earlier_retrain_on_other_rows_are_left_out(planted: Any) -> 
     assert means(sides.after) == [0.6, 0.6]
 
 
+def test_runs_of_another_lock_are_left_out(planted: Any) -> None:
+    """Other training rows do not show in the protocol of the scores."""
+    retrains = tuple(
+        replace(retrained(planted, "final", role, seed, level), lock=lock)
+        for seed, lock, level in ((1, "now", 0.6), (2, "then", 0.9))
+        for role in ("winner", "baseline")
+    )
+    found = retrain_sides(record_of(planted.study_rows(), retrains))["final"]
+    assert [list(runs) for runs in found.values()] == [[1], [1]]
+
+
 def test_one_side_alone(planted: Any) -> None:
     rows = planted.study_rows()
     sides = sides_of(record_of(rows[:2]))

@@ -16,7 +16,7 @@ from search.significance import (
     paired_bootstrap,
     randomisation,
 )
-from trainables.outcomes import of_counts, of_values
+from trainables.outcomes import ByLanguage, of_counts, of_values
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -38,7 +38,7 @@ def half_width(languages: int, *, is_shared: bool, num_rows: int = 400) -> float
     for _ in range(2):
         own = [coins(draw, np.full(num_rows, 0.5)) for _ in range(languages)]
         sides.append({str(n): own[0 if is_shared else n] for n in range(languages)})
-    found = of_models(sides[0], sides[1], rng())
+    found = of_models(ByLanguage(sides[0]), ByLanguage(sides[1]), rng())
     assert (found.num_seeds, found.num_rows) == (1, num_rows)
     return found.high - found.mean
 
@@ -57,16 +57,30 @@ def test_languages_of_unequal_numbers_are_taken_to_go_together() -> None:
     draw = rng(2)
     sizes = {"a": 400, "b": 400, "c": 100}
     sides = [{k: coins(draw, np.full(n, 0.5)) for k, n in sizes.items()} for _ in range(2)]
-    found = of_models(sides[0], sides[1], rng())
+    first, second = map(ByLanguage, sides)
+    found = of_models(first, second, rng())
     assert found.num_rows == 100
-    alone = [of_models({k: sides[0][k]}, {k: sides[1][k]}, rng()) for k in sizes]
+    alone = [of_models(first.of([k]), second.of([k]), rng()) for k in sizes]
     width = np.mean([one.high - one.mean for one in alone])
     assert found.high - found.mean == pytest.approx(width, rel=0.05)
     assert found.mean == pytest.approx(np.mean([one.mean for one in alone]))
 
 
+def test_two_models_on_rows_of_one_paragraph() -> None:
+    """Five rows that stand and fall together are one draw: as wide as with a fifth of the rows."""
+    draw = rng(3)
+    sides = [np.repeat(coins(draw, np.full(80, 0.5)), 5) for _ in range(2)]
+    groups = {"a": np.repeat(np.arange(80), 5)}
+    one, other = (ByLanguage({"a": rows}, groups) for rows in sides)
+    found = of_models(one, other, rng())
+    assert found.num_rows == 400
+    assert found.high - found.mean == pytest.approx(1.96 * math.sqrt(0.5 / 80), rel=0.1)
+    blind = of_models(ByLanguage({"a": sides[0]}), ByLanguage({"a": sides[1]}), rng())
+    assert blind.high - blind.mean == pytest.approx((found.high - found.mean) / 5**0.5, rel=0.1)
+
+
 def test_the_same_model_twice_is_no_difference() -> None:
-    rows = {"a": of_values([1, 0, 1, 1]), "b": of_counts([(1, 2, 2)] * 4)}
+    rows = ByLanguage({"a": of_values([1, 0, 1, 1]), "b": of_counts([(1, 2, 2)] * 4)})
     found = of_models(rows, rows, rng())
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
@@ -83,7 +97,7 @@ def test_the_interval_of_two_models_holds_the_true_difference() -> None:
             sides.append(
                 {k: (mood + 0.3 * draw.normal(size=300) + lead > 0).astype(np.uint8) for k in "ab"}
             )
-        found = of_models(sides[1], sides[0], draw)
+        found = of_models(ByLanguage(sides[1]), ByLanguage(sides[0]), draw)
         true = norm.cdf(0.1 / math.sqrt(0.81 + 0.09 + 0.09)) - 0.5
         held += found.low <= true <= found.high
     assert 0.92 < held / 300 < 0.98
@@ -261,3 +275,94 @@ def test_few_seeds_know_little_of_seeds() -> None:
 
 def test_a_planted_gain_of_five_points_is_seen() -> None:
     assert simulated(11, 150, gain=0.05) > 0.8
+
+
+# ---- rows that go together
+
+
+def test_groups_by_hand() -> None:
+    """Two paragraphs: what is summed, and how many ways there are to swap them."""
+    first, second = of_values([1, 1, 0, 1, 1]), of_values([0, 0, 0, 0, 1])
+    groups = np.array([4, 4, 9, 4, 9])
+    found = compare([first], [second], rng(), groups=groups)
+    assert (found.mean, found.num_rows, found.num_groups) == (pytest.approx(3 / 5), 5, 2)
+    # One paragraph has all three rows that differ: swapped or not, it is as extreme.
+    assert found.p == 1
+    assert mcnemar(first, second) == 0.25
+    # Drawn are the first twice, each once, or the second twice.
+    assert (found.low, found.high) == (0, 1)
+    three = compare([first], [second], rng(), groups=np.array([0, 1, 2, 2, 3]))
+    assert three.p == pytest.approx(2 / 2**3, abs=0.03)
+
+
+def test_groups_of_f1_are_summed_before_they_are_drawn() -> None:
+    draw = rng(3)
+    gold = draw.integers(0, 5, 300)
+    sides = [
+        of_counts(zip(right, right + draw.integers(0, 2, 300), gold, strict=True))
+        for right in (draw.binomial(gold, 0.8), draw.binomial(gold, 0.6))
+    ]
+    groups = draw.integers(0, 60, 300)
+    found = compare([sides[0]], [sides[1]], rng(5), groups=groups)
+    summed = [
+        of_counts([side[groups == group].sum(axis=0, dtype=int) for group in np.unique(groups)])
+        for side in sides
+    ]
+    expected = compare([summed[0]], [summed[1]], rng(5))
+    assert (found.mean, found.low, found.high, found.p) == pytest.approx(
+        (expected.mean, expected.low, expected.high, expected.p)
+    )
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=30), st.booleans())
+def test_rows_that_are_each_for_themselves_are_no_groups(
+    rows: list[tuple[bool, bool]], is_twice: bool
+) -> None:
+    sides = [[of_values(column)] * (1 + is_twice) for column in zip(*rows, strict=True)]
+    bare = compare(*sides, rng())
+    grouped = compare(*sides, rng(), groups=np.arange(len(rows))[::-1])
+    assert grouped.p == pytest.approx(bare.p)
+    assert grouped.mean == pytest.approx(bare.mean)
+    assert (bare.num_groups, grouped.num_groups) == (None, len(rows))
+
+
+def test_one_paragraph_says_nothing_of_others() -> None:
+    first, second = of_values([1] * 9), of_values([0] * 9)
+    for num_seeds in (1, 3):
+        sides = [first] * num_seeds, [second] * num_seeds
+        found = compare(*sides, rng(), groups=np.zeros(9, int))
+        assert (found.low, found.high, found.p, found.num_groups) == (-1, 1, 1, 1)
+    with pytest.raises(ValueError, match="8 rows are in groups, 9 were scored"):
+        compare([first], [second], rng(), groups=np.zeros(8, int))
+
+
+def paragraphs(
+    seed: int, num_pairs: int, *, num_seeds: int, gain: float = 0.0, num_groups: int = 100
+) -> dict[str, float]:
+    """The share of pairs with p below 0.05, of rows and of groups: five questions on a paragraph,
+    which suits one side more than the other. Differences have an intra-class correlation of 0.2."""
+    draw, groups = rng(seed), np.repeat(np.arange(num_groups), 5)
+    found = {"rows": 0, "groups": 0}
+    for number in range(num_pairs):
+        hard = draw.normal(0, 0.7, (num_groups, 1)) + draw.normal(0, 1, (num_groups, 5))
+        sides = []
+        for more in (gain, 0.0):
+            suits = hard + draw.normal(0, 0.8, (num_groups, 1))
+            noise = draw.normal(0, 1, (num_seeds, num_groups, 5))
+            sides.append([of_values(seen.ravel() > -more) for seen in suits + noise])
+        found["rows"] += compare(*sides, rng(number)).p < 0.05
+        found["groups"] += compare(*sides, rng(number), groups=groups).p < 0.05
+    return {name: hits / num_pairs for name, hits in found.items()}
+
+
+@pytest.mark.parametrize("num_seeds", [1, 5])
+def test_null_pairs_of_paragraphs_are_called_as_rarely_as_they_should(num_seeds: int) -> None:
+    shares = paragraphs(4, 120, num_seeds=num_seeds)
+    most = 0.05 + norm.ppf(0.99) * math.sqrt(0.05 * 0.95 / 120)
+    assert shares["groups"] <= most
+    assert shares["rows"] > most
+
+
+def test_a_planted_gain_is_seen_through_paragraphs() -> None:
+    """About nine points, on 150 paragraphs."""
+    assert paragraphs(5, 60, num_seeds=5, gain=0.4, num_groups=150)["groups"] > 0.8

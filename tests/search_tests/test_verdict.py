@@ -111,7 +111,7 @@ def test_verdicts_by_language_on_the_card_and_in_the_record(planted: Any, tmp_pa
             file = tmp_path / f"{role}-{seed}"
             draw = np.random.default_rng(seed)
             rows = {code: of_values(draw.random(100) < shares[role, code]) for code in ("de", "tr")}
-            outcomes.write(file, rows)
+            outcomes.write(file, outcomes.ByLanguage(rows))
             runs.append(replace(run(planted, role, seed, level), outcomes={"rel": str(file)}))
     pairs = judged_pairs([*runs, run(planted, WINNER, 3, 0.6)], lambda f: outcomes.read(Path(f)))
     assert len(pairs) == 2

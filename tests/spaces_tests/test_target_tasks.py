@@ -33,6 +33,17 @@ def test_targets_that_share_training_rows_train_on_one_task() -> None:
     assert TASKS["xnli"].labels == TASKS["mnli"].labels
 
 
+def test_whose_validation_rows_have_those_of_another_task() -> None:
+    """They are cut in the same halves, so that no half of one has test rows of the other."""
+    found = {task.name: task.holds for task in TASKS.values() if task.holds}
+    assert found == {"squad": ("squad2", "xquad"), "squad2": ("squad", "xquad")}
+    assert all(TASKS[name].is_cut("en", "validation") for name in (*found, "xquad"))
+
+
+def test_the_order_of_a_paraphrase_says_nothing() -> None:
+    assert {task.name for task in TASKS.values() if task.is_symmetric} == {"qqp", "pawsx"}
+
+
 def test_pairs_of_bucc_are_retrieved_under_another_name_than_mined() -> None:
     mined, pairs = TASKS["bucc"], TASKS["buccpairs"]
     assert (mined.metric, pairs.metric) == ("f1", "accuracy")

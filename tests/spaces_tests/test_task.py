@@ -44,3 +44,8 @@ def test_both_halves_come_out_of_the_only_evaluation_split() -> None:
 def test_only_languages_of_the_task_have_a_single_split() -> None:
     with pytest.raises(Refusal, match="unknown language of 'tagged' 'de'"):
         dataclasses.replace(TASK, single_split=("de",))
+
+
+def test_a_pair_without_an_order_is_a_pair() -> None:
+    with pytest.raises(Refusal, match="without an order is for the kind classification, not tag"):
+        dataclasses.replace(TASK, is_symmetric=True)

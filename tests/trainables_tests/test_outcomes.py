@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
 from tests.scored import PROTOCOL
 from trainables import outcomes
+from trainables.outcomes import ByLanguage
 
 REL = replace(PROTOCOL, task="rel", split="test")
 
@@ -42,7 +44,7 @@ def test_a_file_comes_back(tmp_path: Path) -> None:
     path = outcomes.file_of(tmp_path, "key", REL)
     assert path.parent == tmp_path / "outcomes" / "key"
     rows = {"de": outcomes.of_values([1, 0.25]), "tr": outcomes.of_counts([(1, 2, 3)])}
-    outcomes.write(path, rows)
+    outcomes.write(path, ByLanguage(rows))
     back = outcomes.read(path)
     assert set(back) == {"de", "tr"}
     for language, array in rows.items():
@@ -51,13 +53,36 @@ def test_a_file_comes_back(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_groups_come_back_and_cost_nothing_where_there_are_none(tmp_path: Path) -> None:
+    path, bare = (outcomes.file_of(tmp_path, key, REL) for key in ("key", "bare"))
+    rows = {"de": outcomes.of_values([1, 0, 1]), "tr": outcomes.of_values([1])}
+    outcomes.write(bare, ByLanguage(rows))
+    assert bare.read_bytes() == safetensors.numpy.save(rows), "as before there were groups"
+    assert outcomes.read(bare).groups == {}
+    outcomes.write(path, ByLanguage(rows, {"de": np.array([0, 1, 0], np.uint8)}))
+    back = outcomes.read(path)
+    assert dict(back) == {"de": back["de"], "tr": back["tr"]}
+    assert {code: groups.tolist() for code, groups in back.groups.items()} == {"de": [0, 1, 0]}
+
+
+@pytest.mark.parametrize(("language", "num"), [("de", 2), ("ru", 3)])
+def test_groups_of_other_rows_are_refused(tmp_path: Path, language: str, num: int) -> None:
+    rows, groups = {"de": outcomes.of_values([1, 0, 1])}, {language: np.zeros(num, np.uint8)}
+    with pytest.raises(ValueError, match="not those of its rows"):
+        ByLanguage(rows, groups)
+    path = tmp_path / "rel.safetensors"
+    path.write_bytes(safetensors.numpy.save({**rows, f"{language}/groups": groups[language]}))
+    with pytest.raises(Refusal, match=r"outcomes of rows in .* cannot be read"):
+        outcomes.read(path)
+
+
 def test_what_stands_is_left_alone_and_what_differs_is_replaced(tmp_path: Path) -> None:
     path = outcomes.file_of(tmp_path, "key", REL)
-    outcomes.write(path, {"de": outcomes.of_values([1, 0])})
+    outcomes.write(path, ByLanguage({"de": outcomes.of_values([1, 0])}))
     before = path.stat().st_ino
-    outcomes.write(path, {"de": outcomes.of_values([1, 0])})
+    outcomes.write(path, ByLanguage({"de": outcomes.of_values([1, 0])}))
     assert path.stat().st_ino == before
-    outcomes.write(path, {"de": outcomes.of_values([0, 0])})
+    outcomes.write(path, ByLanguage({"de": outcomes.of_values([0, 0])}))
     assert outcomes.read(path)["de"].tolist() == [0, 0]
 
 

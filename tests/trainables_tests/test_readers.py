@@ -150,6 +150,16 @@ def test_labels_come_by_name_whatever_their_type() -> None:
     assert getattr(found, "text", None) == "Why? Rain."
 
 
+def test_rows_of_one_document_say_so() -> None:
+    """Cosmos QA asks several questions on a context; HellaSwag takes several rows from a video."""
+    cosmos = {"id": "c", "context": "Rain.", "question": "Why?", "label": 3}
+    cosmos.update({f"answer{number}": f"Because {number}." for number in range(4)})
+    video = {**HELLASWAG, "source_id": "activitynet~v_1"}
+    rows = [("cosmosqa", cosmos), ("hellaswag", video), ("hellaswag", HELLASWAG), ("csqa", CSQA)]
+    found = [getattr(read(task, "en", row).example, "document", None) for task, row in rows]
+    assert found == ["Rain.", "activitynet~v_1", "", ""]
+
+
 @pytest.mark.parametrize("hidden", ["", -1, None, "-1"])
 def test_hidden_labels_are_refused(hidden: Any) -> None:
     for task, row, column in (

@@ -8,9 +8,10 @@ import pytest
 from spaces.refusal import Refusal
 from spaces.tasks import TASKS
 from trainables.bundle import Part
-from trainables.examples import PairExample, RetrievalExample, SpanExample, TaggingExample
+from trainables.examples import RetrievalExample, SpanExample
+from trainables.groups import links_of
 from trainables.hub import NoRowsError
-from trainables.rows import Rows, _fingerprint, _load, half_of, parallel_id
+from trainables.rows import Rows, _fingerprint, _load
 
 XTREME = "google/xtreme"
 CUT = [
@@ -33,6 +34,20 @@ def test_a_fingerprint_is_of_content() -> None:
     _fingerprint.cache_clear()
     _load.cache_clear()
     assert Rows("elsewhere").fingerprint("coh", "de", "test") == found["coh", "de", "test"]
+
+
+def test_a_fingerprint_is_of_what_a_model_reads(monkeypatch) -> None:
+    """The document that rows were made from is not: what is trained on them stays what it is."""
+    before, rows = Rows().fingerprint("kind", "de", "train"), Rows().load("kind", "de", "train")
+    named = tuple(replace(row, document="one") for row in rows.examples)
+    _fingerprint.cache_clear()
+    monkeypatch.setattr("trainables.rows._load", lambda *place: replace(rows, examples=named))
+    assert Rows().fingerprint("kind", "de", "train") == before
+    _fingerprint.cache_clear()
+    less = tuple(replace(row, text="one") for row in rows.examples)
+    monkeypatch.setattr("trainables.rows._load", lambda *place: replace(rows, examples=less))
+    assert Rows().fingerprint("kind", "de", "train") != before
+    _fingerprint.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -90,38 +105,80 @@ def test_languages_without_rows_are_known_before_they_are_read(rows: Rows) -> No
         rows.load("tydiqa", "ko", "test")
 
 
-def test_halves_never_overlap_and_are_the_same_in_every_language(rows: Rows, is_mirrored) -> None:
+def test_halves_share_nothing(rows: Rows, is_mirrored) -> None:
+    """Of all tasks and languages together: no paragraph, text or sentence lies in both."""
     seen: dict[str, dict[str, set[str]]] = {}
     for task, language in CUT:
         if is_mirrored(task, language) and rows.languages(task, (language,), "validation"):
             halves = seen.setdefault(task, {"validation": set(), "test": set()})
-            for split, ids in halves.items():
+            for split, links in halves.items():
                 found = rows.examples(task, language, split)
-                assert all(half_of(row) == split for row in found)
-                ids |= {parallel_id(row) for row in found}
-    assert {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "csqa"} <= set(seen)
+                assert found, f"{task} in {language}"
+                links |= {link for row in found for link in links_of(row, TASKS[task])}
+    cut = {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "squad2", "csqa", "cosmosqa"}
+    assert cut <= set(seen)
     for task, halves in seen.items():
         assert not halves["validation"] & halves["test"], task
+
+
+def test_a_paragraph_lies_in_one_half_in_all_languages_and_tasks(rows: Rows) -> None:
+    """XQuAD's are translations of each other, and SQuAD's validation rows have the English."""
     ids = {
-        code: [row.id for row in rows.examples("xquad", code, "validation")]
-        for code in ("ar", "de", "en", "es", "hi", "ru", "zh")
+        split: {
+            code: [row.id for row in rows.examples("xquad", code, split)]
+            for code in ("ar", "de", "en", "es", "hi", "ru", "zh")
+        }
+        for split in ("validation", "test")
     }
-    assert len(set(map(tuple, ids.values()))) == 1
-    assert len(ids["de"]) + len(rows.examples("xquad", "de", "test")) == 1190
+    for split, other in (("validation", "test"), ("test", "validation")):
+        assert len(set(map(tuple, ids[split].values()))) == 1
+        for task, num in (("squad", 100), ("squad2", 100)):
+            there = {row.id for row in rows.examples(task, "en", split)}
+            assert len(there.intersection(ids[split]["en"])) > num
+            assert not there.intersection(ids[other]["en"])
+    assert [len(ids[split]["de"]) for split in ("validation", "test")] == [550, 640]
 
 
-def test_what_is_parallel_has_one_id() -> None:
-    pair = RetrievalExample(id="a", text="Hallo.", pivot="Hello.")
-    other = RetrievalExample(id="b", text="Bonjour.", pivot="Hello.")
-    assert parallel_id(pair) == parallel_id(other)
-    words = TaggingExample(id="t", words=("a", "b"), tags=("X", "X"))
-    assert parallel_id(words) == "a b"
-    assert parallel_id(PairExample(id="p", text_a="x", text_b=None, label="l")) == "p"
+def test_whose_validation_rows_have_whose_is_what_the_tasks_say(rows: Rows, is_mirrored) -> None:
+    """All tasks that one can train on and that have validation rows in English, against all that
+    have test rows there."""
+    whole, found = replace(rows, halves=False), {}
+    hub = [t for t in TASKS.values() if t.dataset != "pocket" and is_mirrored(t.name, "en")]
+    for split in ("validation", "test"):
+        for task in [t for t in hub if rows.languages(t.name, ("en",), split)]:
+            texts = [links_of(row, task) for row in whole.examples(task.name, "en", split)]
+            found[task.name, split] = {(task.kind, link) for links in texts for link in links}
+    assert len(found) > 20
+    held = {
+        (task.name, other)
+        for task in hub
+        if task.train_on is None and (task.name, "validation") in found
+        for other in TASKS
+        if other != task.name
+        and len(found[task.name, "validation"] & found.get((other, "test"), set())) > 1
+    }
+    assert held == {(task.name, other) for task in hub for other in task.holds}
+
+
+def test_a_language_that_cannot_be_cut_says_why(changed_root) -> None:
+    def change(found: list[dict[str, Any]]) -> None:
+        for row in found:
+            row["context"] = found[0]["context"]
+            row["answers"] = {"text": [found[0]["context"][:3]], "answer_start": [0]}
+
+    root = changed_root(XTREME, "XQuAD.en/validation", change)
+    there = Rows(str(root))
+    found = there.languages("xquad", ("en",), "validation")
+    empty = "test" if found else "validation"
+    with pytest.raises(NoRowsError, match=r"is cut by paragraph, and all 40 rows lie in the other"):
+        there.load("xquad", "en", empty)
 
 
 def test_the_cut_is_named() -> None:
     halves, whole = Rows(), Rows(halves=False)
-    assert halves.cut_of("xquad", ("de", "en"), "test") == "half of validation by parallel id"
+    assert halves.cut_of("xquad", ("de", "en"), "test") == "half of validation by paragraph"
+    assert halves.cut_of("cosmosqa", ("en",), "test") == "half of validation by text"
+    assert halves.cut_of("tatoeba", ("de",), "test") == "half of validation by parallel id"
     of_test = "half of test by parallel id (kk tl)"
     assert halves.cut_of("udpos", ("de", "kk", "tl"), "test") == of_test
     assert whole.cut_of("xquad", ("de", "en"), "test") == "whole validation as validation and test"

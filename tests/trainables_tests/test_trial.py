@@ -74,6 +74,7 @@ def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
         rows = read(files[target.task])
         assert {language: score_of(array) for language, array in rows.items()} == target.by_language
         assert {language: len(array) for language, array in rows.items()} == target.num_rows
+    assert read(files["coh"]).groups == {}, "no two rows of the split have a sentence in common"
     # Under the key of the phase; retrieval, for which nothing was trained, under the encoder's.
     (key,) = [event["key"] for event in events if event["event"] == "phase"]
     assert files["coh"].parent == (tmp_path / "home" / "outcomes" / key).resolve()
@@ -100,6 +101,20 @@ def test_two_splits_are_scored_while_the_model_is_there(open_shop, events, monke
     assert dev == alone
     assert dev.zero_shot_mean != scores.zero_shot_mean
     assert events[-1]["also"] == {}
+
+
+def test_a_trial_keeps_which_rows_go_together(open_shop, events) -> None:
+    """Some countries are asked about twice."""
+    shop = open_shop(space={"targets": ["fact"]}, evaluation={"max_rows": 40})
+    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+    assert scores is not None
+    kept = read(Path(events[-1]["outcomes"]["fact"]))
+    assert kept.groups.keys() == kept.rows.keys() == scores.targets[0].languages.keys()
+    for language, groups in kept.groups.items():
+        rows = shop.data.examples("fact", language, "validation", max_rows=40)
+        texts = [row.text for row in rows]
+        assert len(set(groups.tolist())) == len(set(texts)) < len(texts)
+        assert len(set(zip(groups.tolist(), texts, strict=True))) == len(set(texts))
 
 
 def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:
