@@ -35,7 +35,8 @@ class TrialRow:
     `duplicate_of` is the number of the equal trial whose score this one was told. `num_reused` of
     its phases were in the store as it started; None where that is not known. `values` are those of
     the objectives that the study names, in its order. `largest_drop` is how far a language falls
-    under its baseline, and `is_feasible` whether that is allowed; both None where nobody asks.
+    under its baseline, `sure_drop` how much of that is established (feasibility.py), and
+    `is_feasible` whether that is allowed; None where nobody asks.
     """
 
     number: int
@@ -51,6 +52,7 @@ class TrialRow:
     num_reused: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     largest_drop: float | None = None
+    sure_drop: float | None = None
     is_feasible: bool | None = None
 
     @property
@@ -74,6 +76,7 @@ class TrialRow:
             "num_reused": self.num_reused,
             "values": dict(self.values),
             "largest_drop": self.largest_drop,
+            "sure_drop": self.sure_drop,
             "is_feasible": self.is_feasible,
         }
 
@@ -95,6 +98,7 @@ class TrialRow:
             num_reused=data.get("num_reused"),
             values=data.get("values", {}),
             largest_drop=data.get("largest_drop"),
+            sure_drop=data.get("sure_drop"),
             is_feasible=data.get("is_feasible"),
         )
 
