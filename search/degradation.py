@@ -10,16 +10,17 @@ from statistics import fmean
 from typing import Any
 
 from search.gains import collapsed_counts, scores_by_seed, side_by_side
-from search.intervals import mean_interval
+from search.intervals import Interval, grouped_difference, paired_difference, unpaired_difference
 from search.selection import TrialRow, best_baseline
 from search.sides import Sides
-from search.slopes import Slope, has_slope, slope_of
+from search.slopes import Slope, has_slope, slope_of, slope_value
 from spaces.languages import LANGUAGES
 from spaces.refusal import Refusal
 from spaces.tasks import TaskKind, get_task
 from trainables.scores import Mark, Scores, TargetScores
 
 Json = dict[str, Any]
+Levels = Mapping[tuple[str, str], float]  # (task, language) -> score
 # (source language, languages) -> kind -> language -> distance; what is not known is left out
 Lookup = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, float]]]
 
@@ -34,7 +35,10 @@ def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
     `gap_...` the source score minus that. `slopes` has one entry for each distance over all counted
     targets (`task` None) and, where there are several, for each target: the slopes of the gap
     `before` and `after`, their `change`, and that of the `gain`, which is the change with its sign
-    turned: a level of the source language moves no slope. `unknown` says why nothing is regressed.
+    turned: a level of the source language moves no slope. Their intervals are over families of
+    languages; `over_seeds` is that of the change over the seeds, for these languages, where both
+    sides have several. `is_established` says whether neither has room for no change. `unknown`
+    says why nothing is regressed.
     """
     if sides is None:
         return _nothing("No baseline that did not collapse: there is no gap to compare.")
@@ -66,8 +70,9 @@ def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
     tasks = dict.fromkeys(cell["task"] for cell in cells)
     if len(tasks) > 1:
         scopes |= {task: [cell for cell in cells if cell["task"] == task] for task in tasks}
+    runs = (_levels(sides.before), _levels(sides.after))
     slopes = [
-        _regressed(task, kind, members)
+        _regressed(task, kind, members, runs)
         for task, members in scopes.items()
         for kind in dict.fromkeys(kind for cell in members for kind in cell["distances"])
     ]
@@ -83,7 +88,9 @@ def by_language_of_intermediate(rows: Sequence[TrialRow]) -> Json | None:
 
     Returns:
         None where the study has not both; `difference` is that of the others from the English
-        ones, its interval over languages.
+        ones. Its interval is over seeds, the languages being what they are: without several seeds
+        of each intermediate it has none, and `unknown` says so. What all languages of a model
+        share does not cancel, so that an interval over languages would say nothing.
     """
     baseline = best_baseline(rows)
     if baseline is None:
@@ -100,17 +107,24 @@ def by_language_of_intermediate(rows: Sequence[TrialRow]) -> Json | None:
     both = sorted(gains["english"].keys() & gains["other"].keys())
     if not both:
         return None
-    difference = mean_interval([gains["other"][code] - gains["english"][code] for code in both])
+    mean = {group: fmean(gains[group][code] for code in both) for group in groups}
+    seeds = {
+        group: [_means_of_seeds(rows, baseline, row, both) for row in of.values()]
+        for group, of in groups.items()
+    }
+    over_seeds = grouped_difference(
+        *([of for of in seeds[group] if of] for group in ("other", "english"))
+    )
     return {
         **{
             group: {
                 "intermediates": list(of),
-                "gain": fmean(gains[group][code] for code in both),
+                "gain": mean[group],
                 "languages": {code: gains[group][code] for code in both},
             }
             for group, of in groups.items()
         },
-        "difference": {**asdict(difference), "excludes_zero": difference.excludes_zero},
+        "difference": _around(mean["other"] - mean["english"], over_seeds),
     }
 
 
@@ -234,7 +248,17 @@ def _measure(cells: Sequence[Json], lookup: Lookup) -> None:
             cell["distances"][FERTILITY] = cell[FERTILITY]
 
 
-def _regressed(task: str | None, kind: str, cells: Sequence[Json]) -> Json:
+def _levels(scores: Iterable[Scores]) -> list[Levels]:
+    """The zero-shot scores of each run."""
+    return [
+        {(t.task, language): score for t in run.targets for language, score in t.zero_shot.items()}
+        for run in scores
+    ]
+
+
+def _regressed(
+    task: str | None, kind: str, cells: Sequence[Json], runs: tuple[list[Levels], list[Levels]]
+) -> Json:
     """The slopes of one kind of distance; none of them where too few languages have it."""
     there = [cell for cell in cells if kind in cell["distances"]]
     x = [cell["distances"][kind] for cell in there]
@@ -249,13 +273,15 @@ def _regressed(task: str | None, kind: str, cells: Sequence[Json]) -> Json:
         "nearest": near["language"],
         "farthest": far["language"],
         "span": far["distances"][kind] - near["distances"][kind],
-        **dict.fromkeys(("before", "after", "change", "gain")),
+        **dict.fromkeys(("before", "after", "change", "gain", "over_seeds")),
+        "is_established": False,
     }
     if len(set(units)) < MIN_LANGUAGES or not has_slope(x, groups):
         return found
+    families = [_family(language) for language in units]
 
     def slope(y: Sequence[float]) -> Slope:
-        return slope_of(x, y, groups=groups, units=units)
+        return slope_of(x, y, groups=groups, units=units, families=families)
 
     # Minus the score stands for the gap: the source score is the same for all of a target.
     found["before"] = _json(slope([-cell["before"] for cell in there]))
@@ -263,11 +289,39 @@ def _regressed(task: str | None, kind: str, cells: Sequence[Json]) -> Json:
         gain = slope([cell["gain"] for cell in there])
         found["after"] = _json(slope([-cell["after"] for cell in there]))
         found |= {"gain": _json(gain), "change": _json(gain.reversed())}
+        over_seeds = _change_over_seeds(x, there, groups, runs)
+        if over_seeds is not None:
+            found["over_seeds"] = _json(over_seeds)
+            found["is_established"] = gain.excludes_zero and over_seeds.excludes_zero
     return found
 
 
-def _json(slope: Slope) -> Json:
-    return {**asdict(slope), "excludes_zero": slope.excludes_zero}
+def _change_over_seeds(
+    x: Sequence[float],
+    cells: Sequence[Json],
+    groups: Sequence[str],
+    runs: tuple[list[Levels], list[Levels]],
+) -> Interval | None:
+    """Of the change, for these languages: the slope of each run, seed by seed where both sides have
+    as many; None where a side has one run alone, or a run lacks a language."""
+    places = [(cell["task"], cell["language"]) for cell in cells]
+    whole = all(place in run for side in runs for run in side for place in places)
+    if not whole or any(len(side) < 2 for side in runs):
+        return None
+    before, after = (
+        [slope_value(x, [-run[place] for place in places], groups) for run in side] for side in runs
+    )
+    compare = paired_difference if len(before) == len(after) else unpaired_difference
+    return compare(after, before)
+
+
+def _family(language: str) -> str:
+    """An unknown language is its own."""
+    return LANGUAGES[language].family if language in LANGUAGES else language
+
+
+def _json(found: Slope | Interval) -> Json:
+    return {**asdict(found), "excludes_zero": found.excludes_zero}
 
 
 def _group(row: TrialRow) -> str | None:
@@ -281,17 +335,51 @@ def _group(row: TrialRow) -> str | None:
     return "other" if codes and "en" not in codes else None
 
 
+def _gaining(
+    rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow
+) -> tuple[Sides, set[str]]:
+    """The seeds of a setting beside the baseline's, and the targets whose gain counts."""
+    before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
+    sides = Sides(measured_on="", intermediate=None, before=before, after=after)
+    # What one side alone did not learn is gained or lost.
+    return sides, _objectives(sides) - (_silent(before) & _silent(after))
+
+
 def _mean_gains(
     rows: Sequence[TrialRow], baseline: TrialRow, members: Iterable[TrialRow]
 ) -> dict[str, float]:
     """Zero-shot language -> the mean gain over the members and their counted targets."""
     gains: dict[str, list[float]] = {}
     for row in members:
-        before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
-        sides = Sides(measured_on="", intermediate=None, before=before, after=after)
-        # What one side alone did not learn is gained or lost.
-        counted = _objectives(sides) - (_silent(before) & _silent(after))
+        sides, counted = _gaining(rows, baseline, row)
         for cell in _cells(sides):
             if cell["task"] in counted and cell["gain"] is not None:
                 gains.setdefault(cell["language"], []).append(cell["gain"])
     return {language: fmean(values) for language, values in gains.items()}
+
+
+def _means_of_seeds(
+    rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow, languages: Sequence[str]
+) -> list[float]:
+    """The mean over the languages and their counted targets of each seed of a setting; nothing
+    where no target counts."""
+    sides, counted = _gaining(rows, baseline, row)
+    means = []
+    for levels in _levels(sides.after):
+        by_language: dict[str, list[float]] = {}
+        for (task, language), score in levels.items():
+            if task in counted and language in languages:
+                by_language.setdefault(language, []).append(score)
+        if by_language:
+            means.append(fmean(fmean(values) for values in by_language.values()))
+    return means
+
+
+def _around(mean: float, interval: Interval) -> Json:
+    """An interval as wide as this one, around the mean."""
+    found = {"mean": mean, "low": None, "high": None, "excludes_zero": False, "unknown": None}
+    half = interval.half_width
+    if half is None:
+        return found | {"unknown": "single models: without several seeds of each it may be noise"}
+    low, high = mean - half, mean + half
+    return found | {"low": low, "high": high, "excludes_zero": not low <= 0 <= high}

@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 WIDTH, HEIGHT, MARGIN = 300, 200, 34  # of a scatter, in pixels
 NUMBERS = ("value", "low", "high")
+SIDES = ("before", "after", "change")
 
 
 def degradation_sentences(found: Json) -> list[str]:
@@ -32,14 +33,17 @@ def slope_table(found: Json) -> Table:
     degradation = found["degradation"]
     table = titled_table(
         f"Gap from near to far languages ({degradation['measured_on']})",
-        caption="points, 95 % intervals over languages; rank: gap (without) by distance",
+        caption="points, 95 % intervals over families of languages, bold where zero is outside; "
+        "rank: gap (without) by distance",
     )
     table.add_column("distance", no_wrap=True)
     table.add_column("from, to (of)")
     for name in ("without", "with", "change", "rank"):
         table.add_column(name, justify="right")
     for row in over_all(degradation):
-        slopes = (_interval(row[name], row["span"]) for name in ("before", "after", "change"))
+        told = {side: bool(row[side] and row[side]["excludes_zero"]) for side in SIDES}
+        told["change"] &= row["is_established"] or row["over_seeds"] is None
+        slopes = (_interval(row[side], row["span"], is_told=told[side]) for side in SIDES)
         rank = row["before"]["rank"]
         table.add_row(
             row["kind"],
@@ -99,6 +103,18 @@ def _growth(degradation: Json) -> Iterator[str]:
         silent = ", ".join(degradation["left_out"])
         yield f"At chance on one side, and so not counted there: {silent}."
     yield from _unmeasured(rows)
+    yield from _unsure(rows)
+
+
+def _unsure(rows: Sequence[Json]) -> Iterator[str]:
+    """Why distances have no interval, those of one reason together."""
+    kinds: dict[str, list[str]] = {}
+    for row in rows:
+        if row["before"]["unknown"]:
+            kinds.setdefault(row["before"]["unknown"], []).append(row["kind"])
+    for why, names in kinds.items():
+        kinds_named = ", ".join(names)
+        yield f"Without an interval, which needs several families: {kinds_named} ({why})."
 
 
 def _unmeasured(rows: Sequence[Json]) -> Iterator[str]:
@@ -108,17 +124,26 @@ def _unmeasured(rows: Sequence[Json]) -> Iterator[str]:
 
 
 def _changes(degradation: Json) -> Iterator[str]:
+    """What can be told of the change from none over families, and, where there are several seeds,
+    over these too."""
     rows = [row for row in over_all(degradation) if row["change"]]
     if not rows:
         return
     name = degradation["intermediate"]
     told = [row for row in rows if row["change"]["excludes_zero"]]
-    if not told:
+    sure = [row for row in told if row["is_established"] or row["over_seeds"] is None]
+    if not sure:
         yield f"That {name} changes any of these slopes cannot be told from none."
     for verb, sign in (("less", -1), ("more", 1)):
-        parts = _parts([row for row in told if row["change"]["value"] * sign > 0], "change")
+        some = [row for row in sure if row["change"]["value"] * sign > 0]
+        parts = _parts(some, "change")
         if parts:
-            yield f"With {name} the gap grows {verb} with distance: {parts}."
+            caution = " These are single models: another seed may say otherwise."
+            of_one = "" if some[0]["over_seeds"] else caution
+            yield f"With {name} the gap grows {verb} with distance: {parts}.{of_one}"
+    if len(sure) < len(told):
+        kinds = ", ".join(row["kind"] for row in told if row not in sure)
+        yield f"What {name} changes by {kinds} distance may be noise of the seeds."
 
 
 def _losers(found: Json) -> Iterator[str]:
@@ -144,11 +169,11 @@ def _by_source(groups: Json | None) -> Iterator[str]:
     if groups is None:
         return
     english, other, difference = groups["english"], groups["other"], groups["difference"]
-    told = "" if difference["excludes_zero"] else ", which cannot be told from none"
-    between = ""
+    between = f" ({difference['unknown']})"
     if difference["low"] is not None:
+        told = "" if difference["excludes_zero"] else ", which cannot be told from none"
         low, high = points(difference["low"]), points(difference["high"])
-        between = f" (95 % interval over {difference['num']} languages {low} to {high}{told})"
+        between = f" (95 % interval over the seeds {low} to {high}{told})"
     yield (
         f"Intermediate sources in English ({', '.join(english['intermediates'])}) gain "
         f"{points(english['gain'])} points on average, those in other languages "
@@ -163,16 +188,21 @@ def _parts(rows: Sequence[Json], side: str) -> str:
     for row in rows:
         value, low, high = (points(row[side][name] * row["span"]) for name in NUMBERS)
         between = f"from {' to '.join(ends(row))}, 95 % interval {low} to {high}"
+        if side == "change" and row["over_seeds"]:
+            ends_of = (points(row["over_seeds"][name] * row["span"]) for name in ("low", "high"))
+            between += f", over seeds {' to '.join(ends_of)}"
         parts.append(f"{row['kind']} ({value} points {between})")
     return "; ".join(parts)
 
 
-def _interval(slope: Mapping[str, Any] | None, span: float) -> Text:
+def _interval(slope: Mapping[str, Any] | None, span: float, *, is_told: bool) -> Text:
     if slope is None:
         return Text("–")
-    value, low, high = (points(slope[name] * span) for name in NUMBERS)
-    style = "bold" if slope["excludes_zero"] else ""
-    return Text(value, style=style).append(f"\n{low} … {high}", style="dim")
+    text = Text(points(slope["value"] * span), style="bold" if is_told else "")
+    if slope["unknown"]:
+        return text.append("\nno interval", style="dim")
+    low, high = (points(slope[name] * span) for name in ("low", "high"))
+    return text.append(f"\n{low} … {high}", style="dim")
 
 
 def _scatter(row: Json, degradation: Json) -> Json:

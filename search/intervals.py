@@ -54,14 +54,32 @@ def unpaired_difference(
 ) -> Interval:
     """The mean of `first` less that of `second`, with Welch's interval (Welch, 1947, Biometrika
     34:28); none where a side has one value alone. `num` counts both sides."""
-    sides = [mean_interval(values) for values in (first, second)]
-    gap, num = sides[0].mean - sides[1].mean, len(first) + len(second)
-    parts = [(side.std**2 / side.num, side.num - 1) for side in sides if side.std is not None]
-    if len(parts) < 2:
+    return grouped_difference([first], [second], confidence=confidence)
+
+
+def grouped_difference(
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    *,
+    confidence: float = 0.95,
+) -> Interval:
+    """The mean of the means of the first groups less that of the second ones. Groups are what they
+    are; the values of each vary (Welch; degrees of freedom by Satterthwaite, 1946). No interval
+    where a group has one value alone. `num` counts all values."""
+    sides = [[mean_interval(group) for group in side] for side in (first, second)]
+    means = [math.fsum(group.mean for group in side) / len(side) for side in sides]
+    gap, num = means[0] - means[1], sum(group.num for side in sides for group in side)
+    parts = [
+        (group.std**2 / group.num / len(side) ** 2, group.num - 1)
+        for side in sides
+        for group in side
+        if group.std is not None
+    ]
+    if len(parts) < sum(map(len, sides)):
         return Interval(mean=gap, low=None, high=None, std=None, num=num)
     total = math.fsum(part for part, _ in parts)
     below = math.fsum(part**2 / freedom for part, freedom in parts)
-    freedom = total**2 / below if below else float(num - 2)
+    freedom = total**2 / below if below else float(num - len(parts))
     half = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
     return Interval(mean=gap, low=gap - half, high=gap + half, std=math.sqrt(total), num=num)
 

@@ -66,8 +66,8 @@ def _barred(barred: Sequence[Json], found: Json) -> Iterator[str]:
     scored = [trial for trial in found["trials"] if trial["state"] == "scored"]
     sound = [trial for trial in barred if not trial["collapsed"]]
     yield (
-        f"{len(barred)} of {len(scored)} scored trials may not win: in a language that selects "
-        f"they are, beyond chance, more than {percent(found['max_drop'])} points under their baseline."
+        f"{len(barred)} of {len(scored)} scored trials may not win: beyond chance, in a language "
+        f"that selects they are more than {percent(found['max_drop'])} points under their baseline."
     )
     if sound:
         best = max(sound, key=lambda trial: trial["zero_shot_mean"])

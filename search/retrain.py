@@ -230,7 +230,9 @@ def _judge(
         pivot_languages=pivots,
     )
     fresh, others = (verdict.scores_of(role) for role in (WINNER, BASELINE))
-    curse = winners_curse(record.rows, row, fresh, others) if fresh else None
+    outcomes_of = [(first.rows, second.rows) for first, second in pairs]
+    beside = best_baseline(record.rows)
+    curse = winners_curse(record.rows, row, beside, fresh, others, outcomes_of)
     return replace(verdict, curse=curse)
 
 

@@ -87,17 +87,29 @@ def typical(means: Sequence[float], errors: Sequence[float]) -> list[int]:
     groups stand above it, and two at least. Which is likelier is told by Schwarz's criterion (1978,
     Ann. Stat. 6:461).
     """
+    return max(likely(means, errors), key=lambda found: found[0])[1]
+
+
+def likely(
+    means: Sequence[float], errors: Sequence[float], *, within: float = 0.0
+) -> list[tuple[float, list[int]]]:
+    """(log likelihood by Schwarz's criterion, groups above the cut): the likeliest, and those that
+    are less likely by no more than `within`."""
     num = len(means)
     order = sorted(range(num), key=lambda i: -means[i])
     if num < 3:
-        return order
+        return [(0.0, order)]
     values, noise = np.array(means)[order], np.array(errors)[order]
     counts = np.arange(max(2, math.ceil(MIN_SHARE * num)), num + 1)
-    likelihood = _normal_likelihood(values, noise, counts) + _cut_likelihood(values, counts)
-    likelihood[:-1] -= NUM_CUT_PARAMETERS / 2 * math.log(num)
+    found = _normal_likelihood(values, noise, counts) + _cut_likelihood(values, counts)
+    found[:-1] -= NUM_CUT_PARAMETERS / 2 * math.log(num)
     # Equal means are on one side of a cut.
-    likelihood[:-1][values[counts[:-1] - 1] == values[counts[:-1]]] = -np.inf
-    return order[: int(counts[np.argmax(likelihood)])]
+    found[:-1][values[counts[:-1] - 1] == values[counts[:-1]]] = -np.inf
+    return [
+        (float(value), order[: int(count)])
+        for value, count in zip(found, counts, strict=True)
+        if value >= found.max() - within
+    ]
 
 
 def _normal_likelihood(values: _Floats, noise: _Floats, counts: npt.NDArray[np.int_]) -> _Floats:

@@ -49,8 +49,9 @@ class Verdict:
     winner is better or worse than its baseline.
 
     `rule` and `pivot_languages` say which validation rows choose between the seeds. `curse` is None
-    where no seed of the winner has a score; `decisions` say of each model whether it is champion
-    now; `cautions` are what was not as in the search. `lock` is the digest of what it is made of.
+    where no gain was promised (curse.py says when); `decisions` say of each model whether it is
+    champion now; `cautions` are what was not as in the search. `lock` is the digest of what it is
+    made of.
     """
 
     study: str
@@ -164,7 +165,8 @@ class Verdict:
             "std": stds,
             "languages": [verdict.to_dict() for verdict in self.languages],
             "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
-            "curse": asdict(self.curse) | {"falls_out": self.curse.falls_out}
+            "curse": asdict(self.curse)
+            | {"falls_out": self.curse.falls_out, "exceeds": self.curse.exceeds}
             if self.curse
             else None,
             "cautions": list(self.cautions),

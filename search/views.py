@@ -169,16 +169,17 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
 
 
 def curse_sentence(curse: Curse) -> str:
-    """What was searched, predicted and found, in one sentence."""
-    found = f"found over {curse.num_seeds} fresh seeds {percent(curse.retrained)}"
-    searched = f"zero-shot mean in the search {percent(curse.searched)}"
+    """What gain was searched, predicted and found, in one sentence."""
+    found = f"found over {curse.num_seeds} fresh seeds {points(curse.retrained)}"
+    searched = f"gain over the best baseline in the search {points(curse.searched)}"
     if curse.low is None or curse.high is None:
         return f"{searched}, {found}; with one seed of each plan, what to expect is not known"
     expected = (
-        f"expected {percent(curse.predicted)} (95 % interval {percent(curse.low)} to "
-        f"{percent(curse.high)})"
+        f"expected {points(curse.predicted)} (95 % interval {points(curse.low)} to "
+        f"{points(curse.high)})"
     )
-    end = ": OUTSIDE what the search promised" if curse.falls_out else ""
+    end = ": LESS than the search promised" if curse.falls_out else ""
+    end = ": more than the search promised" if curse.exceeds else end
     return f"{searched}, {expected}, {found}{end}"
 
 

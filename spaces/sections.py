@@ -168,8 +168,9 @@ class EvaluationSection(Section):
     language has a single evaluation split, `halves` cuts it, one half to select and one to test;
     without it both are the whole split, the benchmark's own rows. A pruner sees `probe_rows` of
     each language. `objective` names targets; what of them is to be good, if not their mean alone,
-    is in `objectives`. A trial may win if no language that selects is, beyond chance, more than
-    `max_drop` under its baseline. `max_batch_tokens` are padded ones; None: what suits the device."""
+    is in `objectives`. A trial may win if beyond chance no language that selects is more than
+    `max_drop` under its baseline. `max_batch_tokens` are padded ones; None: what suits the device.
+    """
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
     pivot_languages: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.degradation import MIN_LANGUAGES, by_language_of_intermediate, degradation
+from search.intervals import mean_interval, unpaired_difference
 from search.selection import TrialRow
 from search.sides import Sides
 from spaces.refusal import Refusal
@@ -228,7 +229,81 @@ def test_english_and_other_sources_are_told_apart(planted: Any) -> None:
     assert found["english"]["gain"] == pytest.approx(0.06)
     assert found["other"]["languages"] == pytest.approx({"de": 0.06, "tr": 0.03, "zh": 0.02})
     assert found["difference"]["mean"] == pytest.approx((-0.04 - 0.03 + 0) / 3)
-    assert found["difference"]["num"] == 3
+    assert (found["difference"]["low"], found["difference"]["excludes_zero"]) == (None, False)
+    assert "several seeds" in found["difference"]["unknown"]
+
+
+def seeded(
+    planted: Any, source: str | None, levels: Sequence[float], own: np.ndarray | None = None
+) -> list[TrialRow]:
+    """One setting with a seed a level, which all languages share."""
+    found = []
+    for seed, level in enumerate(levels):
+        gains = dict(
+            zip(CODES, level + (0 if own is None else own[seed]) * np.ones(12), strict=True)
+        )
+        one = row(planted, len(found), source, gains)
+        found.append(replace(one, plan=one.plan.with_seed(seed)))
+    return found
+
+
+def test_sources_are_told_apart_over_seeds(planted: Any) -> None:
+    rows = [
+        *seeded(planted, "fact", (0.10, 0.12, 0.11)),
+        *seeded(planted, "fact@de", (0.05, 0.06, 0.07)),
+        *seeded(planted, None, (0.0, 0.01, -0.01)),
+    ]
+    found = by_language_of_intermediate(rows)
+    assert found is not None
+    expected = unpaired_difference((0.05, 0.06, 0.07), (0.10, 0.12, 0.11))
+    assert [found["difference"][name] for name in ("mean", "low", "high")] == pytest.approx(
+        [expected.mean, expected.low, expected.high]
+    )
+    assert found["difference"]["excludes_zero"]
+    assert found["difference"]["unknown"] is None
+
+
+def test_noise_that_languages_share_is_no_difference_of_sources(planted: Any) -> None:
+    """Sources that are equal: seeds move all languages together. With three seeds each an interval
+    excludes zero as seldom as it says; with one each there is none."""
+    rng = np.random.default_rng(1)
+    called = {1: 0, 3: 0}
+    for _ in range(100):
+        for seeds in called:
+            rows = [
+                run
+                for source in ("fact", "fact@de", None)
+                for run in seeded(
+                    planted, source, rng.normal(0, 0.02, seeds), rng.normal(0, 0.01, (seeds, 12))
+                )
+            ]
+            rows.sort(key=lambda run: -run.objective)
+            found = by_language_of_intermediate(rows)
+            assert found is not None
+            called[seeds] += found["difference"]["excludes_zero"]
+    assert called[1] == 0
+    assert called[3] <= 9
+
+
+def test_the_change_over_seeds(planted: Any) -> None:
+    """Slopes of 0.5 without and of 0.2, 0.3 and 0.4 with: the change is -0.3, -0.2 and -0.1."""
+    before = tuple(Scores(targets=(target(planted, "rel", 0.5),)) for _ in range(3))
+    after = tuple(Scores(targets=(target(planted, "rel", s),)) for s in (0.2, 0.3, 0.4))
+    both = replace(sides([target(planted, "rel", 0.5)]), before=before, after=after)
+    row = slopes(degradation(both, lookup=lookup), "syntactic")
+    expected = mean_interval([-0.3, -0.2, -0.1])
+    assert row["over_seeds"]["mean"] == pytest.approx(row["change"]["value"])
+    assert row["over_seeds"]["low"] == pytest.approx(expected.low)
+    assert (row["change"]["excludes_zero"], row["over_seeds"]["excludes_zero"]) == (True, False)
+    assert not row["is_established"]
+    sure = replace(both, after=(after[1],) * 3)
+    assert slopes(degradation(sure, lookup=lookup), "syntactic")["is_established"]
+    fewer = replace(both, after=after[:2])
+    found = slopes(degradation(fewer, lookup=lookup), "syntactic")
+    assert found["over_seeds"]["num"] == 5, "not paired: seeds of both sides"
+    alone = replace(both, before=before[:1], after=after[:1])
+    row = slopes(degradation(alone, lookup=lookup), "syntactic")
+    assert (row["over_seeds"], row["is_established"]) == (None, False)
 
 
 def test_one_group_alone_is_no_comparison(planted: Any) -> None:

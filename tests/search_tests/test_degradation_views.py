@@ -56,7 +56,36 @@ def test_a_slope_that_shrinks(planted: Any) -> None:
     assert change.startswith(
         "With fact the gap grows less with distance: syntactic (−16.0 points from de to zh"
     )
-    assert "; phonological (−" in change
+    assert "phonological" not in change, "four families without Japanese: too wide an interval"
+    assert change.endswith("These are single models: another seed may say otherwise.")
+
+
+def test_a_change_is_told_where_seeds_say_so_too(planted: Any) -> None:
+    """The same families' interval; seeds that agree, and seeds that do not."""
+    shown = found(planted, 0.5, 0.3, seeds=2)
+    (row,) = [r for r in shown["degradation"]["slopes"] if r["kind"] == "syntactic"]
+    assert (row["is_established"], row["over_seeds"]["low"]) == (True, pytest.approx(-0.2))
+    (line,) = [line for line in degradation_sentences(shown) if "grows less" in line]
+    assert line.endswith("over seeds −16.0 to −16.0).")
+    assert "bold" in str(slope_table(shown).columns[4]._cells[0].style)
+    row["over_seeds"] |= {"low": -0.5, "high": 0.1, "excludes_zero": False}
+    row["is_established"] = False
+    lines = degradation_sentences(shown)
+    assert "That fact changes any of these slopes cannot be told from none." in lines
+    assert "What fact changes by syntactic distance may be noise of the seeds." in lines
+    assert "bold" not in str(slope_table(shown).columns[4]._cells[0].style)
+
+
+def test_distances_without_an_interval_are_said_with_the_reason(planted: Any) -> None:
+    """German, Dutch, French and Spanish are one family, and with two others not enough."""
+    shown = found(planted, 0.5, 0.3, codes=("de", "nl", "fr", "es", "tr", "zh"))
+    lines = degradation_sentences(shown)
+    assert (
+        "Without an interval, which needs several families: syntactic, phonological "
+        "(3 families of languages, fewer than 4)."
+    ) in lines
+    assert str(slope_table(shown).columns[2]._cells[0]).endswith("\nno interval")
+    assert not any("grows less" in line for line in lines)
 
 
 def test_a_slope_that_stays(planted: Any) -> None:
@@ -109,14 +138,17 @@ def test_english_and_other_sources_are_said(planted: Any) -> None:
         "english": {"intermediates": ["fact"], "gain": 0.06, "languages": {}},
         "other": {"intermediates": ["fact@de", "coh@tr"], "gain": 0.037, "languages": {}},
         "difference": {
-            "mean": -0.023, "low": -0.08, "high": 0.03, "num": 9, "excludes_zero": False
+            "mean": -0.023, "low": -0.08, "high": 0.03, "excludes_zero": False, "unknown": None
         },
     }  # fmt: skip
     assert degradation_sentences(shown)[-1] == (
         "Intermediate sources in English (fact) gain +6.0 points on average, those in other "
-        "languages (fact@de, coh@tr) +3.7: a difference of −2.3 (95 % interval over 9 languages "
+        "languages (fact@de, coh@tr) +3.7: a difference of −2.3 (95 % interval over the seeds "
         "−8.0 to +3.0, which cannot be told from none)."
     )
+    difference = shown["degradation"]["intermediate_languages"]["difference"]
+    difference |= {"low": None, "high": None, "unknown": "single models"}
+    assert degradation_sentences(shown)[-1].endswith("a difference of −2.3 (single models).")
 
 
 def test_pictures_hold_every_language_and_both_lines(planted: Any) -> None:

@@ -5,7 +5,12 @@ import random
 import pytest
 from scipy import stats
 
-from search.intervals import mean_interval, paired_difference, unpaired_difference
+from search.intervals import (
+    grouped_difference,
+    mean_interval,
+    paired_difference,
+    unpaired_difference,
+)
 
 # Student (1908), table of Cushny and Peebles: hours of sleep gained with two drugs.
 DEXTRO = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -99,3 +104,15 @@ def test_unpaired_with_little_to_go_by() -> None:
     assert alone.mean == pytest.approx(0.09)
     equal = unpaired_difference([0.5, 0.5], [0.4, 0.4])
     assert equal.low == equal.high == pytest.approx(0.1)
+
+
+def test_groups_of_several_settings_by_hand() -> None:
+    """Two settings of variance 0.0002 (two values) against one of 0.0001 (three)."""
+    found = grouped_difference([[0.61, 0.59], [0.71, 0.69]], [[0.50, 0.51, 0.49]])
+    parts = [0.0002 / 2 / 4, 0.0002 / 2 / 4, 0.0001 / 3]
+    total = sum(parts)
+    freedom = total**2 / (parts[0] ** 2 + parts[1] ** 2 + parts[2] ** 2 / 2)
+    assert found.mean == pytest.approx(0.15)
+    assert found.high == pytest.approx(0.15 + stats.t.ppf(0.975, freedom) * total**0.5)
+    assert found.num == 7
+    assert grouped_difference([[0.6, 0.61], [0.7]], [[0.5, 0.51]]).low is None

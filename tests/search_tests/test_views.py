@@ -64,25 +64,27 @@ def test_a_verdict(verdict: Verdict) -> None:
 @pytest.mark.parametrize(
     ("curse", "sentence"),
     [
-        ({}, "expected 60.0 (95 % interval 55.0 to 65.0), found over 3 fresh seeds 61.0\n"),
-        ({"retrained": 0.4}, "found over 3 fresh seeds 40.0: OUTSIDE what the search promised\n"),
+        ({}, "expected +6.0 (95 % interval +3.0 to +9.0), found over 3 fresh seeds +5.0\n"),
+        ({"retrained": 0.01}, "found over 3 fresh seeds +1.0: LESS than the search promised\n"),
+        ({"retrained": 0.11}, "found over 3 fresh seeds +11.0: more than the search promised\n"),
         ({"low": None, "high": None}, "with one seed of each plan, what to expect is not known"),
     ],
 )
 def test_luck_cautions_and_champions(
     curse: dict[str, Any], sentence: str, verdict: Verdict
 ) -> None:
-    given = {"searched": 0.62, "predicted": 0.6, "low": 0.55, "high": 0.65, "retrained": 0.61}
+    given = {"searched": 0.08, "predicted": 0.06, "low": 0.03, "high": 0.09, "retrained": 0.05}
     found = Curse(**{**given, "kept": 0.5, "num_plans": 4, "num_seeds": 3, **curse})
     decision = Decision(name="tiny-rel", is_champion=False, reason="worse; --promote")
     judged = replace(verdict, curse=found, cautions=("torch was 1",), decisions=(decision,))
     text = shown(show_verdict, judged)
-    assert "zero-shot mean in the search 62.0, " in text
+    assert "gain over the best baseline in the search +8.0, " in text
     assert sentence in text
     assert "warning: torch was 1\n" in text
     assert "tiny-rel: the new version is not made champion: worse; --promote\n" in text
     content = verdict_json(judged)
-    assert content["curse"]["falls_out"] is ("retrained" in curse)
+    assert content["curse"]["falls_out"] is (curse.get("retrained") == 0.01)
+    assert content["curse"]["exceeds"] is (curse.get("retrained") == 0.11)
     assert content["cautions"] == ["torch was 1"]
     assert content["champions"] == [decision.to_dict()]
 
