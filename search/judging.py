@@ -1,7 +1,7 @@
 """Better, tie or worse than the baseline, for each language of each target. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -25,18 +25,22 @@ class Call(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageVerdict:
     """One cell: the call, the difference that it is of, and `adjusted`, the p value for as many
-    languages as the target has, which decides."""
+    languages as the target has, which decides. `adjusted_all` is that for all cells of all targets
+    that are compared: it keeps the chance of any false call in a whole report; None in records of
+    before."""
 
     task: str
     language: str
     call: Call
     difference: Difference
     adjusted: float
+    adjusted_all: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, flat."""
         place = {"task": self.task, "language": self.language, "call": self.call.value}
-        return {**place, **asdict(self.difference), "adjusted": self.adjusted}
+        adjusted = {"adjusted": self.adjusted, "adjusted_all": self.adjusted_all}
+        return {**place, **asdict(self.difference), **adjusted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ Pair = tuple[Side, Side]  # the winner's and the baseline's of one seed
 
 def by_language(pairs: Sequence[Pair]) -> list[LanguageVerdict]:
     """A verdict for each cell that both sides scored under the same protocol; Holm's adjustment is
-    over the languages of a target. The same pairs get the same verdicts."""
+    over the languages of a target, and beside it over all cells. The same pairs get the same
+    verdicts."""
     tasks = dict.fromkeys(target.task for first, _ in pairs for target in first.scores.targets)
-    return [verdict for task in tasks for verdict in _of_target(task, pairs)]
+    found = [verdict for task in tasks for verdict in _of_target(task, pairs)]
+    over_all = holm([verdict.difference.p for verdict in found])
+    return [replace(v, adjusted_all=p) for v, p in zip(found, over_all, strict=True)]
 
 
 def of_selection(

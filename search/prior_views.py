@@ -39,14 +39,8 @@ def prior_sentences(found: Json) -> Iterator[str]:
     priors = found["priors"]
     if not priors:
         return
-    parts = [
-        f"{priors[of]['correlation']:+.2f} with the {of} objective of each (by chance as high or "
-        f"higher in {priors[of]['chance']:.0%} of all orders)"
-        for of in ("best", "mean")
-        if priors[of] is not None
-    ]
-    count, of = priors["num_tried"], len(priors["options"])
-    if not parts:
+    count, of, mean = priors["num_tried"], len(priors["options"]), priors["mean"]
+    if mean is None:
         yield (
             f"How right the priors were cannot be told: {count} of {of} options have a score, and "
             "it takes three that differ."
@@ -55,7 +49,9 @@ def prior_sentences(found: Json) -> Iterator[str]:
     few = "with so few options this says little, and " if count < FEW else ""
     yield (
         f"The priors' order of {count} of {of} options has a rank correlation of "
-        f"{' and '.join(parts)}; {few}the options were not tried equally often."
+        f"{mean['correlation']:+.2f} with the mean objective of each (by chance as high or higher "
+        f"in {mean['chance']:.0%} of all orders); {few}the options were not tried at the same "
+        "learning rates."
     )
 
 

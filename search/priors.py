@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from search.selection import TrialRow, TrialState, is_collapsed
+from search.selection import TrialRow, TrialState
 from spaces.domains import Domain, Grid, Range
 from spaces.mixture import Mixture
 from spaces.space import ALL, NONE, SearchSpace
@@ -120,10 +120,12 @@ def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any
 
 
 def hindsight(priors: Json | None, rows: Sequence[TrialRow]) -> Json | None:
-    """How right the order was: each option's best and mean objective over its scored trials, and
-    Spearman's rank correlation of these with the order; None where nothing was ranked.
+    """How right the order was: each option's mean objective over its scored trials, collapsed ones
+    too, and Spearman's rank correlation of these with the order; None where nothing was ranked.
 
-    `chance` is the share of all orders that would have agreed as well or better.
+    `chance` is the share of all orders that would have agreed as well or better. The best objective
+    of an option says nothing here: options that look promising are tried more often, and the best
+    of more is higher.
     """
     if not priors:
         return None
@@ -134,7 +136,7 @@ def hindsight(priors: Json | None, rows: Sequence[TrialRow]) -> Json | None:
         **priors,
         "options": options,
         "num_tried": len(tried),
-        **{of: _agreement(ranks, [row[of] for row in tried]) for of in ("best", "mean")},
+        "mean": _agreement(ranks, [row["mean"] for row in tried]),
     }
 
 
@@ -177,10 +179,9 @@ def _results(option: str, rows: Sequence[TrialRow]) -> Json:
         row.objective
         for row in rows
         if row.state is TrialState.SCORED and row.objective is not None
-        if not is_collapsed(row) and row.params.get("intermediate") == option
+        if row.params.get("intermediate") == option
     ]
-    best, mean = (max(values), fmean(values)) if values else (None, None)
-    return {"num_trials": len(values), "best": best, "mean": mean}
+    return {"num_trials": len(values), "mean": fmean(values) if values else None}
 
 
 def _agreement(ranks: Sequence[float], values: Sequence[float]) -> Json | None:

@@ -59,6 +59,8 @@ def test_holm_is_over_the_languages_of_a_target(planted: Any) -> None:
         assert [v.adjusted for v in of_task] == holm([v.difference.p for v in of_task])
         for verdict in of_task:
             assert (verdict.call is Call.TIE) == (verdict.adjusted >= 0.05)
+    assert [v.adjusted_all for v in found] == holm([v.difference.p for v in found])
+    assert all(v.adjusted_all >= v.adjusted for v in found)
 
 
 def test_rows_of_one_paragraph_are_one_draw(planted: Any) -> None:

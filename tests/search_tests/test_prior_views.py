@@ -50,10 +50,10 @@ def test_the_report_says_how_right_they_were(planted: Any) -> None:
     rows = (planted.scored(4, 0.55, "coh"), planted.scored(5, 0.5, "rel"))
     record = recorded(planted, priors, *rows)
     found = report_json(record)
-    assert found["priors"]["best"]["correlation"] == pytest.approx(1)
+    assert found["priors"]["mean"]["correlation"] == pytest.approx(1)
     (sentence,) = prior_sentences(found)
     assert sentence in found["answer"]
-    assert "3 of 3 options has a rank correlation of +1.00 with the best" in sentence
+    assert "3 of 3 options has a rank correlation of +1.00 with the mean" in sentence
     assert "in 17% of all orders" in sentence
     assert "with so few options this says little" in sentence
     console = Console(file=io.StringIO(), width=80)
@@ -62,7 +62,7 @@ def test_the_report_says_how_right_they_were(planted: Any) -> None:
     assert "rank correlation of +1.00" in " ".join(console.file.getvalue().split())
     page = render_html(record)
     assert "<h2>Priors</h2>" in page
-    assert "rank correlation +1.00 with the best objective" in page
+    assert "rank correlation +1.00 with the mean objective" in page
     assert page.count("coh</td><td>2.0</td>") == 1
 
 

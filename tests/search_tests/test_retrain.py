@@ -144,15 +144,16 @@ def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished:
             assert {t.protocol.split for t in run.validation.targets} == {"validation"}
         else:
             assert run.validation is None, "nothing is chosen by it"
-    for role in (BASELINE, TWIN):
+    for role in (TWIN, BASELINE):
         gain = verdict.gain(over=role)
         assert gain is not None
         assert (gain.num_first, gain.num_second, gain.is_paired) == (2, 2, True)
     assert verdict.curse is not None
-    assert row.scores is not None
-    assert verdict.curse.searched == pytest.approx(row.scores.zero_shot_mean)
-    found = [scores.zero_shot_mean for scores in verdict.scores_of(WINNER)]
-    assert verdict.curse.retrained == pytest.approx(sum(found) / 2)
+    beside = best_baseline(done.record.rows)
+    assert beside is not None
+    searched = row.scores.zero_shot_mean - beside.scores.zero_shot_mean
+    assert verdict.curse.searched == pytest.approx(searched)
+    assert verdict.curse.retrained == pytest.approx(gain.interval.mean)
     assert verdict.cautions == ()
     assert [decision.reason for decision in verdict.decisions] == ["there was none"] * 2
     assert sorted(done.told) == [(number, 6) for number in range(1, 7)]
