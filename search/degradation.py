@@ -335,9 +335,7 @@ def _group(row: TrialRow) -> str | None:
     return "other" if codes and "en" not in codes else None
 
 
-def _gaining(
-    rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow
-) -> tuple[Sides, set[str]]:
+def _gaining(rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow) -> tuple[Sides, set[str]]:
     """The seeds of a setting beside the baseline's, and the targets whose gain counts."""
     before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
     sides = Sides(measured_on="", intermediate=None, before=before, after=after)
