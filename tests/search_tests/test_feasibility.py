@@ -138,7 +138,10 @@ def test_without_a_baseline_nothing_is_known_and_the_sampler_goes_on(rows: list[
 
 def test_a_collapsed_baseline_is_no_measure(planted: Any, rows: list[Any]) -> None:
     """The twin's `rel` collapsed, and so `fact` is measured against the best baseline there."""
-    low = on_rows(planted.scored(0, 0.1, None, target_rate=1e-4, mark=Mark.COLLAPSED), 10**9)
+    low = on_rows(planted.scored(0, 0.1, None, target_rate=1e-4), 10**9)
+    rel, *others = low.scores.targets
+    collapsed = replace(rel, mark=Mark.COLLAPSED)
+    low = replace(low, scores=replace(low.scores, targets=(collapsed, *others)))
     measure = measure_of(low, STRICT)
     assert measure is not None
     assert set(measure.scores) == {"coh de", "coh tr"}
