@@ -26,13 +26,13 @@ RANDOM = "random"
 SIDES = {
     "tpe": 'sampler = "tpe"',
     "priors": 'sampler = "tpe"\npriors = true',
-    "pruner": 'sampler = "tpe"\npriors = true\npruner = "median"',
+    "pruner": 'sampler = "tpe"\npriors = true\npruner = "lowest_third"',
     RANDOM: 'sampler = "random"',
 }
 OURS = {
     "tpe": "tpe",
     "priors": "tpe and priors",
-    "pruner": "tpe, priors and the median pruner",
+    "pruner": "tpe, priors and pruning",
 }
 
 

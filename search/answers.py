@@ -100,9 +100,16 @@ def closing(found: Json) -> list[str]:
         whose = f"{objective}'s" if objective == "the objective" else objective
         lines += [f"Share of {whose} variation by param: {shares}."] if shares else []
     lines += [f"Known beforehand: {warning}." for warning in found["warnings"]]
-    if summary.get("is_exhausted"):
-        lines.append("The space is exhausted: every plan in it was tried.")
-    return lines
+    return [*lines, *_exhausted(summary)]
+
+
+def _exhausted(summary: Json) -> Iterator[str]:
+    """What there was no more of. Older records call it `is_exhausted`, whatever it was."""
+    what = summary.get("exhausted") or ("sampler" if summary.get("is_exhausted") else None)
+    if what == "space":
+        yield "The space is exhausted: every plan in it was tried."
+    elif what == "sampler":
+        yield "The sampler proposes nothing new: 20 times in a row it drew a plan that was tried."
 
 
 def seen_rows(seen: Mapping[str, Sequence[str]], *, part: str = "the") -> Iterator[str]:

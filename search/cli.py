@@ -111,8 +111,6 @@ def run(
     if outcome.record is None:
         raise typer.Exit(INTERRUPTED)
     render(outcome.record, console)
-    if outcome.is_exhausted:
-        console.print("the space is exhausted: the sampler found nothing new 20 times in a row")
     if outcome.ended_by:
         console.print(f"no further trial: {outcome.ended_by}", highlight=False)
 

@@ -20,7 +20,7 @@ from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
 from search.entries import trial_labels
 from search.explaining import explain
-from search.fence import ATTRIBUTE, Fence
+from search.fence import Fence
 from search.home import Home, check_writable, hide_password
 from search.judging import of_selection
 from search.lock import versions, world_facts
@@ -62,7 +62,6 @@ class Outcome:
 
     record: StudyRecord | None
     is_finished: bool
-    is_exhausted: bool
     ended_by: str | None = None  # the limit of hours that left no room for another trial
 
 
@@ -125,7 +124,7 @@ def run_study(
                 _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
-            return Outcome(None, is_finished=False, is_exhausted=False)
+            return Outcome(None, is_finished=False)
         return _finish(settings, uri, study, searcher, record, store)
 
 
@@ -264,7 +263,7 @@ def _finish(
         "importances": importances,
         "pareto": pareto_set(rows, settings) if len(names) > 1 else [],
         "priors": study.priors,
-        "is_exhausted": searcher.is_exhausted,
+        "exhausted": study.exhausted,
         "num_trials": study.num_counted,
     }
     record.study_finished(rows=rows, phases=searched.phases, summary=summary)
@@ -273,12 +272,7 @@ def _finish(
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     finished = read()
     describe(record, finished)
-    return Outcome(
-        finished,
-        is_finished=True,
-        is_exhausted=searcher.is_exhausted,
-        ended_by=searcher.ended_by,
-    )
+    return Outcome(finished, is_finished=True, ended_by=searcher.ended_by)
 
 
 def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
@@ -308,9 +302,10 @@ def driving(study: OptunaStudy, settings: StudySettings) -> Iterator[threading.E
     stop = threading.Event()
     fence = Fence(
         settings.study.name,
-        read=lambda: study.read_mark(ATTRIBUTE),
-        write=lambda mark: study.write_mark(ATTRIBUTE, mark),
+        read=study.read_mark,
+        write=study.write_mark,
         on_lost=stop.set,
+        wait=stop.wait,
     )
     handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 

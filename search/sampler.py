@@ -5,16 +5,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.database import open_storage, reaching
+from search.drawing import GENERATION, Drawn, Seen, draws
 from search.earlier import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
 from search.feasibility import Measure
-from search.samplers import directions, pruner_for, sampler_for
+from search.importances import importance_of
+from search.pruning import is_among_the_lowest_third
+from search.samplers import directions
 from search.spending import Took
+from search.untried import Untried
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -29,6 +34,12 @@ DIGEST, STARTED_FROM = "digest", "started_from"
 # Which options looked promising, and what is tried because of it.
 PRIORS = "priors"
 
+# How often the sampler may propose what is tried already, for one trial: then, where the space has
+# an end, one of those that are left is taken, and elsewhere there is nothing new.
+MAX_DRAWS, MAX_EQUAL = 32, 20
+# How a search ends before its budget is used up: nothing is left, or the sampler is sure.
+SPACE, SAMPLER = "space", "sampler"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -41,12 +52,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a plan got: a value for each objective, none where it failed; the constraints that it
-    was told with (0 or less: satisfied)."""
+    """What a plan got: a value for each objective, none where it failed or was pruned; the
+    constraints that it was told with (0 or less: satisfied)."""
 
     number: int
     values: tuple[float, ...]
     constraints: Mapping[str, float]
+    is_pruned: bool = False
 
 
 class OptunaStudy:
@@ -54,20 +66,26 @@ class OptunaStudy:
     fails."""
 
     def __init__(
-        self, study: optuna.Study, settings: StudySettings, earlier: Sequence[FrozenTrial] = ()
+        self,
+        study: optuna.Study,
+        settings: StudySettings,
+        earlier: Sequence[Sequence[FrozenTrial]] = (),
     ) -> None:
         self._study = study
-        self._earlier = earlier
+        self._earlier = [[Seen.of(frozen) for frozen in trials] for trials in earlier]
         self._settings = settings
         self._space = settings.search_space()
         self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
         self._points = [*self._space.first_points(), *(self.priors or {}).get("first", [])]
         self._counted: set[int] = set()
-        self._next: int | None = None  # the index of the next point, once it is known
+        self._untried = Untried(self._space)
+        self._num_asked = 0
+        self._is_stuck = False  # the sampler proposed nothing new, and was told nothing since
         self.told: dict[TrialPlan, Told] = {}
         self.measures: list[Measure] = []
         self.took: dict[int, Took] = {}
         for frozen in study.get_trials(deepcopy=False):
+            self._known(frozen)
             self._remember(frozen)
             if TOOK in frozen.user_attrs:
                 self.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
@@ -95,7 +113,6 @@ class OptunaStudy:
                 storage=storage,
                 directions=directions(settings),
                 load_if_exists=True,
-                pruner=pruner_for(settings),
             )
             made_by = study.user_attrs.get(DIGEST)
             if made_by is None:
@@ -117,18 +134,26 @@ class OptunaStudy:
             return cls(
                 study,
                 settings,
-                [one for name in earlier for one in earlier[name] if one.number in numbers[name]],
+                [
+                    [one for one in trials if one.number in numbers[name]]
+                    for name, trials in earlier.items()
+                ],
             )
 
     @property
     def is_used_up(self) -> bool:
-        """Whether a grid has no point left to ask."""
-        if not self._space.is_grid:
-            return False
-        if self._next is None:  # the database is asked once: this is the only driver
-            with reaching():
-                self._next = self._num_asked()
-        return self._next >= len(self._points)
+        """Whether there is nothing to ask for: every plan is tried or in flight, or the sampler
+        has proposed nothing new since it was told something."""
+        if self._space.is_grid:  # tried point by point, one that broke too
+            return self._num_asked >= len(self._points)
+        return self._is_stuck or self._untried.is_empty
+
+    @property
+    def exhausted(self) -> str | None:
+        """What there is no more of: SPACE (plans that are not tried), SAMPLER (new proposals)."""
+        if not self.is_used_up:
+            return None
+        return SAMPLER if self._is_stuck else SPACE
 
     def keep_priors(self, priors: dict[str, Any]) -> None:
         """Once, before anything is asked: what comes first then is kept, so that a restart asks
@@ -137,34 +162,66 @@ class OptunaStudy:
         self.priors = priors
         self._points += priors["first"]
 
-    def ask(self) -> Asked:
+    def ask(self) -> Asked | None:
         """The next trial: first the baselines, the points of the study file and the options that
-        look promising, then the sampler; of a grid, its next point.
+        look promising, then the sampler; of a grid, its next point. None where there is nothing
+        new to ask for now.
 
-        The draw depends on the study seed, how many trials were asked before, and (all but random
-        and grid) what they got; not on how often the driver was started.
+        A plan that was tried, or is in flight, is asked again only where it is one of those points:
+        the sampler is asked for another one. The draw depends on the study seed, how many trials
+        were asked before, and (all but random and grid) what they got; not on how often the driver
+        was started.
         """
-        with reaching():
-            index = self._num_asked()
-        point = self._points[index] if index < len(self._points) else None
         with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # experimental parts, fixed parameters
-            if point is None and self._earlier:
-                point = self._drawn_by(sampler_for(self._settings, index, None))
-            self._study.sampler = sampler_for(self._settings, index, point)
+            drawn = self._draw()
+            if drawn is None:
+                self._is_stuck = not self._untried.is_empty
+                return None
+            fixed = optuna.samplers.PartialFixedSampler(
+                dict(drawn.params), optuna.samplers.RandomSampler(seed=0)
+            )
+            self._study.sampler = fixed
             trial = self._study.ask()
+            if drawn.generation is not None:
+                self._study._storage.set_trial_system_attr(
+                    trial._trial_id, GENERATION, drawn.generation
+                )
             self._space.suggest(trial)
-        self._next = index + 1
-        return Asked(trial.number, trial.params, self._space.decode(trial.params))
+        plan = self._space.decode(trial.params)
+        self._num_asked += 1
+        self._untried.asked(plan)
+        return Asked(trial.number, trial.params, plan)
 
-    def _drawn_by(self, sampler: optuna.samplers.BaseSampler) -> dict[str, Any]:
-        """What it draws where it sees the trials of earlier studies before this one's. They are
-        together only here: in the database they would be trials of this study, with numbers."""
-        both = optuna.create_study(directions=directions(self._settings), sampler=sampler)
-        both.add_trials([*self._earlier, *self._study.get_trials(deepcopy=False)])
-        trial = both.ask()
-        self._space.suggest(trial)
-        return trial.params
+    def _draw(self) -> Drawn | None:
+        """The point whose turn it is, else the first proposal that is new, else, where the space
+        has an end, any plan that is left."""
+        index = self._num_asked
+        point = self._points[index] if index < len(self._points) else None
+        proposed = draws(
+            self._settings, index=index, own=self._seen(), earlier=self._earlier, point=point
+        )
+        if point is not None:
+            return next(proposed)
+        if self._untried.is_empty:
+            return None
+        has_end = self._untried.has_end
+        for drawn in islice(proposed, MAX_DRAWS if has_end else MAX_EQUAL):
+            if self._space.decode(drawn.params) in self._untried:
+                return drawn
+        if not has_end:
+            return None
+        left = self._untried.any(f"{self._settings.study.seed}:{index}")
+        return Drawn(left, drawn.generation)
+
+    def _seen(self) -> list[Seen]:
+        """The trials that say something of their plan, each plan once."""
+        hidden = {INCOMPLETE, DUPLICATE_OF, BROKEN}
+        return [
+            Seen.of(frozen)
+            for frozen in self._study.get_trials(deepcopy=False)
+            if not hidden & frozen.user_attrs.keys()
+        ]
 
     def running(self) -> list[Asked]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
@@ -217,40 +274,38 @@ class OptunaStudy:
         self._tell(asked.number, TrialState.PRUNED)
 
     def tell_duplicate(self, asked: Asked, of: Told) -> None:
-        """What the equal plan got, at once; it does not count against the budget."""
+        """What the equal plan got, at once; it does not count against the budget, and samplers do
+        not see it: told twice, a plan would seem twice as sure."""
         self._set(asked.number, DUPLICATE_OF, of.number)
         self._constrain(asked.number, of.constraints)
-        self._tell(asked.number, TrialState.COMPLETE if of.values else TrialState.FAIL, of.values)
+        other = TrialState.PRUNED if of.is_pruned else TrialState.FAIL
+        self._tell(asked.number, TrialState.COMPLETE if of.values else other, of.values)
 
     def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
-        """Report a rung's value; whether the pruner wants the trial stopped. Only a study with a
-        pruner has rungs, and such a study has one objective."""
+        """Report a rung's value; whether the trial is to end there. Only a study with a pruner has
+        rungs, and such a study has one objective.
+
+        A trial whose option has no scored trial yet goes on: something has to be known of each.
+        """
         with warnings.catch_warnings(), reaching():
             warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
-            trial = optuna.Trial(self._study, self._id_of(asked.number))
-            trial.report(value, rung)
-            return trial.should_prune()
+            optuna.Trial(self._study, self._id_of(asked.number)).report(value, rung)
+            trials = self._study.get_trials(deepcopy=False)
+        if self._settings.study.pruner == "none":
+            return False
+        others = [one for one in trials if one.number != asked.number]
+        scored = {_option(one.params) for one in others if one.state is TrialState.COMPLETE}
+        at_rung = [
+            one.intermediate_values[rung] for one in others if rung in one.intermediate_values
+        ]
+        return _option(asked.params) in scored and is_among_the_lowest_third(value, at_rung)
 
     def importance(self, place: int = 0) -> dict[str, float]:
         """How much each parameter explains of an objective (fANOVA), given by its place among the
         study's; empty if too few trials."""
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = {frozen.values[place] for frozen in trials}
-        if len(trials) < 4 or len(values) < 2:
-            return {}
-        common = set.intersection(*(set(frozen.params) for frozen in trials))
-        varying = {n for n in common if len({frozen.params[n] for frozen in trials}) > 1}
-        if not varying:
-            return {}
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._settings.study.seed)
-        return dict(
-            optuna.importance.get_param_importances(
-                self._study,
-                evaluator=evaluator,
-                params=sorted(varying),
-                target=lambda frozen: frozen.values[place],
-            )
-        )
+        scored = [one for one in trials if DUPLICATE_OF not in one.user_attrs]
+        return importance_of(scored, place, seed=self._settings.study.seed)
 
     def read_mark(self, name: str) -> dict[str, Any] | None:
         """A mark on the study itself, fresh from the database."""
@@ -262,28 +317,35 @@ class OptunaStudy:
         with reaching():
             self._study.set_user_attr(name, value)
 
-    def _num_asked(self) -> int:
-        trials = self._study.get_trials(deepcopy=False)
-        return sum(1 for frozen in trials if INCOMPLETE not in frozen.user_attrs)
-
     def _tell(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
         with reaching():
             told = list(values) or None
             frozen = self._study.tell(number, told, state=state, skip_if_finished=True)
+        self._is_stuck = False
         self._remember(frozen)
+
+    def _known(self, frozen: FrozenTrial) -> None:
+        """A trial that an earlier driver asked; one that is half-asked is drawn again."""
+        if INCOMPLETE not in frozen.user_attrs:
+            with suppress(Refusal):
+                self._untried.asked(self._space.decode(frozen.params))
+                self._num_asked += 1
 
     def _remember(self, frozen: FrozenTrial) -> None:
         if not frozen.state.is_finished() or INCOMPLETE in frozen.user_attrs:
             return
-        if DUPLICATE_OF in frozen.user_attrs:
+        if DUPLICATE_OF in frozen.user_attrs or frozen.number in self._counted:
             return
+        plan = self._space.decode(frozen.params)
         self._counted.add(frozen.number)
-        if frozen.state is not TrialState.PRUNED and BROKEN not in frozen.user_attrs:
-            values = frozen.values if frozen.state is TrialState.COMPLETE else ()
-            plan = self._space.decode(frozen.params)
-            self.told[plan] = Told(frozen.number, tuple(values), frozen.constraints)
-            if MEASURE in frozen.user_attrs:
-                self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
+        if BROKEN in frozen.user_attrs:
+            self._untried.broke(plan)
+            return
+        values = frozen.values if frozen.state is TrialState.COMPLETE else ()
+        is_pruned = frozen.state is TrialState.PRUNED
+        self.told[plan] = Told(frozen.number, tuple(values), frozen.constraints, is_pruned)
+        if MEASURE in frozen.user_attrs:
+            self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
 
     def _constrain(self, number: int, constraints: Mapping[str, float]) -> None:
         """Samplers see constraints on the trials themselves. A trial keeps the first ones it got,
@@ -303,6 +365,11 @@ class OptunaStudy:
     def _id_of(self, number: int) -> int:
         study = self._study
         return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+
+
+def _option(params: Mapping[str, Any]) -> tuple[str, bool]:
+    """The intermediate option, with or without masking beside it."""
+    return params["intermediate"], bool(params.get("mlm.share"))
 
 
 def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:

@@ -1,11 +1,10 @@
-"""Optuna's samplers and pruners as a study asks for them."""
+"""Optuna's samplers as a study asks for them."""
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 
@@ -25,6 +24,8 @@ def sampler_for(
 ) -> BaseSampler:
     """A sampler with a seed of its own for every draw, so that a restart does not repeat one.
 
+    It models what all trials have in common: `drawing` shows it trials that have every parameter.
+
     Args:
         index: how many trials were asked before.
         point: params that are not to be drawn.
@@ -38,30 +39,13 @@ def sampler_for(
     elif name == "random" or point is not None:
         sampler = optuna.samplers.RandomSampler(seed=seed)
     elif name == "gp":
-        # It models what all trials have; the rate of the intermediate phase, which baselines lack,
-        # is drawn after that.
         sampler = optuna.samplers.GPSampler(
-            seed=seed,
-            independent_sampler=optuna.samplers.TPESampler(
-                seed=seed, constant_liar=True, n_startup_trials=NUM_RANDOM
-            ),
-            n_startup_trials=NUM_RANDOM,
-            warn_independent_sampling=False,
+            seed=seed, n_startup_trials=NUM_RANDOM, warn_independent_sampling=False
         )
     else:
         sampler = optuna.samplers.TPESampler(
-            seed=seed,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=NUM_RANDOM,
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=NUM_RANDOM
         )
     if point is not None:
         sampler = optuna.samplers.PartialFixedSampler(dict(point), sampler)
     return sampler
-
-
-def pruner_for(settings: StudySettings) -> BasePruner:
-    if settings.study.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4)
-    return optuna.pruners.NopPruner()

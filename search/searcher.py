@@ -1,28 +1,25 @@
 """StudySearcher: the seam between Ray Tune and the study. It hands out plans and hears of them."""
 
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from search.ending import objective_of, phase_row, row_of, told_values
 from search.feasibility import Measure, constraints, judged, measure_of
 from search.live import Live
 from search.sampler import Asked, OptunaStudy
 from search.selection import Baselines, PhaseRow, TrialRow, TrialState
-from search.spending import Spending, Took
-from spaces.phases import Phase, TrialPlan
+from search.spending import Spending
+from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from trainables.objectives import objective_values
 from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.phase_store import PhaseRecord, PhaseStore
-from trainables.scores import Scores, objective
+from trainables.scores import Scores
 from trainables.world import World
-
-MAX_DUPLICATES = 20  # in a row: then the space is exhausted
 
 
 class Log(Protocol):
@@ -89,7 +86,6 @@ class StudySearcher(Searcher):
         self._held: list[Asked] = []
         self._done: set[str] = set()
         self._changed = False
-        self._duplicates = 0
         scored = [told.number for told in study.told.values() if told.values]
         self._spending = Spending(settings, study.took, scored)
         self._stop = stop
@@ -113,11 +109,6 @@ class StudySearcher(Searcher):
     def is_done(self) -> bool:
         """Whether there is nothing to run, not even what an earlier driver left."""
         return not self._left and not self._again and not self._may_ask()
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether the sampler finds nothing new in the space any more."""
-        return self._duplicates >= MAX_DUPLICATES
 
     @property
     def ended_by(self) -> str | None:
@@ -164,7 +155,7 @@ class StudySearcher(Searcher):
         live, event = self._live.get(trial_id), unpack(result)
         if live is None or event is None or event["event"] != "rung":
             return False
-        value = self._objective(Scores.from_dict(event["probe"]))
+        value = objective_of(Scores.from_dict(event["probe"]), self._settings)
         if value is None:  # the target is not one that counts, or has no language that may select
             return False
         live.scores, live.probed = Scores.from_dict(event["scores"]), value
@@ -186,7 +177,7 @@ class StudySearcher(Searcher):
             return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
         took = self._spending.end(live.asked.number, is_scored=is_scored)
-        row, measure = self._judged(self._row(live, took))
+        row, measure = self._judged(row_of(live, took, self._settings))
         self.rows.append(row)
         if row.plan.is_baseline:
             self._baselines = Baselines.among(self.rows)
@@ -194,7 +185,7 @@ class StudySearcher(Searcher):
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
         self._log.trial_finished(row, baseline=self._baselines.of(row), outcomes=outcomes)
-        values = self._told_values(row)
+        values = told_values(row, self._settings)
         if row.state is TrialState.SCORED and values:
             allowed = constraints(row, self._settings.evaluation)
             self._study.tell_scored(live.asked, *values, constraints=allowed, measure=measure)
@@ -222,6 +213,8 @@ class StudySearcher(Searcher):
         """The next plan that can run now; plans that have to wait are held on the way."""
         while self._left or self._may_ask():
             asked = self._left.pop(0) if self._left else self._study.ask()
+            if asked is None:
+                return None
             if self._tell_duplicate(asked):
                 continue
             if not self._waits(asked):
@@ -240,9 +233,7 @@ class StudySearcher(Searcher):
     def _is_used_up(self) -> bool:
         """Whether all trials are asked for, or there is nothing new to ask for."""
         taken = self._study.num_counted + sum(map(len, (self._live, self._again, self._held)))
-        return (
-            self.is_exhausted or taken >= self._settings.budget.num_trials or self._study.is_used_up
-        )
+        return taken >= self._settings.budget.num_trials or self._study.is_used_up
 
     def _released(self) -> Asked | None:
         """The first held plan that need not wait any more; any one if nothing is in flight."""
@@ -278,9 +269,7 @@ class StudySearcher(Searcher):
     def _tell_duplicate(self, asked: Asked) -> bool:
         told = self._study.told.get(asked.plan)
         if told is None:
-            self._duplicates = 0
             return False
-        self._duplicates += 1
         names = [name.value for name in self._settings.evaluation.objectives]
         row = TrialRow(
             number=asked.number,
@@ -305,7 +294,7 @@ class StudySearcher(Searcher):
         live.costs[record.key] = record.seconds
         self._changed = True
         self._note(live.asked)
-        self._log.phase_finished(_phase_row(record), plan_phase=record.phase)
+        self._log.phase_finished(phase_row(record), plan_phase=record.phase)
 
     def _note(self, asked: Asked) -> None:
         """What a running trial took until now, should this driver be killed. A database that does
@@ -313,80 +302,8 @@ class StudySearcher(Searcher):
         with suppress(Refusal):
             self._study.note(asked, self._spending.took(asked.number))
 
-    def _row(self, live: Live, took: Took) -> TrialRow:
-        """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
-        asked, end, scores = live.asked, live.end, None
-        state, reason = TrialState.FAILED, live.reason
-        if live.pruned:
-            state, reason, scores = TrialState.PRUNED, "", live.scores
-        elif end is not None:
-            state, reason = TrialState(end["state"]), end.get("reason", "")
-            scores = Scores.from_dict(end["scores"]) if "scores" in end else None
-        seconds = {**live.seconds, "total": time.monotonic() - live.started}
-        if took.gpu_seconds:
-            seconds["gpu"] = took.gpu_seconds
-        values = self._values(live, scores) if scores and state is TrialState.SCORED else {}
-        return TrialRow(
-            number=asked.number,
-            state=state,
-            params=asked.params,
-            plan=asked.plan,
-            phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try tells them again
-            objective=live.probed if live.pruned else self._objective(scores) if scores else None,
-            scores=scores,
-            reason=reason or None,
-            seconds=seconds,
-            num_reused=live.num_reused,
-            values=values,
-        )
-
-    def _values(self, live: Live, scores: Scores) -> dict[str, float]:
-        """Of the objectives that the study names; none where one of them cannot be told."""
-        seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
-        try:
-            return objective_values(
-                scores,
-                self._settings.evaluation,
-                hours=seconds / 3600,
-                num_gpus=self._settings.resources.num_gpus,
-            )
-        except Refusal:
-            return {}
-
     def _judged(self, row: TrialRow) -> tuple[TrialRow, Measure | None]:
         """With what it drops against the baselines so far, itself among them; as one of these."""
         evaluation = self._settings.evaluation
         own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
         return judged(row, [*self._study.measures, *([own] if own else [])], evaluation), own
-
-    def _told_values(self, row: TrialRow) -> tuple[float, ...]:
-        """What Optuna is told of a scored trial; nothing where there is nothing to tell."""
-        if row.objective is None:
-            return ()
-        named = self._settings.evaluation.objectives
-        return tuple(row.values.values()) if named else (row.objective,)
-
-    def _objective(self, scores: Scores) -> float | None:
-        """None where no objective target is scored yet in a language that may select."""
-        rule = self._settings.evaluation
-        try:
-            return objective(scores, rule.selection, pivot_languages=rule.pivot_languages)
-        except Refusal:
-            return None
-
-
-def _phase_row(record: PhaseRecord) -> PhaseRow:
-    phase = Phase.from_dict(record.phase)
-    return PhaseRow(
-        key=record.key,
-        parent=record.parent,
-        name=str(phase.mixture),
-        learning_rate=phase.learning_rate,
-        num_steps=record.num_steps,
-        num_examples=record.num_examples,
-        seconds=record.seconds,
-        dev_score=max((score for _, score in record.dev_scores), default=None),
-        retried=record.retry_of is not None,
-        num_tokens=record.num_tokens,
-        loss_fell=record.loss_fell,
-    )

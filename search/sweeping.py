@@ -5,12 +5,13 @@ the rest goes, unless it is young. Nothing is removed while a study of this home
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from search.addresses import check_reachable, refusing
-from search.fence import ATTRIBUTE, is_dead
+from search.fence import MARK, driver_of, sign_of_life
 from search.home import Home
 from search.outbox import Outbox
 from search.record import StudyRecord, held_phase_keys, list_studies, read_study
@@ -78,15 +79,23 @@ def sweep(
 
 
 def _refuse_live(home: Home) -> None:
-    """Of the studies whose trials are in this home's own database."""
+    """Of the studies whose trials are in this home's own database. The mark of a driver on another
+    host is watched for a while: see `fence`."""
     database = home.path / "optuna.db"
-    marks = read_marks(f"sqlite:///{database}", ATTRIBUTE) if database.exists() else {}
-    for study, mark in marks.items():
-        if not is_dead(mark):
+
+    def standing() -> dict[str, dict[str, Any]]:
+        return read_marks(f"sqlite:///{database}", MARK) if database.exists() else {}
+
+    for study, mark in standing().items():
+        if sign_of_life(study, partial(_get, standing, study)):
             raise Refusal(
-                f"study {study!r} is being run by process {mark['pid']} on {mark['host']}: its "
+                f"study {study!r} is being run by {driver_of(mark)}: its "
                 "phases may be needed; wait for it, or stop it (`run` goes on later)"
             )
+
+
+def _get(standing: Callable[[], Mapping[str, dict[str, Any]]], study: str) -> dict[str, Any] | None:
+    return standing().get(study)
 
 
 def _refuse_waiting(home: Home) -> None:

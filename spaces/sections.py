@@ -58,7 +58,7 @@ class StudySection(Section):
     revision: str | None = None
     seed: Annotated[int, Field(ge=0)]
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = "tpe"
-    pruner: Literal["none", "median"] = "none"
+    pruner: Literal["none", "lowest_third", "median"] = "none"
     data_root: str | None = None
     warm_start: tuple[Name, ...] = ()
     priors: bool = False

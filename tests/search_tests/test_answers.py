@@ -130,10 +130,29 @@ def test_languages_without_rows_are_said_once_for_all_tasks(planted: Any) -> Non
 
 
 def test_what_mattered_is_said_largest_first(planted: Any) -> None:
-    summary = {"importance": {"a": 0.1, "target.learning_rate": 0.9}, "is_exhausted": True}
+    summary = {"importance": {"a": 0.1, "target.learning_rate": 0.9}}
     text = said(planted.study_rows(), summary=summary)
     assert "target.learning_rate 0.90, a 0.10" in text
-    assert "The space is exhausted" in text
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"),
+    [
+        ({"exhausted": "space"}, "The space is exhausted: every plan in it was tried."),
+        ({"exhausted": "sampler"}, "The sampler proposes nothing new: 20 times in a row"),
+        ({"is_exhausted": True}, "The sampler proposes nothing new: 20 times in a row"),
+        ({"is_exhausted": False}, None),
+        ({"exhausted": None}, None),
+    ],
+)
+def test_what_there_was_no_more_of(
+    summary: dict[str, Any], expected: str | None, planted: Any
+) -> None:
+    """Records of earlier versions said that the space was exhausted, where the sampler was sure."""
+    text = said(planted.study_rows(), summary=summary)
+    assert (expected or "exhausted") in text or expected is None
+    assert ("nothing new" in text) == (expected is not None and "nothing new" in expected)
+    assert ("space is exhausted" in text) == (summary.get("exhausted") == "space")
 
 
 def test_rows_that_were_cut_are_counted_by_language(planted: Any) -> None:

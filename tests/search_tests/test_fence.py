@@ -1,40 +1,70 @@
-"""One driver a study: refused while fresh, taken over when dead, given up when lost."""
+"""One driver a study: refused while another lives, taken over when dead, given up when lost."""
 
+import itertools
 import logging
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from search import fence
-from search.fence import Fence, is_alive
+from search.fence import CLAIM, LOOK_SECONDS, MARK, STALE_SECONDS, Fence, is_alive
 from spaces.refusal import Refusal
 
 
 class Board:
-    """Where the mark hangs; it can be out of order."""
+    """Where the marks hang; it can be out of order."""
 
     def __init__(self) -> None:
-        self.mark: dict[str, Any] | None = None
+        self.marks: dict[str, dict[str, Any] | None] = {}
         self.broken = False
         self.num_writes = 0
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self, name: str) -> dict[str, Any] | None:
         if self.broken:
             raise Refusal("the study database cannot be used: locked")
-        return self.mark
+        return self.marks.get(name)
 
-    def write(self, mark: dict[str, Any] | None) -> None:
+    def write(self, name: str, mark: dict[str, Any] | None) -> None:
         if self.broken:
             raise Refusal("the study database cannot be used: locked")
         self.num_writes += 1
-        self.mark = mark
+        self.marks[name] = mark
+
+    @property
+    def mark(self) -> dict[str, Any] | None:
+        return self.marks.get(MARK)
+
+    @mark.setter
+    def mark(self, mark: dict[str, Any] | None) -> None:
+        self.marks[MARK] = mark
+
+    def take_over(self) -> dict[str, Any]:
+        """Another driver does."""
+        self.marks = {MARK: other(), CLAIM: {"id": "other"}}
+        return self.marks[MARK] or {}
+
+
+class Time:
+    """A clock that only waiting moves; `then` happens at its moment."""
+
+    def __init__(self, **then: Callable[[], None]) -> None:
+        self.now = 0.0
+        self.then = {float(at.removeprefix("at_")): do for at, do in then.items()}
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        for at in [at for at in self.then if at <= self.now]:
+            self.then.pop(at)()
+        return False
 
 
 @pytest.fixture
@@ -47,8 +77,18 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fence, "RENEW_SECONDS", 0.02)
 
 
-def build(board: Board, on_lost: Callable[[], None] = lambda: None) -> Fence:
-    return Fence("tiny", read=board.read, write=board.write, on_lost=on_lost)
+def build(
+    board: Board, on_lost: Callable[[], None] = lambda: None, passing: Time | None = None
+) -> Fence:
+    passing = passing or Time()
+    return Fence(
+        "tiny",
+        read=board.read,
+        write=board.write,
+        on_lost=on_lost,
+        wait=passing.wait,
+        clock=(lambda: passing.now) if passing.then or board.mark else time.monotonic,
+    )
 
 
 def other(**fields: Any) -> dict[str, Any]:
@@ -74,42 +114,164 @@ def test_taken_renewed_and_given_back(board: Board, wait_for: Callable[..., None
     assert board.mark is None
 
 
-def test_a_second_driver_is_refused_while_the_mark_is_fresh(board: Board) -> None:
-    for mark in (other(), other(host="elsewhere", pid=1), other(host="elsewhere", pid=gone())):
-        board.mark = mark
-        with pytest.raises(Refusal, match=f"is being run by process {mark['pid']}") as caught:
-            build(board).__enter__()
-        assert "\n" not in str(caught.value)
-        assert board.mark == mark
+def test_a_second_driver_is_refused_at_once_beside_one_of_this_host(board: Board) -> None:
+    board.mark = mark = other()
+    passing = Time()
+    with pytest.raises(Refusal, match=f"by process {mark['pid']} on .* \\(seen 0 s ago") as caught:
+        build(board, passing=passing).__enter__()
+    assert "\n" not in str(caught.value)
+    assert board.marks == {MARK: mark}, "and leaves nothing"
+    assert passing.now == 0
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"time": time.time() - 61, "host": "elsewhere"},
-        {"time": time.time() - 61},
-        {"pid": gone()},
-        {"pid": os.getpid()},  # a container started again
-    ],
-)
-def test_a_dead_drivers_study_is_taken_over(fields: dict[str, Any], board: Board) -> None:
-    board.mark = other(**fields)
-    with build(board):
+@pytest.mark.parametrize("skew", [-3600, -61, 0, 61, 3600])
+def test_a_living_driver_is_known_by_its_renewing_whatever_its_clock_says(
+    skew: int, board: Board, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On another host, whose clock is behind or ahead; on this one a driver may have stalled."""
+    for fields in ({"host": "elsewhere", "pid": gone()}, {"time": time.time() - 61}):
+        board.mark = other(**{"time": time.time() + skew, **fields})
+        renewed = {**board.mark, "time": board.mark["time"] + 10}
+        passing = Time(at_9=lambda mark=renewed: board.write(MARK, mark))  # type: ignore[misc]
+        with caplog.at_level(logging.WARNING), pytest.raises(Refusal, match="its mark changed"):
+            build(board, passing=passing).__enter__()
+        assert passing.now <= 9 + LOOK_SECONDS, "no longer than it takes to see"
+        assert board.mark == renewed
+    assert "watching whether it lives, 0 of 60 s" in caplog.text
+
+
+@pytest.mark.parametrize("skew", [-3600, -61, 0, 61, 3600])
+def test_a_mark_that_does_not_change_is_a_dead_drivers(skew: int, board: Board) -> None:
+    board.mark = other(host="elsewhere", time=time.time() + skew)
+    passing = Time()
+    with build(board, passing=passing):
         assert board.mark["id"] != "other"
+    assert STALE_SECONDS < passing.now <= STALE_SECONDS + LOOK_SECONDS
 
 
-def test_two_at_the_same_moment(board: Board) -> None:
-    """The other one writes between our write and our look at it."""
+def test_a_driver_that_ends_while_it_is_watched(board: Board) -> None:
+    board.mark = other(host="elsewhere")
+    passing = Time(at_9=lambda: board.write(MARK, None))
+    with build(board, passing=passing):
+        assert passing.now < 9 + LOOK_SECONDS
+
+
+def test_watching_ends_where_the_driver_is_to_end(board: Board) -> None:
+    board.mark = mark = other(host="elsewhere")
+    one = Fence(
+        "tiny", read=board.read, write=board.write, on_lost=lambda: None, wait=lambda seconds: True
+    )
+    with pytest.raises(KeyboardInterrupt):
+        one.__enter__()
+    assert board.marks == {MARK: mark}
+
+
+@pytest.mark.parametrize("pid", [gone, os.getpid], ids=["gone", "a container started again"])
+def test_a_dead_process_of_this_host_is_not_watched(pid: Callable[[], int], board: Board) -> None:
+    board.mark = other(pid=pid())
+    passing = Time()
+    with build(board, passing=passing):
+        assert board.mark["id"] != "other"
+        assert passing.now == 0
+
+
+class Turns(Board):
+    """A board on which drivers read and write in a given order, one at a time."""
+
+    def __init__(self, order: list[int]) -> None:
+        super().__init__()
+        self._order = order
+        self._turn = threading.Condition()
+
+    def of(self, driver: int, do: Callable[..., Any]) -> Callable[..., Any]:
+        def in_turn(*arguments: Any) -> Any:
+            with self._turn:
+                assert self._turn.wait_for(lambda: self._order[:1] == [driver], timeout=10)
+                found = do(*arguments)
+                self._pass_on()
+            return found
+
+        return in_turn
+
+    def leaves(self, driver: int) -> None:
+        with self._turn:
+            self._order = [one for one in self._order if one != driver]
+            self._turn.notify_all()
+
+    def _pass_on(self) -> None:
+        self._order = self._order[1:]
+        self._turn.notify_all()
+
+
+def going_on(order: list[int], standing: dict[str, Any] | None) -> list[int]:
+    """The drivers that go on where they read and write in this order."""
+    board, went = Turns(order), []
+    board.mark = standing
+
+    def drive(driver: int) -> None:
+        one = Fence(
+            "tiny",
+            read=board.of(driver, board.read),
+            write=board.of(driver, board.write),
+            on_lost=lambda: None,
+        )
+        one._thread = threading.Thread(target=lambda: None)  # renews nothing
+        with suppress(Refusal):
+            one.__enter__()
+            went.append(driver)
+        board.leaves(driver)
+
+    threads = [threading.Thread(target=drive, args=(driver,)) for driver in set(order)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return went
+
+
+def interleavings() -> list[list[int]]:
+    """Of two drivers all, of three some; each reads or writes six times at most."""
+    both = [
+        [int(place in places) for place in range(12)]
+        for places in itertools.combinations(range(12), 6)
+    ]
+    rng = random.Random(0)
+    return [*rng.sample(both, 200), *(rng.sample([0, 1, 2] * 6, 18) for _ in range(200))]
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_of_drivers_that_start_together_at_most_one_goes_on(
+    is_dead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever each of them stalls, and for how long; where one goes after the other, the first."""
+    monkeypatch.setattr(fence, "is_gone", lambda mark: mark["id"] == "other")
+    standing = other() if is_dead else None
+    found = [going_on(order, standing) for order in interleavings()]
+    assert max(map(len, found)) == 1
+    assert sum(map(len, found)) > len(found) // 2, "most of the time there is one"
+    assert going_on([0] * 6 + [1] * 6, standing) == [0]
+
+
+def test_one_that_stalls_before_its_mark_is_refused_and_the_other_goes_on(
+    board: Board, wait_for: Callable[..., None]
+) -> None:
+    """It found the study free, then stood still for long; what it wrote over is mended."""
+    lost: list[None] = []
+    running = build(board, lambda: lost.append(None))
     write = board.write
 
-    def overwritten(mark: dict[str, Any] | None) -> None:
-        write(mark)
-        board.mark = other()
+    def stalled(name: str, mark: dict[str, Any] | None) -> None:
+        if name == MARK:
+            running.__enter__()
+        write(name, mark)
 
-    board.write = overwritten  # type: ignore[method-assign]
+    late = Fence("tiny", read=board.read, write=stalled, on_lost=lambda: None)
     with pytest.raises(Refusal, match="at the same moment"):
-        build(board).__enter__()
-    assert board.mark == {**other(), "time": board.mark["time"]}, "the other one's mark stays"
+        late.__enter__()
+    wait_for(lambda: board.mark is not None and board.mark["id"] == running._id)
+    running.__exit__()
+    assert not lost
+    assert board.mark is None
 
 
 def test_a_lost_fence_says_so_once_and_leaves_the_new_mark(
@@ -117,7 +279,7 @@ def test_a_lost_fence_says_so_once_and_leaves_the_new_mark(
 ) -> None:
     lost: list[str] = []
     with build(board, lambda: lost.append(threading.current_thread().name)) as held:
-        taken = board.mark = other()
+        taken = board.take_over()
         wait_for(lambda: bool(lost))
         time.sleep(0.1)
     assert lost == ["fence"]
@@ -129,7 +291,7 @@ def test_a_fence_taken_over_just_before_the_end_is_not_given_back(board: Board) 
     with build(board) as held:
         held._stop.set()
         held._thread.join()
-        board.mark = taken = other()
+        taken = board.take_over()
     assert board.mark == taken
 
 

@@ -485,11 +485,11 @@ def run_in_process(settings: StudySettings, folder: Path, command: Command) -> S
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_median_pruner_prunes(finished: Any, tmp_path: Path, command: Command) -> None:
+def test_trials_are_pruned(finished: Any, tmp_path: Path, command: Command) -> None:
     settings = finished.settings
     pruning = settings.model_copy(
         update={
-            "study": settings.study.model_copy(update={"pruner": "median"}),
+            "study": settings.study.model_copy(update={"pruner": "lowest_third"}),
             "budget": settings.budget.model_copy(update={"num_trials": 12}),
         }
     )

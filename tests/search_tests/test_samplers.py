@@ -80,7 +80,9 @@ def test_a_sampler_holds_to_a_constraint(
     sampler: str, num_trials: int, settings_of: Settings, optuna_url: str
 ) -> None:
     """Half of the space has `coh`, and is the better half; the other objective tells nothing."""
-    settings = settings_of(study={"sampler": sampler}, evaluation={**BOTH, "max_drop": 0.01})
+    settings = settings_of(
+        study={"sampler": sampler}, space=SPACE, evaluation={**BOTH, "max_drop": 0.01}
+    )
     study, drawn = OptunaStudy.open(optuna_url, settings), []
     for _ in range(num_trials):
         asked = study.ask()

@@ -12,8 +12,9 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 from ray.tune.search import Searcher
 
+from search import drawing
 from search.sampler import OptunaStudy
-from search.searcher import MAX_DUPLICATES, StudySearcher
+from search.searcher import StudySearcher
 from search.selection import TrialRow, TrialState
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
@@ -87,7 +88,7 @@ class Counting:
         self.num_uses = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("num_counted", "told", "took"):  # kept in memory
+        if name not in ("num_counted", "told", "took", "is_used_up"):  # kept in memory
             self.num_uses += 1
         return getattr(self._inner, name)
 
@@ -374,27 +375,59 @@ def test_duplicates_are_told_at_once_and_not_counted(drive: Callable[..., Drive]
     assert one.ask("e") == Searcher.FINISHED
 
 
-def test_twenty_duplicates_in_a_row_exhaust_the_space(drive: Callable[..., Drive]) -> None:
-    one = drive(
-        space={
-            "intermediate": ["none", "fact"],
-            "intermediate_learning_rate": [1e-3],
-            "target_learning_rate": [1e-3],
-        },
-        budget={"num_trials": 100},
-    )
-    one.ask("a")
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "nsga2"])
+def test_every_plan_is_run_once_and_then_the_space_is_exhausted(
+    sampler: str, drive: Callable[..., Drive]
+) -> None:
+    small = {"intermediate": ["none", "fact", "coh"], "intermediate_learning_rate": [1e-3]}
+    sections = {"space": small, "study": {"sampler": sampler}, "budget": {"num_trials": 100}}
+    one = drive(**sections)
+    while one.ask("x") != Searcher.FINISHED:
+        one.run("x", 0.5 + len(one.log.rows) / 100)
+    assert one.study.exhausted == "space"
+    assert len({row.plan for row in one.log.rows.values()}) == len(one.log.rows) == 6
+    assert all(row.state is TrialState.SCORED for row in one.log.rows.values())
+    again = drive(**sections)
+    assert again.searcher.is_done, "nothing is started to find that out"
+    assert again.study.exhausted == "space"
+
+
+def test_plans_in_flight_are_not_asked_again_while_others_are_left(
+    drive: Callable[..., Drive],
+) -> None:
+    small = {"intermediate": ["none", "fact"], "intermediate_learning_rate": [1e-3]}
+    one = drive(space=small, budget={"num_trials": 100})
+    for trial_id in "abc":
+        assert isinstance(one.ask(trial_id), dict)
+    assert one.ask("d") is None, "the fourth needs what the third trains"
+    for trial_id in "abc":
+        one.run(trial_id)
+    assert isinstance(one.ask("d"), dict)
+    assert one.ask("e") is None, "all of them are tried or in flight"
+    assert len(one.trials) == 4
+    one.give_up("d")
+    assert isinstance(one.ask("e"), dict), "its worker broke, which says nothing of it"
+    one.give_up("e")
+    assert one.ask("f") == Searcher.FINISHED, "but not for ever"
+    assert len(one.trials) == 5
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_sampler_that_proposes_nothing_new_ends_the_search(
+    drive: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a range there is always another plan; not for a sampler that is sure of one."""
+    sure = optuna.samplers.PartialFixedSampler(point("fact"), optuna.samplers.RandomSampler(seed=0))
+    monkeypatch.setattr(drawing, "sampler_for", lambda settings, index, fixed: sure)
+    rates = {"low": 1e-4, "high": 1e-2}
+    one = drive(space={"intermediate_learning_rate": rates, "target_learning_rate": rates})
+    monkeypatch.setattr(one.study._inner, "_points", [])
+    assert one.ask("a") == point("fact")
+    assert one.ask("b") is None, "what is in flight may change its mind"
     one.run("a")
-    while len(one.log.rows) < 200:
-        asked = one.ask("x")
-        if asked == Searcher.FINISHED:
-            break
-        one.run("x")
-    assert one.searcher.is_exhausted
-    assert len({row.plan for row in one.log.rows.values()}) == 2
-    last = list(one.log.rows.values())[-MAX_DUPLICATES:]
-    assert all(row.state is TrialState.DUPLICATE for row in last)
-    assert one.study.num_counted == 2
+    assert one.ask("b") == Searcher.FINISHED
+    assert one.study.exhausted == "sampler"
+    assert len(one.trials) == 1
 
 
 def test_an_equal_plan_in_flight_is_held_then_told(drive: Callable[..., Drive]) -> None:
@@ -444,20 +477,21 @@ def test_a_plan_whose_worker_died_may_be_tried_again(drive: Callable[..., Drive]
 
 
 def test_a_pruned_trial_keeps_its_scores_so_far(drive: Callable[..., Drive]) -> None:
-    one = drive(study={"pruner": "median"}, budget={"num_trials": 9})
+    points = [point("fact"), point("fact", 3e-3), point("coh"), point("coh", 3e-3)]
+    one = drive(study={"pruner": "lowest_third"}, budget={"num_trials": 8}, space=space(*points))
     rung = {"event": "rung", "rung": 0}
-    for trial_id in "abcd":
+    for trial_id in "abcde":
         one.ask(trial_id)
         scores = one.make_scores(0.6).to_dict()
         result = pack({**rung, "probe": scores, "scores": scores})
         assert not one.searcher.should_prune(trial_id, result)
         one.run(trial_id, 0.6)
-    one.ask("e")
+    one.ask("f")
     low = one.make_scores(0.2)
     assert one.searcher.should_prune(
-        "e", pack({**rung, "probe": low.to_dict(), "scores": low.to_dict()})
+        "f", pack({**rung, "probe": low.to_dict(), "scores": low.to_dict()})
     )
-    one.searcher.on_trial_complete("e")
+    one.searcher.on_trial_complete("f")
     row = one.log.rows[max(one.log.rows)]
     assert row.state is TrialState.PRUNED
     assert row.scores == low
@@ -468,7 +502,7 @@ def test_a_pruned_trial_keeps_its_scores_so_far(drive: Callable[..., Drive]) -> 
 
 def test_a_rung_of_a_target_that_does_not_count(drive: Callable[..., Drive]) -> None:
     """It is not what the sampler learns from: there is nothing to prune by."""
-    one = drive(study={"pruner": "median"})
+    one = drive(study={"pruner": "lowest_third"})
     one.ask("a")
     whole = one.make_scores(0.6)
     part = Scores(targets=whole.targets[-1:], of_interest=whole.of_interest)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from search import sweeping
-from search.fence import Fence
+from search import fence, sweeping
+from search.fence import MARK, Fence
 from search.home import Home
 from search.recording import Record
 from search.sampler import OptunaStudy
@@ -95,17 +95,22 @@ def test_the_best_and_what_they_start_from(home: Path, uri: str, planted: Any) -
 
 
 def test_never_while_a_study_is_searched(
-    home: Path, uri: str, settings_of: Callable[..., StudySettings]
+    home: Path,
+    uri: str,
+    settings_of: Callable[..., StudySettings],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(fence, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(fence, "LOOK_SECONDS", 0.2)
     stored(home, "loose")
     study = OptunaStudy.open(f"sqlite:///{home / 'optuna.db'}", settings_of())
-    fence = Fence(
-        "tiny",
-        read=lambda: study.read_mark("driver"),
-        write=lambda mark: study.write_mark("driver", mark and {**mark, "host": "elsewhere"}),
-        on_lost=lambda: None,
-    )
-    with fence, pytest.raises(Refusal, match=r"'tiny' is being run by process .* on elsewhere"):
+
+    def write(name: str, mark: dict[str, Any] | None) -> None:
+        away = {"host": "elsewhere"} if name == MARK else {}
+        study.write_mark(name, mark and {**mark, **away})
+
+    driver = Fence("tiny", read=study.read_mark, write=write, on_lost=lambda: None)
+    with driver, pytest.raises(Refusal, match=r"'tiny' is being run by process .* on elsewhere"):
         sweep(Home(home), tracking_uri=uri)
     assert there(home) == {"loose"}
     study.write_mark("driver", None)

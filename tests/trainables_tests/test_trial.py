@@ -44,7 +44,11 @@ def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
 
 def test_rungs_are_told_half_way_through_target_phases(open_shop, tmp_path, events) -> None:
     """By the same few rows of every language, and without a trace in what is trained."""
-    pruned = {"space": TARGETS, "study": {"pruner": "median"}, "evaluation": {"probe_rows": 5}}
+    pruned = {
+        "space": TARGETS,
+        "study": {"pruner": "lowest_third"},
+        "evaluation": {"probe_rows": 5},
+    }
     shop = open_shop(tmp_path / "pruned", **pruned)
     scores = run_trial(plan_of(shop, PARAMS), shop, events.append)
     told = [event["event"] for event in events if event["event"] != "progress"]
