@@ -88,15 +88,13 @@ def draws(
         directions=directions(settings), sampler=sampler_for(settings, index, point)
     )
     space = settings.search_space()
-    naming = _naming(settings, space)
     if settings.study.sampler == "nsga2" or (settings.study.sampler != "random" and not point):
         study.add_trials(as_shown(settings, space, own, earlier))
     while True:
         trial = study.ask()
-        renamed = _Renamed(trial, naming)
-        space.suggest(renamed)
+        space.suggest(trial)
         marks = study._storage.get_trial(trial._trial_id).system_attrs
-        yield Drawn(renamed.params, marks.get(GENERATION))
+        yield Drawn(trial.params, marks.get(GENERATION))
 
 
 def as_shown(
@@ -107,12 +105,10 @@ def as_shown(
 ) -> list[FrozenTrial]:
     """The trials as Optuna's samplers get them: the earlier studies' first, then this one's.
 
-    - What not all trials have (a baseline has no rate of an intermediate phase) is drawn with the
-      option in view. For `tpe`, which would draw it from the trials of all options alike, it has a
-      name of its own for each option, and so is drawn from the trials of that option. `gp` and
-      `nsga2` model only what all trials have: there every trial has every parameter, and one that
-      it has no use for is filled in at random. Which value it is says nothing; its seed is the
-      trial's place.
+    - Every trial has every parameter of the space. Samplers model together what all trials have;
+      the rate of an intermediate phase, which a baseline has no use for, they would draw without
+      looking at the option. So what a trial has no use for is filled in at random. Which value it
+      is says nothing; its seed is the trial's place.
     - With earlier studies the values are normal scores: within each study the rank of a trial among
       the scored ones, as a quantile of the normal distribution, each objective by itself (quantile
       transform: Salinas, Shen, Perrone, ICML 2020). So the level of a study says nothing.
@@ -122,13 +118,13 @@ def as_shown(
       lowest third, where the rule of pruning found them.
     """
     toward = directions(settings)
-    everything, naming = distributions(space), _naming(settings, space)
+    everything = distributions(space)
     ranks = bool(earlier)
     groups = [_scaled(one) if ranks else list(one) for one in (*earlier, own)]
     shown = [trial for group in groups[:-1] for trial in group]
     shown += _judged(groups[-1], toward, keeps_pruned=settings.study.sampler == "tpe")
-    fill = None if settings.study.sampler == "tpe" else _filler(settings.study.seed)
-    return [_frozen(one, everything, naming, fill, place) for place, one in enumerate(shown)]
+    fill = _filler(settings.study.seed)
+    return [_frozen(one, everything, fill, place) for place, one in enumerate(shown)]
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -158,44 +154,6 @@ class _Asking:
     ) -> float:
         self.found[name] = FloatDistribution(low, high, log=log, step=step)
         return low
-
-
-Naming = Callable[[str, str], str]  # option and parameter -> its name for the sampler
-
-
-def _naming(settings: StudySettings, space: SearchSpace) -> Naming:
-    if settings.study.sampler != "tpe":
-        return lambda option, name: name
-    each = [
-        {"intermediate", "mlm.share", *space.domains(option, share)}
-        for option in space.options
-        for share in space.shares.values
-    ]
-    shared = set.intersection(*each)
-    return lambda option, name: name if name in shared else f"{name}@{option}"
-
-
-class _Renamed:
-    """A trial whose parameters have other names in the sampler's eyes."""
-
-    def __init__(self, trial: optuna.Trial, naming: Naming) -> None:
-        self._trial = trial
-        self._naming = naming
-        self.params: dict[str, Any] = {}
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.params[name] = self._trial.suggest_categorical(self._name(name), choices)
-        return self.params[name]
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        value = self._trial.suggest_float(self._name(name), low, high, step=step, log=log)
-        self.params[name] = value
-        return value
-
-    def _name(self, name: str) -> str:
-        return self._naming(self.params.get("intermediate", ""), name)
 
 
 def _scaled(trials: Sequence[Seen]) -> list[Seen]:
@@ -261,21 +219,17 @@ def _filler(seed: int) -> Fill:
 
 
 def _frozen(
-    one: Seen,
-    everything: Mapping[str, BaseDistribution],
-    naming: Naming,
-    fill: Fill | None,
-    place: int,
+    one: Seen, everything: Mapping[str, BaseDistribution], fill: Fill, place: int
 ) -> FrozenTrial:
-    params = dict(one.params)
-    if fill:
-        params = {name: fill(place, name, kind) for name, kind in everything.items()} | params
-    names = {name: naming(one.params["intermediate"], name) for name in params}
+    params = {
+        name: one.params[name] if name in one.params else fill(place, name, distribution)
+        for name, distribution in everything.items()
+    }
     return create_trial(
         state=one.state,
         values=list(one.values) or None,
-        params={names[name]: value for name, value in params.items()},
-        distributions={names[name]: everything[name] for name in params},
+        params=params,
+        distributions=dict(everything),
         intermediate_values=dict(one.rungs or {}),
         system_attrs={} if one.generation is None else {GENERATION: one.generation},
         constraints=dict(one.constraints or {}),

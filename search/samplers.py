@@ -24,7 +24,7 @@ def sampler_for(
 ) -> BaseSampler:
     """A sampler with a seed of its own for every draw, so that a restart does not repeat one.
 
-    `drawing` shows it the trials, with the parameters as they suit it.
+    It models together what all trials have: `drawing` shows it trials that have every parameter.
 
     Args:
         index: how many trials were asked before.
@@ -43,13 +43,8 @@ def sampler_for(
             seed=seed, n_startup_trials=NUM_RANDOM, warn_independent_sampling=False
         )
     else:
-        # In groups of parameters that always come together, each from the trials that have them.
         sampler = optuna.samplers.TPESampler(
-            seed=seed,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=NUM_RANDOM,
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=NUM_RANDOM
         )
     if point is not None:
         sampler = optuna.samplers.PartialFixedSampler(dict(point), sampler)

@@ -1,6 +1,5 @@
 """The rule of pruning: like is compared with like, and only the lowest third ends."""
 
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -73,12 +72,3 @@ def test_the_order_of_the_targets_decides_nothing_at_a_rung(first: list[float]) 
         assert ended == ends((1, 0), trials)
         assert ended[0] == ends((0,), trials)[0]
         assert not ended[1]
-
-
-@pytest.mark.parametrize("levels", [(0.70, 0.40), (0.40, 0.70)])
-def test_what_is_hopeless_at_the_second_target_ends_there(levels: tuple[float, float]) -> None:
-    trials = [tuple(level + number / 1000 for level in levels) for number in range(8)]
-    hopeless = (levels[0] + 0.01, 0.02)
-    ended = ends((0, 1), [*trials, hopeless])
-    assert 8 in ended[1]
-    assert not math.isnan(hopeless[0])

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from search.sampler import Asked, OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study import StudySettings, parse_text, read_text
 
 Settings = Callable[..., StudySettings]
 BASELINES = [
@@ -132,6 +132,51 @@ def test_a_gaussian_process_goes_where_the_scores_are(
     learned = found[11:]
     assert sum(off for _, off in learned) / len(learned) < 0.6, "at random it is one"
     assert sum(is_coh for is_coh, _ in learned) >= 3, "at random it is one in four"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_draws_do_not_depend_on_restarts_whatever_came_of_the_trials(
+    sampler: str, settings_of: Settings, tmp_path: Path, empty_optuna: bytes
+) -> None:
+    """Some fail, some are pruned, some broke, one is in flight all the time."""
+    settings = settings_of(study={"sampler": sampler, "pruner": "lowest_third"})
+
+    def draw(name: str, *, reopen: bool) -> list[dict[str, Any]]:
+        path = tmp_path / name
+        path.write_bytes(empty_optuna)
+        study, params = OptunaStudy.open(f"sqlite:///{path}", settings), []
+        for number in range(13):
+            asked = study.ask()
+            params.append(dict(asked.params))
+            if number == 3:
+                continue
+            study.prunes(asked, rung=0, value=fixed(asked))
+            if number in (4, 9):
+                study.tell_failed(asked, "it diverged", is_broken=number == 9)
+            elif number in (5, 10):
+                study.tell_pruned(asked)
+            else:
+                study.tell_scored(asked, fixed(asked))
+            if reopen:
+                study = OptunaStudy.open(f"sqlite:///{path}", settings)
+        return params
+
+    assert draw("a.db", reopen=True) == draw("b.db", reopen=False)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_57_plans_of_the_pocket_study_are_scored(sampler: str, seed: int) -> None:
+    content = parse_text(read_text("pocket"), "pocket")
+    content["study"] |= {"sampler": sampler, "seed": seed}
+    settings = StudySettings.parse(content)
+    study = OptunaStudy(optuna.create_study(direction="maximize"), settings)
+    plans = set()
+    while (asked := study.ask()) is not None:
+        plans.add(asked.plan)
+        study.tell_scored(asked, fixed(asked))
+    assert study.num_counted == len(plans) == 57
+    assert study.exhausted == "space"
 
 
 def test_draws_depend_on_the_seed(
@@ -293,6 +338,26 @@ def test_the_lowest_third_at_a_rung_ends_there_and_a_rung_is_taken_twice(
     assert not study.prunes(high, rung=0, value=0.25)
 
 
+@pytest.mark.parametrize("levels", [(0.70, 0.40), (0.40, 0.70)])
+def test_the_order_of_the_targets_does_not_decide_what_is_pruned(
+    levels: tuple[float, float], settings_of: Settings, optuna_url: str
+) -> None:
+    """Targets on unlike levels; one trial is hopeless on the second."""
+    rates = {"low": 1e-4, "high": 1e-2}
+    space = {"intermediate": ["none", "fact"], "target_learning_rate": rates, "num_baselines": 1}
+    points = [{**POINT, "target.learning_rate": number * 1e-3} for number in range(1, 9)]
+    settings = settings_of(study={"pruner": "lowest_third"}, space={**space, "points": points})
+    study = OptunaStudy.open(optuna_url, settings)
+    for number in range(8):
+        asked = study.ask()
+        for rung, level in enumerate(levels):
+            study.prunes(asked, rung=rung, value=level + number / 1000)
+        study.tell_scored(asked, sum(levels) / 2)
+    last = study.ask()
+    assert not study.prunes(last, rung=0, value=levels[0] + 0.01)
+    assert study.prunes(last, rung=1, value=0.02)
+
+
 def test_an_option_without_a_scored_trial_goes_on(settings_of: Settings, optuna_url: str) -> None:
     points = [{**POINT, "target.learning_rate": rate} for rate in (1e-3, 3e-3)]
     points += [{**POINT, "intermediate.learning_rate": 1e-3}, {**POINT, "intermediate": "coh"}]
@@ -333,6 +398,22 @@ def test_importance(settings_of: Settings, optuna_url: str) -> None:
     assert found["target.learning_rate"] > 0.9
     assert sum(found.values()) == pytest.approx(1)
     assert study.importance() == found
+
+
+def test_importance_counts_each_plan_once(settings_of: Settings, optuna_url: str) -> None:
+    """Of a plan that was told again, and of one that failed, nothing is learned."""
+    points = [BASELINES[0]] * 3
+    settings = settings_of(space={"target_learning_rate": [1e-3, 2e-3], "points": points})
+    study = OptunaStudy.open(optuna_url, settings)
+    first = study.ask()
+    study.tell_scored(first, 0.1)
+    for _ in range(4):
+        asked = study.ask()
+        if asked.plan in study.told:
+            study.tell_duplicate(asked, study.told[asked.plan])
+    study.tell_failed(asked, "it diverged")
+    assert sum(trial.state is TrialState.COMPLETE for trial in raw(optuna_url).trials) == 4
+    assert study.importance() == {}, "two plans are too few"
 
 
 def test_importance_of_equal_scores_is_empty(settings_of: Settings, optuna_url: str) -> None:
