@@ -22,7 +22,7 @@ from search.curse import Curse, winners_curse
 from search.selection import TrialRow, TrialState, best_baseline, ranked
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
-from trainables.outcomes import Outcomes
+from trainables.outcomes import ByLanguage, Outcomes
 from trainables.scores import Scores, ScoringProtocol, TargetScores
 
 NUM_BASELINES = 3
@@ -75,7 +75,7 @@ def simulate(setting: Setting, number: int) -> tuple[Curse, float]:
         for place, row in enumerate((winner, baseline))
     ]
     outcomes = [
-        tuple({"rel": dict.fromkeys(LANGUAGES[1:], right)} for _, right in pair)
+        tuple({"rel": ByLanguage(dict.fromkeys(LANGUAGES[1:], right))} for _, right in pair)
         for pair in zip(*found, strict=True)
     ]
     fresh = [[_scores(score, num_rows) for score, _ in side] for side in found]

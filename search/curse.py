@@ -302,8 +302,8 @@ def _of_rows(
 
 
 def _error(pairs: Sequence[tuple[Rows, Rows]], task: str, language: str) -> float:
-    """The standard error, for the rows, of the mean difference over the seeds: of a ratio by its
-    linear part."""
+    """The standard error, for the rows (for groups of them that go together), of the mean difference
+    over the seeds: of a ratio by its linear part."""
     moved = []
     for first, second in pairs:
         sides = [_ratio(side[task][language]) for side in (first, second)]
@@ -312,7 +312,11 @@ def _error(pairs: Sequence[tuple[Rows, Rows]], task: str, language: str) -> floa
             for top, bottom in sides
         ]
         moved.append(parts[0] - parts[1])
-    return math.sqrt(float((np.mean(moved, axis=0) ** 2).sum()))
+    parts_of_rows = np.mean(moved, axis=0)
+    groups = pairs[0][0][task].groups.get(language)
+    if groups is not None:
+        parts_of_rows = np.bincount(groups, weights=parts_of_rows)
+    return math.sqrt(float((parts_of_rows**2).sum()))
 
 
 def _ratio(outcomes: Outcomes) -> tuple[_Floats, _Floats]:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.curse import Setting, simulate
 from search.curse import winners_curse
 from search.selection import TrialRow, best_baseline
+from trainables.outcomes import ByLanguage
 from trainables.scores import Mark, Scores, TargetScores
 
 MANY = 10**9  # rows: a score is what it is
@@ -160,8 +161,8 @@ def test_rows_that_both_sides_get_alike_say_more_than_their_number(planted: Any)
     other = np.where(np.arange(100) < 2, ~right, right)
     outcomes = [
         (
-            {task: {"de": right, "tr": right} for task in ("rel", "coh")},
-            {task: {"de": other, "tr": other} for task in ("rel", "coh")},
+            {task: ByLanguage({"de": right, "tr": right}) for task in ("rel", "coh")},
+            {task: ByLanguage({"de": other, "tr": other}) for task in ("rel", "coh")},
         )
     ] * 3
     bounded = winners_curse(few, few[3], few[5], *sides)
@@ -170,6 +171,15 @@ def test_rows_that_both_sides_get_alike_say_more_than_their_number(planted: Any)
     exact = winners_curse(rows, rows[3], rows[5], *many)
     widths = [found.high - found.low for found in (exact, paired, bounded)]  # type: ignore
     assert widths[0] < widths[1] < 0.7 * widths[2]
+    # Rows that go together in fives say less than as many that do not.
+    groups = dict.fromkeys(("de", "tr"), np.arange(100) // 5)
+    together = [
+        tuple({task: replace(rows, groups=groups) for task, rows in side.items()} for side in pair)
+        for pair in outcomes
+    ]
+    grouped = winners_curse(few, few[3], few[5], *sides, together)  # type: ignore[arg-type]
+    assert grouped is not None
+    assert widths[1] < grouped.high - grouped.low  # type: ignore[operator]
 
 
 SETTINGS = [
