@@ -302,7 +302,7 @@ def _of_rows(
 
 
 def _error(pairs: Sequence[tuple[Rows, Rows]], task: str, language: str) -> float:
-    """The standard error, for the rows (for groups of them that go together), of the mean difference
+    """The standard error, for the rows (for groups that go together), of the mean difference
     over the seeds: of a ratio by its linear part."""
     moved = []
     for first, second in pairs:
