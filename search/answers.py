@@ -59,7 +59,23 @@ def meaning(cells: Sequence[Json]) -> list[str]:
     """What the verdicts stand for, in sentences; nothing where there are none."""
     if not cells:
         return []
-    return [MEANING, ONE_SEED] if any(cell["num_seeds"] == 1 for cell in cells) else [MEANING]
+    one_seed = [ONE_SEED] if any(cell["num_seeds"] == 1 for cell in cells) else []
+    return [MEANING, *over_all_cells(cells), *one_seed]
+
+
+def over_all_cells(cells: Sequence[Json]) -> Iterator[str]:
+    """How many calls stand where all targets are adjusted for together: each target by itself has
+    a false call in one of twenty reports, nine have one in more than a third. Nothing of a single
+    target, or where no language is called."""
+    named = [c for c in cells if c["call"] != "tie" and c.get("adjusted_all") is not None]
+    tasks = {cell["task"] for cell in cells}
+    if len(tasks) < 2 or not named:
+        return
+    held = [cell for cell in named if cell["adjusted_all"] < 0.05]
+    yield (
+        f"Adjusted for all {len(cells)} cells of the {len(tasks)} targets together, "
+        f"{len(held)} of these {len(named)} calls stand."
+    )
 
 
 def calls(cells: Sequence[Json]) -> str:

@@ -211,6 +211,7 @@ class Planted:
     study_rows = staticmethod(study_rows)
     phase_row = staticmethod(phase_row)
     record_of = staticmethod(record_of)
+    verdict_cell = staticmethod(verdict_cell)
     verdict_cells = staticmethod(verdict_cells)
 
 

@@ -11,6 +11,7 @@ from search.answers import (
     between,
     calls,
     closing,
+    meaning,
     percent,
     points,
     sentences,
@@ -258,3 +259,16 @@ def test_a_phase_that_learned_nothing_is_named(planted: Any) -> None:
 def test_rules_that_choose_the_same_trial_are_named_too(planted: Any) -> None:
     text = said(planted.study_rows())
     assert "Selected by source_dev instead, the same trial would be the best." in text
+
+
+def test_calls_over_several_targets_are_adjusted_for_together(planted: Any) -> None:
+    cells = [
+        planted.verdict_cell("rel", "de", "better", 0.09, adjusted_all=0.03),
+        planted.verdict_cell("rel", "tr", "tie", 0.03, adjusted_all=0.7),
+        planted.verdict_cell("coh", "tr", "worse", -0.05, adjusted_all=0.06),
+    ]
+    told = "Adjusted for all 3 cells of the 2 targets together, 1 of these 2 calls stand."
+    assert told in meaning(cells)
+    assert len(meaning(cells[:2])) == 2, "one target is adjusted for already"
+    older = [{**cell, "adjusted_all": None} for cell in cells]
+    assert not any("together" in line for line in meaning(older))
