@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from search.answers import percent, points
 from search.champion import Claim
 from search.entries import retrain_labels
 from search.feasibility import judge_all
@@ -19,6 +20,7 @@ from search.home import Home
 from search.record import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
 from search.registering import about_target
 from search.registry import Registry
+from search.report import report_json
 from search.retrain import Wishes, _beside, choose, for_target, fresh_seeds, retrain, roles
 from search.selection import TrialState, best_baseline, ranked
 from search.tracking import Tracker, connect
@@ -178,6 +180,32 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         assert row.phase_keys == run.phase_keys
         assert row.lock == done.verdict.lock
     assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
+
+
+@pytest.mark.ray
+def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
+    verdict, name = done.verdict, f"trial-{done.trial}"
+    found = report_json(done.record)
+    (reported,) = [one for one in found["retrains"] if one["name"] == name]
+    (summary,) = [one for one in done.record.retrain_summaries if one["name"] == name]
+    for over, key in ((BASELINE, "gain"), (TWIN, "gain_over_twin")):
+        gain = verdict.gain(over=over)
+        assert gain is not None
+        assert reported[key] == summary[key] == gain.to_dict() == verdict_json(verdict)[key]
+    assert reported["languages"] == summary["languages"] == verdict_json(verdict)["languages"]
+    registry = Registry.open(done.uri)
+    for task in verdict.tasks:
+        own, version = verdict.gain(task), registry.champion(f"tiny-{task}")
+        assert own is not None
+        assert version is not None
+        assert summary["gains"][task] == own.to_dict()
+        with registry.files(version) as folder:
+            card = (folder / "README.md").read_text()
+        assert f"zero-shot mean of {task}, 2 seeds: {points(own.interval.mean)}" in card
+        chosen = summary["chosen"][task]
+        assert f"seed {chosen['seed']}" in card
+        assert percent(chosen["zero_shot_mean"]) in card
+        assert float(version.tags["zero_shot_mean"]) == chosen["zero_shot_mean"]
 
 
 @pytest.mark.ray
