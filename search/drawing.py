@@ -6,7 +6,9 @@ that nothing which is drawn and not taken leaves a trace.
 """
 
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,17 +86,27 @@ def draws(
         earlier: those of each study that this one starts from.
         point: params that are not to be drawn.
     """
-    study = optuna.create_study(
-        directions=directions(settings), sampler=sampler_for(settings, index, point)
-    )
     space = settings.search_space()
-    if settings.study.sampler == "nsga2" or (settings.study.sampler != "random" and not point):
-        study.add_trials(as_shown(settings, space, own, earlier))
+    with _quiet():
+        study = optuna.create_study(
+            directions=directions(settings), sampler=sampler_for(settings, index, point)
+        )
+        if settings.study.sampler == "nsga2" or (settings.study.sampler != "random" and not point):
+            study.add_trials(as_shown(settings, space, own, earlier))
     while True:
-        trial = study.ask()
-        space.suggest(trial)
+        with _quiet():
+            trial = study.ask()
+            space.suggest(trial)
         marks = study._storage.get_trial(trial._trial_id).system_attrs
         yield Drawn(trial.params, marks.get(GENERATION))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna warns of its parts that are experimental, as fixed parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def as_shown(

@@ -1,7 +1,6 @@
 """OptunaStudy: which trials exist, what they were told, what to ask next. Optuna's database is the
 truth about trials."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from search.drawing import GENERATION, Drawn, Seen, draws
 from search.earlier import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
 from search.feasibility import Measure
 from search.importances import importance_of
+from search.ledger import Ledger
 from search.pruning import is_among_the_lowest_third
 from search.samplers import directions
 from search.spending import Took
@@ -71,7 +71,7 @@ class OptunaStudy:
         settings: StudySettings,
         earlier: Sequence[Sequence[FrozenTrial]] = (),
     ) -> None:
-        self._study = study
+        self._ledger = Ledger(study)
         self._earlier = [[Seen.of(frozen) for frozen in trials] for trials in earlier]
         self._settings = settings
         self._space = settings.search_space()
@@ -105,40 +105,9 @@ class OptunaStudy:
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
         """Open or create the study. Raises Refusal if the database cannot be reached, or holds a
         study of this name that another study file made, or lacks one that this starts from."""
+        study, earlier = _opened(url, settings)
         with reaching(url):
-            storage = open_storage(url)
-            earlier = earlier_trials(storage, settings)
-            study = optuna.create_study(
-                study_name=settings.study.name,
-                storage=storage,
-                directions=directions(settings),
-                load_if_exists=True,
-            )
-            made_by = study.user_attrs.get(DIGEST)
-            if made_by is None:
-                # What earlier studies score from now on is not added: draws would change.
-                numbers = {name: [one.number for one in them] for name, them in earlier.items()}
-                study.set_user_attr(STARTED_FROM, numbers)
-                study.set_user_attr(DIGEST, settings.digest())
-        if made_by not in (None, settings.digest()):
-            raise Refusal(
-                f"study {settings.study.name!r} belongs to another study file: its study, space, "
-                "training or evaluation section differs; restore that file or take another "
-                "[study] name"
-            )
-        with reaching(url):
-            marks = study.user_attrs
-            if SCORED_BY not in marks:
-                study.set_user_attr(SCORED_BY, scored_by(settings))
-            numbers = marks.get(STARTED_FROM, {})
-            return cls(
-                study,
-                settings,
-                [
-                    [one for one in trials if one.number in numbers[name]]
-                    for name, trials in earlier.items()
-                ],
-            )
+            return cls(study, settings, earlier)
 
     @property
     def is_used_up(self) -> bool:
@@ -172,21 +141,13 @@ class OptunaStudy:
         were asked before, and (all but random and grid) what they got; not on how often the driver
         was started.
         """
-        with warnings.catch_warnings(), reaching():
-            warnings.simplefilter("ignore")  # experimental parts, fixed parameters
-            drawn = self._draw()
-            if drawn is None:
-                self._is_stuck = not self._untried.is_empty
-                return None
-            fixed = optuna.samplers.PartialFixedSampler(
-                dict(drawn.params), optuna.samplers.RandomSampler(seed=0)
-            )
-            self._study.sampler = fixed
-            trial = self._study.ask()
-            if drawn.generation is not None:
-                self._study._storage.set_trial_system_attr(
-                    trial._trial_id, GENERATION, drawn.generation
-                )
+        drawn = self._draw()
+        if drawn is None:
+            self._is_stuck = not self._untried.is_empty
+            return None
+        marks = {} if drawn.generation is None else {GENERATION: drawn.generation}
+        trial = self._ledger.ask(drawn.params, marks)
+        with reaching():
             self._space.suggest(trial)
         plan = self._space.decode(trial.params)
         self._num_asked += 1
@@ -219,20 +180,18 @@ class OptunaStudy:
         hidden = {INCOMPLETE, DUPLICATE_OF, BROKEN}
         return [
             Seen.of(frozen)
-            for frozen in self._study.get_trials(deepcopy=False)
+            for frozen in self._ledger.trials()
             if not hidden & frozen.user_attrs.keys()
         ]
 
     def running(self) -> list[Asked]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
         asked = []
-        with reaching():
-            left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for frozen in left:
+        for frozen in self._ledger.trials(TrialState.RUNNING):
             try:
                 plan = self._space.decode(frozen.params)
             except Refusal:
-                self._set(frozen.number, INCOMPLETE, True)
+                self._ledger.mark(frozen.number, INCOMPLETE, True)
                 self._tell(frozen.number, TrialState.FAIL)
                 continue
             asked.append(Asked(frozen.number, frozen.params, plan))
@@ -240,7 +199,7 @@ class OptunaStudy:
 
     def note(self, asked: Asked, took: Took) -> None:
         """What the trial took until now; before it is told, since then nothing can be added."""
-        self._set(asked.number, TOOK, [took.seconds, took.gpu_seconds])
+        self._ledger.mark(asked.number, TOOK, [took.seconds, took.gpu_seconds])
         self.took[asked.number] = took
 
     def tell_scored(
@@ -258,15 +217,15 @@ class OptunaStudy:
         """
         if measure is not None:
             content = {"objective": measure.objective, "scores": dict(measure.scores)}
-            self._set(asked.number, MEASURE, content)
-        self._constrain(asked.number, constraints or {})
+            self._ledger.mark(asked.number, MEASURE, content)
+        self._ledger.constrain(asked.number, constraints or {})
         self._tell(asked.number, TrialState.COMPLETE, values)
 
     def tell_failed(self, asked: Asked, reason: str, *, is_broken: bool = False) -> None:
         """`is_broken`: a worker failed, not the plan, which may be tried again as another trial."""
-        self._set(asked.number, REASON, reason)
+        self._ledger.mark(asked.number, REASON, reason)
         if is_broken:
-            self._set(asked.number, BROKEN, True)
+            self._ledger.mark(asked.number, BROKEN, True)
         self._tell(asked.number, TrialState.FAIL)
 
     def tell_pruned(self, asked: Asked) -> None:
@@ -276,8 +235,8 @@ class OptunaStudy:
     def tell_duplicate(self, asked: Asked, of: Told) -> None:
         """What the equal plan got, at once; it does not count against the budget, and samplers do
         not see it: told twice, a plan would seem twice as sure."""
-        self._set(asked.number, DUPLICATE_OF, of.number)
-        self._constrain(asked.number, of.constraints)
+        self._ledger.mark(asked.number, DUPLICATE_OF, of.number)
+        self._ledger.constrain(asked.number, of.constraints)
         other = TrialState.PRUNED if of.is_pruned else TrialState.FAIL
         self._tell(asked.number, TrialState.COMPLETE if of.values else other, of.values)
 
@@ -287,13 +246,10 @@ class OptunaStudy:
 
         A trial whose option has no scored trial yet goes on: something has to be known of each.
         """
-        with warnings.catch_warnings(), reaching():
-            warnings.simplefilter("ignore")  # a trial taken up again reports a rung again
-            optuna.Trial(self._study, self._id_of(asked.number)).report(value, rung)
-            trials = self._study.get_trials(deepcopy=False)
+        self._ledger.report(asked.number, rung, value)
         if self._settings.study.pruner == "none":
             return False
-        others = [one for one in trials if one.number != asked.number]
+        others = [one for one in self._ledger.trials() if one.number != asked.number]
         scored = {_option(one.params) for one in others if one.state is TrialState.COMPLETE}
         at_rung = [
             one.intermediate_values[rung] for one in others if rung in one.intermediate_values
@@ -303,24 +259,19 @@ class OptunaStudy:
     def importance(self, place: int = 0) -> dict[str, float]:
         """How much each parameter explains of an objective (fANOVA), given by its place among the
         study's; empty if too few trials."""
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        trials = self._ledger.trials(TrialState.COMPLETE)
         scored = [one for one in trials if DUPLICATE_OF not in one.user_attrs]
         return importance_of(scored, place, seed=self._settings.study.seed)
 
     def read_mark(self, name: str) -> dict[str, Any] | None:
         """A mark on the study itself, fresh from the database."""
-        with reaching():
-            mark: dict[str, Any] | None = self._study.user_attrs.get(name)
-        return mark
+        return self._ledger.read_mark(name)
 
     def write_mark(self, name: str, value: dict[str, Any] | None) -> None:
-        with reaching():
-            self._study.set_user_attr(name, value)
+        self._ledger.write_mark(name, value)
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
-        with reaching():
-            told = list(values) or None
-            frozen = self._study.tell(number, told, state=state, skip_if_finished=True)
+        frozen = self._ledger.tell(number, state, values)
         self._is_stuck = False
         self._remember(frozen)
 
@@ -347,24 +298,38 @@ class OptunaStudy:
         if MEASURE in frozen.user_attrs:
             self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
 
-    def _constrain(self, number: int, constraints: Mapping[str, float]) -> None:
-        """Samplers see constraints on the trials themselves. A trial keeps the first ones it got,
-        and one that was told already gets none."""
-        with warnings.catch_warnings(), reaching():
-            warnings.simplefilter("ignore")  # a driver was killed between constraint and value
-            with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                for name, value in constraints.items():
-                    trial = optuna.Trial(self._study, self._id_of(number))
-                    trial.set_constraint(name, value)
 
-    def _set(self, number: int, name: str, value: Any) -> None:
-        # Of a trial that was told already nothing is changed.
-        with reaching(), suppress(optuna.exceptions.UpdateFinishedTrialError):
-            self._study._storage.set_trial_user_attr(self._id_of(number), name, value)
-
-    def _id_of(self, number: int) -> int:
-        study = self._study
-        return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+def _opened(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[FrozenTrial]]]:
+    """The study, and of each that it starts from the trials that it learns from."""
+    with reaching(url):
+        storage = open_storage(url)
+        earlier = earlier_trials(storage, settings)
+        study = optuna.create_study(
+            study_name=settings.study.name,
+            storage=storage,
+            directions=directions(settings),
+            load_if_exists=True,
+        )
+        made_by = study.user_attrs.get(DIGEST)
+        if made_by is None:
+            # What earlier studies score from now on is not added: draws would change.
+            numbers = {name: [one.number for one in them] for name, them in earlier.items()}
+            study.set_user_attr(STARTED_FROM, numbers)
+            study.set_user_attr(DIGEST, settings.digest())
+    if made_by not in (None, settings.digest()):
+        raise Refusal(
+            f"study {settings.study.name!r} belongs to another study file: its study, space, "
+            "training or evaluation section differs; restore that file or take another "
+            "[study] name"
+        )
+    with reaching(url):
+        marks = study.user_attrs
+        if SCORED_BY not in marks:
+            study.set_user_attr(SCORED_BY, scored_by(settings))
+    numbers = marks.get(STARTED_FROM, {})
+    return study, [
+        [one for one in trials if one.number in numbers[name]] for name, trials in earlier.items()
+    ]
 
 
 def _option(params: Mapping[str, Any]) -> tuple[str, bool]:

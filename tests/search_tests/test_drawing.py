@@ -11,7 +11,6 @@ from optuna.trial import TrialState
 from search.drawing import Seen, as_shown, distributions, draws
 from spaces.study import StudySettings
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 Settings = Callable[..., StudySettings]
 Params = Mapping[str, Any]
 RATES = {"low": 1e-5, "high": 1e-1}

@@ -114,7 +114,7 @@ def test_a_driver_that_died_between_constraint_and_value(
     """The trial runs again under its number, and is told both again."""
     study = OptunaStudy.open(optuna_url, settings_of(evaluation={"max_drop": 0.01}))
     asked = study.ask()
-    study._constrain(asked.number, {"max_drop": 0.02})
+    study._ledger.constrain(asked.number, {"max_drop": 0.02})
     again = OptunaStudy.open(optuna_url, settings_of(evaluation={"max_drop": 0.01}))
     again.tell_scored(again.running()[0], 0.5, constraints={"max_drop": 0.02})
     again.tell_scored(asked, 0.7, constraints={"max_drop": -1.0})
