@@ -5,17 +5,19 @@ that a sampler can be shown what it needs without a trial's record saying what i
 that nothing which is drawn and not taken leaves a trace.
 """
 
+import copy
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
@@ -230,19 +232,35 @@ def _filler(seed: int) -> Fill:
     return fill
 
 
+class _Shown(FrozenTrial):
+    """Storage in memory copies what it is given to the last range, which nobody changes: of a
+    thousand trials that takes longer than the draw."""
+
+    def __deepcopy__(self, memo: object) -> "_Shown":
+        return copy.copy(self)
+
+
 def _frozen(
     one: Seen, everything: Mapping[str, BaseDistribution], fill: Fill, place: int
 ) -> FrozenTrial:
-    params = {
-        name: one.params[name] if name in one.params else fill(place, name, distribution)
-        for name, distribution in everything.items()
-    }
-    return create_trial(
+    now = datetime.now()
+    shown = _Shown(
+        number=place,
+        trial_id=place,
         state=one.state,
+        value=None,
         values=list(one.values) or None,
-        params=params,
+        datetime_start=now,
+        datetime_complete=now if one.state.is_finished() else None,
+        params={
+            name: one.params[name] if name in one.params else fill(place, name, distribution)
+            for name, distribution in everything.items()
+        },
         distributions=dict(everything),
-        intermediate_values=dict(one.rungs or {}),
+        user_attrs={},
         system_attrs={} if one.generation is None else {GENERATION: one.generation},
-        constraints=dict(one.constraints or {}),
+        intermediate_values=dict(one.rungs or {}),
     )
+    for name, value in (one.constraints or {}).items():
+        shown.set_constraint(name, value)
+    return shown

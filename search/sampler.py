@@ -35,8 +35,9 @@ DIGEST, STARTED_FROM = "digest", "started_from"
 PRIORS = "priors"
 
 # How often the sampler may propose what is tried already, for one trial: then, where the space has
-# an end, one of those that are left is taken, and elsewhere there is nothing new.
-MAX_DRAWS, MAX_EQUAL = 32, 20
+# an end, one of those that are left is taken, and elsewhere there is nothing new. A draw of `gp`
+# takes some tenths of a second.
+MAX_DRAWS, MAX_DRAWS_OF_GP, MAX_EQUAL = 32, 8, 20
 # How a search ends before its budget is used up: nothing is left, or the sampler is sure.
 SPACE, SAMPLER = "space", "sampler"
 
@@ -167,7 +168,8 @@ class OptunaStudy:
         if self._untried.is_empty:
             return None
         has_end = self._untried.has_end
-        for drawn in islice(proposed, MAX_DRAWS if has_end else MAX_EQUAL):
+        most = MAX_DRAWS_OF_GP if self._settings.study.sampler == "gp" else MAX_DRAWS
+        for drawn in islice(proposed, most if has_end else MAX_EQUAL):
             if self._space.decode(drawn.params) in self._untried:
                 return drawn
         if not has_end:
@@ -176,12 +178,14 @@ class OptunaStudy:
         return Drawn(left, drawn.generation)
 
     def _seen(self) -> list[Seen]:
-        """The trials that say something of their plan, each plan once."""
+        """The trials that say something of their plan, each plan once. Of a trial that failed a
+        reason is known; one whose score could not be told has none."""
         hidden = {INCOMPLETE, DUPLICATE_OF, BROKEN}
         return [
             Seen.of(frozen)
             for frozen in self._ledger.trials()
             if not hidden & frozen.user_attrs.keys()
+            and (frozen.state is not TrialState.FAIL or frozen.user_attrs.get(REASON))
         ]
 
     def running(self) -> list[Asked]:
