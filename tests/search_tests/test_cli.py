@@ -221,6 +221,7 @@ class Below:
     """A prediction that the fresh seeds fell short of."""
 
     falls_out: bool = True
+    exceeds: bool = False
 
 
 def test_how_a_retrain_ends(

@@ -1,4 +1,4 @@
-"""Learning rates that are too high, on real rows: marked and kept out of averages, or failed."""
+"""Learning rates that are too high, on real rows: marked, at their true scores, or failed."""
 
 import math
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def record_of(*rows: TrialRow) -> StudyRecord:
     )
 
 
-def test_a_rate_that_is_too_high_collapses_and_is_kept_out_of_averages(
+def test_a_rate_that_is_too_high_collapses_and_counts_at_its_true_score(
     open_shop: Callable[..., Workshop],
 ) -> None:
     shop = open_shop()
@@ -106,7 +106,9 @@ def test_a_rate_that_is_too_high_collapses_and_is_kept_out_of_averages(
     assert ranked((collapsed, sound)) == [sound, collapsed]
     found = find(record_of(collapsed, sound))
     (baselines,) = found["intermediates"]
-    assert (baselines["num_trials"], baselines["mean"]) == (1, sound.objective)
+    mean = (sound.objective + collapsed.objective) / 2
+    assert (baselines["num_trials"], baselines["mean"]) == (2, pytest.approx(mean))
+    assert baselines["collapsed"] == {"udpos": 1}
     shares = {rate["rate"]: rate["collapsed"] for rate in found["learning_rates"]["target"]}
     assert shares == {SOUND: 0.0, TOO_HIGH: 1.0}
 

@@ -95,7 +95,7 @@ def test_labels_of_other_names_are_refused(make_root: Make) -> None:
 
 def test_qqp_is_cut_and_its_empty_questions_are_dropped(make_root: Make, tokenizer) -> None:
     pairs = [
-        {"question1": f"Why {i}?", "question2": "Why not?", "label": i % 2, "idx": i}
+        {"question1": f"Why {i}?", "question2": f"Why not {i}?", "label": i % 2, "idx": i}
         for i in range(200)
     ]
     empty = {"question1": "Why?", "question2": " ", "label": 0, "idx": 200}
