@@ -283,6 +283,21 @@ def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str)
         assert study.read_mark("driver") is None
 
 
+def test_a_signal_ends_watching_another_drivers_mark(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    study = OptunaStudy.open(optuna_url, settings_of())
+    mark = {"id": "other", "time": 0.0, "host": "elsewhere", "pid": 1}
+    study.write_mark("driver", mark)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), driving(study, settings_of()):
+        pytest.fail("another driver's mark stands")
+    assert study.read_mark("driver") == mark
+    assert {n: signal.getsignal(n) for n in before} == before
+
+
 def test_trials_get_a_while_to_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     searcher: Any = SimpleNamespace(is_stopped=False, is_drained=False)
     mark = DrainMark(tmp_path / "mark")
