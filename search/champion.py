@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from search.answers import percent, points
 from search.intervals import Interval, mean_interval, unpaired_difference
+from search.number_format import percent, points
 from search.significance import CONFIDENCE, of_models
 from trainables.outcomes import ByLanguage, score_of
 from trainables.scores import Scores, ScoringProtocol, TargetScores

@@ -81,11 +81,12 @@ def run(
 ) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search.bases import find_encoder
+    from search.doctor import check_places
     from search.earlier import check_earlier
     from search.plan import check_study
     from search.progress import SearchProgress, counting
     from search.report import render
-    from search.runner import check_places, run_study
+    from search.runner import run_study
 
     console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import points
+from search.number_format import points
 from search.tables import titled_table
 from search.typology import SCRIPT
 

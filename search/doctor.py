@@ -12,6 +12,7 @@ from pathlib import Path
 from search.addresses import check_reachable, sqlite_path
 from search.home import Home, check_writable, hide_password
 from spaces.refusal import Refusal
+from spaces.study import StudySettings
 
 OURS = ("search", "trainables", "spaces")
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
@@ -108,3 +109,16 @@ def _read_database(path: Path) -> None:
         connection.execute("SELECT version_num FROM alembic_version").fetchall()
     finally:
         connection.close()
+
+
+def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
+    """Refuse what cannot be written or does not answer, before anything is made."""
+    check_writable(home.path, "the home folder")
+    from trainables.stores import address_of, check_store  # it brings torch
+
+    check_store(address_of(settings.resources))
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        check_reachable(tracking_uri)
+    else:
+        check_writable(path.absolute().parent, "the folder of the MLflow database")

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search.answers import closing, collapsed_seeds, percent, points, sentences
+from search.answers import closing, collapsed_seeds, sentences
 from search.figures import figures
 from search.findings import find
+from search.number_format import percent, points
 from search.objective_views import objective_sentences, pareto_heads, pareto_rows
 from search.record import StudyRecord
 from search.recording import Record

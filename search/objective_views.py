@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import percent, points
+from search.number_format import percent, points
 from search.tables import titled_table
 from spaces.sections import Objective
 

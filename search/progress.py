@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from search.number_format import duration
 from search.selection import TrialRow, TrialState
 from spaces.phases import TrialPlan
 
@@ -136,13 +137,6 @@ class SearchProgress:
         left = max(0, self._num_trials - self._num_finished) * each
         best = f"best {100 * (self._best.objective or 0):.1f}, " if self._best else ""
         return f"{best}about {duration(left)} left"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _result(row: TrialRow) -> str:

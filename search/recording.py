@@ -5,7 +5,8 @@ one thread brings the lines to MLflow in order. Nothing the search needs is ever
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from search import entries
 from search.addresses import check_reachable, refusing
 from search.entries import Entry
+from search.home import Home
 from search.outbox import Outbox, Undeliverable
 from search.registry import RegisteredModel, Registry, folder_digest
 from search.selection import (
@@ -30,6 +32,9 @@ from spaces.refusal import Refusal
 from trainables.scores import Scores
 
 Connect = Callable[[str], Any]
+
+DRAIN_SECONDS = 60.0
+INTERRUPTED_DRAIN_SECONDS = 5.0
 
 
 class Record:
@@ -327,3 +332,18 @@ def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) 
         check_reachable(tracking_uri)
         record.outbox.start()
         record.close(timeout=30.0)
+
+
+@contextmanager
+def recording(study: str, home: Home, *, tracking_uri: str, experiment: str) -> Iterator[Record]:
+    """The study's MLflow record, emptied at the end, in a hurry where it ends by an error."""
+    outbox = home.outbox(study)
+    record = Record.open(
+        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
+    )
+    timeout = INTERRUPTED_DRAIN_SECONDS
+    try:
+        yield record
+        timeout = DRAIN_SECONDS
+    finally:
+        record.close(timeout)

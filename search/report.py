@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import closing, collapsed_runs, collapsed_seeds, percent, points, sentences
+from search.answers import closing, collapsed_runs, collapsed_seeds, sentences
 from search.degradation_views import (
     HEIGHT,
     MARGIN,
@@ -21,6 +21,7 @@ from search.degradation_views import (
 )
 from search.figures import figures
 from search.findings import find
+from search.number_format import percent, points
 from search.objective_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
 from search.prior_views import prior_sentences
 from search.record import StudyRecord

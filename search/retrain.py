@@ -10,6 +10,7 @@ from typing import Any
 from search.addresses import refusing
 from search.bases import find_encoder
 from search.curse import winners_curse
+from search.doctor import check_places
 from search.feasibility import judge_all
 from search.findings import rule_of, seen_test_rows
 from search.home import Home
@@ -18,10 +19,9 @@ from search.lock import differences, lock, scored_facts, version_warnings, world
 from search.machine import Cluster, max_concurrent_trials, ray_of
 from search.notes import describe
 from search.record import BASELINE, TWIN, WINNER, StudyRecord, read_study
-from search.recording import Record
+from search.recording import DRAIN_SECONDS, Record, recording
 from search.registering import crown, model_name, register
 from search.registry import Registry
-from search.runner import DRAIN_SECONDS, check_places, recording
 from search.selection import TrialRow, TrialState, best, best_baseline
 from search.verdict import Retrained, Verdict, judged_pairs
 from spaces.phases import TrialPlan

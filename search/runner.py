@@ -15,13 +15,14 @@ from typing import Any
 
 from ray import tune
 
-from search.addresses import check_reachable, refusing, sqlite_path
+from search.addresses import refusing
 from search.bases import find_encoder
 from search.contracts import row_warnings, token_warnings
+from search.doctor import check_places
 from search.entries import trial_labels
 from search.explaining import explain
 from search.fence import Fence
-from search.home import Home, check_writable, hide_password
+from search.home import Home, hide_password
 from search.judging import of_selection
 from search.lock import versions, world_facts
 from search.machine import Cluster, Gauges, max_concurrent_trials, ray_of
@@ -30,7 +31,7 @@ from search.observing import NUMBERS, Observer, logging_to
 from search.pareto import pareto_set
 from search.plan import contract_warnings
 from search.record import StudyRecord, read_outcomes, read_study
-from search.recording import Record
+from search.recording import DRAIN_SECONDS, INTERRUPTED_DRAIN_SECONDS, Record, recording
 from search.sampler import OptunaStudy
 from search.searcher import StudySearcher, Watch
 from search.selection import TrialRow, ranked
@@ -46,13 +47,11 @@ from trainables.phase_store import PhaseStore
 from trainables.preparing import prepare as prepare_data
 from trainables.quiet import quiet_libraries
 from trainables.rows import Rows
-from trainables.stores import address_of, check_store, open_store
+from trainables.stores import address_of, open_store
 from trainables.workers import num_cores
 from trainables.workshop import DATA, check_encoder
 from trainables.world import World
 
-DRAIN_SECONDS = 60.0
-INTERRUPTED_DRAIN_SECONDS = 5.0
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 
 
@@ -275,17 +274,6 @@ def _finish(
     return Outcome(finished, is_finished=True, ended_by=searcher.ended_by)
 
 
-def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
-    """Refuse what cannot be written or does not answer, before anything is made."""
-    check_writable(home.path, "the home folder")
-    check_store(address_of(settings.resources))
-    path = sqlite_path(tracking_uri)
-    if path is None:
-        check_reachable(tracking_uri)
-    else:
-        check_writable(path.absolute().parent, "the folder of the MLflow database")
-
-
 def _recorded(settings: StudySettings) -> dict[str, Any]:
     """The settings as MLflow keeps them: passwords of addresses left out."""
     content = settings.model_dump(mode="json")
@@ -326,18 +314,3 @@ def driving(study: OptunaStudy, settings: StudySettings) -> Iterator[threading.E
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def recording(study: str, home: Home, *, tracking_uri: str, experiment: str) -> Iterator[Record]:
-    """The study's MLflow record, emptied at the end, in a hurry where it ends by an error."""
-    outbox = home.outbox(study)
-    record = Record.open(
-        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
-    )
-    timeout = INTERRUPTED_DRAIN_SECONDS
-    try:
-        yield record
-        timeout = DRAIN_SECONDS
-    finally:
-        record.close(timeout)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.progress import duration
+from search.number_format import duration
 from search.record import StudyRecord
 from search.selection import TrialState, ranked
 

@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator
 
-from search.answers import (
-    between,
-    meaning,
-    over_seeds,
-    percent,
-    points,
-    seen_rows,
-    spread,
-    without_collapsed,
-)
+from search.answers import meaning, over_seeds, seen_rows, without_collapsed
 from search.gains import SeedGain
 from search.intervals import mean_interval
+from search.number_format import between, percent, points, spread
 from search.record import BASELINE, TWIN, WINNER
 from search.verdict import Retrained, Verdict
 from spaces.tasks import get_task

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.answers import AVERAGES, between, meaning, percent, points, seen_rows, spread
+from search.answers import AVERAGES, meaning, seen_rows
 from search.curse import Curse
 from search.estimates import Cost
 from search.gains import averages, task_scores
+from search.number_format import between, duration, percent, points, spread
 from search.plan import StudyPlan
-from search.progress import duration
 from search.record import BASELINE, WINNER
 from search.verdict import Verdict
 from search.verdict_text import failures, gain_sentences, unregistered

@@ -5,20 +5,10 @@ from typing import Any
 
 import pytest
 
-from search.answers import (
-    MEANING,
-    ONE_SEED,
-    between,
-    calls,
-    closing,
-    meaning,
-    percent,
-    points,
-    sentences,
-    spread,
-)
+from search.answers import MEANING, ONE_SEED, calls, closing, meaning, sentences
 from search.findings import find
 from search.intervals import mean_interval
+from search.number_format import between, percent, points, spread
 from search.record import RetrainRow, StudyRecord
 from search.selection import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan

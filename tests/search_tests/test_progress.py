@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.number_format import duration
 from search.plan import _tree
-from search.progress import LINES, SearchProgress, counting, duration
+from search.progress import LINES, SearchProgress, counting
 from search.selection import TrialState
 from spaces.study import StudySettings
 

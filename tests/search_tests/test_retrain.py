@@ -12,11 +12,11 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from search.answers import percent, points
 from search.champion import Claim
 from search.entries import retrain_labels
 from search.feasibility import judge_all
 from search.home import Home
+from search.number_format import percent, points
 from search.record import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
 from search.registering import about_target
 from search.registry import Registry

@@ -19,10 +19,11 @@ import pytest
 import torch
 from optuna.trial import TrialState as OptunaState
 
+from search.doctor import check_places
 from search.entries import trial_labels
 from search.home import Home
 from search.record import StudyRecord, read_outcomes, read_study
-from search.runner import _finish, _rank, _recorded, _Stopper, check_places, driving, run_study
+from search.runner import _finish, _rank, _recorded, _Stopper, driving, run_study
 from search.sampler import OptunaStudy
 from search.selection import TrialState, best_baseline, ranked
 from spaces.refusal import Refusal

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from search.answers import MEANING, between
+from search.answers import MEANING
 from search.intervals import paired_difference
 from search.judging import by_language
+from search.number_format import between
 from search.record import BASELINE, TWIN, WINNER
 from search.verdict import Retrained, Verdict, judged_pairs
 from search.verdict_text import card
