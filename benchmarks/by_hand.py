@@ -35,17 +35,17 @@ from benchmarks.small_model import (
     rows_of,
     write_pocket_encoder,
 )
-from search.record import StudyRecord, read_study
+from search.record.reader import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
 from spaces.study import StudySettings
 from spaces.tasks import TaskKind, get_task
-from trainables.evaluate import judge
+from trainables.features.prepare import prepare
 from trainables.pocket.cldr import LANGUAGES
-from trainables.preparing import prepare
 from trainables.quiet import quiet_libraries
-from trainables.trial import DEV, scoring_of
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.training.evaluate import judge
+from trainables.training.trial import DEV, scoring_of
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 SPOKEN = LANGUAGES[:4]
 NAME, NUM_TRIALS, BATCH_SIZE = "by-hand", 12, 32

@@ -23,18 +23,18 @@ from ray.tune.search import Searcher
 
 from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of, spread
 from benchmarks.record import TASKS, target
-from search.recording import Record
-from search.sampler import OptunaStudy
-from search.searcher import StudySearcher
-from search.selection import TrialRow
-from search.tracking import prepare
+from search.driver.searcher import StudySearcher
+from search.record.mlflow_client import prepare
+from search.record.writer import Record
+from search.sampling.study import OptunaStudy
+from search.trials.ranking import TrialRow
 from spaces.languages import LANGUAGES
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
 from trainables.on_ray import pack
-from trainables.phase_store import PhaseRecord, PhaseStore
-from trainables.scores import Scores
-from trainables.world import World
+from trainables.scoring.scores import Scores
+from trainables.store.phase_store import PhaseRecord, PhaseStore
+from trainables.training.world import World
 
 MAX_SECONDS, MAX_GROWTH = 0.5, 1.2
 PART = 10  # the first and the last tenth of the trials are compared

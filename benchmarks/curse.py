@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from search.curse import Curse, winners_curse
-from search.selection import TrialRow, TrialState, best_baseline, ranked
+from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
+from search.winner.winners_curse import Curse, winners_curse
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
-from trainables.outcomes import ByLanguage, Outcomes
-from trainables.scores import Scores, ScoringProtocol, TargetScores
+from trainables.scoring.outcomes import ByLanguage, Outcomes
+from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
 
 NUM_BASELINES = 3
 LEVEL, SPOILT = 0.6, 0.2

@@ -35,13 +35,13 @@ from benchmarks.small_model import (
 )
 from spaces.study import StudySettings
 from spaces.tasks import get_task
-from trainables.corpus import TaskText
-from trainables.evaluate import Scoring, judge, predict
-from trainables.model import TransferModel
+from trainables.encoders.model import TransferModel
+from trainables.pretraining.corpus import TaskText
 from trainables.quiet import quiet_libraries
-from trainables.rows import Rows
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.rows.rows import Rows
+from trainables.training.evaluate import Scoring, judge, predict
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 TASK, SPLIT = "panx", "validation"
 BATCH_SIZE = 32  # of theirs; run_xnli.py's own is 8

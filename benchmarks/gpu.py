@@ -40,12 +40,12 @@ from benchmarks.small_model import (
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.tasks import Source
+from trainables.encoders.model import BaseEncoder
 from trainables.formats.base import Features, Ragged
-from trainables.loop import train_phase
-from trainables.model import BaseEncoder
 from trainables.pocket.tokenizer import SPECIALS
 from trainables.quiet import quiet_libraries
-from trainables.workers import Workers
+from trainables.training.loop import train_phase
+from trainables.training.workers import Workers
 
 TASK = "mnli"
 LARGE = Shape(

@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks.measuring import RESULTS, figures, options, publish, seconds_of
 from benchmarks.small_model import TINY, write_pocket_encoder
-from search.record import StudyRecord, read_study
+from search.record.reader import StudyRecord, read_study
 from spaces.study import StudySettings
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries

@@ -21,17 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.record import StudyRecord, read_study
-from search.recording import Record
-from search.report import render_html, report_json
-from search.selection import Baselines, TrialRow, TrialState
-from search.tracking import prepare
+from search.record.mlflow_client import prepare
+from search.record.reader import StudyRecord, read_study
+from search.record.writer import Record
+from search.report.forms import render_html, report_json
+from search.trials.ranking import Baselines, TrialRow, TrialState
 from spaces.languages import LANGUAGES
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.sections import SelectionRule
 from spaces.tasks import get_task
-from trainables.scores import Scores, ScoringProtocol, TargetScores, objective
+from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores, objective
 
 TASKS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba")
 INTERMEDIATES = (None, "mnli", "squad", "hellaswag", "qqp", "csqa")

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measuring import RESULTS, Line, options, publish, seconds_of
-from search.evaluating import evaluate_trial
 from search.home import Home
+from search.winner.evaluate import evaluate_trial
 from spaces.study import read_text
 from trainables.quiet import quiet_libraries
 

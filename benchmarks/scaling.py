@@ -19,9 +19,9 @@ import torch.distributed as distributed
 from benchmarks.measuring import RESULTS, Line, in_turns, options, publish
 from benchmarks.small_model import Shape
 from benchmarks.training import BATCH_SIZE, make_encoder, open_bench
-from trainables.batches import POOL_BATCHES
 from trainables.quiet import quiet_libraries
-from trainables.workers import Workers
+from trainables.training.batches import POOL_BATCHES
+from trainables.training.workers import Workers
 
 Trained = tuple[float, list[float]]  # examples a second, losses
 MAX_SECONDS = 600

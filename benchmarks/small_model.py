@@ -22,13 +22,13 @@ from transformers import (
 
 from spaces.phases import Phase
 from spaces.tasks import TaskKind, get_task
-from trainables.corpus import PocketText
+from trainables.encoders.model import TransferModel
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features
 from trainables.formats.heads import masked_mean
-from trainables.loop import READ_EVERY, Saving, rate_factor
-from trainables.model import TransferModel
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
+from trainables.pretraining.corpus import PocketText
+from trainables.training.loop import READ_EVERY, Saving, rate_factor
 
 MAX_LENGTH = 128
 NO_SAVING = Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf"))

@@ -32,15 +32,15 @@ from benchmarks.small_model import (
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.tasks import Source
-from trainables.batches import POOL_BATCHES, Steps
-from trainables.corpus import TaskText
-from trainables.data import Data
+from trainables.encoders.model import BaseEncoder, TransferModel
+from trainables.features.features import Data
 from trainables.formats.base import Features
-from trainables.loop import READ_EVERY, Progress, train_phase
-from trainables.model import BaseEncoder, TransferModel
+from trainables.pretraining.corpus import TaskText
 from trainables.quiet import quiet_libraries
-from trainables.rows import Rows
-from trainables.workers import Workers
+from trainables.rows.rows import Rows
+from trainables.training.batches import POOL_BATCHES, Steps
+from trainables.training.loop import READ_EVERY, Progress, train_phase
+from trainables.training.workers import Workers
 
 TASK, ENCODER = "mnli", "encoder"
 LANGUAGES = ("en", "de", "es", "fr")  # of the tokenizer's text

@@ -16,15 +16,15 @@ from typing import Any
 
 from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of
 from benchmarks.small_model import TINY, write_pocket_encoder
-from search.plan import plan_study
+from search.planning.plan import plan_study
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
-from trainables.phase_store import PhaseStore
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
-from trainables.trial import run_trial
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.store.phase_store import PhaseStore
+from trainables.training.trial import run_trial
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 SHIPPED = ("pocket", "hub-small", "mini-paper", "xtreme", "paper")
 SPOKEN = LANGUAGES[:3]

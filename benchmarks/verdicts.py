@@ -23,17 +23,17 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from search.significance import compare, holm
+from search.stats.significance import compare, holm
 from spaces.study import StudySettings
-from trainables import outcomes
-from trainables.base_recipe import tiny_base
-from trainables.groups import Groups
-from trainables.outcomes import Outcomes
-from trainables.pretrain import pretrain
+from trainables.pretraining.pretrain import pretrain
+from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries
-from trainables.trial import run_trial
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.scoring import outcomes
+from trainables.scoring.groups import Groups
+from trainables.scoring.outcomes import Outcomes
+from trainables.training.trial import run_trial
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 NUM_SEEDS, SIDE = 20, 5
 NUM_ROWS, GAIN = 1000, 0.05

@@ -21,7 +21,7 @@ class Served:
 def load_predictor(folder: Path) -> Any:
     """An object with `predict`, made of the plain folder of model files."""
     # Imported when a model is loaded, since it brings torch.
-    return importlib.import_module("trainables.predictor").load_predictor(folder)
+    return importlib.import_module("trainables.exporting.predictor").load_predictor(folder)
 
 
 def _load_pyfunc(path: str) -> Served:

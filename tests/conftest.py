@@ -19,8 +19,8 @@ from filelock import FileLock
 
 from spaces.study import StudySettings
 from spaces.tasks import get_task
-from trainables.base_recipe import tiny_base
-from trainables.pretrain import pretrain
+from trainables.pretraining.pretrain import pretrain
+from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from search.manifests import Command, Manifest, Overlay, study_objects
+from search.cluster.manifests import Command, Manifest, Overlay, study_objects
 from spaces.study import read_text
 
 ROOT = Path(__file__).parent.parent

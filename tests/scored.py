@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from trainables.scores import ScoringProtocol, TargetScores
+from trainables.scoring.scores import ScoringProtocol, TargetScores
 
 PROTOCOL = ScoringProtocol(
     task="coh",

@@ -15,8 +15,10 @@ MODULES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
     for path in (ROOT / package).rglob("*.py")
-    if path.name != "__init__.py"
+    if path.name not in ("__init__.py", "__main__.py")
 )
+ROOMS = sorted({module.parent for module in MODULES})
+MAX_MODULES, MAX_LINES = 15, 2200  # of a room: what one person keeps in mind
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -37,12 +39,18 @@ def test_files_are_short_enough_to_read(module: Path) -> None:
     assert len((ROOT / module).read_text().splitlines()) <= 400
 
 
-def test_init_files_are_empty() -> None:
-    assert all(
-        not path.read_text()
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("__init__.py")
-    )
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_a_room_says_its_duty_in_one_sentence_and_holds_no_code(room: Path) -> None:
+    text = (ROOT / room / "__init__.py").read_text()
+    assert len(room.parts) == 1 or re.fullmatch(r'"""[A-Z][^"]*\."""\n', text)
+    assert len(room.parts) > 1 or not text
+
+
+@pytest.mark.parametrize("room", [r for r in ROOMS if r != Path("spaces")], ids=str)
+def test_a_room_is_small_enough_to_keep_in_mind(room: Path) -> None:
+    modules = [ROOT / module for module in MODULES if module.parent == room]
+    assert len(modules) <= MAX_MODULES
+    assert sum(len(path.read_text().splitlines()) for path in modules) <= MAX_LINES
 
 
 def test_nothing_is_pickled_or_trusted() -> None:
@@ -53,10 +61,9 @@ def test_nothing_is_pickled_or_trusted() -> None:
         assert not forbidden.search(code), module
 
 
-def test_the_readme_tree_names_every_module() -> None:
+def test_the_readme_tree_names_every_room() -> None:
     readme = (ROOT / "README.md").read_text()
-    flat = [m for m in MODULES if len(m.parts) == 2]
-    missing = [str(module) for module in flat if module.name not in readme]
+    missing = [str(room) for room in ROOMS if f"{room.name}/" not in readme]
     assert not missing
 
 

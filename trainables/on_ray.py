@@ -27,13 +27,13 @@ from spaces.phases import TrialPlan
 from spaces.refusal import AwayError, Refusal
 from spaces.sections import TrackingSection
 from spaces.study import StudySettings
-from trainables.drain import DrainedError, DrainMark
 from trainables.quiet import quiet_libraries
-from trainables.scores import Scores
-from trainables.stores import address_of
-from trainables.trial import DEV, run_trial
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.scoring.scores import Scores
+from trainables.store.stores import address_of
+from trainables.training.drain import DrainedError, DrainMark
+from trainables.training.trial import DEV, run_trial
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 

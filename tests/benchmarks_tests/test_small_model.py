@@ -6,10 +6,10 @@ import torch
 
 from benchmarks.small_model import ForTrainer, Shape, rows_of, write_encoder
 from spaces.tasks import get_task
-from trainables.corpus import PocketText
+from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.formats.base import Features, Ragged, collate
 from trainables.formats.kinds import format_of
-from trainables.model import BaseEncoder, hidden_states
+from trainables.pretraining.corpus import PocketText
 
 TINY = Shape(vocabulary=300, hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16)
 

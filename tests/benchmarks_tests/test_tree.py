@@ -1,7 +1,7 @@
 """What no tree would train, counted from plans alone."""
 
 from benchmarks.tree import pair_by_pair, pairs_of, planned, study
-from search.plan import plan_study
+from search.planning.plan import plan_study
 
 
 def test_pairs_train_their_intermediate_phase_once_for_every_target() -> None:

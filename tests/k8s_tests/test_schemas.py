@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from search.manifests import Command, Manifest, Overlay, ray_objects, study_objects
+from search.cluster.manifests import Command, Manifest, Overlay, ray_objects, study_objects
 from spaces.study import read_text
 from tests.k8s_objects import BUILT, RENDERED, ROOT, build, render
 

@@ -13,20 +13,20 @@ from typing import Any
 import optuna
 import pytest
 
-from search.cli import main
-from search.record import StudyRecord, read_study
-from search.recording import Record
-from search.registry import RegisteredModel
-from search.selection import PhaseRow, TrialRow, TrialState
-from search.tracking import prepare
+from search.cli.app import main
+from search.record.mlflow_client import prepare
+from search.record.reader import StudyRecord, read_study
+from search.record.registry import RegisteredModel
+from search.record.writer import Record
+from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.study import StudySettings
 from spaces.tasks import get_task
-from trainables.export import About, export_target
-from trainables.scores import Mark, Scores, ScoringProtocol, TargetScores
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.exporting.model_folder import About, export_target
+from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
 

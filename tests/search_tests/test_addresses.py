@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.addresses import folder_name, sqlite_path
-from search.record import list_studies, read_study
+from search.record.reader import list_studies, read_study
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"

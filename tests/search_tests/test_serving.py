@@ -17,8 +17,8 @@ import pandas
 import pytest
 
 from search import serving
-from search.registry import RegisteredModel
-from trainables.predictor import load_predictor
+from search.record.registry import RegisteredModel
+from trainables.exporting.predictor import load_predictor
 
 
 class Predictor:
@@ -34,9 +34,9 @@ class Predictor:
 def test_a_model_folder_is_handed_to_our_own_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = ModuleType("trainables.predictor")
+    fake = ModuleType("trainables.exporting.predictor")
     vars(fake)["load_predictor"] = Predictor
-    monkeypatch.setitem(sys.modules, "trainables.predictor", fake)
+    monkeypatch.setitem(sys.modules, "trainables.exporting.predictor", fake)
     served = serving._load_pyfunc(str(tmp_path))
     assert served.predictor.folder == tmp_path
     rows = [{"text": "a"}, {"text": "b"}]

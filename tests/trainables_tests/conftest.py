@@ -14,6 +14,7 @@ from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.study import StudySettings
 from spaces.tasks import TASKS, Source, Task, TaskKind, get_task
+from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     Answer,
     ChoiceExample,
@@ -25,12 +26,11 @@ from trainables.examples import (
 )
 from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
-from trainables.loop import Progress, Saving, train_phase
-from trainables.model import BaseEncoder, TransferModel
-from trainables.phase_store import Attempt
-from trainables.stage import training_rows, untrained_model
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.store.phase_store import Attempt
+from trainables.training.loop import Progress, Saving, train_phase
+from trainables.training.stage import training_rows, untrained_model
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 torch.set_num_threads(1)
 

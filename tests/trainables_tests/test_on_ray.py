@@ -17,10 +17,10 @@ from ray.train import WorkerGroupError
 from spaces.refusal import AwayError, Refusal
 from trainables import on_ray
 from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack, workshop
-from trainables.scores import Scores
-from trainables.trial import run_trial
-from trainables.workers import Workers
-from trainables.workshop import Workshop
+from trainables.scoring.scores import Scores
+from trainables.training.trial import run_trial
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
 
 OpenShop = Callable[..., Workshop]
 

@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
 from spaces.tasks import Task
-from trainables import metrics
 from trainables.examples import Example
-from trainables.outcomes import Outcomes, of_values
+from trainables.scoring import metrics
+from trainables.scoring.outcomes import Outcomes, of_values
 
 Ints = npt.NDArray[np.int32]
 IGNORED = -100  # a label position that takes no part in the loss

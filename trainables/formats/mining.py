@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
 from spaces.tasks import Task
-from trainables import mining, outcomes
 from trainables.examples import SentenceExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Judged
 from trainables.formats.heads import masked_mean, to_numpy
 from trainables.formats.retrieval import SentenceFormat
+from trainables.scoring import mining, outcomes
 
 Mined = tuple[str, float] | None
 

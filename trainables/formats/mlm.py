@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy, gelu
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import outcomes
 from trainables.examples import TextExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import IGNORED, Batch, Features, Format, Judged
 from trainables.formats.heads import fresh_linear, to_numpy, width_of
+from trainables.scoring import outcomes
 
 Hits = tuple[int, int]  # tokens restored, tokens masked
 _MASKED, _REPLACED = 0.8, 0.1  # of the chosen tokens; the rest stay as they are

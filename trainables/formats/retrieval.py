@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import metrics
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, E, Features, Format, Judged, P, judge_equal
 from trainables.formats.heads import masked_mean, to_numpy
+from trainables.scoring import metrics
 
 Rows = tuple[int, ...]
 

@@ -16,12 +16,12 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import AnswerRules, Task
-from trainables import metrics, outcomes
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Ints, Judged, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
-from trainables.normalization import mlqa_normalizer, normalize
+from trainables.scoring import metrics, outcomes
+from trainables.scoring.normalization import mlqa_normalizer, normalize
 
 _NO_ANSWER = (0, 0)
 

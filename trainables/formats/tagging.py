@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.tasks import Task
-from trainables import metrics, outcomes
 from trainables.examples import TaggingExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import IGNORED, Batch, Features, Format, Judged, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
+from trainables.scoring import metrics, outcomes
 
 Tags = tuple[str, ...]
 

@@ -24,7 +24,7 @@ from trainables.examples import (
 from trainables.formats.base import Batch, Features, RowError, collate
 from trainables.formats.kinds import format_of
 from trainables.formats.mlm import mask_tokens
-from trainables.outcomes import score_of
+from trainables.scoring.outcomes import score_of
 
 # words of a sentence; `joint` is what stands between them in running text
 WORDS = {

@@ -9,7 +9,7 @@ from trainables.formats.base import RowError, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import RetrievalFormat
-from trainables.outcomes import score_of
+from trainables.scoring.outcomes import score_of
 
 TASK = get_task("bucc")
 FORMAT = MiningFormat()

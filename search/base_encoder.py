@@ -1,0 +1,131 @@
+"""Which folder a study's encoder stands for; the pocket base is made at its first use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from search.display.progress import counting
+from search.home import Home
+from spaces.refusal import Refusal
+from spaces.study import POCKET, StudySettings
+from spaces.tasks import text_task
+
+if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
+    from trainables.pretraining.corpus import Corpus
+    from trainables.pretraining.recipe import BaseRecipe
+
+
+def find_encoder(settings: StudySettings, home: Home, *, console: Console | None = None) -> str:
+    """The folder or hub name to load. Makes the pocket base, or the one that the study describes,
+    first if it is not there yet, on all cores, with a progress bar on `console`."""
+    recipe = _recipe_of(settings)
+    if recipe is None:
+        return settings.study.encoder
+    from trainables.pretraining.pretrain import pretrain
+    from trainables.training.workers import num_cores
+
+    num_steps = recipe.phase.recipe.num_steps
+    with counting(console or Console(stderr=True), "pretraining") as on_done:
+        folder = pretrain(
+            recipe,
+            home.path,
+            num_processes=num_cores(),
+            on_step=lambda step: on_done(step, num_steps),
+        )
+    return str(folder)
+
+
+def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
+    """The folder of the encoder, where it need be neither made nor fetched first; else None."""
+    recipe = _recipe_of(settings)
+    if recipe is not None:
+        from trainables.pretraining.pretrain import base_folder
+
+        folder = base_folder(recipe, home.path)
+        return folder if folder.is_dir() else None
+    if Path(settings.study.encoder).is_dir():
+        return Path(settings.study.encoder)
+    from trainables.rows.hub import cached_encoder
+
+    return cached_encoder(settings.study.encoder, settings.study.revision)
+
+
+def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
+    """Of an encoder that is made at its first use."""
+    encoder, pretraining = settings.study.encoder, settings.pretraining
+    if encoder != POCKET and pretraining is None:
+        return None
+    from trainables.pretraining.recipe import pocket_base, study_base
+    from trainables.rows.rows import Rows
+
+    return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
+
+
+def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> None:
+    """Pretrain into a new folder. Raises Refusal if there is something in it."""
+    from trainables.pretraining.pretrain import pretrain_into
+    from trainables.training.workers import num_cores
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
+    if folder.exists():
+        folder.rmdir()
+    recipe.text.rows()  # refuse a bad file before anything is written
+    num_steps = recipe.phase.recipe.num_steps
+    with counting(console, "pretraining") as on_done:
+        pretrain_into(
+            folder,
+            recipe,
+            num_processes=num_cores(),
+            on_step=lambda step: on_done(step, num_steps),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which text to pretrain on: of files, of a text task, or of a data set of the hub."""
+
+    texts: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    task: str | None = None
+    languages: tuple[str, ...] = ()
+    pair_share: float = 0.0
+    dataset: str | None = None
+    configs: tuple[str, ...] = ()
+    split: str = "train"
+    column: str = "text"
+    revision: str | None = None
+
+
+def choose_text(wanted: Wanted, *, data_root: str | None, seed: int) -> "Corpus":
+    """That text; of the embedded benchmark if none is named. Raises Refusal if more than one is."""
+    from trainables.pretraining.corpus import DatasetText, TaskText, TextFiles
+    from trainables.pretraining.recipe import pocket_base
+    from trainables.rows.rows import Rows
+
+    has_files = bool(wanted.texts or wanted.pairs)
+    if sum([has_files, wanted.task is not None, wanted.dataset is not None]) > 1:
+        raise Refusal("name one text: files (--text, --pairs), a --task or a --dataset")
+    if has_files:
+        return TextFiles(texts=wanted.texts, pairs=wanted.pairs)
+    if wanted.task is not None:
+        return TaskText.of(
+            wanted.task,
+            wanted.languages or text_task(wanted.task).languages,
+            pair_share=wanted.pair_share,
+            seed=seed,
+            source=Rows(data_root),
+        )
+    if wanted.dataset is not None:
+        return DatasetText(
+            dataset=wanted.dataset,
+            configs=wanted.configs or (None,),
+            split=wanted.split,
+            column=wanted.column,
+            seed=seed,
+            revision=wanted.revision,
+            data_root=data_root,
+        )
+    return pocket_base(seed=seed).text

@@ -1,0 +1,1 @@
+"""Parse a command line, call one function, print what came of it."""

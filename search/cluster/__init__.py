@@ -1,0 +1,1 @@
+"""Where trials run: Ray here or on a cluster, how many fit, jobs, Kubernetes objects."""

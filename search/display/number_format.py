@@ -1,0 +1,42 @@
+"""How scores, differences and durations are written: the report, the terminal and cards share it.
+Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.stats.intervals import Interval
+
+Json = Mapping[str, Any]
+
+
+def percent(value: float | None) -> str:
+    """0.613 as `61.3`."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of scores, with its sign: 0.013 as `+1.3`."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text[1:] == "0.0" else text.replace("-", "−")
+
+
+def spread(over_seeds: Interval | None) -> str:
+    """A mean and its standard deviation over the seeds: `61.3 ± 0.8`; one seed has none."""
+    if over_seeds is None:
+        return ""
+    std = "" if over_seeds.std is None else f" ± {percent(over_seeds.std)}"
+    return f"{percent(over_seeds.mean)}{std}"
+
+
+def between(cell: Json) -> str:
+    """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
+    return f"{points(cell['mean'])} ({points(cell['low'])} to {points(cell['high'])})"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

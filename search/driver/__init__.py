@@ -1,0 +1,1 @@
+"""Carry one study from its file to its end."""

@@ -1,0 +1,90 @@
+"""What came of a trial in flight, as a row; what its phase was, as another. No database, no Ray."""
+
+import time
+
+from search.driver.trial_in_flight import Live
+from search.trials.ranking import PhaseRow, TrialRow, TrialState
+from search.trials.spending import Took
+from spaces.phases import Phase
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+from trainables.scoring.objectives import objective_values
+from trainables.scoring.scores import Scores, objective
+from trainables.store.phase_store import PhaseRecord
+
+
+def row_of(live: Live, took: Took, settings: StudySettings) -> TrialRow:
+    """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
+    asked, end, scores = live.asked, live.end, None
+    state, reason = TrialState.FAILED, live.reason
+    if live.pruned:
+        state, reason, scores = TrialState.PRUNED, "", live.scores
+    elif end is not None:
+        state, reason = TrialState(end["state"]), end.get("reason", "")
+        scores = Scores.from_dict(end["scores"]) if "scores" in end else None
+    seconds = {**live.seconds, "total": time.monotonic() - live.started}
+    if took.gpu_seconds:
+        seconds["gpu"] = took.gpu_seconds
+    values = _values(live, scores, settings) if scores and state is TrialState.SCORED else {}
+    reached = objective_of(scores, settings) if scores else None
+    return TrialRow(
+        number=asked.number,
+        state=state,
+        params=asked.params,
+        plan=asked.plan,
+        phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try tells them again
+        objective=live.probed if live.pruned else reached,
+        scores=scores,
+        reason=reason or None,
+        seconds=seconds,
+        num_reused=live.num_reused,
+        values=values,
+    )
+
+
+def told_values(row: TrialRow, settings: StudySettings) -> tuple[float, ...]:
+    """What Optuna is told of a scored trial; nothing where there is nothing to tell."""
+    if row.objective is None:
+        return ()
+    named = settings.evaluation.objectives
+    return tuple(row.values.values()) if named else (row.objective,)
+
+
+def objective_of(scores: Scores, settings: StudySettings) -> float | None:
+    """None where no objective target is scored yet in a language that may select."""
+    rule = settings.evaluation
+    try:
+        return objective(scores, rule.selection, pivot_languages=rule.pivot_languages)
+    except Refusal:
+        return None
+
+
+def phase_row(record: PhaseRecord) -> PhaseRow:
+    phase = Phase.from_dict(record.phase)
+    return PhaseRow(
+        key=record.key,
+        parent=record.parent,
+        name=str(phase.mixture),
+        learning_rate=phase.learning_rate,
+        num_steps=record.num_steps,
+        num_examples=record.num_examples,
+        seconds=record.seconds,
+        dev_score=max((score for _, score in record.dev_scores), default=None),
+        retried=record.retry_of is not None,
+        num_tokens=record.num_tokens,
+        loss_fell=record.loss_fell,
+    )
+
+
+def _values(live: Live, scores: Scores, settings: StudySettings) -> dict[str, float]:
+    """Of the objectives that the study names; none where one of them cannot be told."""
+    seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
+    try:
+        return objective_values(
+            scores,
+            settings.evaluation,
+            hours=seconds / 3600,
+            num_gpus=settings.resources.num_gpus,
+        )
+    except Refusal:
+        return {}

@@ -1,0 +1,1 @@
+"""Everything that is known or checked before anything is trained."""

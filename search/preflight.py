@@ -1,0 +1,124 @@
+"""doctor: is this machine and this installation fit to run a search? One line a finding."""
+
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from search.addresses import check_reachable, sqlite_path
+from search.home import Home, check_writable, hide_password
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+
+OURS = ("search", "trainables", "spaces")
+PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
+MIN_FREE_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something looked at: what was found, and how to mend it where it is not good."""
+
+    what: str
+    is_good: bool
+    detail: str
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """Look at Python, the packages, the owners of our import names, disk and MLflow. Nothing is
+    written."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", sys.version_info >= (3, 11), f"{version} (needs 3.11 or newer)")
+    for package in PACKAGES:
+        yield _installed(package)
+    for name in OURS:
+        yield _owner(name)
+    folder = next(path for path in (home.path, *home.path.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    yield Finding("disk", free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free under {folder}")
+    yield _writable(home)
+    yield _devices()
+    yield _record(home)
+
+
+def _installed(package: str) -> Finding:
+    try:
+        return Finding(package, True, metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return Finding(package, False, "is not installed: pip install -e . -c constraints.txt")
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    """Import name -> the distributions that own it."""
+    return dict(metadata.packages_distributions())
+
+
+def _owner(name: str) -> Finding:
+    """Hugging Face owns a distribution that installs itself over our `spaces`."""
+    owners = _distributions().get(name, [])
+    foreign = sorted(set(owners) - {"transfer-search"})
+    if foreign:
+        mend = f"pip uninstall {' '.join(foreign)}, then install transfer-search again"
+        return Finding(f"import {name}", False, f"belongs to {', '.join(foreign)} too: {mend}")
+    return Finding(f"import {name}", True, "is ours")
+
+
+def _devices() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("devices", True, ", ".join(names))
+    return Finding("devices", True, "no GPU: trials train on the CPU, one thread each")
+
+
+def _writable(home: Home) -> Finding:
+    try:
+        check_writable(home.path, "the home folder")
+    except Refusal as error:
+        return Finding("home", False, str(error))
+    there = "is there" if home.path.exists() else "the first run makes it"
+    return Finding("home", True, f"{home.path}: {there}, and it can be written")
+
+
+def _record(home: Home) -> Finding:
+    """Does MLflow answer, or is its database one, or can it be made?"""
+    uri = home.mlflow_uri()
+    path, shown = sqlite_path(uri), hide_password(uri)
+    try:
+        if path is None:
+            check_reachable(uri)
+            return Finding("record", True, f"MLflow at {shown} answers")
+        if path.exists():
+            _read_database(path)
+            return Finding("record", True, f"MLflow's database {path} can be read")
+        check_writable(path.absolute().parent, "the folder of the MLflow database")
+        return Finding("record", True, f"MLflow's database {path}: the first run makes it")
+    except (Refusal, sqlite3.Error) as error:
+        return Finding("record", False, f"{shown}: {error}")
+
+
+def _read_database(path: Path) -> None:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    finally:
+        connection.close()
+
+
+def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
+    """Refuse what cannot be written or does not answer, before anything is made."""
+    check_writable(home.path, "the home folder")
+    from trainables.store.stores import address_of, check_store  # it brings torch
+
+    check_store(address_of(settings.resources))
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        check_reachable(tracking_uri)
+    else:
+        check_writable(path.absolute().parent, "the folder of the MLflow database")

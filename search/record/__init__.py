@@ -1,0 +1,1 @@
+"""What MLflow keeps of a study, written and read back; the only room that knows MLflow."""

@@ -1,0 +1,220 @@
+"""The record of a study as MLflow has it, read back into rows. Writing is recording.py."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search.addresses import refusing
+from search.record import entries
+from search.record.mlflow_client import Run, Tracker, connect
+from search.trials.feasibility import judge_all
+from search.trials.ranking import PhaseRow, TrialRow, TrialState
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal, unknown
+from trainables.scoring import outcomes
+from trainables.scoring.outcomes import ByLanguage
+from trainables.scoring.scores import Scores
+
+_FILES: Mapping[str, str] = {
+    entries.TRIAL: "trial.json",
+    entries.PHASE: "phase.json",
+    entries.RETRAIN: "summary.json",
+    entries.RETRAIN_RUN: "retrain.json",
+}
+_MAX_DOWNLOADS = 8
+# What a run of a retrain is there for: the chosen plan; the best baseline of the search; the
+# chosen plan's own target phases without its intermediate one.
+WINNER, BASELINE, TWIN = "winner", "baseline", "twin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRow:
+    """One run of a retrain: what it is there for, with one fresh seed, on the test split.
+
+    `validation` are the scores that choose between the winner's seeds; `lock` is the digest of what
+    it is made of (empty in older records): runs of another one are of another retrain.
+    """
+
+    name: str
+    seed: int
+    role: str
+    state: TrialState
+    plan: TrialPlan
+    phase_keys: tuple[str, ...]
+    scores: Scores | None
+    reason: str | None
+    validation: Scores | None = None
+    lock: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """A study as MLflow has it. `state` is `running` until the driver closed it."""
+
+    name: str
+    state: str
+    digest: str
+    settings: Mapping[str, Any]
+    rows: tuple[TrialRow, ...]
+    phases: tuple[PhaseRow, ...]
+    summary: Mapping[str, Any]
+    retrains: tuple[RetrainRow, ...]
+    warnings: tuple[str, ...] = ()
+    world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
+    retrain_summaries: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyListing:
+    """One line of a list of studies."""
+
+    name: str
+    state: str
+    digest: str
+    started: datetime
+    best_trial: int | None
+
+
+def list_studies(*, tracking_uri: str, experiment: str) -> tuple[StudyListing, ...]:
+    """All studies of an experiment, the latest first. Raises Refusal where MLflow is away."""
+    with refusing():
+        found = _open(tracking_uri, experiment).find(role=entries.STUDY)
+    return tuple(
+        StudyListing(
+            name=run.tags["study"],
+            state=_state(run),
+            digest=run.tags.get("digest", ""),
+            started=datetime.fromtimestamp(run.started / 1000, UTC),
+            best_trial=int(run.tags["best_trial"]) if "best_trial" in run.tags else None,
+        )
+        for run in reversed(found)
+    )
+
+
+def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord:
+    """The whole record of a study. Raises Refusal: an unknown study, or MLflow is away."""
+    with refusing():
+        tracker = _open(tracking_uri, experiment)
+        of_study = next(iter(tracker.find(study, role=entries.STUDY)), None)
+        if of_study is None:
+            known = {run.tags["study"] for run in tracker.find(role=entries.STUDY)}
+            raise unknown(f"study in MLflow experiment {experiment!r}", study, known)
+        found = _read_runs(tracker, of_study)
+        settings = tracker.read_json(of_study, "settings.json")
+        summary = tracker.read_json(of_study, "summary.json")
+        warned = tracker.read_json(of_study, "warnings.json") or {}
+        world = tracker.read_json(of_study, "world.json") or {}
+    if settings is None and of_study.status == "FINISHED":
+        raise _gone(of_study, "settings.json")
+    rows = [TrialRow.from_dict(data) for data in found[entries.TRIAL]]
+    return StudyRecord(
+        name=study,
+        state=_state(of_study),
+        digest=of_study.tags.get("digest", ""),
+        settings=settings or {},
+        rows=judge_all(
+            sorted(rows, key=lambda row: row.number), (settings or {}).get("evaluation", {})
+        ),
+        phases=tuple(PhaseRow.from_dict(data["row"]) for data in found[entries.PHASE]),
+        summary=summary or {},
+        retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
+        warnings=tuple(warned.get("warnings", ())),
+        world=world,
+        versions={
+            name.removeprefix("version."): value
+            for name, value in of_study.tags.items()
+            if name.startswith("version.")
+        },
+        retrain_summaries=tuple(found[entries.RETRAIN]),
+    )
+
+
+def read_outcomes(
+    *, tracking_uri: str, experiment: str, study: str, labels: Mapping[str, str]
+) -> dict[str, ByLanguage]:
+    """Target -> what each row got, of the run of a study with these labels; empty where it was not
+    kept. Raises Refusal where MLflow is away, or a file is damaged."""
+    with refusing(), tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+        tracker = _open(tracking_uri, experiment)
+        files = [
+            file
+            for run in tracker.find(study, **labels)[:1]
+            for file in tracker.fetch(run, entries.OUTCOMES, Path(folder))
+        ]
+        return {file.stem: outcomes.read(file) for file in files}
+
+
+def held_phase_keys(*, tracking_uri: str, experiment: str) -> frozenset[str]:
+    """The phases that some trial or retrain in MLflow lists: the rest may be swept."""
+    with refusing():
+        tracker = _open(tracking_uri, experiment)
+        runs = [
+            *tracker.find(role=entries.TRIAL),
+            *tracker.find(role=entries.RETRAIN_RUN),
+        ]
+    return frozenset(key for run in runs for key in run.tags.get("phases", "").split(",") if key)
+
+
+def _open(tracking_uri: str, experiment: str) -> Tracker:
+    return Tracker(connect(tracking_uri), tracking_uri=tracking_uri, experiment=experiment)
+
+
+def _state(run: Run) -> str:
+    return "finished" if run.status == "FINISHED" else "running"
+
+
+def _read_runs(tracker: Tracker, of_study: Run) -> dict[str, list[Any]]:
+    """What the runs of a study hold, by role. Of a study that has ended, trials and phases stand in
+    one file: MLflow finds a thousand runs in the better part of a minute."""
+    study = of_study.tags["study"]
+    rows = tracker.read_json(of_study, entries.ROWS) if of_study.status == "FINISHED" else None
+    if rows is None:
+        return _read_all(tracker, tracker.find(study))
+    roles = (entries.RETRAIN, entries.RETRAIN_RUN)
+    found = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
+    phases = [{"row": row} for row in rows["phases"]]
+    return {**found, entries.TRIAL: rows["trials"], entries.PHASE: phases}
+
+
+def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """What the runs hold, by role; one that was cut off before it had its file is left out.
+
+    Raises Refusal where a run that has ended has no file: it was deleted, or cannot be reached.
+    """
+    wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
+    with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
+        read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))
+    found: dict[str, list[Any]] = {role: [] for role in _FILES}
+    for (run, file), content in zip(wanted, read, strict=True):
+        if content is not None:
+            found[run.tags["role"]].append(content)
+        elif run.status != "RUNNING":
+            raise _gone(run, file)
+    return found
+
+
+def _gone(run: Run, file: str) -> Refusal:
+    return Refusal(
+        f"run {run.run_id} of study {run.tags['study']!r} has ended, but its {file} is not among "
+        "MLflow's artifacts: restore them, or delete the run"
+    )
+
+
+def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
+    return RetrainRow(
+        name=data["name"],
+        seed=data["seed"],
+        role=data["role"],
+        state=TrialState(data["state"]),
+        plan=TrialPlan.from_dict(data["plan"]),
+        phase_keys=tuple(data["phase_keys"]),
+        scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
+        reason=data["reason"],
+        validation=Scores.from_dict(data["validation"]) if data.get("validation") else None,
+        lock=data.get("lock", ""),
+    )

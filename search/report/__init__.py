@@ -1,0 +1,1 @@
+"""What the record says, in numbers, sentences, tables and figures."""

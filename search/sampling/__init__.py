@@ -1,0 +1,1 @@
+"""Which trial comes next; the only room that knows Optuna."""

@@ -1,0 +1,1 @@
+"""Intervals, tests and shrunken means of plain numbers."""

@@ -1,0 +1,126 @@
+"""May a trial win? Where a study says how far a language may fall under its baseline. Pure.
+
+Scores vary for the choice of their rows, and the largest of many drops is the most unlucky one. So
+a trial is barred for a drop that is established alone: one that is more than allowed at the lower
+end of its interval, which holds for all cells at once (Bonferroni) in 95 % of all cases. Which rows
+both sides got right is not known here. Their variances are added, as if that were independent:
+models of one encoder agree more, so that the interval is too wide rather than too narrow.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy.special import ndtri
+
+from search.trials.ranking import TrialRow, TrialState, is_collapsed
+from spaces.phases import TrialPlan
+from spaces.sections import EvaluationSection
+from trainables.scoring.objectives import selecting_scores
+from trainables.scoring.scores import Mark, Scores
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A baseline that others are measured against. `scores`: `task language` -> score, of the
+    objective targets that did not collapse, in the languages that may select."""
+
+    plan: TrialPlan
+    objective: float
+    scores: Mapping[str, float]
+
+
+def measure_of(row: TrialRow, evaluation: EvaluationSection) -> Measure | None:
+    """What others are measured against in this trial; None if it is no baseline, or each of its
+    objective targets collapsed."""
+    if row.state is not TrialState.SCORED or not row.plan.is_baseline:
+        return None
+    if row.scores is None or row.objective is None:
+        return None
+    sound = tuple(t for t in row.scores.targets if t.mark is not Mark.COLLAPSED)
+    scores = selecting_scores(replace(row.scores, targets=sound), evaluation)
+    return Measure(row.plan, row.objective, scores) if scores else None
+
+
+def judged(row: TrialRow, measures: Sequence[Measure], evaluation: EvaluationSection) -> TrialRow:
+    """The trial with what it drops at most, in [-1, 1], what of that is established, and whether
+    that is allowed.
+
+    Each cell (a target in a language) is measured against the baseline with the same target phases
+    and seed, else against the best one that has it: a baseline against itself. Where there is none
+    yet, all three are None.
+    """
+    if evaluation.max_drop is None or row.scores is None or row.state is not TrialState.SCORED:
+        return row
+    order = sorted(measures, key=lambda m: (m.plan != row.plan.baseline(), -m.objective))
+    level: dict[str, float] = {}
+    for measure in reversed(order):
+        level |= measure.scores
+    own, num_rows = selecting_scores(row.scores, evaluation), _num_rows(row.scores)
+    cells = {cell: (level[cell], own[cell], num_rows[cell]) for cell in own if cell in level}
+    if not cells:
+        return replace(row, largest_drop=None, sure_drop=None, is_feasible=None)
+    # 0.51 - 0.5 is a little more than 0.01
+    largest = round(max(before - after for before, after, _ in cells.values()), 9)
+    sure = round(established_drop(list(cells.values())), 9)
+    allowed = sure <= evaluation.max_drop
+    return replace(row, largest_drop=largest, sure_drop=sure, is_feasible=allowed)
+
+
+def established_drop(cells: Sequence[tuple[float, float, int]]) -> float:
+    """The largest lower end of the cells' drops.
+
+    Args:
+        cells: score of the baseline, own score, and number of rows, of one cell at least.
+    """
+    quantile = float(ndtri(1 - (1 - CONFIDENCE) / len(cells)))
+    ends = []
+    for before, after, num_rows in cells:
+        variance = _variance(before, num_rows) + _variance(after, num_rows)
+        ends.append(before - after - quantile * math.sqrt(variance))
+    return max(ends)
+
+
+def _variance(score: float, num_rows: int) -> float:
+    """Of a mean of values in [0, 1], at most; a row of each kind is added, so that no row is sure
+    (Agresti and Coull, 1998, Am. Stat. 52:119, give two)."""
+    share = (score * num_rows + 1) / (num_rows + 2)
+    return share * (1 - share) / max(1, num_rows)
+
+
+def _num_rows(scores: Scores) -> dict[str, int]:
+    """`task language` -> rows scored."""
+    return {
+        f"{target.task} {language}": num
+        for target in scores.targets
+        for language, num in target.num_rows.items()
+    }
+
+
+def judge_all(rows: Sequence[TrialRow], evaluation: Mapping[str, Any]) -> tuple[TrialRow, ...]:
+    """The trials of a study against the baselines that it has now; as a trial ended, there may have
+    been others.
+
+    Args:
+        evaluation: the study's section as the record has it.
+    """
+    if evaluation.get("max_drop") is None:
+        return tuple(rows)
+    section = EvaluationSection.model_validate_json(json.dumps(evaluation))
+    found = [measure_of(row, section) for row in rows]
+    measures = [measure for measure in found if measure is not None]
+    return tuple(judged(row, measures, section) for row in rows)
+
+
+def constraints(row: TrialRow, evaluation: EvaluationSection) -> dict[str, float]:
+    """What a sampler is to hold to, each satisfied at 0 or less; every trial of a study has the
+    same ones: of a drop, what is established of it. A collapsed trial violates them all: its gap is
+    small, and it may be cheap."""
+    if evaluation.max_drop is not None:
+        drop = 1.0 if is_collapsed(row) else row.sure_drop or 0.0
+        return {"max_drop": drop - evaluation.max_drop}
+    return {"collapsed": float(is_collapsed(row))} if evaluation.objectives else {}

@@ -1,0 +1,1 @@
+"""A trial used after the search: retrained, judged, registered, evaluated, exported, asked."""

@@ -1,0 +1,67 @@
+"""export: one target of a searched trial as a Hugging Face folder."""
+
+from pathlib import Path
+
+from search.base_encoder import find_encoder
+from search.home import Home
+from search.record.reader import read_study
+from search.trials.gains import collapsed_on
+from search.winner.register import about_target, whole_card
+from search.winner.retrain import choose
+from spaces.refusal import unknown
+from spaces.study import StudySettings
+from trainables.exporting.model_folder import check_new, export_target
+from trainables.quiet import quiet_libraries
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
+
+
+def export_trial(
+    study: str,
+    folder: Path,
+    home: Home,
+    *,
+    experiment: str,
+    tracking_uri: str,
+    target: str,
+    trial: int | None,
+    data_root: str | None = None,
+) -> None:
+    """Write encoder, head, tokenizer and card of the best trial, or of the one named.
+
+    Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
+    not in the phase store.
+    """
+    quiet_libraries()
+    check_new(folder)
+    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
+    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    settings = settings.with_data_root(data_root)
+    if target not in settings.space.targets:
+        raise unknown(f"target of study {study!r}", target, settings.space.targets)
+    row = choose(record, trial)
+    encoder = find_encoder(settings, home)
+    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    about = about_target(row.plan, target, shop)
+    assert row.scores is not None
+    scores = next(scored for scored in row.scores.targets if scored.task == target)
+    lines = [
+        f"# {study}-{target}",
+        "",
+        f"Target `{target}` of trial {row.number} of study `{study}`; validation scores "
+        f"({scores.main}), which also chose the trial:",
+        "",
+        "| language | score |",
+        "|---|---|",
+        *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
+    ]
+    fell = f"its training collapsed: in trial {row.number}, {target} was not learned"
+    card = whole_card(
+        "\n".join([*lines, ""]),
+        row.plan,
+        target,
+        shop,
+        languages=list(scores.by_language),
+        cautions=(fell,) if collapsed_on(row.scores, target) else (),
+    )
+    export_target(folder, shop, about, card=card)

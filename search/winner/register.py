@@ -1,0 +1,173 @@
+"""A trained target as a version in the registry: its folder, its card, its claim to be champion."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from search.record.reader import WINNER
+from search.record.registry import RegisteredModel, Registry
+from search.record.writer import Record
+from search.winner import model_card
+from search.winner.champion import Claim, Decision, decide
+from search.winner.verdict import Retrained, Verdict
+from search.winner.verdict_text import card
+from spaces.phases import Target, TrialPlan, rate_name
+from spaces.refusal import Refusal
+from spaces.tasks import get_task
+from trainables.exporting.model_folder import About, export_target
+from trainables.scoring import outcomes
+from trainables.training.workshop import Workshop
+
+
+def model_name(study: str, task: str) -> str:
+    """What the model of a target is called in the registry."""
+    return f"{study}-{task}"
+
+
+def register(
+    verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
+) -> RegisteredModel | None:
+    """The model of one target of the seed that is best on validation rows: test rows must not
+    choose between seeds. None where no seed learned the target."""
+    run = verdict.chosen(task)
+    if run is None:
+        return None
+    text = whole_card(
+        card(verdict, task),
+        run.plan,
+        task,
+        shop,
+        languages=list(verdict.by_language(WINNER, task)),
+        cautions=verdict.cautions,
+    )
+    with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
+        folder = Path(scratch) / "model"
+        about = about_target(run.plan, task, shop)
+        export_target(folder, shop, about, card=text)
+        return log.register_model(
+            folder,
+            name=model_name(verdict.study, task),
+            retrain=retrain,
+            seed=run.seed,
+            params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
+            tags=version_tags(verdict, run, task, retrain),
+            requirements=["transfer-search"],
+            outcomes=Path(run.outcomes[task]) if task in run.outcomes else None,
+        )
+
+
+def version_tags(verdict: Verdict, run: Retrained, task: str, retrain: str) -> dict[str, str]:
+    """What a version says of itself: its claim, the seed that it is of and the validation score
+    that chose it, and how many seeds of the procedure failed."""
+    num, validation = len(verdict.of_role(WINNER)), verdict.validation_of(run, task)
+    return {
+        "task": task,
+        "trial": str(verdict.trial),
+        "retrain": retrain,
+        "seed": str(run.seed),
+        "validation": "" if validation is None else str(validation),
+        "collapsed": f"{verdict.num_collapsed(WINNER, task)} of {num} seeds",
+        "diverged": f"{verdict.num_diverged(WINNER)} of {num} seeds",
+        **Claim.of(verdict.scores_of(WINNER), task, model=run.scores).to_tags(),
+    }
+
+
+def whole_card(
+    scores: str,
+    plan: TrialPlan,
+    task: str,
+    shop: Workshop,
+    *,
+    languages: Sequence[str],
+    cautions: Sequence[str] = (),
+) -> str:
+    """A model's card: the part with its scores, and what else whoever uses it should know."""
+    phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
+    sources = {source for phase in phases if phase for source in phase.mixture.sources}
+    licences = {
+        str(source): shop.data.rows.describe(source.task, source.language, "train").licence
+        for source in sorted(sources, key=str)
+    }
+    entry = get_task(task)
+    told = (*cautions, *_halved(plan, task, shop))
+    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=told)
+    return model_card.head(entry, languages) + scores + rest
+
+
+def crown(
+    registry: Registry, model: RegisteredModel, verdict: Verdict, task: str, *, is_forced: bool
+) -> Decision:
+    """Point the alias at the new version if it has earned it."""
+    standing, run = registry.champion(model.name), verdict.chosen(task)
+    if standing is not None and standing.version == model.version:
+        return Decision(name=model.name, is_champion=True, reason="it was already")
+    assert run is not None
+    rows = outcomes.read(Path(run.outcomes[task])) if task in run.outcomes else None
+    others = {v.version: v for v in registry.versions(model.name) if v.version != model.version}
+    decision = decide(
+        model.name,
+        Claim.of(verdict.scores_of(WINNER), task, model=run.scores, rows=rows),
+        None if standing is None else standing.version,
+        {version: other.tags for version, other in others.items()},
+        rows_of=lambda version: registry.outcomes(others[version]),
+        is_forced=is_forced,
+    )
+    if decision.is_champion:
+        registry.crown(model)
+    return decision
+
+
+def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
+    """What the model folder of one target of a trained plan says of itself."""
+    target = next(target for target in plan.targets if target.task == task)
+    recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
+    return About(
+        task=task,
+        labels=get_task(task).labels,
+        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        phase_key=key_after(plan, target, shop),
+        plan=plan.to_dict(),
+        layer=evaluation.retrieval_layer,
+        learning_rates=rates_of(plan, target, shop),
+    )
+
+
+def rates_of(plan: TrialPlan, target: Target, shop: Workshop) -> dict[str, float]:
+    """Role -> the learning rate that it was really trained at, of the phases that a target's model
+    went through: half of the plan's where that diverged."""
+    way = replace(plan, targets=(target,))
+    stages = shop.world.stages(way, trained_as=shop.store.trained_as)
+    records = [(phase.role.value, shop.store.resolve(key)) for key, _, phase in stages]
+    return {role: found.phase["learning_rate"] for role, found in records if found is not None}
+
+
+def _halved(plan: TrialPlan, task: str, shop: Workshop) -> list[str]:
+    target = next(target for target in plan.targets if target.task == task)
+    rates = rates_of(plan, target, shop)
+    phases = [phase for phase in (plan.intermediate, target.phase) if phase is not None]
+    return [
+        f"Its {phase.role} phase diverged at the planned learning rate "
+        f"{rate_name(phase.learning_rate)} and was trained at half of it, {rate_name(rate)}."
+        for phase in phases
+        if (rate := rates.get(phase.role, phase.learning_rate)) != phase.learning_rate
+    ]
+
+
+def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:
+    """Under which key the last phase before a target is scored lies; None where it is scored as
+    the study starts. Raises Refusal if it is not in the phase store."""
+    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
+    stem = stages[0] if plan.intermediate else None
+    wanted = target.phase or plan.intermediate
+    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
+    if chosen is None:
+        return None
+    key, _, phase = chosen
+    if shop.store.resolve(key) is None:
+        raise Refusal(
+            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
+            f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
+            "or take the home folder of the study"
+        )
+    return shop.store.trained_as(key)

@@ -1,0 +1,303 @@
+"""retrain: the chosen trial plan again, with fresh seeds on the test split, its baseline beside it,
+and in the registry the models of the seeds that are best on validation rows."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from search.addresses import refusing
+from search.base_encoder import find_encoder
+from search.cluster.ray_runtime import Cluster, max_concurrent_trials, ray_of
+from search.home import Home
+from search.preflight import check_places
+from search.provenance import differences, lock, scored_facts, version_warnings, world_facts
+from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_study
+from search.record.registry import Registry
+from search.record.writer import DRAIN_SECONDS, Record, recording
+from search.report.description import describe
+from search.report.findings import rule_of, seen_test_rows
+from search.trials.feasibility import judge_all
+from search.trials.language_verdicts import by_language
+from search.trials.ranking import TrialRow, TrialState, best, best_baseline
+from search.winner.register import crown, model_name, register
+from search.winner.verdict import Retrained, Verdict, judged_pairs
+from search.winner.winners_curse import winners_curse
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal, unknown
+from spaces.study import StudySettings
+from trainables import on_ray
+from trainables.quiet import quiet_libraries
+from trainables.scoring import outcomes
+from trainables.scoring.scores import Scores, objective
+from trainables.training.trial import DEV
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
+
+SPLIT = "test"  # read here and by `evaluate` only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a retrain is asked for.
+
+    With a `target`, the trial is the best one for that target, and what serves it alone is trained.
+    `is_forced` goes on where the data or the code is not that of the search; `is_promoted` makes
+    the new versions champions whatever stands there.
+    """
+
+    num_seeds: int
+    trial: int | None = None
+    target: str | None = None
+    data_root: str | None = None
+    is_forced: bool = False
+    is_promoted: bool = False
+
+
+def retrain(
+    study: str,
+    home: Home,
+    wishes: Wishes,
+    *,
+    experiment: str,
+    tracking_uri: str,
+    cluster: Cluster | None = None,
+    on_done: Callable[[int, int], None],
+) -> Verdict:
+    """Train the best trial (or the one named), the best baseline, and the trial's own target phases
+    without its intermediate one, with fresh seeds each.
+
+    What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
+    the search, and `cluster` where to train, if not on this machine. Raises Refusal, before
+    anything is trained.
+    """
+    quiet_libraries()
+    place = {"tracking_uri": tracking_uri, "experiment": experiment}
+    record = read_study(**place, study=study)
+    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
+    settings = settings.with_data_root(wishes.data_root)
+    if wishes.target is not None:
+        settings, record = for_target(settings, record, wishes.target)
+    row, baseline = choose(record, wishes.trial), best_baseline(record.rows)
+    check_places(home, tracking_uri, settings)
+    max_concurrent = max_concurrent_trials(settings, home, cluster)
+    tasks = [target.task for target in row.plan.targets]
+    with refusing():
+        registry = Registry.open(tracking_uri)
+        for task in tasks:
+            registry.check_owner(model_name(study, task), study)
+    encoder = find_encoder(settings, home)
+    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    cautions = (*_barred(row), *_beside(row, baseline))
+    cautions += _check_lock(row, record, shop, is_forced=wishes.is_forced)
+    seeds = fresh_seeds(settings, wishes.num_seeds)
+    by_role = roles(row.plan, baseline.plan if baseline else None)
+    plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
+    name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
+    with recording(study, home, **place) as log:
+        world = world_facts(settings, shop.base, shop.data.rows)
+        locked = lock(by_role, seeds, world, scored_facts(row.plan, shop, split=SPLIT))
+        log.retrain_locked(name, lock=locked)
+        for role, seed, plan in plans:
+            given = {"seed": seed, "role": role, "plan": plan, "lock": locked["digest"]}
+            log.retrain_started(name, phase_keys=(), **given)
+        launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
+        with ray_of(launch, cluster):
+            runs = tuple(_train(plans, launch, max_concurrent, on_done))
+        _record(log, name, runs, locked["digest"])
+        verdict = replace(_judge(record, row, runs, cautions), lock=locked["digest"])
+        verdict = _registered(verdict, shop, log, registry, name, is_forced=wishes.is_promoted)
+        champions = [each.to_dict() for each in verdict.decisions]
+        log.retrain_closed(name, summary={**verdict.summary(), "champions": champions})
+        if log.drain(DRAIN_SECONDS):
+            describe(log, read_study(**place, study=study))
+        return verdict
+
+
+def _registered(
+    verdict: Verdict,
+    shop: Workshop,
+    log: Record,
+    registry: Registry,
+    name: str,
+    *,
+    is_forced: bool,
+) -> Verdict:
+    """With a model of every target that some seed learned, and whether each is champion."""
+    models = {task: register(verdict, task, shop, log, name) for task in verdict.tasks}
+    made = {task: model for task, model in models.items() if model is not None}
+    with refusing():
+        decisions = tuple(
+            crown(registry, model, verdict, task, is_forced=is_forced)
+            for task, model in made.items()
+        )
+    return replace(verdict, models=tuple(made.values()), decisions=decisions)
+
+
+def for_target(
+    settings: StudySettings, record: StudyRecord, task: str
+) -> tuple[StudySettings, StudyRecord]:
+    """The study as if the target were its only one: its scores alone rank the trials, whatever the
+    study's objectives are, and a plan trains only what serves it. Raises Refusal if it is no
+    target."""
+    if task not in settings.space.targets:
+        raise unknown(f"target of study {record.name!r}", task, settings.space.targets)
+    evaluation = settings.evaluation.model_copy(update={"objective": (task,)})
+    rule, pivots = evaluation.selection, evaluation.pivot_languages
+
+    def restricted(row: TrialRow) -> TrialRow:
+        targets = tuple(target for target in row.plan.targets if target.task == task)
+        row = replace(row, plan=replace(row.plan, targets=targets))
+        if row.scores is None:
+            return row
+        scored = tuple(target for target in row.scores.targets if target.task == task)
+        scores = Scores(targets=scored, of_interest=(task,))
+        value = objective(scores, rule, pivot_languages=pivots) if scored else None
+        return replace(row, scores=scores, objective=value, values={})
+
+    restricted_rows = [restricted(row) for row in record.rows]
+    rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
+    return settings.model_copy(update={"evaluation": evaluation}), replace(record, rows=rows)
+
+
+def _barred(row: TrialRow) -> tuple[str, ...]:
+    """Said of a trial that may not win: it was asked for by number, or none may."""
+    if row.is_feasible is not False:
+        return ()
+    drop = 100 * (row.largest_drop or 0.0)
+    return (f"trial {row.number} may not win: a language is {drop:.1f} points under its baseline",)
+
+
+def _beside(row: TrialRow, baseline: TrialRow | None) -> tuple[str, ...]:
+    """Said where the search has no baseline of its own."""
+    if row.plan.is_baseline or baseline is not None:
+        return ()
+    return (
+        "the search has no scored baseline: the trial's own target phases without its intermediate "
+        "one stand in for it, at rates that were chosen with that one",
+    )
+
+
+def _check_lock(
+    row: TrialRow, record: StudyRecord, shop: Workshop, *, is_forced: bool
+) -> tuple[str, ...]:
+    """What whoever reads the verdict must know. Raises Refusal where the data or the code is not
+    that of the search, unless forced."""
+    found = differences(row, record.world, shop)
+    if found and not is_forced:
+        raise Refusal(
+            f"what trial {row.number} was made of has changed since the search: "
+            f"{'; '.join(found)}: bring it back, search again, or go on with --force"
+        )
+    forced = [f"retrained with --force: {difference}" for difference in found]
+    return (*forced, *version_warnings(record.versions))
+
+
+def _record(log: Record, name: str, runs: Sequence[Retrained], digest: str) -> None:
+    for run in runs:
+        log.retrain_finished(
+            name,
+            seed=run.seed,
+            role=run.role,
+            plan=run.plan,
+            phase_keys=run.phase_keys,
+            scores=run.scores,
+            validation=run.validation,
+            reason=None if run.scores else "diverged, also at half its learning rate",
+            outcomes=run.outcomes,
+            lock=digest,
+        )
+
+
+def _judge(
+    record: StudyRecord,
+    row: TrialRow,
+    runs: tuple[Retrained, ...],
+    cautions: tuple[str, ...],
+) -> Verdict:
+    """Everything that the runs say, before a model is registered."""
+    pairs = judged_pairs(runs, lambda file: outcomes.read(Path(file)))
+    rule, pivots = rule_of(record)
+    verdict = Verdict(
+        study=record.name,
+        trial=row.number,
+        runs=runs,
+        models=(),
+        seen=seen_test_rows(record, row),
+        languages=tuple(by_language(pairs)),
+        cautions=cautions,
+        rule=rule,
+        pivot_languages=pivots,
+    )
+    fresh, others = (verdict.scores_of(role) for role in (WINNER, BASELINE))
+    outcomes_of = [(first.rows, second.rows) for first, second in pairs]
+    beside = best_baseline(record.rows)
+    curse = winners_curse(record.rows, row, beside, fresh, others, outcomes_of)
+    return replace(verdict, curse=curse)
+
+
+def choose(record: StudyRecord, trial: int | None) -> TrialRow:
+    """The trial asked for, or the best one. Raises Refusal if it has no score."""
+    if trial is None:
+        return best(record.rows)
+    scored = {str(row.number): row for row in record.rows if row.state is TrialState.SCORED}
+    if str(trial) not in scored:
+        raise unknown(f"scored trial of study {record.name!r}", str(trial), scored)
+    return scored[str(trial)]
+
+
+def roles(plan: TrialPlan, baseline: TrialPlan | None) -> dict[str, TrialPlan]:
+    """What is trained: the winner; the best baseline of the search, which was tuned as the winner
+    was; and where that is another plan, the winner's own target phases alone, at rates that were
+    chosen together with its intermediate phase. A winner without one has nothing beside it."""
+    if plan.is_baseline:
+        return {WINNER: plan}
+    twin = plan.baseline()
+    if baseline is None or baseline.with_seed(0) == twin.with_seed(0):
+        return {WINNER: plan, BASELINE: twin}
+    return {WINNER: plan, BASELINE: baseline, TWIN: twin}
+
+
+def fresh_seeds(settings: StudySettings, count: int) -> list[int]:
+    """Seeds that the search did not use; the first ones are the same for every count."""
+    draw = random.Random(f"retrain:{settings.study.seed}")
+    used, seeds = {settings.study.seed, *settings.space.seeds}, list[int]()
+    while len(seeds) < count:
+        seed = draw.randrange(1, 2**31)
+        if seed not in used and seed not in seeds:
+            seeds.append(seed)
+    return seeds
+
+
+def _train(
+    plans: Sequence[tuple[str, int, TrialPlan]],
+    launch: on_ray.Launch,
+    max_concurrent: int,
+    on_done: Callable[[int, int], None],
+) -> list[Retrained]:
+    """All plans on the test split, through the same phase store, as many at once as fit. The
+    winner is scored on validation rows too: they choose between its seeds."""
+    runs: dict[int, Retrained] = {}
+
+    def done(index: int, events: list[dict[str, Any]]) -> None:
+        role, seed, plan = plans[index]
+        keys = tuple(e["record"]["key"] for e in events if e["event"] == "phase")
+        runs[index] = Retrained(
+            role=role,
+            seed=seed,
+            plan=plan,
+            scores=on_ray.scores_of(events),
+            phase_keys=keys,
+            validation=on_ray.scores_of(events, also=DEV),
+            outcomes=events[-1].get("outcomes", {}),
+        )
+        on_done(len(runs), len(plans))
+
+    on_ray.train_plans(
+        [on_ray.Job(plan, SPLIT, also=(DEV,) if role == WINNER else ()) for role, _, plan in plans],
+        launch,
+        max_concurrent=max_concurrent,
+        on_done=done,
+    )
+    return [runs[index] for index in range(len(plans))]

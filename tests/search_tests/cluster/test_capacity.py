@@ -1,0 +1,73 @@
+"""How many trials a cluster has room for, and what is missing where it has none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from search.cluster.capacity import Node, Shape
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+
+Settings = Callable[..., StudySettings]
+
+
+def shape(*nodes: tuple[int, int], can_grow: bool = False) -> Shape:
+    made = (Node(f"10.0.0.{i}", *sizes) for i, sizes in enumerate(nodes))
+    return Shape(tuple(made), can_grow)
+
+
+HEAD, SMALL, LARGE = (0, 0), (8, 1), (16, 4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resources", "expected"),
+    [
+        ([HEAD, (1, 0), (1, 0)], {}, 2),
+        ([HEAD, SMALL, LARGE], {"gpus_per_worker": 1}, 5),
+        ([HEAD, SMALL, LARGE], {"gpus_per_worker": 1, "cpus_per_worker": 8}, 3),
+        ([SMALL, SMALL, SMALL], {"gpus_per_worker": 1, "num_workers": 2}, 1),
+        ([LARGE, LARGE], {"gpus_per_worker": 3}, 2),
+        ([LARGE, LARGE], {"gpus_per_worker": 1, "max_concurrent_trials": 3}, 3),
+        ([LARGE], {"gpus_per_worker": 1, "max_concurrent_trials": 30}, 4),
+    ],
+)
+def test_how_many_trials_fit(
+    nodes: Any, resources: dict[str, int], expected: int, settings_of: Settings
+) -> None:
+    settings = settings_of(resources={"max_concurrent_trials": None, **resources})
+    assert shape(*nodes).max_concurrent_trials(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "resources", "message"),
+    [
+        (
+            [LARGE, (4, 2)][1:],
+            {"gpus_per_worker": 4},
+            "needs 4 GPUs on one node, the largest has 2",
+        ),
+        ([HEAD], {}, "needs 1 CPUs on one node, the largest has 0; lower cpus_per_worker"),
+        ([], {}, "the largest has 0"),
+        ([(32, 0), (1, 8)], {"cpus_per_worker": 2, "gpus_per_worker": 1}, "no node has both"),
+        ([LARGE, SMALL], {"gpus_per_worker": 1, "num_workers": 6}, "2 nodes have room for 5"),
+    ],
+)
+def test_what_is_missing(
+    nodes: Any, resources: dict[str, int], message: str, settings_of: Settings
+) -> None:
+    settings = settings_of(resources=resources)
+    with pytest.raises(Refusal) as caught:
+        shape(*nodes).max_concurrent_trials(settings)
+    assert message in str(caught.value)
+    assert "tiny" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_growing_cluster_is_what_the_study_says(settings_of: Settings) -> None:
+    gpus = {"gpus_per_worker": 8, "max_concurrent_trials": 5}
+    assert shape(HEAD, can_grow=True).max_concurrent_trials(settings_of(resources=gpus)) == 5
+    unnamed = settings_of(resources={"max_concurrent_trials": None})
+    assert shape((3, 0), can_grow=True).max_concurrent_trials(unnamed) == 3
+    with pytest.raises(Refusal, match="name max_concurrent_trials and run with --autoscaling"):
+        shape(HEAD, can_grow=True).max_concurrent_trials(unnamed)

@@ -1,0 +1,123 @@
+"""What trials may take of this machine, and what a killed run left on it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.cluster import ray_runtime as machine
+from search.cluster.ray_runtime import OWNER, Machine, look_at, make_scratch
+from search.home import Home
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+
+Settings = Callable[..., StudySettings]
+
+
+@pytest.mark.parametrize(
+    ("resources", "cores", "gpus", "expected"),
+    [
+        ({}, 8, 0, 8),
+        ({"cpus_per_worker": 3}, 8, 0, 2),
+        ({"num_workers": 2, "cpus_per_worker": 2}, 8, 0, 2),
+        ({"max_concurrent_trials": 3}, 8, 0, 3),
+        ({"max_concurrent_trials": 30}, 8, 0, 8),
+        ({"gpus_per_worker": 1}, 8, 2, 2),
+        ({"gpus_per_worker": 1, "num_workers": 2}, 8, 4, 2),
+        ({}, 8, 2, 8),
+    ],
+)
+def test_how_many_trials_fit(
+    resources: dict[str, int], cores: int, gpus: int, expected: int, settings_of: Settings
+) -> None:
+    settings = settings_of(resources={"max_concurrent_trials": None, **resources})
+    assert Machine(cores, gpus).max_concurrent_trials(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus_per_worker": 9}, "1 workers x 9 CPUs = 9, and this machine has 8"),
+        ({"num_workers": 3, "cpus_per_worker": 4}, "3 workers x 4 CPUs = 12"),
+        ({"gpus_per_worker": 1}, "1 workers x 1 GPUs = 1, and this machine has 0"),
+    ],
+)
+def test_a_trial_that_does_not_fit(
+    resources: dict[str, int], message: str, settings_of: Settings
+) -> None:
+    with pytest.raises(Refusal, match=r"lower num_workers or .pus_per_worker") as caught:
+        Machine(8, 0).max_concurrent_trials(settings_of(resources=resources))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cores_of_this_process() -> None:
+    assert 1 <= Machine.here().num_cores <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379", "x", "h:1e9"])
+def test_where_nobody_listens(address: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no Ray cluster can be joined") as caught:
+        look_at(address, Home(tmp_path / "home"), can_grow=False)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_node_says_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mark").write_text("token")
+    assert machine._read(str(tmp_path / "mark")) == "token"
+    assert machine._read(str(tmp_path / "none")) == "No such file or directory"
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where scratch folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(machine, "MAX_SCRATCH_ROOT", 1000)
+    return tmp_path
+
+
+def left(root: Path, name: str, **owner: object) -> Path:
+    folder = root / name
+    (folder / "ray").mkdir(parents=True)
+    content = {"host": socket.gethostname(), "pid": os.getpid(), **owner}
+    (folder / OWNER).write_text(json.dumps(content))
+    return folder
+
+
+def test_scratch_of_killed_runs_is_removed(root: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = left(root, f"ts-{process.pid}-a", pid=process.pid)
+    alive = left(root, f"ts-{os.getppid()}-b", pid=os.getppid())
+    elsewhere = left(root, "ts-1-c", pid=process.pid, host="elsewhere")
+    foreign = root / "ts-notes"
+    foreign.mkdir()
+    odd = left(root, "ts-odd", pid="many")
+    scratch = make_scratch()
+    assert not dead.exists()
+    assert all(folder.is_dir() for folder in (alive, elsewhere, foreign, odd))
+    assert scratch.name.startswith(f"ts-{os.getpid()}-")
+    assert scratch.stat().st_mode & 0o077 == 0, "what Ray writes there is nobody else's"
+    assert make_scratch() != scratch
+    assert scratch.is_dir()
+
+
+def test_the_path_is_short_enough_for_rays_sockets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    scratch = make_scratch()
+    try:
+        assert len(str(scratch)) < 45
+    finally:
+        (scratch / OWNER).unlink()
+        scratch.rmdir()

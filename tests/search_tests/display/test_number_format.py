@@ -1,0 +1,32 @@
+"""How numbers are written."""
+
+from typing import Any
+
+import pytest
+
+from search.display.number_format import between, duration, percent, points, spread
+from search.stats.intervals import mean_interval
+
+
+def test_numbers() -> None:
+    assert (percent(0.6134), percent(None), percent(1.0)) == ("61.3", "–", "100.0")
+    assert (points(0.013), points(-0.02), points(-0.0001)) == ("+1.3", "−2.0", "0.0")
+    assert points(None) == "–"
+
+
+def test_means_with_their_spread() -> None:
+    assert spread(mean_interval([0.5, 0.52])) == "51.0 ± 1.4"
+    assert spread(mean_interval([0.5])) == "50.0"
+    assert spread(None) == ""
+
+
+def test_a_difference_stands_with_its_interval(planted: Any) -> None:
+    assert between(planted.verdict_cells()[2]) == "−5.0 (−7.0 to −3.0)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (36000, "10.0 h")],
+)
+def test_duration(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown

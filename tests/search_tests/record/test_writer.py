@@ -1,0 +1,352 @@
+"""The record, on a real MLflow database: what is written once is read back the same."""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.record.mlflow_client import connect
+from search.record.reader import StudyRecord, held_phase_keys, read_study
+from search.record.registry import Registry
+from search.record.writer import Record, drain_left
+from search.trials.ranking import TrialState
+from spaces.refusal import Refusal
+
+EXPERIMENT = "transfer-search"
+
+
+@pytest.fixture
+def record(uri: str, tmp_path: Path) -> Iterator[Record]:
+    opened = Record.open(
+        tracking_uri=uri, experiment=EXPERIMENT, study="pocket", outbox=tmp_path / "outbox.jsonl"
+    )
+    yield opened
+    opened.close(10)
+
+
+def read(uri: str, study: str = "pocket") -> StudyRecord:
+    return read_study(tracking_uri=uri, experiment=EXPERIMENT, study=study)
+
+
+SETTINGS = {"study": {"name": "pocket", "seed": 0}, "budget": {"num_trials": 9}}
+
+
+def write_study(record: Record, planted: Any) -> None:
+    rows = planted.study_rows()
+    record.study_started(
+        settings=SETTINGS, digest="abc", versions={"torch": "2.13"}, world={"train": {"a@en": "d"}}
+    )
+    for row in rows:
+        if row.state is not TrialState.DUPLICATE:  # those never start
+            record.trial_started(
+                row.number, params=row.params, plan=row.plan, phase_keys=row.phase_keys
+            )
+        if row.state is not TrialState.RUNNING:
+            record.trial_finished(row, baseline=rows[0] if row.number else None)
+    record.phase_finished(planted.phase_row("fact-0.0002"), plan_phase={"name": "fact"})
+    record.study_finished(
+        rows=rows, phases=[planted.phase_row("fact-0.0002")], summary={"importance": {"rate": 0.1}}
+    )
+    assert record.drain(60)
+
+
+def runs_of(uri: str) -> dict[str, Any]:
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any) -> None:
+    write_study(record, planted)
+    found = read(uri)
+    assert found.rows == planted.study_rows()
+    assert found.phases == (planted.phase_row("fact-0.0002"),)
+    assert (found.name, found.digest, found.state) == ("pocket", "abc", "finished")
+    assert found.settings == SETTINGS
+    assert found.summary == {"importance": {"rate": 0.1}}
+    assert found.world == {"train": {"a@en": "d"}}
+    assert found.versions == {"torch": "2.13"}
+
+
+def test_a_study_that_goes_on_is_read_run_by_run(record: Record, uri: str, planted: Any) -> None:
+    """What stood in one file when it ended is not all there is any more."""
+    write_study(record, planted)
+    new = planted.scored(9, 0.7, "fact")
+    record.study_started(settings=SETTINGS, digest="abc", versions={})
+    record.trial_finished(new, baseline=None)
+    assert record.drain(60)
+    assert read(uri).rows == (*planted.study_rows(), new)
+    record.study_finished(rows=[new], phases=[], summary={})
+    assert record.drain(60)
+    assert read(uri).rows == (new,)  # the file is what is read, and no trial's run
+
+
+def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
+    write_study(record, planted)
+    runs = runs_of(uri)
+    assert len(runs) == 9 + 1 + 1
+    best = runs["0003 fact 2e-04 -> 2e-04"]
+    assert best.data.metrics["objective"] == pytest.approx(0.61)
+    assert best.data.metrics["zero_shot.rel.tr"] == pytest.approx(0.51)
+    assert best.data.metrics["transfer_gain"] == pytest.approx(0.61 - 0.52)
+    assert best.data.metrics["paired_gain"] == pytest.approx(0.61 - 0.52)
+    assert best.data.metrics["worst_language"] == pytest.approx(0.51)
+    assert best.data.tags["transfer_search.worst_language"] == "rel/tr"
+    assert best.data.params["intermediate.learning_rate"] == "0.0002"
+    scalars = [name for name in best.data.metrics if not name.startswith("zero_shot.")]
+    assert len(scalars) <= 25
+    collapsed = runs["0004 coh 9e-04 -> 1e-04"]
+    assert collapsed.data.tags["transfer_search.mark.rel"] == "collapsed"
+    study = runs["pocket"]
+    assert study.data.tags["transfer_search.best_trial"] == "3"
+    assert study.data.params["budget.num_trials"] == "9"
+    assert all(
+        run.data.tags["mlflow.parentRunId"] == study.info.run_id
+        for name, run in runs.items()
+        if name != "pocket"
+    )
+
+
+def test_what_a_trial_drops_is_measured_again_in_the_end(
+    record: Record, uri: str, planted: Any
+) -> None:
+    """As it ended it was allowed, beside a weaker baseline than its own."""
+    baselines = [planted.scored(n, 0.3 + n / 2, None, target_rate=(n + 1) * 1e-4) for n in (0, 1)]
+    ended = replace(
+        planted.scored(2, 0.55, "fact", target_rate=2e-4),
+        values={"zero_shot_mean": 0.55, "hours": 0.5},
+        largest_drop=-0.05,
+        is_feasible=True,
+    )
+    settings = {"evaluation": {"max_drop": 0.01}}
+    record.study_started(settings=settings, digest="abc", versions={})
+    for row in (ended, *baselines):
+        record.trial_finished(row, baseline=None)
+    assert record.drain(60)
+    (tags,) = (run.data.tags for run in runs_of(uri).values() if "0002" in run.info.run_name)
+    assert tags["transfer_search.feasible"] == "true"
+    rows = read(uri).rows
+    assert [row.is_feasible for row in rows] == [True, True, False]
+    dropped = replace(ended, largest_drop=pytest.approx(0.25), sure_drop=rows[2].sure_drop)
+    assert rows[2] == replace(dropped, is_feasible=False)
+    assert 0.01 < rows[2].sure_drop < 0.25
+    record.study_finished(rows=rows, phases=[], summary={})
+    assert record.drain(60)
+    (run,) = (run for run in runs_of(uri).values() if "0002" in run.info.run_name)
+    assert run.data.tags["transfer_search.feasible"] == "false"
+    assert run.data.metrics["largest_drop"] == pytest.approx(0.25)
+    assert run.data.metrics["objective.hours"] == 0.5
+
+
+def test_states_become_mlflow_states(record: Record, uri: str, planted: Any) -> None:
+    write_study(record, planted)
+    client = connect(uri)
+    by_number = {
+        run.data.tags["transfer_search.trial"]: run.info.status
+        for run in runs_of(uri).values()
+        if "transfer_search.trial" in run.data.tags
+    }
+    assert [by_number[str(n)] for n in (3, 5, 6, 7, 8)] == [
+        "FINISHED",
+        "FAILED",
+        "KILLED",
+        "FINISHED",
+        "RUNNING",
+    ]
+    best = runs_of(uri)["0003 fact 2e-04 -> 2e-04"].info.run_id
+    files = {file.path for file in client.list_artifacts(best)}
+    assert files == {"plan.json", "trial.json", "matrix.json", "matrix.parquet"}
+
+
+def test_gains_are_corrected_once_all_baselines_are_there(
+    record: Record, uri: str, planted: Any
+) -> None:
+    """While the study ran, trial 3 was measured against the first baseline."""
+    write_study(record, planted)
+    client = connect(uri)
+    runs = runs_of(uri)
+    best = runs["0003 fact 2e-04 -> 2e-04"].info.run_id
+    values = [m.value for m in client.get_metric_history(best, "transfer_gain")]
+    assert values == pytest.approx([0.61 - 0.50, 0.61 - 0.52])
+    assert len(client.get_metric_history(best, "objective")) == 1
+
+
+def test_a_trial_taken_up_again_has_one_run(record: Record, uri: str, planted: Any) -> None:
+    row = planted.scored(0, 0.5, None)
+    for _ in range(2):
+        record.trial_started(0, params=row.params, plan=row.plan, phase_keys=row.phase_keys)
+        record.trial_finished(row, baseline=None)
+    assert record.drain(30)
+    runs = runs_of(uri)
+    assert len(runs) == 2  # the trial and the study above it
+    trial = runs["0000 baseline 1e-04"]
+    assert trial.info.status == "FINISHED"
+    history = connect(uri).get_metric_history(trial.info.run_id, "objective")
+    assert [m.value for m in history] == [0.5]
+
+
+def test_a_resumed_study_may_have_another_budget(record: Record, uri: str) -> None:
+    for num_trials in (9, 20):
+        settings = {**SETTINGS, "budget": {"num_trials": num_trials}}
+        record.study_started(settings=settings, digest="abc", versions={})
+    assert record.drain(30)
+    assert read(uri).settings["budget"] == {"num_trials": 20}
+    assert not list(Path(record.outbox.path.parent).glob("*.refused"))
+
+
+def test_a_phase_is_logged_once_whoever_reports_it(record: Record, uri: str, planted: Any) -> None:
+    for _ in range(2):
+        record.phase_finished(planted.phase_row("k1"), plan_phase={})
+    record.phase_finished(planted.phase_row("k2", dev_score=None, parent="k1"), plan_phase={})
+    record.study_started(settings={}, digest="", versions={})
+    assert record.drain(30)
+    found = read(uri).phases
+    assert {row.key for row in found} == {"k1", "k2"}
+    assert len(found) == 2
+
+
+def test_models_by_reference_are_linked_to_their_trial(
+    record: Record, uri: str, planted: Any
+) -> None:
+    row = planted.scored(2, 0.6, "fact")
+    record.trial_finished(row, baseline=None)
+    locations = {key: {"uri": f"file:///store/{key}", "sha256": "5"} for key in row.phase_keys}
+    for _ in range(2):
+        record.log_models([row], locations)
+    assert record.drain(30)
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    models = client.search_logged_models([experiment.experiment_id])
+    assert {model.name for model in models} == {"trial-0002-rel", "trial-0002-coh"}
+    assert all(str(model.status) == "READY" for model in models)
+    rel = next(model for model in models if model.name.endswith("rel"))
+    assert rel.params["uri"] == f"file:///store/{row.phase_keys[1]}"
+    metrics = {metric.key: metric.value for metric in rel.metrics}
+    assert metrics == pytest.approx({"zero_shot_mean.rel": 0.6, "source.rel": 0.8})
+    run = client.get_run(rel.source_run_id)
+    assert {m.model_id for m in run.outputs.model_outputs} == {m.model_id for m in models}
+    assert len(client.get_metric_history(run.info.run_id, "source.rel")) == 1
+
+
+def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: Any) -> None:
+    record.study_started(settings={}, digest="", versions={})
+    for role, source in (("winner", "fact"), ("baseline", None)):
+        plan = planted.plan(source).with_seed(7)
+        given = {"seed": 7, "role": role, "plan": plan, "phase_keys": ("k1",)}
+        dev = planted.scores(0.55) if role == "winner" else None
+        record.retrain_started("final", **given, lock="d1")
+        record.retrain_finished(
+            "final", **given, scores=planted.scores(0.5), validation=dev, lock="d1"
+        )
+    record.retrain_closed("final", summary={"gain": 0.1})
+    assert record.drain(30)
+    retrains = read(uri).retrains
+    assert {(row.role, row.seed, row.state) for row in retrains} == {
+        ("winner", 7, TrialState.SCORED),
+        ("baseline", 7, TrialState.SCORED),
+    }
+    assert retrains[0].scores == planted.scores(0.5)
+    chosen_by = {row.role: row.validation for row in retrains}
+    assert chosen_by == {"winner": planted.scores(0.55), "baseline": None}
+    assert {row.lock for row in retrains} == {"d1"}
+    runs = runs_of(uri)
+    retrain = runs["retrain final"]
+    assert retrain.info.status == "FINISHED"
+    assert retrain.data.tags["mlflow.parentRunId"] == runs["pocket"].info.run_id
+    winner = runs["final winner seed 7"]
+    assert winner.data.tags["mlflow.parentRunId"] == retrain.info.run_id
+    assert winner.data.metrics["validation.zero_shot_mean"] == pytest.approx(0.55)
+    assert winner.data.tags["transfer_search.lock"] == "d1"
+    assert "k1" in held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
+
+
+class Predictor:
+    def __init__(self, folder: Path) -> None:
+        self.text = (folder / "config.json").read_text()
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        return [self.text, data]
+
+
+def test_a_registered_model_loads_by_its_alias_without_pickle(
+    record: Record, uri: str, planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "xlm-roberta"}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    given = {"seed": 7, "role": "winner", "plan": planted.plan("fact"), "phase_keys": ("k1",)}
+    record.retrain_started("final", **given)
+    made = [
+        record.register_model(
+            folder,
+            name="pocket-rel",
+            retrain="final",
+            seed=7,
+            params={"task": "rel"},
+            tags={"task": "rel"},
+            requirements=["numpy"],
+        )
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    registry = Registry.open(uri)
+    assert registry.champion("pocket-rel") is None, "that is for a comparison to say"
+    registry.crown(made[0])
+    assert (made[0].version, made[0].uri) == ("1", "models:/pocket-rel/1")
+
+    # MLflow's own loader, as a user calls it: with the address of the whole process.
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr("search.serving.load_predictor", Predictor)
+    loaded = mlflow.pyfunc.load_model("models:/pocket-rel@champion")
+    assert loaded.predict(["x"]) == ['{"model_type": "xlm-roberta"}', ["x"]]
+    downloaded = Path(mlflow.artifacts.download_artifacts("models:/pocket-rel@champion"))
+    names = {path.name for path in downloaded.iterdir()}
+    assert {"MLmodel", "config.json", "model.safetensors", "requirements.txt"} <= names
+    assert not [name for name in names if name.endswith(".pkl")]
+
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    second = record.register_model(
+        folder, name="pocket-rel", retrain="final", seed=7, params={}, tags={}, requirements=[]
+    )
+    assert second.version == "2"
+    assert registry.champion("pocket-rel") == made[0]
+
+
+def test_registering_without_files_or_run_is_refused(
+    record: Record, planted: Any, tmp_path: Path
+) -> None:
+    given = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}
+    with pytest.raises(Refusal, match="has no run"):
+        record.register_model(tmp_path, retrain="never", **given)
+    record.retrain_started("r", seed=1, role="winner", plan=planted.plan(None), phase_keys=())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refusal, match="no model files"):
+        record.register_model(tmp_path / "empty", retrain="r", **given)
+
+
+def test_what_an_ended_driver_left_is_sent_by_the_next_reader(
+    uri: str, tmp_path: Path, planted: Any
+) -> None:
+    given: dict[str, Any] = {"experiment": EXPERIMENT, "study": "pocket"}
+    outbox = tmp_path / "left"
+    drain_left(tracking_uri=uri, **given, outbox=outbox)
+    record = Record(tracking_uri=uri, **given, outbox=outbox)
+    record.study_started(settings={}, digest="d", versions={})
+    with pytest.raises(Refusal, match="does not answer"):
+        drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
+    drain_left(tracking_uri=uri, **given, outbox=outbox)
+    assert record.pending == 0
+    assert read(uri).digest == "d"
+    # With nothing left to send it matters to nobody whether MLflow is there.
+    drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
+
+
+def test_a_record_is_never_pickled(record: Record) -> None:
+    with pytest.raises(TypeError, match="stays in the driver"):
+        pickle.dumps(record)

@@ -1,0 +1,185 @@
+"""A whole search on real rows: from a data root, by hub name, and from a bundle; all the same."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.record.reader import read_study
+from search.report.forms import report_json
+from spaces.hub_tasks import REVISIONS
+from tests.hub_server import DATASETS, MODELS, Repo, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+STUDY = """
+[study]
+name = "real"
+encoder = "pretrained"
+seed = 5
+sampler = "random"
+[pretraining]
+text = "flores"
+languages = ["en", "de", "ru"]
+pair_share = 0.5
+max_vocabulary = 2000
+hidden_size = 32
+num_layers = 2
+num_heads = 2
+feed_forward_size = 64
+embeddings = "parallel"
+learning_rate = 1e-3
+[pretraining.recipe]
+num_steps = 20
+batch_size = 32
+max_length = 96
+max_batch_tokens = 1024
+[space]
+intermediate = ["none", "csqa"]
+intermediate_learning_rate = [5e-4]
+target_learning_rate = [5e-4]
+targets = ["udpos", "pawsx", "xquad", "tatoeba"]
+[training.intermediate]
+num_steps = 10
+batch_size = 8
+max_length = 96
+max_train_rows = 100
+[training.target]
+num_steps = 10
+batch_size = 8
+max_length = 96
+max_train_rows = 100
+[evaluation]
+max_rows = 20
+languages = ["de", "ru", "th"]
+retrieval_layer = 1
+retrieval_max_length = 64
+[resources]
+max_concurrent_trials = 1
+[budget]
+num_trials = 2
+"""
+
+
+def program(
+    *arguments: object, folder: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The program as it is typed; without a hub, unless the environment says otherwise."""
+    command = [sys.executable, "-m", "search.cli", *map(str, arguments)]
+    ours = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "HF_HUB_OFFLINE": "1"}
+    ours["PYTHONPATH"] = str(Path(__file__).parents[3])
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **ours, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The study after its search with a data root, whose rows the others must agree with."""
+
+    home: Path
+    file: Path
+    found: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def by_root(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("by-root")
+    file, home = folder / "real.toml", folder / "home"
+    file.write_text(STUDY)
+    done = program("run", file, "--data-root", mirror, "--home", home, folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pretraining: 20/20" in done.stdout
+    assert "tokenising: " in done.stdout
+    return Searched(home, file, report(home))
+
+
+def report(home: Path) -> dict[str, Any]:
+    """What `report --json` says."""
+    uri, experiment = f"sqlite:///{home / 'mlflow.db'}", "transfer-search"
+    record = read_study(tracking_uri=uri, experiment=experiment, study="real")
+    found: dict[str, Any] = json.loads(json.dumps(report_json(record, force=False)))
+    return found
+
+
+def outcome(found: dict[str, Any]) -> list[Any]:
+    """Params, scores and states of all trials, and what makes them comparable."""
+    trials = [(t["params"], t["scores"], t["state"]) for t in found["trials"]]
+    protocols = {task: {**p, "revision": ""} for task, p in found["protocol"].items()}
+    return [*trials, protocols]
+
+
+def test_a_search_on_real_rows(by_root: Searched) -> None:
+    found = by_root.found
+    assert [trial["state"] for trial in found["trials"]] == ["scored", "scored"]
+    scores = found["trials"][0]["scores"]
+    assert scores.keys() == {"udpos", "pawsx", "xquad", "tatoeba"}
+    assert scores["udpos"].keys() == {"en", "de", "ru"}
+    assert scores["pawsx"].keys() == {"en", "de"}
+    assert found["unscored_languages"]["udpos"] == ["th"]
+    assert found["protocol"]["xquad"]["cut"] == "half of validation by paragraph"
+    assert found["protocol"]["xquad"]["revision"] == ""
+    assert any(cell["num_truncated"] for cell in found["languages"])
+
+
+def test_the_same_by_hub_name(by_root: Searched, mirror: Path, tmp_path: Path) -> None:
+    """A folder with the hub's names, in which the program is started."""
+    for owner in mirror.iterdir():
+        if owner.is_dir():
+            (tmp_path / owner.name).symlink_to(owner)
+    home = tmp_path / "home"
+    # Its key is of what the text says: the base of the first search is found.
+    shutil.copytree(by_root.home / "encoders", home / "encoders")
+    done = program("run", by_root.file, "--home", home, folder=tmp_path)
+    assert "pretraining" not in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert outcome(report(home)) == outcome(by_root.found)
+
+
+def test_the_same_fetched_from_the_hub_and_run_without_it(
+    by_root: Searched, mirror: Path, tmp_path: Path
+) -> None:
+    """The encoder is one of the hub too: the one that the first search pretrained."""
+    names = ("google/xtreme", "rajpurkar/squad", "tau/commonsense_qa")
+    repos = {(DATASETS, name): Repo(mirror / name, REVISIONS[name]) for name in names}
+    (encoder,) = (by_root.home / "encoders").iterdir()
+    commit, file = "c" * 40, tmp_path / "real.toml"
+    before, _, rest = STUDY.partition("[pretraining]")
+    by_name = f'encoder = "our/tiny"\nrevision = "{commit}"'
+    before = before.replace('encoder = "pretrained"', by_name)
+    file.write_text(before + rest[rest.index("[space]") :])
+    cache, home = {"HF_HOME": str(tmp_path / "hf")}, tmp_path / "home"
+    with serving({**repos, (MODELS, "our/tiny"): Repo(encoder, commit)}) as server:
+        online = {**cache, "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0"}
+        fetched = program("data", "fetch", file, folder=tmp_path, **online)
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    assert "fetching: " in fetched.stderr
+    done = program("run", file, "--home", home, folder=tmp_path, **cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = report(home)
+    revisions = {protocol["revision"] for protocol in found["protocol"].values()}
+    assert revisions == {REVISIONS["google/xtreme"]}
+    assert outcome(found) == outcome(by_root.found)
+
+
+def test_a_bundle_has_the_test_rows_of_a_retrain(
+    by_root: Searched, mirror: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    bundle = tmp_path / "bundle"
+    made = cli("data", "bundle", by_root.file, bundle, "--data-root", mirror)
+    assert made.code == 0, made.err
+    options = ("--seeds", 1, "--trial", 1, "--data-root", bundle, "--home", by_root.home)
+    done = cli("retrain", "real", *options)
+    assert done.code == 0, done.out + done.err
+    assert "registered real-udpos version 1" in done.out

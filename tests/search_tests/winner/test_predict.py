@@ -1,0 +1,173 @@
+"""predict, from the command line: files and standard input to JSON lines."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from search.winner import predict as predicting
+from search.winner.predict import read_rows
+from trainables.exporting.predictor import load_predictor
+
+Run = Callable[..., Any]
+ModelFolder = Callable[[str], Path]
+ROWS = [
+    {"id": f"r{number}", "text_a": "uno dos tres", "text_b": text}
+    for number, text in enumerate(["cuatro", "lunes martes", None, "ein Euro", "x " * 30])
+]
+
+
+def jsonl(path: Path, rows: Iterable[Any]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def answers(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def refused(result: Any, message: str) -> None:
+    assert result.code == 2, result.err
+    assert result.err.count("\n") == 1, result.err
+    assert message in result.err
+    assert result.out == ""
+
+
+def test_rows_of_a_file(
+    cli: Run, model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_folder("rel")
+    expected = [
+        {"id": row["id"], **answer}
+        for row, answer in zip(ROWS, load_predictor(folder).answer(ROWS), strict=True)
+    ]
+    file = jsonl(tmp_path / "rows.jsonl", ROWS)
+    done = cli("predict", folder, file)
+    assert (done.code, done.err) == (0, "")
+    assert answers(done.out) == expected
+
+    # In batches it is the same, and no more rows than one of them are asked at once.
+    sizes = []
+    asked = predicting.Predictor.answer
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 2)
+    monkeypatch.setattr(
+        predicting.Predictor,
+        "answer",
+        lambda self, rows: sizes.append(len(rows)) or asked(self, rows),
+    )
+    out = tmp_path / "answers.jsonl"
+    done = cli("predict", folder, file, "--out", out)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert sizes == [2, 2, 1]
+    said = answers(out.read_text())
+    assert [row["id"] for row in said] == [row["id"] for row in ROWS]
+    assert [row["label"] for row in said] == [row["label"] for row in expected]
+
+    before = out.read_text()
+    refused(cli("predict", folder, file, "--out", out), "is there already")
+    assert out.read_text() == before
+
+
+def test_standard_input_and_csv(
+    cli: Run, model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_folder("rel")
+    table = 'text_a,text_b,id\n"uno\ndos",,7\ntres,"cuatro, cinco",8\n'
+    rows = [
+        {"text_a": "uno\ndos", "text_b": None, "id": "7"},
+        {"text_a": "tres", "text_b": "cuatro, cinco", "id": "8"},
+    ]
+    stdin = SimpleNamespace(buffer=io.BytesIO(table.encode()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    done = cli("predict", folder, "--format", "csv")
+    assert done.code == 0, done.err
+    (tmp_path / "rows.csv").write_text(table)
+    assert cli("predict", folder, tmp_path / "rows.csv").out == done.out
+    assert done.out == cli("predict", folder, jsonl(tmp_path / "rows.jsonl", rows)).out
+    assert [row["id"] for row in answers(done.out)] == ["7", "8"]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    refused(cli("predict", folder), "name a file, or pipe them in")
+
+
+def test_lists_in_a_table(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('text,choices\nuno,"[""dos"", ""tres"", ""seis""]"\n')
+    done = cli("predict", model_folder("fact"), file)
+    assert done.code == 0, done.err
+    (answer,) = answers(done.out)
+    assert answer["choice"] in (0, 1, 2)
+    assert len(answer["probabilities"]) == 3
+    file.write_text("text,choices\nuno,dos|tres\n")
+    refused(cli("predict", model_folder("fact"), file), "line 2: choices is 'dos|tres'; expected a")
+
+
+def test_vectors(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
+    done = cli("predict", model_folder("retrieval"), jsonl(tmp_path / "x.jsonl", [{"text": "uno"}]))
+    ((answer),) = answers(done.out)
+    assert answer.keys() == {"vector"}
+    assert len(answer["vector"]) > 8
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"text_a": "x"}\n\n{"text": 1}\n', "line 3 has no column 'text_a'"),
+        ("a.jsonl", '{"text_a": "x"}\n{"text_a": 1}\n', "line 2: text_a is 1; expected text"),
+        ("a.jsonl", '{"text_a": "x"}\n{"text_a": ""}\n', "row 'line 2'"),
+        ("a.jsonl", '{"text_a": "x"}\n{"text_a"\n', "line 2 is no JSON"),
+        ("a.jsonl", '["x"]\n', "line 1 is '[\"x\"]'; expected a JSON object"),
+        ("a.csv", "text_a,text_b\nx,y\nz\n", "line 3 has not as many cells"),
+        ("a.csv", 'text_a,text_b\n"x\ny",z\nx,y,z\n', "line 4 has not as many cells"),
+        ("a.csv", 'text_a,text_b\n"x"y,z\n', "line 2 is no CSV"),
+        ("a.txt", "x", "its ending says neither of .jsonl, .ndjson, .csv; give --format"),
+    ],
+)
+def test_bad_rows_are_refused_before_anything_is_written(
+    name: str, content: str, message: str, cli: Run, model_folder: ModelFolder, tmp_path: Path
+) -> None:
+    file, out = tmp_path / name, tmp_path / "out.jsonl"
+    file.write_text(content)
+    refused(cli("predict", model_folder("rel"), file, "--out", out), message)
+    refused(cli("predict", model_folder("rel"), file), message)
+    assert not out.exists()
+
+
+def test_other_refusals(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
+    file = jsonl(tmp_path / "rows.jsonl", ROWS)
+    refused(cli("predict", tmp_path / "nowhere", file), "is no folder; expected one that `export`")
+    refused(cli("predict", tmp_path, file), "is not a folder that `export` wrote")
+    refused(cli("predict", model_folder("rel"), tmp_path / "none.jsonl"), "cannot be read")
+    refused(cli("predict", model_folder("rel"), file, "--format", "jsn"), "unknown format 'jsn'")
+    (tmp_path / "latin.jsonl").write_bytes('{"text_a": "año"}\n'.encode("latin-1"))
+    refused(cli("predict", model_folder("rel"), tmp_path / "latin.jsonl"), "is not UTF-8 text")
+    nowhere = tmp_path / "file" / "out.jsonl"
+    refused(cli("predict", model_folder("rel"), file, "--out", nowhere), "cannot be written")
+    home = ("--home", tmp_path / "home")
+    refused(cli("predict", "models:/a/1", file, *home), "no MLflow database at")
+
+
+def test_answers_are_there_whole_or_not_at_all(
+    model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = load_predictor(model_folder("rel"))
+    file, out = jsonl(tmp_path / "rows.jsonl", ROWS), tmp_path / "out.jsonl"
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 2)
+
+    def interrupted(done: int, of: int) -> None:
+        assert of == len(ROWS)
+        if done > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predicting.predict_rows(predictor, file, form="jsonl", out=out, on_done=interrupted)
+    assert not out.exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "excel.csv").write_text("text_a\nx\n", encoding="utf-8-sig")
+    assert list(read_rows(tmp_path / "excel.csv", "csv")) == [(2, {"text_a": "x"})]

@@ -1,0 +1,139 @@
+"""Exported folders, as transformers reads them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    pipeline,
+)
+
+from spaces.refusal import Refusal
+from spaces.tasks import TASKS, TaskKind, get_task
+from trainables.exporting.model_folder import (
+    ABOUT,
+    HEAD,
+    About,
+    check_new,
+    export_target,
+)
+from trainables.exporting.predictor import load_predictor
+from trainables.training.workshop import Workshop
+
+OpenShop = Callable[..., Workshop]
+
+
+def about(task: str, **fields: Any) -> About:
+    given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
+    return About(task=task, **{**given, **fields})
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Workshop:
+    return open_shop()
+
+
+def exported(shop: Workshop, folder: Path, task: str, **fields: Any) -> Path:
+    export_target(folder, shop, about(task, **fields), card="# a card\n")
+    return folder
+
+
+def test_the_folder_is_a_plain_one(shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel")
+    assert {path.name for path in folder.iterdir()} >= {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        HEAD,
+        ABOUT,
+        "README.md",
+    }
+    encoder, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer("the old cat", return_tensors="pt")
+    with torch.inference_mode():
+        ours = shop.base.encoder(**inputs).last_hidden_state
+        theirs = encoder.eval()(**inputs).last_hidden_state
+    assert torch.equal(ours, theirs)
+    assert (folder / "README.md").read_text() == "# a card\n"
+
+
+def test_tags_are_those_of_transformers(
+    shop: Workshop, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
+) -> None:
+    task = get_task(task_of_kind(TaskKind.TAGGING))
+    folder = exported(shop, tmp_path / "out", task.name)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model, loading = AutoModelForTokenClassification.from_pretrained(
+        folder, output_loading_info=True
+    )
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+    words = ["the", "old", "cat", "東京"]
+    encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    with torch.inference_mode():
+        best = model.eval()(**encoded).logits[0].argmax(dim=-1)
+    places = encoded.word_ids()
+    theirs = [model.config.id2label[int(best[places.index(word)])] for word in range(len(words))]
+    assert theirs == load_predictor(folder).predict([{"words": words}])[0]
+    found = pipeline("token-classification", model=str(folder))("the old cat")
+    assert {entity["entity"] for entity in found} <= set(task.labels)
+    _, loading = AutoModel.from_pretrained(
+        folder, add_pooling_layer=False, output_loading_info=True
+    )
+    assert not loading["missing_keys"], "the encoder alone loads too"
+
+
+def test_spans_are_those_of_transformers(
+    shop: Workshop, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
+) -> None:
+    folder = exported(shop, tmp_path / "out", task_of_kind(TaskKind.SPAN))
+    model, loading = AutoModelForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+    context = "the old cat looked at the sea"
+    encoded = AutoTokenizer.from_pretrained(folder)(
+        "where is it", context, return_tensors="pt", return_offsets_mapping=True
+    )
+    offsets = encoded.pop("offset_mapping")[0].tolist()
+    inside = [place for place, of in enumerate(encoded.sequence_ids(0)) if of == 1]
+    with torch.inference_mode():
+        said = model.eval()(**encoded)
+    pairs = [(first, last) for first in inside for last in inside if first <= last < first + 30]
+    first, last = max(
+        pairs, key=lambda pair: float(said.start_logits[0, pair[0]] + said.end_logits[0, pair[1]])
+    )
+    (found,) = load_predictor(folder).predict([{"question": "where is it", "context": context}])
+    assert context[offsets[first][0] : offsets[last][1]].strip() == found
+
+
+def test_a_mean_of_all_tokens_is_no_head_of_transformers(shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel")
+    config = AutoModel.from_pretrained(folder).config
+    assert config.architectures == shop.base.config.architectures
+    assert load_file(folder / HEAD)
+    assert load_file(exported(shop, tmp_path / "vectors", "retrieval") / HEAD) == {}
+
+
+def test_a_folder_in_use(shop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path, tmp_path / "file"):
+        with pytest.raises(Refusal, match="not an empty folder"):
+            exported(shop, folder, "rel")
+    with pytest.raises(Refusal, match="cannot be written"):
+        exported(shop, tmp_path / "file" / "below", "rel")
+    assert (tmp_path / "file").read_text() == "kept"
+    check_new(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    check_new(tmp_path / "empty")
+
+
+def test_every_task_can_be_described() -> None:
+    for task in TASKS.values():
+        assert about(task.name).labels == task.labels

@@ -1,0 +1,181 @@
+"""The predictor that answers rows of every kind."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from spaces.refusal import Refusal
+from spaces.tasks import TaskKind, get_task
+from trainables.encoders.model import BaseEncoder
+from trainables.exporting.model_folder import ABOUT, HEAD, About, export_target
+from trainables.exporting.predictor import Predictor, load_predictor
+from trainables.training.workshop import Workshop
+
+OpenShop = Callable[..., Workshop]
+NOT_A_NUMBER = float("nan")
+
+ROWS: Mapping[TaskKind, list[dict[str, Any]]] = {
+    TaskKind.CLASSIFICATION: [
+        {"text_a": "the old cat sat", "text_b": "on the warm mat"},
+        {"text_a": "今日は東京で", "text_b": None},
+        {"text_a": "a cat", "text_b": NOT_A_NUMBER},
+        {"text_a": "looked at the sea and the mat " * 3},
+    ],
+    TaskKind.CHOICE: [
+        {"text": "the cat sat on the", "choices": ["mat", "sea", "東京", "warm"]},
+        {"text": "sea", "choices": ("a", "b", "c", "d")},
+    ],
+    TaskKind.SPAN: [
+        {"question": "where is the sea", "context": "the old cat looked at the sea"},
+        {"question": "東京", "context": "今日は東京でとても暑い日でした。"},
+    ],
+    TaskKind.TAGGING: [{"words": ["the", "old", "cat"]}, {"words": ("東京",)}],
+    TaskKind.RETRIEVAL: [{"text": "the old cat"}, {"text": "東京"}],
+}
+
+
+def about(task: str, **fields: Any) -> About:
+    given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
+    return About(task=task, **{**given, **fields})
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Workshop:
+    return open_shop()
+
+
+def exported(shop: Workshop, folder: Path, task: str, **fields: Any) -> Path:
+    export_target(folder, shop, about(task, **fields), card="# a card\n")
+    return folder
+
+
+@pytest.mark.parametrize("kind", list(ROWS))
+def test_rows_without_answers(
+    kind: TaskKind, base: BaseEncoder, task_of_kind: Callable[[TaskKind], str]
+) -> None:
+    task = get_task(task_of_kind(kind))
+    tasks = (task.training_task,) if task.trains else ()
+    predictor = Predictor(base.model(tasks, encoder=None, seed=0), base, about(task.name))
+    rows = ROWS[kind]
+    found, answers = predictor.predict(rows), predictor.answer(rows)
+    assert len(found) == len(rows)
+    for row, said, answer in zip(rows, found, answers, strict=True):
+        assert json.loads(json.dumps(answer)) is not None
+        if kind is TaskKind.CLASSIFICATION:
+            assert answer["probabilities"].keys() == set(task.labels)
+            assert max(answer["probabilities"], key=answer["probabilities"].get) == said
+        elif kind is TaskKind.CHOICE:
+            assert len(answer["probabilities"]) == 4
+            assert int(np.argmax(answer["probabilities"])) == said
+        elif kind is TaskKind.SPAN:
+            assert row["context"][answer["start"] : answer["end"]] == said == answer["answer"]
+            assert said
+        elif kind is TaskKind.TAGGING:
+            assert len(said) == len(row["words"])
+            assert set(said) <= set(task.labels)
+        else:
+            assert len(said) == base.config.hidden_size
+        if "probabilities" in answer:
+            shares = answer["probabilities"]
+            shares = shares.values() if isinstance(shares, dict) else shares
+            assert sum(shares) == pytest.approx(1)
+    back = predictor.predict(rows[::-1])[::-1]
+    if kind is TaskKind.RETRIEVAL:
+        assert np.allclose(back, found, atol=1e-6), "a row does not depend on the others"
+    else:
+        assert back == found, "a row does not depend on the others"
+    assert predictor.predict([]) == []
+
+
+def test_vectors_are_of_the_layer_that_was_scored(base: BaseEncoder) -> None:
+    model = base.model((), encoder=None, seed=0)
+    ids = base.tokenizer("the old cat", return_tensors="pt")
+    with torch.inference_mode():
+        layers = base.encoder(**ids, output_hidden_states=True).hidden_states
+    for layer in (1, base.num_layers):
+        (vector,) = Predictor(model, base, about("retrieval", layer=layer)).predict(
+            [{"text": "the old cat"}]
+        )
+        assert np.allclose(vector, layers[layer].mean(dim=1)[0], atol=1e-6)
+
+
+def test_what_was_exported_answers_alike(shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel", max_length=32, plan={"encoder": "tiny"})
+    predictor = load_predictor(folder)
+    assert predictor.about == about("rel", max_length=32, plan={"encoder": "tiny"})
+    model = shop.base.model(("rel",), encoder=None, seed=0)
+    direct = Predictor(model, shop.base, predictor.about)
+    rows = ROWS[TaskKind.CLASSIFICATION]
+    assert predictor.predict(rows) == direct.predict(rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "message"),
+    [
+        (TaskKind.CLASSIFICATION, {"text": "x"}, "row 0 has no column 'text_a'.*the row has text"),
+        (TaskKind.CLASSIFICATION, {}, "the row has no column"),
+        (TaskKind.CLASSIFICATION, {"text_a": 3}, "text_a is 3; expected text"),
+        (TaskKind.CLASSIFICATION, {"text_a": "x", "text_b": 3}, "text_b is 3; expected text"),
+        (TaskKind.CHOICE, {"text": "x"}, "no column 'choices'"),
+        (TaskKind.CHOICE, {"text": "x", "choices": "abcd"}, "expected a list of texts"),
+        (TaskKind.CHOICE, {"text": "x", "choices": 4}, "expected a list of texts"),
+        (TaskKind.CHOICE, {"text": "x", "choices": []}, "0"),
+        (TaskKind.SPAN, {"question": "x"}, "no column 'context'"),
+        (TaskKind.TAGGING, {"tokens": ["x"]}, "no column 'words'"),
+        (TaskKind.RETRIEVAL, {"text": ""}, "text"),
+    ],
+)
+def test_rows_that_are_refused(
+    kind: TaskKind,
+    row: dict[str, Any],
+    message: str,
+    base: BaseEncoder,
+    task_of_kind: Callable[[TaskKind], str],
+) -> None:
+    task = get_task(task_of_kind(kind))
+    model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
+    with pytest.raises(Refusal, match=message) as caught:
+        Predictor(model, base, about(task.name)).predict([row])
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_folders(shop: Workshop, encoder_folder: Path, tmp_path: Path) -> None:
+    for folder in (encoder_folder, tmp_path / "nowhere"):
+        with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
+            load_predictor(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": "rel"}', '{"labels": 3}'])
+def test_a_broken_description(content: str, shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel")
+    (folder / ABOUT).write_text(content)
+    with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
+        load_predictor(folder)
+
+
+def test_labels_that_changed_since(shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel")
+    content = json.loads((folder / ABOUT).read_text())
+    (folder / ABOUT).write_text(json.dumps({**content, "labels": content["labels"][::-1]}))
+    with pytest.raises(Refusal, match="which are now"):
+        load_predictor(folder)
+    (folder / ABOUT).write_text(json.dumps({**content, "task": "rell"}))
+    with pytest.raises(Refusal, match="Did you mean 'rel'"):
+        load_predictor(folder)
+
+
+def test_a_head_of_another_shape(shop: Workshop, tmp_path: Path) -> None:
+    folder = exported(shop, tmp_path / "out", "rel")
+    heads = load_file(folder / HEAD)
+    save_file({name: value[:1].contiguous() for name, value in heads.items()}, folder / HEAD)
+    with pytest.raises(Refusal, match="is not one of task 'rel'"):
+        load_predictor(folder)
+    (folder / HEAD).write_bytes(b"cut")
+    with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
+        load_predictor(folder)

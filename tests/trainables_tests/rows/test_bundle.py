@@ -1,0 +1,99 @@
+"""A bundle reads as its source does; a damaged one is told apart."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spaces.origin import Layout
+from spaces.refusal import Refusal
+from trainables.rows.bundle import SOURCES, SUMS, OwnPart, Part, check_sums, left_out, write_bundle
+from trainables.rows.cards import licence_of
+from trainables.rows.hub import raw_rows
+
+XTREME = "google/xtreme"
+PARTS = [
+    Part(XTREME, "PAN-X.jv", "test", "a" * 40),
+    Part(XTREME, "XQuAD.zh", "validation", "a" * 40),
+    Part("tau/commonsense_qa", "", "validation", ""),
+]
+
+
+@pytest.fixture
+def folder(mirror: Path, tmp_path: Path) -> Path:
+    told: list[tuple[int, int]] = []
+    write_bundle(
+        tmp_path / "out", PARTS, data_root=str(mirror), on_done=lambda *at: told.append(at)
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    return tmp_path / "out"
+
+
+def test_it_reads_as_its_source(mirror: Path, folder: Path) -> None:
+    for part in PARTS:
+        place = (part.dataset, part.config or None, part.split)
+        copied, source = (
+            raw_rows(*place, revision=None, data_root=str(root)) for root in (folder, mirror)
+        )
+        assert copied.rows == source.rows
+        assert (folder / part.place).is_file()
+    assert licence_of(XTREME, "XQuAD.zh", str(folder)) == "CC BY-SA 4.0"
+    assert licence_of("tau/commonsense_qa", None, str(folder)) == "MIT (HF card)"
+    sources = json.loads((folder / SOURCES).read_text())
+    assert sources[XTREME] == {"revision": "a" * 40, "commit": ""}
+
+
+def test_its_sums_are_those_of_sha256sum(folder: Path) -> None:
+    done = subprocess.run(
+        ["sha256sum", "-c", "--strict", SUMS], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = (folder / SUMS).read_text().splitlines()
+    assert len(listed) == sum(path.is_file() for path in folder.rglob("*")) - 1
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(damage, "is not the file that SHA256SUMS lists"), (Path.unlink, "and not there")],
+)
+def test_damage_is_told(folder: Path, change: Callable[[Path], None], message: str) -> None:
+    assert check_sums(folder, [XTREME]) == []
+    change(folder / PARTS[1].place)
+    (wrong,) = check_sums(folder, [XTREME])
+    assert message in wrong
+    assert "XQuAD.zh/validation" in wrong
+    assert check_sums(folder, ["tau/commonsense_qa"]) == []
+
+
+def test_a_folder_without_sums_has_nothing_to_check(tmp_path: Path) -> None:
+    assert check_sums(tmp_path, [XTREME]) == []
+    (tmp_path / SUMS).write_text("only-one-column\n")
+    with pytest.raises(Refusal, match="expected lines of `sha256sum`"):
+        check_sums(tmp_path, [XTREME])
+
+
+@pytest.mark.parametrize(
+    ("folder", "layout", "why"),
+    [
+        ("mine/rows", Layout.ROWS, None),
+        ("/data/rows", Layout.ROWS, "not named below a data root"),
+        ("~/rows", Layout.ROWS, "not named below a data root"),
+        ("../rows", Layout.ROWS, "not named below a data root"),
+        ("ccgbank", Layout.CCGBANK, "LDC"),
+        ("bucc2018", Layout.BUCC, "shared task"),
+    ],
+)
+def test_which_folders_are_copied(folder: str, layout: Layout, why: str | None) -> None:
+    part = OwnPart(folder, "de", "train", layout)
+    assert (part.why_left is None) if why is None else (why in str(part.why_left))
+    lines = left_out([part, part])
+    assert len(lines) == (0 if why is None else 1)
+    assert all(line.startswith(f"'{folder}': ") for line in lines)

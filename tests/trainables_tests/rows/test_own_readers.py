@@ -1,0 +1,108 @@
+"""One's own rows of every kind, from the file to the format."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spaces.own_tasks import own_rows, own_task
+from spaces.refusal import Refusal
+from spaces.tasks import METRICS, TASKS, TaskKind, tabulate
+from trainables.examples import PairExample
+from trainables.formats.kinds import format_for
+from trainables.rows.rows import Rows, _fingerprint, _load
+
+ROWS: dict[TaskKind, dict[str, Any]] = {
+    TaskKind.CLASSIFICATION: {"sentence1": "Nyumba.", "label": "bug"},
+    TaskKind.CHOICE: {"text": "Nini?", "choices": ["moja", "mbili", "tatu"], "label": 2},
+    TaskKind.SPAN: {
+        "question": "Wapi?",
+        "context": "Nyumba ya Ali iko Nairobi.",
+        "answers": {"text": ["Nairobi"], "answer_start": [0]},
+    },
+    TaskKind.TAGGING: {"tokens": ["Ali", "yuko"], "tags": ["bug", "wish"]},
+    TaskKind.RETRIEVAL: {"sentence": "Nyumba.", "translation": "A house."},
+    TaskKind.MLM: {"text": "Nyumba ya Ali."},
+}
+LABELED = (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch) -> Rows:
+    """A root with a folder a kind, and tasks of one's own in the table that read them."""
+    tasks = []
+    for kind, row in ROWS.items():
+        for language in ("sw", "en"):
+            path = tmp_path / f"own-{kind}" / language / "train.jsonl"
+            path.parent.mkdir(parents=True)
+            path.write_text("\n".join(json.dumps(row) for _ in range(3)))
+        tasks.append(
+            own_task(
+                f"own-{kind}",
+                kind,
+                f"own-{kind}",
+                languages=("sw", "en"),
+                labels=("bug", "wish") if kind in LABELED else (),
+                num_train_rows=0 if kind is TaskKind.RETRIEVAL else 3,
+            )
+        )
+    qqp = tmp_path / "qqp" / "de" / "train.jsonl"
+    qqp.parent.mkdir(parents=True)
+    pair = {"question1": "Warum?", "question2": "Wieso?", "label": "duplicate"}
+    qqp.write_text(json.dumps(pair))
+    table = tabulate((*TASKS.values(), *tasks), {"qqp": own_rows("qqp", "de")})
+    monkeypatch.setattr("spaces.tasks.TASKS", table)
+    yield Rows(str(tmp_path))
+    _load.cache_clear()
+    _fingerprint.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> None:
+    from spaces.tasks import get_task
+
+    task = get_task(f"own-{kind}")
+    assert task.metric == METRICS[kind][0]
+    for language in ("sw", "en"):
+        loaded = rows.load(task.name, language, "train")
+        form = format_for(task)
+        features = form.encode(loaded.examples, task, tokenizer=tokenizer, max_length=48)
+        assert int(features.example[-1]) == 2
+        assert [example.id for example in loaded.examples] == [
+            f"train-{number:06d}" for number in range(3)
+        ]
+    assert loaded.num_mended == (3 if kind is TaskKind.SPAN else 0)
+    assert rows.languages(task.name, ("sw",), "validation") == ()
+
+
+def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
+    """They have the columns of the task's own data set."""
+    (found,) = rows.examples("qqp", "de", "train")
+    assert found == PairExample(
+        id="train-000000", text_a="Warum?", text_b="Wieso?", label="duplicate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (TaskKind.CLASSIFICATION, {"label": "bugs"}, "unknown label 'bugs'. Did you mean 'bug'"),
+        (TaskKind.CLASSIFICATION, {"label": 1}, "unknown label '1'"),
+        (TaskKind.CLASSIFICATION, {"sentence1": ""}, "text_a is empty"),
+        (TaskKind.CLASSIFICATION, {"sentence2": 3}, "column 'sentence2' is 3, expected text"),
+        (TaskKind.CHOICE, {"label": 3}, "label '3' is none of its choices 0, 1, 2"),
+        (TaskKind.TAGGING, {"tags": ["bug"] * 3}, "2 words and 3 tags"),
+        (TaskKind.SPAN, {"answers": {"text": ["Mombasa"], "answer_start": [3]}}, "nor elsewhere"),
+        (TaskKind.RETRIEVAL, {"translation": None}, "column 'translation' is None"),
+    ],
+)
+def test_bad_rows_are_refused_with_their_id(
+    rows: Rows, tmp_path: Path, kind: TaskKind, change: dict, message: str
+) -> None:
+    path = tmp_path / f"own-{kind}" / "sw" / "validation.jsonl"
+    path.write_text("\n".join(map(json.dumps, (ROWS[kind], {**ROWS[kind], **change, "id": "r-7"}))))
+    with pytest.raises(Refusal, match=f"task 'own-{kind}', row 'r-7': ") as refused:
+        rows.load(f"own-{kind}", "sw", "validation")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,99 @@
+import re
+
+import pytest
+
+from spaces.refusal import Refusal
+from spaces.sections import Precision
+from trainables.rows.rows import Rows
+from trainables.training.workshop import Workshop, check_encoder
+from trainables.training.world import World
+
+
+def test_a_workshop_is_opened(open_shop, base, tmp_path) -> None:
+    shop = open_shop()
+    assert isinstance(shop, Workshop)
+    assert shop.world == World.of(base, precision=Precision.FP32)
+    assert shop.base.weights_digest == base.weights_digest
+    assert shop.data.folder == tmp_path / "home" / "data"
+    assert shop.store.record("a" * 40) is None
+    assert not (tmp_path / "home").exists()  # nothing is written before something is trained
+
+
+def test_rows_are_read_where_the_study_says(open_shop) -> None:
+    keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": "/rows"}
+    shop = open_shop(study=keys)
+    assert shop.data.rows == shop.world.rows == Rows("/rows")
+    shop = open_shop(study=keys, evaluation={"halves": False})
+    assert shop.data.rows == shop.world.rows == Rows("/rows", halves=False)
+
+
+def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_shop) -> None:
+    shop = open_shop()
+    whole = shop.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
+    other = shop.scoring_by(whole)
+    assert other.settings.evaluation == whole
+    assert (other.data.rows, other.world) == (Rows(halves=False), shop.world)
+    assert other.store is shop.store
+
+
+RECIPE = {"num_steps": 1, "batch_size": 1}
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (
+            {"evaluation": {"retrieval_layer": 3}},
+            "evaluation.retrieval_layer: retrieval layer 3: the encoder has 2 layers; "
+            "set one from 1 to 2",
+        ),
+        (
+            {"evaluation": {"retrieval_max_length": 129}},
+            "evaluation.retrieval_max_length: max_length is 129 tokens, but the encoder has "
+            "positions for 128",
+        ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 200},
+                    "target": {**RECIPE, "max_length": 64},
+                }
+            },
+            "training.intermediate.max_length: max_length is 200",
+        ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 64},
+                    "target": {**RECIPE, "max_length": 64},
+                    "targets": {"coh": {"max_length": 300}},
+                }
+            },
+            "training.targets.coh.max_length: max_length is 300",
+        ),
+        (
+            {
+                "training": {
+                    "intermediate": {**RECIPE, "max_length": 64, "num_frozen_layers": 3},
+                    "target": {**RECIPE, "max_length": 64},
+                }
+            },
+            "num_frozen_layers is 3; the encoder has 2",
+        ),
+    ],
+)
+def test_what_the_encoder_cannot_do_is_refused_before_training(open_shop, tables, message) -> None:
+    with pytest.raises(Refusal, match=re.escape(message)):
+        open_shop(**tables)
+
+
+def test_what_no_target_reads_is_not_checked(open_shop) -> None:
+    shop = open_shop(space={"targets": ["coh"]}, evaluation={"retrieval_layer": 3})
+    check_encoder(shop.settings, shop.base)
+
+
+def test_an_encoder_that_cannot_compute_activations_twice_is_refused(open_shop, monkeypatch):
+    shop = open_shop(resources={"gradient_checkpointing": True})
+    monkeypatch.setattr(type(shop.base.encoder), "supports_gradient_checkpointing", False)
+    with pytest.raises(Refusal, match=r"resources.gradient_checkpointing is true, but"):
+        check_encoder(shop.settings, shop.base)

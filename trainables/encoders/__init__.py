@@ -1,0 +1,1 @@
+"""The encoder, its heads and its adapters: what crosses a phase boundary."""

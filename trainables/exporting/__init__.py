@@ -1,0 +1,1 @@
+"""What leaves the program: a model folder, answers to rows, a submission to XTREME."""

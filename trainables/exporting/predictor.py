@@ -1,0 +1,238 @@
+"""What a folder that `export` wrote answers to rows of its task's kind."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from spaces.refusal import Refusal
+from spaces.tasks import Task, TaskKind, get_task
+from trainables.encoders.model import BaseEncoder, TransferModel
+from trainables.examples import (
+    ChoiceExample,
+    Example,
+    PairExample,
+    SentenceExample,
+    SpanExample,
+    TaggingExample,
+)
+from trainables.exporting.model_folder import ABOUT, HEAD, About
+from trainables.formats.base import Features, Format, collate
+from trainables.formats.kinds import format_for
+from trainables.formats.mining import MiningFormat
+from trainables.formats.span import SpanFormat
+from trainables.training.batches import by_length, units_of
+from trainables.training.loop import to_device
+from trainables.training.workers import best_device, reading_tokens
+
+COLUMNS: Mapping[TaskKind, tuple[str, ...]] = {
+    TaskKind.CLASSIFICATION: ("text_a",),
+    TaskKind.CHOICE: ("text", "choices"),
+    TaskKind.SPAN: ("question", "context"),
+    TaskKind.TAGGING: ("words",),
+    TaskKind.RETRIEVAL: ("text",),
+}
+LISTS = ("choices", "words")  # columns that hold several texts
+Vectors = Sequence[npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the model said of some rows: one array a sequence, and what they are of."""
+
+    outputs: Vectors
+    features: Features
+    examples: Sequence[Any]
+    task: Task
+    form: Format[Any, Any]
+
+
+class Predictor:
+    """An exported model that answers rows of its task's kind."""
+
+    def __init__(self, model: TransferModel, base: BaseEncoder, about: About) -> None:
+        self.about = about
+        self._device = best_device()
+        self._model = model.eval().to(self._device)
+        self._base = base
+        self._task = get_task(about.task)
+        self._form = _form_of(self._task, about)
+
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """One prediction a row: a label, the position of a choice, an answer, a list of tags, the
+        vector of a sentence. Rows and refusals as in `answer`."""
+        return [next(iter(answer.values())) for answer in self.answer(rows)]
+
+    def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One answer a row, as JSON values, the prediction first.
+
+        | kind | columns of a row | answer |
+        |---|---|---|
+        | classification | `text_a`, perhaps `text_b` | `label`, `probabilities` by label |
+        | choice | `text`, `choices` | `choice` (a position), `probabilities` by position |
+        | span | `question`, `context` | `answer`, `start` and `end` in the context |
+        | tagging | `words` | `tags` |
+        | retrieval | `text` | `vector` |
+
+        Raises:
+            Refusal: a row lacks a column or contradicts its kind, or the kind has no answers.
+        """
+        examples = [self.check(row, f"row {i}") for i, row in enumerate(rows)]
+        if not examples:
+            return []
+        return _ANSWERS[self._task.kind](self._ask(examples))
+
+    def check(self, row: Mapping[str, Any], place: str) -> Example:
+        """The row as an example. Raises Refusal, which names the `place`, if it cannot be one."""
+        example = _example(self._task, place, row)
+        self._form.check(example, self._task)
+        return example
+
+    @torch.inference_mode()
+    def _ask(self, examples: Sequence[Example]) -> _Said:
+        task, form, tokenizer = self._task, self._form, self._base.tokenizer
+        features = form.encode(
+            examples, task, tokenizer=tokenizer, max_length=self.about.max_length
+        )
+        head = self._model.heads[task.training_task] if task.trains else None
+        lengths, units = features.input_ids.lengths, units_of(features, task.kind)
+        found: dict[int, npt.NDArray[np.float32]] = {}
+        for sequences in by_length(lengths, units, max_tokens=reading_tokens(self._device)):
+            batch = collate(features, sequences, pad_id=tokenizer.pad_token_id)
+            batch = to_device(batch, self._device)
+            hidden = self._model(batch, all_layers=form.reads_all_layers)
+            found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
+        outputs = [found[sequence] for sequence in range(len(features))]
+        return _Said(outputs, features, examples, task, form)
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """Read a folder that `export_target` wrote. Raises Refusal if it is not one."""
+    try:
+        content = json.loads((folder / ABOUT).read_text())
+        about = About(**{**content, "labels": tuple(content["labels"])})
+        heads = load_file(folder / HEAD)
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
+    task = get_task(about.task)
+    if about.labels != task.labels:
+        raise Refusal(
+            f"the model was trained for the labels {list(about.labels)} of task {task.name!r}, "
+            f"which are now {list(task.labels)}"
+        )
+    base = BaseEncoder.load(str(folder))
+    model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
+    try:
+        model.heads.load_state_dict(heads)
+    except RuntimeError as error:
+        raise Refusal(f"the head in {folder} is not one of task {task.name!r}") from error
+    return Predictor(model, base, about)
+
+
+def _form_of(task: Task, about: About) -> Format[Any, Any]:
+    """The task's own format; of retrieval one that reads single sentences."""
+    if task.kind is TaskKind.RETRIEVAL:
+        return MiningFormat(layer=about.layer)
+    return format_for(task)
+
+
+def _labels(said: _Said) -> list[dict[str, Any]]:
+    names = said.form.decode(said.outputs, said.features, said.examples, said.task)
+    shares = [_softmax(logits) for logits in said.outputs]
+    return [
+        {"label": name, "probabilities": dict(zip(said.task.labels, share, strict=True))}
+        for name, share in zip(names, shares, strict=True)
+    ]
+
+
+def _choices(said: _Said) -> list[dict[str, Any]]:
+    chosen = said.form.decode(said.outputs, said.features, said.examples, said.task)
+    logits = np.concatenate(said.outputs)
+    by_row = [logits[said.features.example == row] for row in range(len(said.examples))]
+    return [
+        {"choice": choice, "probabilities": _softmax(of_row)}
+        for choice, of_row in zip(chosen, by_row, strict=True)
+    ]
+
+
+def _spans(said: _Said) -> list[dict[str, Any]]:
+    assert isinstance(said.form, SpanFormat)
+    places = said.form.locate(said.outputs, said.features, len(said.examples))
+    return [
+        {"answer": example.context[start:end], "start": start, "end": end}
+        for example, (start, end) in zip(said.examples, places, strict=True)
+    ]
+
+
+def _tags(said: _Said) -> list[dict[str, Any]]:
+    found = said.form.decode(said.outputs, said.features, said.examples, said.task)
+    return [{"tags": list(tags)} for tags in found]
+
+
+def _vectors(said: _Said) -> list[dict[str, Any]]:
+    return [{"vector": vector.tolist()} for vector in said.outputs]
+
+
+_ANSWERS = {
+    TaskKind.CLASSIFICATION: _labels,
+    TaskKind.CHOICE: _choices,
+    TaskKind.SPAN: _spans,
+    TaskKind.TAGGING: _tags,
+    TaskKind.RETRIEVAL: _vectors,
+}
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> list[float]:
+    grown = np.exp(logits.astype(np.float64) - logits.max())
+    return [float(share) for share in grown / grown.sum()]
+
+
+def _example(task: Task, place: str, row: Mapping[str, Any]) -> Example:
+    """A row without its answer, which is filled with something that the checks accept."""
+    if task.kind not in COLUMNS:
+        raise Refusal(f"task {task.name!r} is a {task.kind} task: it predicts nothing for a row")
+    row_id = place.removeprefix("row ")
+
+    def text(column: str) -> str:
+        value = _cell(task, place, row, column)
+        if not isinstance(value, str):
+            raise Refusal(f"{place}: {column} is {value!r}; expected text")
+        return value
+
+    def texts(column: str) -> tuple[str, ...]:
+        values = _cell(task, place, row, column)
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise Refusal(f"{place}: {column} is {values!r}; expected a list of texts")
+        return tuple(str(value) for value in values)
+
+    if task.kind is TaskKind.CLASSIFICATION:
+        # A table has a not-a-number where a row has no second text.
+        text_b = row.get("text_b")
+        second = text("text_b") if text_b is not None and text_b == text_b else None
+        return PairExample(id=row_id, text_a=text("text_a"), text_b=second, label=task.labels[0])
+    if task.kind is TaskKind.CHOICE:
+        return ChoiceExample(id=row_id, text=text("text"), choices=texts("choices"), label=0)
+    if task.kind is TaskKind.SPAN:
+        question, context = text("question"), text("context")
+        return SpanExample(id=row_id, question=question, context=context, answers=())
+    if task.kind is TaskKind.RETRIEVAL:
+        return SentenceExample(id=row_id, text=text("text"), is_pivot=False, partners=())
+    words = texts("words")
+    return TaggingExample(id=row_id, words=words, tags=(task.labels[0],) * len(words))
+
+
+def _cell(task: Task, place: str, row: Mapping[str, Any], column: str) -> Any:
+    if column not in row:
+        wanted, given = ", ".join(COLUMNS[task.kind]), ", ".join(map(str, row))
+        raise Refusal(
+            f"{place} has no column {column!r}: a {task.kind} task reads {wanted}; the row "
+            f"has {given or 'no column'}"
+        )
+    return row[column]

@@ -1,0 +1,1 @@
+"""Rows tokenised once and memory-mapped."""

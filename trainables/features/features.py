@@ -1,0 +1,166 @@
+"""Features of (task, language, split): tokenised once, then memory-mapped by every trial and
+worker."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from transformers import PreTrainedTokenizerFast
+
+from spaces.phases import Recipe
+from spaces.refusal import Refusal
+from spaces.tasks import Source, TaskKind, get_task
+from trainables.encoders.model import BaseEncoder
+from trainables.examples import Example, SentenceExample
+from trainables.features.fertility import fertility
+from trainables.formats.base import Features, Ragged
+from trainables.formats.kinds import format_for
+from trainables.rows.rows import Rows
+
+ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
+
+
+def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ...]:
+    """At most `max_rows` rows, chosen by a hash of their ids and kept in order: the same rows in
+    every language, and a smaller choice lies inside a larger one. Sentences to mine stay with
+    their partners."""
+    if max_rows is None or len(examples) <= max_rows:
+        return tuple(examples)
+
+    def draw(index: int) -> bytes:
+        example = examples[index]
+        partners = example.partners if isinstance(example, SentenceExample) else ()
+        return hashlib.sha256(min((example.id, *partners)).encode()).digest()
+
+    chosen = sorted(range(len(examples)), key=draw)[:max_rows]
+    return tuple(examples[index] for index in sorted(chosen))
+
+
+def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
+    """The splits of a source that a phase reads. Validation rows are for early stopping, in which
+    masked text has no say."""
+    is_masked = get_task(source.task).kind is TaskKind.MLM
+    return ("train", "validation") if recipe.evaluate_every and not is_masked else ("train",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Rows to encode: at most `max_rows` of them, in sequences of at most `max_length` tokens."""
+
+    task: str
+    language: str
+    split: str
+    max_rows: int | None
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Encoded rows for one tokenizer, cached by content under `folder`."""
+
+    folder: Path
+    base: BaseEncoder
+    rows: Rows = Rows()  # noqa: RUF009, it is frozen
+
+    def examples(
+        self, task: str, language: str, split: str, *, max_rows: int | None
+    ) -> tuple[Example, ...]:
+        return take(self.rows.examples(task, language, split), max_rows)
+
+    def features(
+        self, task: str, language: str, split: str, *, max_rows: int | None, max_length: int
+    ) -> Features:
+        """The encoded rows of `examples`, read from disk, tokenised only if not there yet."""
+        self.base.check_length(max_length)
+        wanted = Wanted(
+            task=task, language=language, split=split, max_rows=max_rows, max_length=max_length
+        )
+        tokenizer, digest = self.base.tokenizer, self.base.tokenizer_digest
+        return read_features(encode_rows(wanted, self.folder, self.rows, tokenizer, digest))
+
+
+def encode_rows(
+    wanted: Wanted,
+    folder: Path,
+    rows: Rows,
+    tokenizer: PreTrainedTokenizerFast,
+    tokenizer_digest: str,
+) -> Path:
+    """The file with the encoded rows, written only if it is not there yet. Its name holds a
+    digest of all that decides its content."""
+    task = get_task(wanted.task)
+    place = (wanted.task, wanted.language, wanted.split)
+    content = [
+        rows.fingerprint(*place),
+        list(task.labels),
+        tokenizer_digest,
+        wanted.max_rows,
+        wanted.max_length,
+        ENCODING_VERSION,
+    ]
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    path = folder / f"{'-'.join(place)}-{key}.arrow"
+    if not path.exists():
+        examples = take(rows.examples(*place), wanted.max_rows)
+        features = format_for(task).encode(
+            examples, task, tokenizer=tokenizer, max_length=wanted.max_length
+        )
+        measured = fertility(examples, wanted.language, tokenizer=tokenizer)
+        write_features(path, replace(features, fertility=measured))
+    return path
+
+
+def write_features(path: Path, features: Features) -> None:
+    """Write atomically: a reader sees the whole file or none."""
+    columns = {
+        "input_ids": _lists(features.input_ids),
+        "second": pa.array(features.second),
+        "example": pa.array(features.example),
+        "labels": _lists(features.labels),
+        "origins": _lists(features.origins),
+    }
+    metadata = {"num_truncated": str(features.num_truncated)}
+    if features.fertility is not None:
+        metadata["fertility"] = repr(features.fertility)
+    table = pa.table(columns, metadata=metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
+    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    unfinished.rename(path)
+
+
+def read_features(path: Path) -> Features:
+    """Memory-mapped: processes on one machine share the pages."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+        metadata = table.schema.metadata
+        measured = metadata.get(b"fertility")  # not there in files of earlier versions
+        return Features(
+            input_ids=_ragged(table["input_ids"]),
+            second=table["second"].to_numpy(),
+            example=table["example"].to_numpy(),
+            labels=_ragged(table["labels"]),
+            origins=_ragged(table["origins"]),
+            num_truncated=int(metadata[b"num_truncated"]),
+            fertility=None if measured is None else float(measured),
+        )
+    except (OSError, pa.ArrowException, AttributeError, KeyError, TypeError) as error:
+        raise Refusal(
+            f"tokenised rows {path.name} cannot be read ({error}); delete {path} and run again"
+        ) from error
+
+
+def _lists(ragged: Ragged) -> pa.LargeListArray:
+    return pa.LargeListArray.from_arrays(pa.array(ragged.offsets), pa.array(ragged.values))
+
+
+def _ragged(column: pa.ChunkedArray) -> Ragged:
+    lists = column.chunk(0) if column.num_chunks else column.combine_chunks()
+    values = lists.values.to_numpy(zero_copy_only=True)
+    return Ragged(values.astype(np.int32, copy=False), lists.offsets.to_numpy())

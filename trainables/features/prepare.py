@@ -1,0 +1,137 @@
+"""prepare: what a study reads of its data sets, tokenised before its first trial, in parallel."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from spaces.phases import Recipe
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+from spaces.tasks import Source, get_task
+from trainables.features.features import Data, Wanted, encode_rows, read_features, splits_read
+from trainables.quiet import quiet_libraries
+from trainables.rows.hub import NoRowsError
+from trainables.rows.rows import POCKET, Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What came of it: no rows at all, where a data set lacks the language; `num_truncated` of
+    the rows lost tokens to `max_length`."""
+
+    wanted: Wanted
+    num_rows: int
+    num_truncated: int
+    refusal: str | None = None
+
+
+def prepare(
+    settings: StudySettings,
+    data: Data,
+    *,
+    num_processes: int,
+    on_done: Callable[[int, int], None],
+) -> list[Prepared]:
+    """Encode all rows of the hub that the search will read, skipping what is there.
+
+    Rows of the embedded benchmark are left to the trials: they are made, not read.
+
+    Args:
+        on_done: gets how many of how many (task, language, split) are done.
+
+    Raises:
+        Refusal: rows to train on are missing, or there are rows that cannot be used.
+    """
+    wanted = [w for w in wanted_by(settings) if get_task(w.task).dataset != POCKET]
+    tokenizer, digest = data.base.tokenizer, data.base.tokenizer_digest
+    work = partial(_encode, data.folder, data.rows, tokenizer, digest)
+    num_processes = min(num_processes, len(wanted))
+    found: list[Prepared] = []
+    if num_processes <= 1:
+        results: Iterator[Prepared] = map(work, wanted)
+        for result in results:
+            found.append(_checked(result))
+            on_done(len(found), len(wanted))
+        return found
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # torch is imported once for all processes
+    with ProcessPoolExecutor(num_processes, context, initializer=_start) as pool:
+        running = [pool.submit(work, one) for one in wanted]
+        try:
+            for future in as_completed(running):
+                found.append(_checked(future.result()))
+                on_done(len(found), len(wanted))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return sorted(found, key=lambda prepared: wanted.index(prepared.wanted))
+
+
+def wanted_by(settings: StudySettings) -> list[Wanted]:
+    """Every (task, language, split) that phases of the study train on or that its trials score,
+    each once."""
+    space, evaluation = settings.search_space(), settings.evaluation
+    found: dict[Wanted, None] = {}
+    for source, recipe in space.reads():
+        found.update(dict.fromkeys(_of_phase(source, recipe)))
+    for name, recipe in space.targets:
+        task = get_task(name)
+        if task.trains:
+            trained = Source(task.training_task, get_task(task.training_task).source_language)
+            found.update(dict.fromkeys(_of_phase(trained, recipe)))
+        for language in settings.languages_of(name):
+            scored = Wanted(
+                task=name,
+                language=language,
+                split="validation",
+                max_rows=evaluation.max_rows,
+                max_length=recipe.max_length if task.trains else evaluation.retrieval_max_length,
+            )
+            found[scored] = None
+    return list(found)
+
+
+def _of_phase(source: Source, recipe: Recipe) -> Iterator[Wanted]:
+    limits = {"train": recipe.max_train_rows, "validation": recipe.max_dev_rows}
+    for split in splits_read(source, recipe):
+        yield Wanted(
+            task=source.task,
+            language=source.language,
+            split=split,
+            max_rows=limits[split],
+            max_length=recipe.max_length,
+        )
+
+
+def _start() -> None:
+    """In each process of the pool: one thread, and the tokenizer none of its own."""
+    torch.set_num_threads(1)
+    quiet_libraries()
+
+
+def _encode(
+    folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: Wanted
+) -> Prepared:
+    """A refusal comes back as text: not every exception survives the way between processes."""
+    empty = partial(Prepared, wanted=wanted, num_rows=0, num_truncated=0)
+    try:
+        path = encode_rows(wanted, folder, rows, tokenizer, digest)
+    except NoRowsError as error:
+        return empty(refusal=str(error) if wanted.split == "train" else None)
+    except Refusal as error:
+        return empty(refusal=str(error))
+    features = read_features(path)
+    num_rows = int(features.example[-1]) + 1 if len(features) else 0
+    return Prepared(wanted=wanted, num_rows=num_rows, num_truncated=features.num_truncated)
+
+
+def _checked(prepared: Prepared) -> Prepared:
+    if prepared.refusal is not None:
+        raise Refusal(prepared.refusal)
+    return prepared

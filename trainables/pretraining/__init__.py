@@ -1,0 +1,1 @@
+"""A base encoder made from text."""

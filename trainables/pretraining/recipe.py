@@ -1,0 +1,131 @@
+"""BaseRecipe: everything that decides a pretrained base, the embedded benchmark's or a study's."""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+
+from spaces.mixture import Mixture
+from spaces.phases import Phase, Recipe
+from spaces.refusal import Refusal
+from spaces.sections import PretrainingSection
+from spaces.tasks import get_task
+from trainables.features.features import ENCODING_VERSION
+from trainables.pocket.cldr import LANGUAGES
+from trainables.pretraining.corpus import Corpus, PocketText, TaskText
+from trainables.rows.rows import Rows
+from trainables.training.world import TRAINING_VERSION
+
+TASK = "text"  # whose head and format pretraining uses, whatever its text is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRecipe:
+    """Everything that decides a base.
+
+    The rows of `text` are read over and over, masked anew, for the steps of `phase`; so many
+    pieces as `max_vocabulary` need not be found in the text. With `has_parallel_embeddings` the
+    input embeddings start from the text's translations (parallel_embeddings.py), else at random.
+    There is no dropout, so that the number of workers changes nothing but the order of summation.
+    """
+
+    text: Corpus
+    max_vocabulary: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    feed_forward_size: int
+    phase: Phase
+    has_parallel_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        if self.has_parallel_embeddings and not isinstance(self.text, TaskText):
+            raise Refusal("embeddings from parallel text need a text task, whose rows have ids")
+        if self.hidden_size % self.num_heads:
+            raise Refusal(
+                f"hidden size {self.hidden_size} cannot be shared by {self.num_heads} heads; "
+                "take a multiple"
+            )
+
+    def key(self) -> str:
+        """The content key: of this recipe, of its text, and of the versions."""
+        sizes = {f.name: getattr(self, f.name) for f in fields(self)}
+        content = {
+            "recipe": {**sizes, "phase": self.phase.to_dict(), "text": self.text.digest()},
+            "versions": [TRAINING_VERSION, ENCODING_VERSION],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def pocket_base(*, seed: int = 0) -> BaseRecipe:
+    """The base of the shipped pocket studies: 12 languages, 3.5 million tokens, 210 CPU-seconds."""
+    return BaseRecipe(
+        text=PocketText(languages=LANGUAGES, num_rows=100_000, seed=seed),
+        max_vocabulary=6000,
+        hidden_size=128,
+        num_layers=3,
+        num_heads=4,
+        feed_forward_size=256,
+        phase=mlm_phase(num_steps=3500, learning_rate=3e-3, max_batch_tokens=1024, seed=seed),
+    )
+
+
+def tiny_base(*, seed: int = 0) -> BaseRecipe:
+    """A base for tests: three languages, 10 CPU-seconds; it knows kinds of things, few facts."""
+    return BaseRecipe(
+        text=PocketText(languages=LANGUAGES[:3], num_rows=20_000, seed=seed),
+        max_vocabulary=1500,
+        hidden_size=64,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_size=128,
+        phase=mlm_phase(num_steps=600, learning_rate=3e-3, max_batch_tokens=768, seed=seed),
+    )
+
+
+def mlm_phase(
+    *,
+    num_steps: int,
+    learning_rate: float,
+    max_batch_tokens: int,
+    seed: int,
+    max_length: int = 128,
+) -> Phase:
+    """Masked language modelling as it worked best on the pocket text."""
+    recipe = Recipe(
+        num_steps=num_steps,
+        batch_size=256,
+        max_length=max_length,
+        max_batch_tokens=max_batch_tokens,
+        warmup_share=0.06,
+        mask_share=0.35,
+        adam_beta2=0.95,
+    )
+    mixture = Mixture.of({TASK: 1.0})
+    return Phase(mixture=mixture, learning_rate=learning_rate, seed=seed, recipe=recipe)
+
+
+def study_base(pretraining: PretrainingSection, rows: Rows) -> BaseRecipe:
+    """The base that a study file describes, in the languages that there is text in."""
+    task = get_task(pretraining.text)
+    text = TaskText.of(
+        task.name,
+        pretraining.languages or task.languages,
+        pair_share=pretraining.pair_share,
+        seed=pretraining.seed,
+        source=rows,
+    )
+    return BaseRecipe(
+        text=text,
+        max_vocabulary=pretraining.max_vocabulary,
+        hidden_size=pretraining.hidden_size,
+        num_layers=pretraining.num_layers,
+        num_heads=pretraining.num_heads,
+        feed_forward_size=pretraining.feed_forward_size,
+        phase=Phase(
+            mixture=Mixture.of({TASK: 1.0}),
+            learning_rate=pretraining.learning_rate,
+            seed=pretraining.seed,
+            recipe=pretraining.recipe,
+        ),
+        has_parallel_embeddings=pretraining.embeddings == "parallel",
+    )

@@ -1,0 +1,1 @@
+"""What a frozen encoder already knows of a task."""

@@ -1,0 +1,76 @@
+"""CCG supertags from one's own copy of CCGbank (LDC2005T13), whose licence keeps it off the hub.
+
+Read are the files of `data/AUTO/SECTION/wsj_NNNN.auto`, by the sections that all work on CCGbank
+uses: 02-21 to train on, 00 to develop on, 23 to test on (Hockenmaier and Steedman 2007). A leaf
+`<L category tag tag word ...>` of a derivation is a word with its supertag.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from spaces.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
+from spaces.refusal import Refusal
+from trainables.rows.folders import read_text
+
+TRAIN_SECTIONS = "02-21"
+HINT = (
+    "CCGbank (LDC2005T13) is under the LDC's licence and cannot be fetched; put your copy there, "
+    "the folder that holds data/AUTO, or a link to it"
+)
+_LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) [^>]*>")
+_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LCB-": "{", "-RCB-": "}"}
+
+
+def ccg_rows(folder: Path, sections: str) -> list[dict[str, Any]]:
+    """Rows with `id`, `tokens` and `tags`, a tag being the rank of a category in the training
+    sections. `sections` is `02-21` or `00`. Raises Refusal."""
+    labels = dict(zip(categories(folder), SUPERTAGS, strict=False))
+    return [
+        {
+            "id": name,
+            "tokens": [word for _, word in leaves],
+            "tags": [labels.get(category, SUPERTAGS[-1]) for category, _ in leaves],
+        }
+        for name, leaves in _sentences(folder, sections)
+    ]
+
+
+@lru_cache(maxsize=4)
+def categories(folder: Path) -> tuple[str, ...]:
+    """The categories that have a label of their own: the most frequent ones of the training
+    sections, the most frequent first, then by name."""
+    counts = Counter(c for _, leaves in _sentences(folder, TRAIN_SECTIONS) for c, _ in leaves)
+    ranked = sorted(counts, key=lambda category: (-counts[category], category))
+    return tuple(ranked[:NUM_SUPERTAGS])
+
+
+def _sentences(folder: Path, sections: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(id, [(category, word), ...]) of every derivation."""
+    for path in _files(folder, sections):
+        name = ""
+        for line in filter(None, read_text(path).split("\n")):
+            if line.startswith("ID="):
+                name = line.split()[0].removeprefix("ID=")
+                continue
+            leaves = [(c, _BRACKETS.get(word, word)) for c, word in _LEAF.findall(line)]
+            if not leaves or not name:
+                raise Refusal(
+                    f"{path}: {line[:60]!r} after ID {name!r} is no derivation of CCGbank's "
+                    "AUTO files; expected leaves as <L N NNP NNP Vinken N>"
+                )
+            yield name, leaves
+
+
+def _files(folder: Path, sections: str) -> list[Path]:
+    first, _, last = sections.partition("-")
+    below, files = folder / "data" / "AUTO", []
+    for number in range(int(first), int(last or first) + 1):
+        found = sorted((below / f"{number:02d}").glob("*.auto"))
+        if not found:
+            raise Refusal(f"{below / f'{number:02d}'} holds no .auto files: {HINT}")
+        files += found
+    return files

@@ -1,0 +1,205 @@
+"""One reader a family of data sets: a raw row of the hub to an example."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from spaces.languages import get_language
+from spaces.refusal import unknown
+from spaces.task import Task, TaskKind
+from trainables.examples import (
+    ChoiceExample,
+    PairExample,
+    RetrievalExample,
+    SentenceExample,
+    TextExample,
+)
+from trainables.rows.own_readers import KIND_READERS
+from trainables.rows.raw_row import Reader, Reading, Row, read_squad, read_tagged
+
+PLACEHOLDER = "NS"  # stands in PAWS-X for a sentence that nobody translated
+PIVOT = "eng"
+COPA_QUESTIONS: Mapping[str, str] = MappingProxyType(
+    {"cause": "What was the cause?", "effect": "What happened as a result?"}
+)
+
+
+def _mnli(row: Row) -> Reading:
+    """A machine's translation that came out empty is dropped."""
+    premise, hypothesis = row.text("premise"), row.text("hypothesis")
+    if row.language != row.task.source_language and not (premise.strip() and hypothesis.strip()):
+        return Reading(None, is_dropped=True)
+    label = row.label("label")
+    return Reading(PairExample(id=row.id, text_a=premise, text_b=hypothesis, label=label))
+
+
+def _snli(row: Row) -> Reading:
+    """Pairs on whose label the annotators did not agree have none, and are dropped."""
+    if row.content.get("label") is None:
+        return Reading(None, is_dropped=True)
+    return _mnli(row)
+
+
+def _qqp(row: Row) -> Reading:
+    """Pairs with an empty question are dropped: the release has a few."""
+    first, second = row.text("question1"), row.text("question2")
+    if not (first.strip() and second.strip()):
+        return Reading(None, is_dropped=True)
+    return Reading(PairExample(id=row.id, text_a=first, text_b=second, label=row.label("label")))
+
+
+def _pawsx(row: Row) -> Reading:
+    first, second = row.text("sentence1"), row.text("sentence2")
+    if PLACEHOLDER in (first.strip(), second.strip()):
+        return Reading(None, is_dropped=True)
+    label = row.label("label")
+    name = {"0": "different", "1": "paraphrase"}.get(label, label)
+    return Reading(PairExample(id=row.id, text_a=first, text_b=second, label=name))
+
+
+def _tydiqa(row: Row) -> Reading:
+    """One config holds all languages: which one stands before the id's first hyphen."""
+    name, _, _ = row.id.partition("-")
+    known = {get_language(code).name.lower(): code for code in row.task.languages}
+    if name not in known:
+        raise row.error(
+            f"its language {name!r} is none of the task's: {', '.join(sorted(known))}; an id "
+            "starts with it"
+        )
+    return read_squad(row) if known[name] == row.language else Reading(None)
+
+
+def _hellaswag(row: Row) -> Reading:
+    endings = row.texts("endings")
+    numbers = tuple(map(str, range(len(endings))))
+    label = row.position("label", numbers)
+    document = row.content.get("source_id") or ""  # a video or an article: several rows of each
+    return Reading(
+        ChoiceExample(
+            id=row.id, text=row.text("ctx"), choices=endings, label=label, document=document
+        )
+    )
+
+
+def _csqa(row: Row) -> Reading:
+    choices = row.content.get("choices")
+    if not isinstance(choices, Mapping) or not {"text", "label"} <= choices.keys():
+        raise row.error(f"column 'choices' is {choices!r}, expected text and label")
+    label = row.position("answerKey", tuple(choices["label"]))
+    texts = tuple(choices["text"])
+    return Reading(ChoiceExample(id=row.id, text=row.text("question"), choices=texts, label=label))
+
+
+def _cosmosqa(row: Row) -> Reading:
+    """The question stands first: what is too long loses the end of its context."""
+    numbers = ("0", "1", "2", "3")
+    choices = tuple(row.text(f"answer{number}") for number in numbers)
+    context = row.text("context")
+    text = f"{row.text('question')} {context}"
+    label = row.position("label", numbers)
+    return Reading(
+        ChoiceExample(id=row.id, text=text, choices=choices, label=label, document=context)
+    )
+
+
+def _xcopa(row: Row) -> Reading:
+    """The question stands first, in English, as in the rows of Cosmos QA that it trains on."""
+    asked = row.text("question")
+    if asked not in COPA_QUESTIONS:
+        raise row.error(f"question {asked!r} is none of {', '.join(COPA_QUESTIONS)}")
+    choices = (row.text("choice1"), row.text("choice2"))
+    text = f"{COPA_QUESTIONS[asked]} {row.text('premise')}"
+    label = row.position("label", ("0", "1"))
+    return Reading(ChoiceExample(id=row.id, text=text, choices=choices, label=label))
+
+
+def _udpos(row: Row) -> Reading:
+    return read_tagged(row, "pos_tags")
+
+
+def _panx(row: Row) -> Reading:
+    others = {*row.texts("langs")} - {row.language}
+    if others:
+        raise row.error(
+            f"words of {', '.join(sorted(others))} in rows of {row.language}: mixed languages"
+        )
+    return read_tagged(row, "ner_tags")
+
+
+def _tatoeba(row: Row) -> Reading:
+    """Sentences end in a newline; `source_lang` is a path of a cache, or the language's code."""
+    expected = {"source_lang": get_language(row.language).iso3, "target_lang": PIVOT}
+    for column, code in expected.items():
+        named = row.text(column)
+        if len(named) == len(code) and named != code:
+            raise row.error(f"{column} is {named!r}, expected {code!r}: mixed languages")
+    text, pivot = row.text("source_sentence").strip(), row.text("target_sentence").strip()
+    return Reading(RetrievalExample(id=row.id, text=text, pivot=pivot))
+
+
+def _buccpairs(row: Row) -> Reading:
+    """Gold pairs; `source_lang` and `target_lang` hold the ids of the sentences: `de-000000033`."""
+    for column, code in (("source_lang", row.language), ("target_lang", "en")):
+        named = row.text(column)
+        if not named.startswith(f"{code}-"):
+            raise row.error(f"{column} is {named!r}, expected an id in {code!r}: mixed languages")
+    text, pivot = row.text("source_sentence").strip(), row.text("target_sentence").strip()
+    return Reading(RetrievalExample(id=row.text("source_lang"), text=text, pivot=pivot))
+
+
+def _bucc(row: Row) -> Reading:
+    """One sentence of either corpus; `partners` lists the ids of its gold translations."""
+    text = row.text("sentence").strip()
+    if not text:
+        return Reading(None, is_dropped=True)
+    is_pivot, partners = bool(row.content["is_pivot"]), row.texts("partners")
+    return Reading(SentenceExample(id=row.id, text=text, is_pivot=is_pivot, partners=partners))
+
+
+def _flores(row: Row) -> Reading:
+    return Reading(TextExample(id=row.id, text=row.text("sentence").strip(), pair=None))
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        "bucc": _bucc,
+        "buccpairs": _buccpairs,
+        "ccg": KIND_READERS[TaskKind.TAGGING],
+        "cosmosqa": _cosmosqa,
+        "csqa": _csqa,
+        "flores": _flores,
+        "hellaswag": _hellaswag,
+        "mnli": _mnli,
+        "panx": _panx,
+        "pawsx": _pawsx,
+        "qqp": _qqp,
+        "snli": _snli,
+        "mlqa": read_squad,
+        "squad": read_squad,
+        "squad2": read_squad,
+        "xquad": read_squad,
+        "tatoeba": _tatoeba,
+        "tydiqa": _tydiqa,
+        "udpos": _udpos,
+        "xcopa": _xcopa,
+        "xnli": _mnli,
+    }
+)
+
+
+def reader_of(task: Task, language: str) -> Reader:
+    """What reads the task's rows in that language. Raises Refusal."""
+    name = task.origin_of(language).reader
+    if not name:
+        return KIND_READERS[task.kind]
+    if name not in READERS:
+        raise unknown(f"reader of task {task.name!r}", name, READERS)
+    return READERS[name]
+
+
+def read_row(
+    content: Mapping[str, Any], task: Task, language: str, *, reader: Reader, place: str
+) -> Reading:
+    """Raises RowError with the row's id; `place` is its name where it has none."""
+    own = next((content[name] for name in ("id", "pairID", "uid") if content.get(name)), place)
+    return reader(Row(content, task, language, str(own)))

@@ -1,0 +1,1 @@
+"""Scores, outcomes of rows, objectives and metrics; nothing here needs torch."""

@@ -1,0 +1,1 @@
+"""Phases by content key, in a folder or on an object store."""

@@ -1,0 +1,243 @@
+"""The content-addressed store of trained phases: one folder a key, written once, by a rename.
+
+```
+phases/<key>/      encoder.safetensors, heads.safetensors, record.json, hashes.json
+attempts/<key>/<attempt>/checkpoint-<step>/   where a half-done phase goes on
+```
+A phase that diverged leaves a record without weights that says under which key it was retried.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from spaces.refusal import Refusal
+from trainables.store.folders import (
+    CorruptedError,
+    check_folder,
+    read_document,
+    read_tensors,
+    rename_new,
+    write_folder,
+)
+
+NUM_KEPT = 2  # checkpoints of an attempt: the newest, and one in case it was cut short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRecord:
+    """What is known of a trained phase beside its weights.
+
+    `phase` is what was really trained; `retried_as` is set, and there are no weights, where
+    training diverged and was done again under another key. `losses` are means over equal parts of
+    the steps, `dev_scores` pairs of (step, main score on source-language validation rows).
+    `seconds` is training time over all attempts, `num_tokens` counts padding too. `device`,
+    `precision`, `num_workers` and `max_device_tokens` (of a micro-batch) are those of the attempt
+    that ended it, on which its last bits depend (`Phase.key`); older records do not say them.
+    """
+
+    key: str
+    parent: str | None
+    phase: Mapping[str, Any]
+    retried_as: str | None = None
+    retry_of: str | None = None
+    reason: str | None = None
+    losses: tuple[float, ...] = ()
+    dev_scores: tuple[tuple[int, float], ...] = ()
+    num_steps: int = 0
+    best_step: int = 0
+    num_examples: int = 0
+    num_tokens: int = 0
+    num_useful_tokens: int = 0
+    seconds: float = 0.0
+    device: str | None = None
+    precision: str | None = None
+    num_workers: int | None = None
+    max_device_tokens: int | None = None
+
+    @property
+    def has_diverged(self) -> bool:
+        """Diverged at half the rate too: there are no weights under any key."""
+        return self.reason is not None and self.retried_as is None
+
+    @property
+    def loss_fell(self) -> bool:
+        """Whether the last tenth of the losses lies below the first; True where too few to say."""
+        part = max(1, len(self.losses) // 10)
+        first, last = self.losses[:part], self.losses[-part:]
+        return len(self.losses) < 4 or sum(last) < sum(first)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRecord":
+        dev_scores = tuple((step, score) for step, score in data["dev_scores"])
+        return cls(**{**data, "losses": tuple(data["losses"]), "dev_scores": dev_scores})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One process's try at a phase; its checkpoints are taken up by the next try."""
+
+    folder: Path
+
+    def save(
+        self,
+        step: int,
+        tensors: Mapping[str, Mapping[str, Tensor]],
+        documents: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the checkpoint of `step` and forget all but the newest ones."""
+        unfinished = self.folder / f"writing-{uuid.uuid4().hex}"
+        write_folder(unfinished, tensors, documents)
+        rename_new(unfinished, self.checkpoint(step))
+        for old in sorted(self.folder.glob("checkpoint-*"))[:-NUM_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def checkpoint(self, step: int) -> Path:
+        return self.folder / f"checkpoint-{step:09d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A folder of the store: a phase (`kind` is `phases`), what attempts at one have left
+    (`attempts`), or what rows got from it (`outcomes`). `changed` is the time of its youngest file,
+    in seconds since the epoch. On an object store it is `objects`, in the order to delete them."""
+
+    key: str
+    kind: str
+    name: str
+    num_bytes: int
+    changed: float
+    folder: Path | None = None
+    objects: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, folder: Path) -> "Stored":
+        files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
+        changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
+        num_bytes = sum(file.st_size for file in files)
+        key, kind = folder.name, folder.parent.name
+        return cls(key, kind, f"{kind}/{key}", num_bytes, changed, folder)
+
+
+def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
+    """The furthest checkpoint that was not cut short; None without one."""
+    for folder in sorted(checkpoints, key=lambda path: path.name, reverse=True):
+        try:
+            check_folder(folder)
+        except CorruptedError:
+            continue
+        return folder
+    return None
+
+
+class PhaseStore:
+    """Phases by key under `root`; `owner` (the study) marks the attempts it may clear away."""
+
+    def __init__(self, root: Path, *, owner: str) -> None:
+        self._phases = root / "phases"
+        self._attempts = root / "attempts"
+        self._owner = owner
+
+    def record(self, key: str) -> PhaseRecord | None:
+        """The record of a committed phase; None if there is none. Weights are not looked at."""
+        folder = self._phases / key
+        if not folder.is_dir():
+            return None
+        try:
+            check_folder(folder, only="record.json")
+            return PhaseRecord.from_dict(read_document(folder, "record"))
+        except (CorruptedError, TypeError, KeyError, ValueError) as error:
+            raise damaged(folder, error) from error
+
+    def resolve(self, key: str) -> PhaseRecord | None:
+        """The record under a key, or under the one it was retried as."""
+        record = self.record(key)
+        if record is not None and record.retried_as is not None:
+            return self.record(record.retried_as)
+        return record
+
+    def trained_as(self, key: str) -> str:
+        """The key that the phase's weights are under; its own where it is not there yet."""
+        record = self.resolve(key)
+        return record.key if record is not None else key
+
+    def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(encoder, heads) of a committed phase, after checking its hashes. Raises Refusal."""
+        folder = self._phases / key
+        try:
+            check_folder(folder)
+            return read_tensors(folder, "encoder"), read_tensors(folder, "heads")
+        except CorruptedError as error:
+            raise damaged(folder, error) from error
+
+    def location(self, key: str) -> dict[str, str]:
+        """Where a phase lies and the hashes of its files: what MLflow keeps of it."""
+        folder = self._phases / key
+        try:
+            hashes = read_document(folder, "hashes")
+        except CorruptedError as error:
+            raise damaged(folder, error) from error
+        return {"uri": folder.as_uri(), **{name: str(value) for name, value in hashes.items()}}
+
+    def attempt(self, key: str) -> Attempt:
+        """A folder of one's own to write this phase's checkpoints into."""
+        folder = self._attempts / key / f"{self._owner}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        return Attempt(folder)
+
+    def newest_checkpoint(self, key: str) -> Path | None:
+        """The furthest whole checkpoint of any attempt at this phase; cut ones are passed over."""
+        return newest_whole((self._attempts / key).glob("*/checkpoint-*"))
+
+    def commit(
+        self, record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]]
+    ) -> PhaseRecord:
+        """Write a phase under its key. The first to do so wins; returns the record that stands."""
+        unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
+        write_folder(unfinished, tensors, {"record": record.to_dict()})
+        rename_new(unfinished, self._phases / record.key)
+        standing = self.record(record.key)
+        assert standing is not None
+        self.clear_attempts(record.key)
+        return standing
+
+    def clear_attempts(self, key: str) -> None:
+        """Remove this owner's attempts at a phase. Other studies' may be alive; their own commits
+        and `gc` clear them away."""
+        for attempt in (self._attempts / key).glob("*-*-*"):
+            if self._is_own(attempt.name):
+                shutil.rmtree(attempt, ignore_errors=True)
+
+    def _is_own(self, attempt: str) -> bool:
+        return attempt.rsplit("-", 2)[0] == self._owner
+
+    def stored(self) -> list[Stored]:
+        """Everything that takes place, by key; what the encoder alone got belongs to no phase."""
+        parents = (self._phases, self._attempts, self._phases.with_name("outcomes"))
+        folders = [path for parent in parents for path in parent.glob("*") if path.is_dir()]
+        return [Stored.of(path) for path in folders if not path.name.startswith("encoder-")]
+
+    def remove(self, stored: Stored) -> None:
+        """All of it is gone at once for readers, whenever the deletion is cut short."""
+        assert stored.folder is not None
+        gone = self._attempts / f"removing-{uuid.uuid4().hex}"
+        self._attempts.mkdir(parents=True, exist_ok=True)
+        stored.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def damaged(folder: Path, error: Exception) -> Refusal:
+    """What to say of a phase's folder that is not what was written."""
+    return Refusal(
+        f"phase {folder.name} in the phase store is damaged ({error}); delete the folder {folder} "
+        "and run the study again: what is missing is made anew"
+    )

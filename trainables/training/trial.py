@@ -1,0 +1,154 @@
+"""run_trial: one trial plan from the first phase to the last score, read from top to bottom."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from spaces.phases import Target, TrialPlan
+from spaces.refusal import Refusal
+from spaces.tasks import get_task
+from trainables.encoders.model import TransferModel
+from trainables.scoring import outcomes
+from trainables.scoring.groups import groups_of
+from trainables.scoring.outcomes import ByLanguage, Outcomes
+from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
+from trainables.training.evaluate import Scoring, evaluate, evaluate_rows
+from trainables.training.loop import DivergedError
+from trainables.training.stage import Halfway, Report, get_or_train, model_after
+from trainables.training.workshop import Workshop
+
+DEV = "validation"
+
+
+def run_trial(
+    plan: TrialPlan,
+    shop: Workshop,
+    report: Report,
+    *,
+    split: str = DEV,
+    also: Sequence[str] = (),
+) -> Scores | None:
+    """Train what is not in the phase store, score every target, report on the way.
+
+    Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between,
+    where the study has a pruner a `rung` half-way through each target phase that is trained, one
+    `end`. A trial that diverges
+    ends with `state` failed and its reason; exceptions are left to broken infrastructure. What each
+    row got lies in files under the home folder; the `end` names them by target.
+
+    `also` are other splits that each model is scored on while it is there: their scores stand
+    in the `end` by split, and nothing else is told of them.
+
+    Returns the scores on `split`, or None if the trial diverged.
+    """
+    started = time.monotonic()
+    seconds = {"evaluation": 0.0}
+    scored: dict[str, list[TargetScores]] = {name: [] for name in (split, *also)}
+    files: dict[str, str] = {}
+    try:
+        stem = get_or_train(plan.intermediate, None, shop, report) if plan.intermediate else None
+        for rung, target in enumerate(plan.targets):
+            key, loss_fell = stem.key if stem else None, True
+            if target.phase is not None:
+                probe = _prober(rung, target, scored[DEV], shop, report) if split == DEV else None
+                stage = get_or_train(target.phase, key, shop, report, halfway=probe)
+                key, loss_fell = stage.key, stage.loss_fell
+            before = time.monotonic()
+            tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
+            model = model_after(key, tasks, shop)
+            for name, of_split in scored.items():
+                scoring = scoring_of(target, shop, split=name)
+                scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
+                of_split.append(scores)
+                if name == split:
+                    files[target.task] = _keep(rows, key, scoring, scores.protocol, shop)
+            seconds["evaluation"] += time.monotonic() - before
+    except DivergedError as error:
+        report(_end("failed", started, seconds, reason=str(error)))
+        return None
+    whole = {name: _scores(found, shop) for name, found in scored.items()}
+    others = {name: whole[name].to_dict() for name in also}
+    told = {"scores": whole[split].to_dict(), "outcomes": files, "also": others}
+    report(_end("scored", started, seconds, **told))
+    return whole[split]
+
+
+def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
+    """How the study scores one of its targets: in the languages that there are rows in."""
+    evaluation = shop.settings.evaluation
+    asked = shop.settings.languages_of(target.task)
+    languages = shop.data.rows.languages(target.task, asked, split)
+    if not set(languages) - {get_task(target.task).source_language}:
+        raise Refusal(
+            f"target {target.task!r} has no {split} rows in a zero-shot language that the study "
+            f"asks for ({', '.join(asked)})"
+        )
+    recipe = target.phase.recipe if target.phase else None
+    return Scoring(
+        task=target.task,
+        languages=languages,
+        split=split,
+        max_rows=evaluation.max_rows,
+        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        retrieval_layer=evaluation.retrieval_layer,
+        selection=evaluation.selection.value,
+    )
+
+
+def probe_of(target: Target, shop: Workshop) -> Scoring:
+    """The few rows that a rung is told by: always the same, equally many of every language."""
+    scoring, limit = scoring_of(target, shop, split=DEV), shop.settings.evaluation.probe_rows
+    rows = {c: shop.data.examples(target.task, c, DEV, max_rows=limit) for c in scoring.languages}
+    return replace(scoring, max_rows=min(len(found) for found in rows.values()))
+
+
+def _prober(
+    rung: int, target: Target, scored: Sequence[TargetScores], shop: Workshop, report: Report
+) -> Halfway | None:
+    """Tells how a target's model does half-way. The rung is the index of the target, so that only
+    equal ones are compared; `scores` are those of the targets before it too."""
+    if shop.settings.study.pruner == "none":
+        return None
+
+    def halfway(model: TransferModel) -> None:
+        probe = evaluate(model, probe_of(target, shop), shop)
+        some = {"probe": [probe], "scores": [*scored, probe]}
+        event = {name: _scores(found, shop).to_dict() for name, found in some.items()}
+        report({"event": "rung", "rung": rung, **event})
+
+    return halfway
+
+
+def _keep(
+    rows: Mapping[str, Outcomes],
+    key: str | None,
+    scoring: Scoring,
+    protocol: ScoringProtocol,
+    shop: Workshop,
+) -> str:
+    """Write what each row got, and which rows go together, beside what else is known of the phase;
+    where it lies."""
+    trained = key or shop.world.encoder_name
+    path = outcomes.file_of(shop.home.resolve(), trained, protocol)
+    if shop.workers.rank == 0:
+        limit, task = scoring.max_rows, get_task(scoring.task)
+        scored = {
+            code: shop.data.examples(task.name, code, scoring.split, max_rows=limit)
+            for code in rows
+        }
+        found = {code: groups_of(examples, task) for code, examples in scored.items()}
+        groups = {code: array for code, array in found.items() if array is not None}
+        outcomes.write(path, ByLanguage(rows, groups))
+    return str(path)
+
+
+def _scores(scored: Sequence[TargetScores], shop: Workshop) -> Scores:
+    return Scores(targets=tuple(scored), of_interest=shop.settings.objective_targets)
+
+
+def _end(
+    state: str, started: float, seconds: Mapping[str, float], **content: Any
+) -> dict[str, Any]:
+    total = time.monotonic() - started
+    return {"event": "end", "state": state, "seconds": {**seconds, "total": total}, **content}

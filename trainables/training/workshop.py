@@ -1,0 +1,113 @@
+"""What a warm worker keeps between trials: the encoder, the data, the store, the settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spaces.refusal import Refusal
+from spaces.sections import EvaluationSection
+from spaces.study import StudySettings
+from spaces.tasks import Source, TaskKind, get_task
+from trainables.encoders.adapters import check_adaptable
+from trainables.encoders.model import BaseEncoder
+from trainables.features.features import Data
+from trainables.formats.retrieval import RetrievalFormat
+from trainables.rows.rows import Rows
+from trainables.store.phase_store import PhaseStore
+from trainables.store.stores import address_of, open_store
+from trainables.training.workers import Workers
+from trainables.training.world import World
+
+DATA = "data"  # the folder of encoded rows under the home folder
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Opened once a process; a trial takes nothing else but its plan. `home` is the folder of all
+    stores, `is_stopping` tells whether the driver is going away."""
+
+    settings: StudySettings
+    base: BaseEncoder
+    data: Data
+    world: World
+    store: PhaseStore
+    workers: Workers
+    home: Path
+    is_stopping: Callable[[], bool] = lambda: False
+
+    @classmethod
+    def open(
+        cls,
+        settings: StudySettings,
+        *,
+        home: Path,
+        encoder: str,
+        workers: Workers,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> "Workshop":
+        """Load the encoder and open the stores under `home`. Raises Refusal.
+
+        Args:
+            encoder: the folder (or hub name) that the study's encoder stands for.
+        """
+        base = BaseEncoder.load(encoder, revision=settings.study.revision)
+        check_encoder(settings, base)
+        base.encoder.to(workers.device)
+        rows, precision = Rows.of(settings), settings.resources.computes_in
+        return cls(
+            settings=settings,
+            base=base,
+            data=Data(home / DATA, base, rows),
+            world=World.of(base, rows, precision=precision),
+            store=open_store(
+                home, owner=settings.study.name, address=address_of(settings.resources)
+            ),
+            workers=workers.computing_in(precision),
+            home=home,
+            is_stopping=is_stopping,
+        )
+
+    def scoring_by(self, evaluation: EvaluationSection) -> "Workshop":
+        """The same models scored in another way. The world stays: keys of phases depend on the rows
+        that they were trained on."""
+        settings = self.settings.model_copy(update={"evaluation": evaluation})
+        data = replace(self.data, rows=Rows.of(settings))
+        return replace(self, settings=settings, data=data)
+
+
+def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
+    """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
+    if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
+        _check_layer(settings.evaluation.retrieval_layer, base)
+    if settings.resources.gradient_checkpointing and not getattr(
+        base.encoder, "supports_gradient_checkpointing", False
+    ):
+        raise Refusal(
+            "resources.gradient_checkpointing is true, but this encoder cannot compute its "
+            "activations twice; leave it out, and lower max_device_tokens where memory is short"
+        )
+    training = settings.training
+    for recipe in (training.intermediate, training.target, *training.targets.values()):
+        base.check_frozen(recipe.num_frozen_layers)
+        check_adaptable(base.config, recipe.lora_rank, key="lora_rank")
+    for rank in settings.space.lora.ranks if settings.space.lora else ():
+        check_adaptable(base.config, rank, key="a rank of space.lora")
+    for key, length in settings.lengths().items():
+        try:
+            base.check_length(length)
+        except Refusal as error:
+            raise Refusal(f"{key}: {error}") from error
+    sources = [Source.parse(name).task for name in settings.search_space().sources]
+    if base.tokenizer.mask_token_id is None:
+        for name in sources:
+            if get_task(name).kind is TaskKind.MLM:
+                raise Refusal(f"{name!r} masks tokens, but the encoder's tokenizer has no mask")
+
+
+def _check_layer(layer: int | None, base: BaseEncoder) -> None:
+    try:
+        RetrievalFormat(layer=layer).layer_of(base.num_layers)
+    except ValueError as error:
+        raise Refusal(
+            f"evaluation.retrieval_layer: {error}; set one from 1 to {base.num_layers}"
+        ) from error
