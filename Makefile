@@ -14,22 +14,30 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: search test test-slow test-all check bench bench-gpu ui clean image image-test sbom audit
+.PHONY: help search test test-slow test-all check format bench bench-gpu ui clean image image-test sbom audit
 
-search: $(READY)
+# What `make help` shows stands behind ## in the line of the target.
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+search: $(READY)  ## install into .venv, search the embedded benchmark, report (STUDY=name for another)
 	$(BIN)/transfer-search run $(STUDY)
 	@echo "The record: make ui, then http://127.0.0.1:5000. A model of the winner: $(BIN)/transfer-search retrain $(STUDY)"
 
-test: $(READY)
+test: $(READY)  ## every fast test
 	$(PYTEST) -m "not slow"
 
-test-slow: $(READY)
+test-slow: $(READY)  ## the long tests
 	$(PYTEST) -m slow
 
-test-all: $(READY)
+test-all: $(READY)  ## all of them
 	$(PYTEST)
 
-check: $(READY)
+format: $(READY)  ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(READY)  ## format, lint, types, the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,7 +47,7 @@ check: $(READY)
 # in the hub's layout. `bench-gpu` on a machine with a GPU.
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python -m
 ROWS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench  ## minutes each: side by side with what others do
 	$(BENCH) benchmarks.training --write $(ROWS)
 	$(BENCH) benchmarks.evaluation --write $(ROWS)
 	$(BENCH) benchmarks.by_hand --write
@@ -50,30 +58,30 @@ bench: $(VENV)/.bench
 	$(BENCH) benchmarks.samplers --write
 	$(BENCH) benchmarks.kills --write
 
-bench-gpu: $(VENV)/.bench
+bench-gpu: $(VENV)/.bench  ## the same on a machine with a GPU
 	$(BIN)/python -m benchmarks.gpu --write
 
 # BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/deploy.md).
-image:
+image:  ## the image of the service
 	DOCKER_BUILDKIT=1 docker build $(BUILD_FLAGS) --tag $(IMAGE) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) .
 
-image-test: $(READY)
+image-test: $(READY)  ## the image and the service on a real Docker engine
 	$(BIN)/pytest tests/image_tests
 
 # What the lock names, as a CycloneDX bill of materials.
-sbom: $(VENV)/.audit
+sbom: $(VENV)/.audit  ## a bill of materials of what the lock names
 	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
 	  --output-reproducible --output-file sbom.json
 
 # Known holes in what the lock names, by the OSV database.
-audit: $(VENV)/.audit
+audit: $(VENV)/.audit  ## known holes in what the lock names
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv
 
-ui: $(READY)
+ui: $(READY)  ## the record in MLflow's own UI
 	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$(pwd)/.transfer-search/mlflow.db}" --host 127.0.0.1 --port 5000
 
-clean:
+clean:  ## remove .venv
 	rm -rf $(VENV)
 
 $(READY): pyproject.toml constraints.txt

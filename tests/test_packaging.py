@@ -88,3 +88,5 @@ def test_the_wheel_holds_three_packages_and_their_data(tmp_path: Path) -> None:
     assert "spaces/studies/pocket.toml" in names
     assert "search/templates/report.html.j2" in names
     assert "search/templates/ray/gpu/kustomization.yaml" in names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert any(name.endswith("/LICENSE") for name in names)

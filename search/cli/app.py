@@ -1,6 +1,8 @@
 """The command line: parse, call one function, print. Heavy imports wait for their command."""
 
 import sys
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,28 +31,15 @@ from spaces.tasks import TASKS
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
 INTERRUPTED = 130  # what a shell says of Ctrl-C
-UNEXPECTED = 3  # the retrained score is not in the interval that the search promised
+UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target: there is no model
 
 app = typer.Typer(
     name="transfer-search",
     help="Search intermediate tasks and learning rates for zero-shot cross-lingual transfer.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-app.command()(plan.plan)
-app.command()(pretrain.pretrain)
-app.command()(results.evaluate)
-app.command()(results.compare)
-app.command()(results.predict)
-app.command()(cluster.submit)
-app.command()(cluster.status)
-app.command()(cluster.logs)
-app.command()(cluster.cancel)
-app.add_typer(data.app, name="data")
-app.add_typer(k8s.app, name="k8s")
 
 
 def main() -> None:
@@ -70,7 +59,6 @@ def _complain(line: str) -> None:
     print(f"transfer-search: {' '.join(line.split())}", file=sys.stderr)
 
 
-@app.command()
 def run(
     study: StudyArgument,
     home: HomeOption = None,
@@ -116,7 +104,6 @@ def run(
         console.print(f"no further trial: {outcome.ended_by}", highlight=False)
 
 
-@app.command()
 def report(
     study: NameArgument,
     home: HomeOption = None,
@@ -147,7 +134,6 @@ def report(
     )
 
 
-@app.command()
 def retrain(
     study: NameArgument,
     home: HomeOption = None,
@@ -169,9 +155,12 @@ def retrain(
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial again with fresh seeds beside the best baseline, on the test split, and
-    register its models. Exit code 3: the score is not the one that the search promised; 4: no seed
-    learned any target, so that no model is registered."""
+    """Train the best trial and the best baseline with fresh seeds, score the test split, and
+    register the models.
+
+    Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
+    any target, and no model is registered.
+    """
     from search.cli.views import show_verdict, verdict_json
     from search.winner import retrain as retraining
 
@@ -198,7 +187,6 @@ def retrain(
         raise typer.Exit(UNEXPECTED)
 
 
-@app.command()
 def export(
     study: NameArgument,
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -220,7 +208,6 @@ def export(
     print(f"wrote {folder}")
 
 
-@app.command()
 def gc(
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
@@ -261,7 +248,6 @@ def gc(
     output(found.to_dict(), as_json, show)
 
 
-@app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """List the tasks: kind, languages, metric."""
     rows = {
@@ -288,7 +274,6 @@ def tasks(as_json: JsonOption = False) -> None:
     output(rows, as_json, show)
 
 
-@app.command()
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look at Python, packages, disk, devices and MLflow; exit code 2 if anything is amiss."""
     from search.preflight import examine
@@ -304,3 +289,33 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     output(found, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"transfer-search {metadata.version('transfer-search')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Search intermediate tasks and learning rates for zero-shot cross-lingual transfer."""
+
+
+# In the order of --help.
+COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
+    ("Search", (run, plan.plan, report, results.compare)),
+    ("The winner", (retrain, results.evaluate, results.predict, export)),
+    ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
+    ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),
+)
+for _panel, _commands in COMMANDS:
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(k8s.app, name="k8s", rich_help_panel="On a cluster")
+app.add_typer(data.app, name="data", rich_help_panel="Data and upkeep")

@@ -104,8 +104,7 @@ def submit(
     seeds: Annotated[int | None, typer.Option(min=1, help="Of `--retrain`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a study on a Ray cluster as a job, or retrain its winner; submitted again, it goes
-    on."""
+    """Run a study on a Ray cluster as a job, or retrain its winner. Submit again to go on."""
     from search.planning.plan import check_study
     from spaces.study import read_text
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_it_starts_fast_and_brings_nothing_heavy() -> None:
         )
         seconds.append(time.monotonic() - began)
     assert min(seconds) < 1.0
+
+
+def test_the_version_is_that_of_the_distribution(cli: Run) -> None:
+    result = cli("--version")
+    assert (result.code, result.out) == (0, f"transfer-search {version('transfer-search')}\n")
+
+
+def test_help_begins_with_what_comes_first(cli: Run) -> None:
+    text = cli("--help").out
+    order = [text.index(f"│ {name} ") for name in ("run", "report", "retrain", "submit", "tasks")]
+    assert order == sorted(order)
+    assert "--install-completion" in text
 
 
 def test_help_names_every_command(cli: Run) -> None:
