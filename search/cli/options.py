@@ -47,7 +47,7 @@ def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
 def check_seeds(seeds: int | None, *, retrain: bool) -> None:
     """Where a command may search or retrain."""
     if seeds is not None and not retrain:
-        raise Refusal("--seeds is of --retrain alone: a search has the seeds of its study file")
+        raise Refusal("--seeds needs --retrain; a search takes its seeds from the study file")
 
 
 def find_record(

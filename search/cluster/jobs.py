@@ -230,7 +230,9 @@ def _probe(address: str, headers: Mapping[str, str]) -> None:
                 "http(s)://HOST:8265, the dashboard of its head"
             ) from None
     if not is_ray:
-        raise Refusal(f"who answers at {address} is no Ray dashboard; expected http(s)://HOST:8265")
+        raise Refusal(
+            f"the server at {address} is not a Ray dashboard; expected http(s)://HOST:8265"
+        )
 
 
 def _not_let_in(address: str, code: int) -> Refusal:

@@ -96,12 +96,12 @@ def _growth(degradation: Json) -> Iterator[str]:
     else:
         names = ", ".join(row["kind"] for row in rows)
         yield (
-            f"Without intermediate training no dependence of the gap of {tasks} on distance can be "
-            f"told from none over {num} zero-shot languages ({names})."
+            f"Without intermediate training the gap of {tasks} does not depend significantly on "
+            f"distance, over {num} zero-shot languages ({names})."
         )
     if degradation["left_out"]:
         silent = ", ".join(degradation["left_out"])
-        yield f"At chance on one side, and so not counted there: {silent}."
+        yield f"Not counted there, because one side is at chance: {silent}."
     yield from _unmeasured(rows)
     yield from _unsure(rows)
 
@@ -114,13 +114,13 @@ def _unsure(rows: Sequence[Json]) -> Iterator[str]:
             kinds.setdefault(row["before"]["unknown"], []).append(row["kind"])
     for why, names in kinds.items():
         kinds_named = ", ".join(names)
-        yield f"Without an interval, which needs several families: {kinds_named} ({why})."
+        yield f"An interval needs several families; these have none: {kinds_named} ({why})."
 
 
 def _unmeasured(rows: Sequence[Json]) -> Iterator[str]:
     missing = [f"{row['kind']} {' '.join(row['unmeasured'])}" for row in rows if row["unmeasured"]]
     if missing:
-        yield f"Without a distance, and so not in its regression: {'; '.join(missing)}."
+        yield f"Left out of a regression, because the distance is not known: {'; '.join(missing)}."
 
 
 def _changes(degradation: Json) -> Iterator[str]:
@@ -133,17 +133,17 @@ def _changes(degradation: Json) -> Iterator[str]:
     told = [row for row in rows if row["change"]["excludes_zero"]]
     sure = [row for row in told if row["is_established"] or row["over_seeds"] is None]
     if not sure:
-        yield f"That {name} changes any of these slopes cannot be told from none."
+        yield f"Intermediate training on {name} changes none of these slopes significantly."
     for verb, sign in (("less", -1), ("more", 1)):
         some = [row for row in sure if row["change"]["value"] * sign > 0]
         parts = _parts(some, "change")
         if parts:
-            caution = " These are single models: another seed may say otherwise."
+            caution = " This compares single models; another seed could say otherwise."
             of_one = "" if some[0]["over_seeds"] else caution
             yield f"With {name} the gap grows {verb} with distance: {parts}.{of_one}"
     if len(sure) < len(told):
         kinds = ", ".join(row["kind"] for row in told if row not in sure)
-        yield f"What {name} changes by {kinds} distance may be noise of the seeds."
+        yield f"The change by {kinds} distance after {name} may be noise between seeds."
 
 
 def _losers(found: Json) -> Iterator[str]:
@@ -160,8 +160,8 @@ def _losers(found: Json) -> Iterator[str]:
     seeds = degradation["num_seeds"]
     means = f", means over {seeds} seeds" if seeds > 1 else ""
     yield (
-        f"With {degradation['intermediate']} lose ({degradation['measured_on']}{means}): "
-        f"{', '.join(named)}{more}."
+        f"Languages that lose with {degradation['intermediate']} "
+        f"({degradation['measured_on']}{means}): {', '.join(named)}{more}."
     )
 
 
@@ -171,7 +171,7 @@ def _by_source(groups: Json | None) -> Iterator[str]:
     english, other, difference = groups["english"], groups["other"], groups["difference"]
     between = f" ({difference['unknown']})"
     if difference["low"] is not None:
-        told = "" if difference["excludes_zero"] else ", which cannot be told from none"
+        told = "" if difference["excludes_zero"] else ", not significant"
         low, high = points(difference["low"]), points(difference["high"])
         between = f" (95 % interval over the seeds {low} to {high}{told})"
     yield (

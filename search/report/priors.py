@@ -42,7 +42,7 @@ def prior_sentences(found: Json) -> Iterator[str]:
     count, of, mean = priors["num_tried"], len(priors["options"]), priors["mean"]
     if mean is None:
         yield (
-            f"How right the priors were cannot be told: {count} of {of} options have a score, and "
+            f"The priors cannot be judged: {count} of {of} options have a score, and "
             "it takes three that differ."
         )
         return

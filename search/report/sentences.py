@@ -19,14 +19,11 @@ AVERAGES: Json = {
 
 MAX_NAMED = 8
 MEANING = (
-    "Better or worse: p < 0.05, adjusted for the number of languages of the target (Holm); the "
-    "intervals are not adjusted. A tie: the difference cannot be told from none."
+    "Better and worse mean p < 0.05, adjusted for the number of languages of the target (Holm). "
+    "The intervals are not adjusted. A tie means that the difference is not significant."
 )
 
-ONE_SEED = (
-    "One seed says nothing of others: this is of these two models on these rows, and another seed "
-    "may turn it round."
-)
+ONE_SEED = "These verdicts compare one seed per side. Another seed could reverse them."
 
 
 def meaning(cells: Sequence[Json]) -> list[str]:
@@ -75,7 +72,7 @@ def closing(found: Json) -> list[str]:
     phases, overhead, summary = found["phases"], found["overhead_seconds"], found["summary"]
     lines = [
         f"Phases: {phases['trained']} trained, {phases['used']} used by scored trials, "
-        f"{phases['reused']} of them taken from an earlier trial."
+        f"{phases['reused']} of these were reused from an earlier trial."
     ]
     if overhead is not None:
         lines.append(
@@ -89,7 +86,7 @@ def closing(found: Json) -> list[str]:
         shares = ", ".join(f"{name} {share:.2f}" for name, share in order)
         whose = f"{objective}'s" if objective == "the objective" else objective
         lines += [f"Share of {whose} variation by param: {shares}."] if shares else []
-    lines += [f"Known beforehand: {warning}." for warning in found["warnings"]]
+    lines += [f"Warning before the search: {warning}." for warning in found["warnings"]]
     return [*lines, *_exhausted(summary)]
 
 
@@ -108,8 +105,8 @@ def seen_rows(seen: Mapping[str, Sequence[str]], *, part: str = "the") -> Iterat
     if seen:
         named = [f"{task} ({' '.join(languages)})" for task, languages in seen.items()]
         yield (
-            f"Selection has seen {part} test rows of {', '.join(named)}: there the benchmark has "
-            "one evaluation split alone, which is taken whole."
+            f"Selection used {part} test rows of {', '.join(named)}. The benchmark has only one "
+            "evaluation split there, and this study takes it whole."
         )
 
 
@@ -119,7 +116,7 @@ def _answer(found: Json) -> Iterator[str]:
         yield f"No trial is scored yet; the study is {found['state']}."
         return
     if baseline is None:
-        yield "No baseline is scored: whether intermediate training helps cannot be told."
+        yield "No baseline is scored, so the report cannot say whether intermediate training helps."
         return
     if best["collapsed"]:
         yield "Every scored trial collapsed: nothing is learned at these learning rates."
@@ -134,7 +131,7 @@ def _answer(found: Json) -> Iterator[str]:
         yield f"No intermediate training{allowed} beats the best baseline ({name})."
         if found["gain"] and not allowed:
             short = points(found["gain"]["mean"])
-            yield f"The best trial with one stands at {short} points against it."
+            yield f"The best trial with intermediate training stands at {short} points against it."
         yield from _spoilers(found)
         return
     gain = found["gain"]
@@ -162,7 +159,7 @@ def _pairs(found: Json, best: Json) -> Iterator[str]:
         spoilt = group["num_spoilt_pairs"]
         told = f"; in {spoilt} of them a target collapsed on a side" if spoilt else ""
         yield (
-            f"Beside the baseline with the same target phases, {above} of {len(gains)} trials on "
+            f"Against the baseline with the same target phases, {above} of {len(gains)} trials on "
             f"{best['label']} gain, from {points(min(gains))} to {points(max(gains))} points{told}."
         )
 
@@ -188,8 +185,8 @@ def _selected(found: Json) -> Iterator[str]:
     cells = found["verdicts"]
     if cells:
         num = max(cell["num_seeds"] for cell in cells)
-        seeds = "and with one seed" if num == 1 else f"over {num} seeds"
-        yield f"By language, on the rows that also chose it {seeds}: {calls(cells)}."
+        seeds = "and with one seed" if num == 1 else f"and over {num} seeds"
+        yield f"By language, on the rows that chose the trial {seeds}: {calls(cells)}."
         yield from meaning(cells)
 
 
@@ -217,8 +214,8 @@ def _retrained(found: Json) -> Iterator[str]:
         yield from failed(retrain["num_failed"])
         if twin := retrain["gain_over_twin"]:
             yield (
-                f"Over its own target phases alone: {points(twin['mean'])} points"
-                f"{over_seeds(twin)}; that is what the intermediate phase does."
+                f"Against the same target phases without the intermediate phase, the gain is "
+                f"{points(twin['mean'])} points{over_seeds(twin)}."
             )
             yield from without_collapsed(twin)
         if retrain["languages"]:
@@ -231,7 +228,7 @@ def over_seeds(gain: Json) -> str:
     """What stands behind a gain over seeds: its interval, and how many of its runs collapsed."""
     parts = []
     if gain["low"] is not None:
-        told = "" if gain["excludes_zero"] else ", which cannot be told from none"
+        told = "" if gain["excludes_zero"] else ", not significant"
         parts.append(f"95 % interval {points(gain['low'])} to {points(gain['high'])}{told}")
         if gain["is_paired"]:
             parts.append(f"paired by seed, ± {percent(gain['std'])} over the seeds")
@@ -258,14 +255,14 @@ def without_collapsed(gain: Json) -> Iterator[str]:
     """The second number, by its name, where some seeds collapsed and some did not."""
     if sound := gain["sound"]:
         num = f"{sound['num']} seed{'s' if sound['num'] > 1 else ''}"
-        yield f"Without the seeds that collapsed it is {points(sound['mean'])} points, over {num}."
+        yield f"Without the seeds that collapsed, it is {points(sound['mean'])} points over {num}."
 
 
 def failed(num_failed: Mapping[str, int]) -> Iterator[str]:
     """Seeds that diverged are in no mean: how many, by role."""
     named = [f"{num} of its {role}'s" for role, num in num_failed.items() if num]
     if named:
-        yield f"Seeds that diverged, and are in no number: {', '.join(named)}."
+        yield f"These seeds diverged and have no score: {', '.join(named)}."
 
 
 def _truncated(found: Json) -> Iterator[str]:
@@ -296,13 +293,13 @@ def _no_signal(found: Json) -> Iterator[str]:
     silent = [task for task in tasks if marks[task] == {"no signal"}]
     if silent:
         yield (
-            f"No signal in {', '.join(silent)}: at chance in every trial, so that differences "
-            "there are noise."
+            f"No signal in {', '.join(silent)}: every trial is at chance there, so differences "
+            "are noise."
         )
     lost = [t for t in tasks if t not in silent and marks[t] <= {"no signal", "collapsed"}]
     if lost:
         yield (
-            f"Not learned in any trial: {', '.join(lost)}, which collapsed or stayed at chance; "
+            f"No trial learned {', '.join(lost)}: each collapsed or stayed at chance, so "
             "differences there are noise."
         )
 
@@ -312,30 +309,29 @@ def _cautions(found: Json) -> Iterator[str]:
     if found["best"] is not None and found["state"] == "finished" and not found["retrains"]:
         num = len(found["ranked"])
         yield (
-            f"The best of {num} trials is measured on the rows that chose it, and so looks better "
-            "than it is: `retrain` measures it on test rows with fresh seeds."
+            f"This score is optimistic: the same rows chose the best of {num} trials. Run "
+            "`retrain` to measure it on test rows with fresh seeds."
         )
     for other in selection["other_rules"]:
         if found["best"] is not None and other["number"] == found["best"]["number"]:
-            yield f"Selected by {other['rule']} instead, the same trial would be the best."
+            yield f"The rule {other['rule']} would choose the same trial."
         elif found["best"] is not None:
             yield (
-                f"Selected by {other['rule']} instead of {selection['rule']}, trial "
-                f"{other['number']} ({other['name']}) would be the best, with a zero-shot mean "
-                f"of {percent(other['zero_shot_mean'])} %: "
-                f"{points(other['zero_shot_mean'] - found['best_mean'])} points."
+                f"The rule {other['rule']} would choose trial {other['number']} ({other['name']}) "
+                f"instead, with a zero-shot mean of {percent(other['zero_shot_mean'])} % "
+                f"({points(other['zero_shot_mean'] - found['best_mean'])} points)."
             )
     if selection["left_out"]:
         yield (
-            f"Without rows under the rule {selection['rule']}, and so without a say in selection: "
-            f"{', '.join(selection['left_out'])}."
+            f"The rule {selection['rule']} finds no rows in {', '.join(selection['left_out'])}; "
+            "these targets do not affect the selection."
         )
     yield from seen_rows(selection["seen_test_rows"])
     unscored: dict[str, list[str]] = {}
     for task, languages in found["unscored_languages"].items():
         unscored.setdefault(", ".join(languages), []).append(task)
     for names, tasks in unscored.items():
-        yield f"No rows under the rule {selection['rule']} in {names} (of {', '.join(tasks)})."
+        yield f"The rule {selection['rule']} finds no rows in {names} (for {', '.join(tasks)})."
     yield from _no_signal(found)
     yield from _truncated(found)
     rates = [
@@ -346,14 +342,14 @@ def _cautions(found: Json) -> Iterator[str]:
     ]
     if rates:
         yield (
-            f"Collapsed, by learning rate: {'; '.join(rates)}. They count in every mean, at their "
-            "true scores."
+            f"Share of runs that collapsed, by learning rate: {'; '.join(rates)}. They count in "
+            "every mean with their true scores."
         )
     if halved := found["half_rates"]:
         named = ", ".join(f"trial {one['number']} ({', '.join(one['phases'])})" for one in halved)
-        yield f"Diverged, and trained at half the rate that the plan says: {named}."
+        yield f"These phases diverged and were trained again at half the planned rate: {named}."
     if flat := found["flat_intermediates"]:
         named = ", ".join(f"{one['label']} at {one['learning_rate']:g}" for one in flat)
-        yield f"Intermediate phases whose loss did not fall, so that they taught nothing: {named}."
+        yield f"The loss of these intermediate phases did not fall; they taught nothing: {named}."
     for task, names in found["protocol_differences"].items():
-        yield f"Scores on {task} do not compare between trials: {', '.join(names)} differ."
+        yield f"Scores on {task} are not comparable between trials: {', '.join(names)} differ."

@@ -127,9 +127,9 @@ def test_who_does_not_let_us_in(answering: Callable[[int, bytes], str]) -> None:
     for status, body, message in (
         (401, b"", r"asks for a token \(401\): --token-file"),
         (403, b"", r"refuses the token \(403\)"),
-        (404, b"", "is no Ray dashboard"),
-        (200, b"<html>", "is no Ray dashboard"),
-        (200, b"{}", "is no Ray dashboard"),
+        (404, b"", "is not a Ray dashboard"),
+        (200, b"<html>", "is not a Ray dashboard"),
+        (200, b"{}", "is not a Ray dashboard"),
         (200, old, "Ray version 1.0"),
     ):
         with pytest.raises(Refusal, match=message) as caught:

@@ -90,7 +90,7 @@ def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
     assert "collapsed" in text
     flat = " ".join(text.split())
     assert "lifts the zero-shot mean by +9.0 points over the best baseline" in flat
-    assert "No rows under the rule target_dev in sw" in flat
+    assert "The rule target_dev finds no rows in sw" in flat
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
@@ -162,7 +162,7 @@ def test_scores_that_do_not_compare_are_refused_unless_forced(planted: Any) -> N
     for form in (report_json, render_html, on_terminal):
         with pytest.raises(Refusal, match="data"):
             form(record)
-        assert "do not compare between trials: data differ" in str(
+        assert "are not comparable between trials: data differ" in str(
             form(record, force=True)
         ).replace("\n", " ")
 

@@ -68,7 +68,7 @@ def test_the_report_says_how_right_they_were(planted: Any) -> None:
 
 def test_of_too_few_it_says_that_nothing_can_be_told(planted: Any) -> None:
     (sentence,) = prior_sentences(report_json(recorded(planted, PRIORS)))
-    assert "cannot be told: 1 of 3 options have a score" in sentence
+    assert "The priors cannot be judged: 1 of 3 options have a score" in sentence
     assert "<script>hostile" not in render_html(
         recorded(planted, {**PRIORS, "notes": ["<script>hostile"]})
     )

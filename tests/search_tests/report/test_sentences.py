@@ -35,8 +35,8 @@ def test_intermediate_training_helps(planted: Any) -> None:
     ) in text
     assert "2 of 2 trials on fact gain, from +9.0 to +10.0 points" in text
     assert "No language loses (of 6 scores" in text
-    assert "`retrain` measures it on test rows" in text
-    assert "Collapsed, by learning rate" in text
+    assert "`retrain` to measure it on test rows" in text
+    assert "Share of runs that collapsed, by learning rate" in text
     assert "0.0009 (intermediate): 100% of 1" in text
     assert "Overhead of a warm trial, neither training nor evaluation: 0.50 s" in text
 
@@ -98,9 +98,9 @@ def test_a_retrain_says_whether_it_can_be_told_from_none(planted: Any) -> None:
     clear = said(rows, retrains=runs((0.05, 0.06, 0.07)))
     assert "with 3 fresh seeds on the test split: +6.0 points over its baseline" in clear
     assert "(95 % interval +3.5 to +8.5; paired by seed, ± 1.0 over the seeds)" in clear
-    assert "`retrain` measures it" not in clear
+    assert "`retrain` to measure it" not in clear
     noisy = said(rows, retrains=runs((0.05, -0.04, 0.02)))
-    assert "which cannot be told from none" in noisy
+    assert "not significant" in noisy
     assert "with 1 fresh seed on the test split: +5.0 points over its baseline." in said(
         rows, retrains=runs((0.05,))
     )
@@ -109,7 +109,7 @@ def test_a_retrain_says_whether_it_can_be_told_from_none(planted: Any) -> None:
 def test_languages_without_rows_are_said_once_for_all_tasks(planted: Any) -> None:
     settings = {"evaluation": {"languages": ["de", "tr", "sw"]}}
     text = said(planted.study_rows(), settings=settings)
-    assert "No rows under the rule target_dev in sw (of rel, coh, retrieval)." in text
+    assert "The rule target_dev finds no rows in sw (for rel, coh, retrieval)." in text
 
 
 def test_what_mattered_is_said_largest_first(planted: Any) -> None:
@@ -162,7 +162,7 @@ def test_targets_without_signal_in_any_trial_are_named(planted: Any) -> None:
         return replace(planted.scored(number, 0.4, None), scores=Scores(targets=targets))
 
     text = said((row(0, Mark.NO_SIGNAL), row(1, Mark.NONE)))
-    assert "No signal in rel: at chance in every trial" in text
+    assert "No signal in rel: every trial is at chance" in text
     assert "No signal" not in said((planted.scored(0, 0.6, None),))
 
 
@@ -176,9 +176,9 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
     )
     row = replace(planted.scored(0, 0.55, None), plan=plan, scores=Scores(targets=(target,)))
     text = said((row,), settings={"evaluation": {"halves": False}})
-    assert "Selection has seen the test rows of xquad (de tr): there the benchmark has one" in text
+    assert "Selection used the test rows of xquad (de tr). The benchmark has only one" in text
     for settings in ({}, {"evaluation": {"halves": True}}):
-        assert "Selection has seen" not in said((row,), settings=settings)
+        assert "Selection used" not in said((row,), settings=settings)
 
 
 def test_calls_are_named_and_counted(planted: Any) -> None:
@@ -193,11 +193,11 @@ def test_verdicts_by_language_say_what_they_are_worth(planted: Any) -> None:
     rows = planted.study_rows()
     cells = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
     text = said(rows, summary={"verdicts": cells})
-    assert "on the rows that also chose it and with one seed: better in 1 (rel de +9.0)" in text
+    assert "on the rows that chose the trial and with one seed: better in 1 (rel de +9.0)" in text
     assert ONE_SEED in text
     cells["languages"] = planted.verdict_cells(num_seeds=3)
     several = said(rows, summary={"verdicts": cells})
-    assert "that also chose it over 3 seeds: better in 1" in several
+    assert "that chose the trial and over 3 seeds: better in 1" in several
     assert MEANING in several
     assert ONE_SEED not in several
     stale = said(rows, summary={"verdicts": {**cells, "trial": 2}})
@@ -227,13 +227,13 @@ def test_verdicts_of_a_retrain_are_those_of_its_record(planted: Any) -> None:
 def test_a_phase_that_learned_nothing_is_named(planted: Any) -> None:
     phases = (planted.phase_row("fact-0.0002", loss_fell=False),)
     text = said(planted.study_rows(), phases=phases)
-    assert "did not fall, so that they taught nothing: fact at 0.0002." in text
+    assert "did not fall; they taught nothing: fact at 0.0002." in text
     assert "taught nothing" not in said(planted.study_rows())
 
 
 def test_rules_that_choose_the_same_trial_are_named_too(planted: Any) -> None:
     text = said(planted.study_rows())
-    assert "Selected by source_dev instead, the same trial would be the best." in text
+    assert "The rule source_dev would choose the same trial." in text
 
 
 def test_calls_over_several_targets_are_adjusted_for_together(planted: Any) -> None:

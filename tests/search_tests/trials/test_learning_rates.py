@@ -58,6 +58,6 @@ def test_what_was_trained_at_half_its_rate_is_said(planted: Any) -> None:
     assert [one["number"] for one in half_rates(rows, [half])] == [2, 3], "of scored trials"
     said = " ".join(sentences(find(replace(planted.record_of(rows), phases=(half,)))))
     assert (
-        "Diverged, and trained at half the rate that the plan says: "
+        "These phases diverged and were trained again at half the planned rate: "
         "trial 2 (fact at 1e-04 (planned 2e-04)), trial 3"
     ) in said

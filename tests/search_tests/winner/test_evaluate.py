@@ -322,7 +322,7 @@ def check_what_is_said(found: Evaluation) -> None:
     told = io.StringIO()
     show_evaluation(found, Console(file=told, width=200))
     text = told.getvalue()
-    assert "Selection has seen half of the test rows of xquad (de)" in text
+    assert "Selection used half of the test rows of xquad (de)" in text
     assert "no such target: xnli, udpos, mlqa, tydiqa" in text
     assert "there are no rows: bucc in fr ru zh" in text
     assert "whole validation as validation and test" in text

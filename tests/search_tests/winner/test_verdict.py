@@ -70,7 +70,7 @@ def test_the_card_and_the_json(planted: Any) -> None:
 
 def test_a_verdict_says_which_test_rows_chose_the_trial(planted: Any) -> None:
     verdict = replace(verdict_of(run(planted, WINNER, 1, 0.6)), seen={"rel": ["de", "tr"]})
-    sentence = "Selection has seen the test rows of rel (de tr)"
+    sentence = "Selection used the test rows of rel (de tr)"
     assert sentence in card(verdict, "rel")
     assert sentence not in card(verdict, "coh")
     assert verdict_json(verdict)["seen_test_rows"] == {"rel": ["de", "tr"]}
@@ -258,7 +258,7 @@ def test_every_number_over_seeds_says_how_many_collapsed(planted: Any) -> None:
         assert "Of the winner, 1 of 3 seeds collapsed on rel." in text
         assert "zero-shot mean of rel, 3 seeds: −3.3 (95 % interval −60.7 to +54.0" in text
         assert "1 of 3 seeds collapsed, 0 of 3 beside it" in text
-        assert "Without the seeds that collapsed it is +10.0 points, over 2 seeds." in text
+        assert "Without the seeds that collapsed, it is +10.0 points over 2 seeds." in text
 
 
 def test_the_gain_over_the_twin_is_another_one(planted: Any) -> None:

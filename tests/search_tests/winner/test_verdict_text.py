@@ -78,10 +78,10 @@ def test_both_gains_by_their_names(planted: Any) -> None:
     told = list(gain_sentences(found, "rel"))
     assert [line.partition(":")[0] for line in told] == [
         "Gain over the baseline, zero-shot mean of rel, 2 seeds",
-        "Without the seeds that collapsed it is +10.0 points, over 1 seed.",
+        "Without the seeds that collapsed, it is +10.0 points over 1 seed.",
         "Gain over the twin, the same target phases without the intermediate one, zero-shot mean "
         "of rel, 2 seeds",
-        "Without the seeds that collapsed it is +20.0 points, over 1 seed.",
+        "Without the seeds that collapsed, it is +20.0 points over 1 seed.",
     ]
     assert told[0].partition(": ")[2].startswith("−5.0 (95 % interval ")
     assert "1 of 2 seeds collapsed, 0 of 2 beside it" in told[0]
