@@ -47,13 +47,16 @@ def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
 
 
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
-    """Trials, languages, and what they mean, on a terminal. Raises Refusal as `report_json`."""
+    """The answer in one sentence, the tables, and what they mean, on a terminal. Raises Refusal as
+    `report_json`."""
     found = find(record, force=force)
+    headline, *rest = _lines(found)
+    console.print(Text(headline, style="bold"))
     tables = (_trial_table, pareto_table, _gain_table, _language_table, slope_table)
     for part in (table(found) for table in tables):
         if part.row_count:
             console.print(part)
-    for line in _lines(found):
+    for line in rest:
         console.print(Text(line))
 
 

@@ -94,6 +94,12 @@ def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
+def test_the_answer_comes_before_the_tables(planted: Any) -> None:
+    text = on_terminal(record_of(planted.study_rows()))
+    assert text.startswith("Intermediate training on fact lifts the zero-shot mean by +9.0 points")
+    assert text.count("Intermediate training on fact lifts") == 1
+
+
 def test_a_mark_that_is_no_collapse_is_shown_too(planted: Any) -> None:
     rows = (planted.scored(0, 0.4, None, mark=Mark.NO_SIGNAL),)
     assert "no signal (rel, coh)" in on_terminal(record_of(rows), width=120)
