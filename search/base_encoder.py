@@ -9,7 +9,8 @@ from rich.console import Console
 from search.display.progress import counting
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import POCKET, StudySettings
+from spaces.sections import POCKET
+from spaces.study import StudySettings
 from spaces.tasks import text_task
 
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 
+POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made at their first use
+
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.study import POCKET, PRETRAINED, StudySettings
+from spaces.sections import POCKET, PRETRAINED
+from spaces.study import StudySettings
 from spaces.tasks import get_task
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.planning.costs import SEQUENCES_PER_SECOND, Cost, cost_of
+from spaces.intermediates import NONE
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
-from spaces.space import NONE
 from spaces.study import StudySettings
 from spaces.tasks import Source, Task, TaskKind, get_task
 

@@ -22,8 +22,9 @@ from scipy.stats import rankdata, spearmanr
 
 from search.trials.ranking import TrialRow, TrialState
 from spaces.domains import Domain, Grid, Range
+from spaces.intermediates import NONE
 from spaces.mixture import Mixture
-from spaces.space import ALL, NONE, SearchSpace
+from spaces.space import SearchSpace
 from spaces.tasks import Source
 
 Json = dict[str, Any]
@@ -46,16 +47,16 @@ class Estimate:
 
 def ranked_options(space: SearchSpace) -> tuple[str, ...]:
     """What there is to put in order: the options, or the sources of a simplex."""
-    named = space.sources if space.mixture == "shares" else space.options
+    named = space.sources if space.intermediates.mixture == "shares" else space.options
     return tuple(option for option in named if option != NONE)
 
 
 def mixture_of(space: SearchSpace, option: str) -> Mixture:
     """The sources of an option with their shares, without masking."""
     return Mixture.proportional(
-        space.sources if option == ALL else option.split("+"),
-        temperature=space.temperature,
-        cap=space.cap,
+        space.intermediates.members(option),
+        temperature=space.intermediates.temperature,
+        cap=space.intermediates.cap,
         max_train_rows=space.recipe_of(option).max_train_rows,
     )
 
@@ -108,7 +109,7 @@ def num_first(space: SearchSpace) -> int:
 def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any]]:
     """The params of the first options in this order: without masking, at the middle of each rate;
     without those that the study file tries anyway. None of a simplex or a grid."""
-    if space.mixture == "shares" or space.is_grid:
+    if space.intermediates.mixture == "shares" or space.is_grid:
         return []
     points = []
     for option in order[: num_first(space)]:

@@ -18,6 +18,16 @@ TABLES: dict[str, dict[str, Any]] = {
     "training": {"intermediate": dict(RECIPE), "target": dict(RECIPE)},
     "budget": {"num_trials": 4},
 }
+PRETRAINING: dict[str, Any] = {
+    "text": "flores",
+    "max_vocabulary": 500,
+    "hidden_size": 32,
+    "num_layers": 2,
+    "num_heads": 2,
+    "feed_forward_size": 64,
+    "learning_rate": 1e-3,
+    "recipe": {"num_steps": 3, "batch_size": 8, "max_length": 128},
+}
 
 
 @pytest.fixture
@@ -38,3 +48,14 @@ def tables() -> Callable[..., dict[str, Any]]:
         return content
 
     return change
+
+
+@pytest.fixture
+def pretrained(tables: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """The tables of a study that makes its encoder, with some keys of [pretraining] otherwise."""
+
+    def make(**keys: Any) -> dict[str, Any]:
+        content = tables({"study.encoder": "pretrained"})
+        return {**content, "pretraining": {**PRETRAINING, **keys}}
+
+    return make
