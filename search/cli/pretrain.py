@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from search.cli.options import DataRootOption
+from spaces.phases import Phase
 
 Texts = list[str] | None
 Files = Annotated[Texts, typer.Option(help="A file, a text a line.")]
@@ -60,7 +61,7 @@ def pretrain(
     (--dataset); without any of these, that of the embedded benchmark.
     """
     from search.base_encoder import Wanted, choose_text, pretrain_folder
-    from trainables.pretraining.recipe import BaseRecipe, mlm_phase
+    from trainables.pretraining.recipe import BaseRecipe
 
     wanted = Wanted(
         texts=tuple(text or ()),
@@ -81,14 +82,23 @@ def pretrain(
         num_layers=layers,
         num_heads=heads,
         feed_forward_size=2 * hidden_size,
-        phase=mlm_phase(
-            num_steps=steps,
-            learning_rate=learning_rate,
-            max_batch_tokens=batch_tokens,
-            max_length=max_length,
-            seed=seed,
-        ),
+        phase=_phase(steps, learning_rate, batch_tokens, max_length, seed),
         has_parallel_embeddings=parallel_embeddings,
     )
     pretrain_folder(folder, recipe, console=Console())
     print(f"wrote {folder}")
+
+
+def _phase(
+    steps: int, learning_rate: float, batch_tokens: int, max_length: int, seed: int
+) -> Phase:
+    """What the options say of the training, in their order."""
+    from trainables.pretraining.recipe import mlm_phase
+
+    return mlm_phase(
+        num_steps=steps,
+        learning_rate=learning_rate,
+        max_batch_tokens=batch_tokens,
+        max_length=max_length,
+        seed=seed,
+    )

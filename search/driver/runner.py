@@ -117,10 +117,7 @@ def run_study(
         launch = on_ray.Launch.of(
             settings, home=home.path, encoder=encoder, driver=uuid.uuid4().hex
         )
-        if not searcher.is_done:
-            with ray_of(launch, cluster) as folder:
-                observer.publish_to(Gauges(NUMBERS))
-                _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
+        _search(searcher, launch, observer, cluster, max_concurrent=max_concurrent)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return Outcome(None, is_finished=False)
@@ -173,6 +170,22 @@ def _rank(
     found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
     if found is not None:
         study.keep_priors(found)
+
+
+def _search(
+    searcher: StudySearcher,
+    launch: on_ray.Launch,
+    observer: Observer,
+    cluster: Cluster | None,
+    *,
+    max_concurrent: int,
+) -> None:
+    """Run the trials that are left on Ray, which is not started where there are none."""
+    if searcher.is_done:
+        return
+    with ray_of(launch, cluster) as folder:
+        observer.publish_to(Gauges(NUMBERS))
+        _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
 
 
 def _tune(

@@ -115,11 +115,7 @@ def train_phase(
         step = steps.read(progress.step)
         torch.manual_seed(step_seed("step", phase.draws, progress.step, workers.rank))
         unread.append(_backward(encoder, model.heads, step, workers, max_device_tokens))
-        clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = phase.learning_rate * rate_factor(recipe, progress.step)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        _update(model, optimizer, phase, progress.step)
         _count(progress, step)
         if recipe.evaluate_every and progress.step % recipe.evaluate_every == 0:
             progress.dev_scores.append((progress.step, dev_score(model)))
@@ -200,6 +196,15 @@ def _backward(
         total += loss.detach()
     workers.average_gradients(head.parameters())
     return total
+
+
+def _update(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase, step: int) -> None:
+    """Clip the gradients, take a step at the rate of this one, and clear them."""
+    clip_grad_norm_(model.parameters(), phase.recipe.max_grad_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = phase.learning_rate * rate_factor(phase.recipe, step)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
