@@ -3,6 +3,7 @@
 import time
 
 from search.driver.trial_in_flight import Live
+from search.sampling.study import Asked, Told
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import Took
 from spaces.phases import Phase
@@ -39,6 +40,21 @@ def row_of(live: Live, took: Took, settings: StudySettings) -> TrialRow:
         seconds=seconds,
         num_reused=live.num_reused,
         values=values,
+    )
+
+
+def duplicate_row(asked: Asked, told: Told, settings: StudySettings) -> TrialRow:
+    """Of a trial that is not run, since one with an equal plan was told."""
+    names = [name.value for name in settings.evaluation.objectives]
+    return TrialRow(
+        number=asked.number,
+        state=TrialState.DUPLICATE,
+        params=asked.params,
+        plan=asked.plan,
+        phase_keys=(),
+        objective=told.values[0] if told.values and not names else None,
+        values=dict(zip(names, told.values, strict=False)),
+        duplicate_of=told.number,
     )
 
 

@@ -757,5 +757,5 @@ def test_a_stem_that_was_retried_under_another_key(drive: Callable[..., Drive]) 
     one.send("c", event)
     assert one.ask("d") == point("fact", 3e-3), "what it waited for is there, under another key"
     target = one.world.key(next(t.phase for t in one.plans["d"].targets if t.phase), key)
-    assert one.searcher._live["d"].missing == {target}
+    assert one.searcher._queue.live["d"].missing == {target}
     assert one.log.phases[-1] == key

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from search.driver.trial_in_flight import Live
-from search.driver.trial_rows import objective_of, phase_row, row_of, told_values
-from search.sampling.study import Asked
+from search.driver.trial_rows import duplicate_row, objective_of, phase_row, row_of, told_values
+from search.sampling.study import Asked, Told
 from search.trials.ranking import TrialState
 from search.trials.spending import Took
 from spaces.study import StudySettings
@@ -85,3 +85,13 @@ def test_a_phase_s_record_as_a_row(planted: Any) -> None:
     row = phase_row(record)
     assert (row.key, row.parent, row.name, row.learning_rate) == ("half", "stem", "fact", 1e-4)
     assert (row.retried, row.loss_fell, row.dev_score, row.seconds) == (True, True, 0.6, 1.5)
+
+
+def test_a_duplicate_has_the_values_of_the_first_one(settings_of: Settings, planted: Any) -> None:
+    asked = Asked(number=5, params={}, plan=planted.plan("fact"))
+    row = duplicate_row(asked, Told(2, (0.6,), {}), settings_of())
+    assert (row.duplicate_of, row.objective, row.values) == (2, 0.6, {})
+    settings = settings_of(evaluation={"objectives": ["hours", "zero_shot_mean"]})
+    row = duplicate_row(asked, Told(2, (1.0, 0.6), {}), settings)
+    assert (row.objective, row.values) == (None, {"hours": 1.0, "zero_shot_mean": 0.6})
+    assert duplicate_row(asked, Told(2, (), {}), settings).values == {}, "it failed"

@@ -1,0 +1,77 @@
+"""TrialEnds: what came of a trial, told to the record first and to Optuna then."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from search.driver.trial_in_flight import Live
+from search.driver.trial_rows import duplicate_row, row_of, told_values
+from search.sampling.study import Asked, OptunaStudy
+from search.trials.feasibility import Measure, constraints, judged, measure_of
+from search.trials.ranking import Baselines, TrialRow, TrialState
+from search.trials.spending import Took
+from spaces.phases import TrialPlan
+from spaces.study import StudySettings
+
+
+class Log(Protocol):
+    """The part of the MLflow record that trials are written to."""
+
+    def trial_started(
+        self, number: int, *, params: Mapping[str, Any], plan: TrialPlan, phase_keys: list[str]
+    ) -> None: ...
+
+    def trial_finished(
+        self,
+        row: TrialRow,
+        *,
+        baseline: TrialRow | None,
+        outcomes: Mapping[str, str] | None = None,
+    ) -> None: ...
+
+
+class TrialEnds:
+    """Of one run of the search, whose own baselines its trials are compared with in the record."""
+
+    def __init__(self, study: OptunaStudy, settings: StudySettings, log: Log) -> None:
+        self._study = study
+        self._settings = settings
+        self._log = log
+        self._baselines = Baselines.among(())
+        self._rows: list[TrialRow] = []
+
+    def tell(self, live: Live, took: Took) -> TrialRow:
+        """However it ended."""
+        row, measure = self._judged(row_of(live, took, self._settings))
+        self._rows.append(row)
+        if row.plan.is_baseline:
+            self._baselines = Baselines.among(self._rows)
+        self._study.note(live.asked, took)
+        # The record first: a driver that dies in between runs the trial again and finds all of it.
+        outcomes = live.end.get("outcomes") if live.end else None
+        self._log.trial_finished(row, baseline=self._baselines.of(row), outcomes=outcomes)
+        values = told_values(row, self._settings)
+        if row.state is TrialState.SCORED and values:
+            allowed = constraints(row, self._settings.evaluation)
+            self._study.tell_scored(live.asked, *values, constraints=allowed, measure=measure)
+        elif row.state is TrialState.PRUNED:
+            self._study.tell_pruned(live.asked)
+        else:
+            self._study.tell_failed(live.asked, row.reason or "", is_broken=live.end is None)
+        return row
+
+    def tell_duplicate(self, asked: Asked) -> bool:
+        """What an equal plan got, at once; False where there was none."""
+        told = self._study.told.get(asked.plan)
+        if told is None:
+            return False
+        row = duplicate_row(asked, told, self._settings)
+        self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
+        self._log.trial_finished(row, baseline=self._baselines.of(row))
+        self._study.tell_duplicate(asked, told)
+        return True
+
+    def _judged(self, row: TrialRow) -> tuple[TrialRow, Measure | None]:
+        """With what it drops against the baselines so far, itself among them; as one of these."""
+        evaluation = self._settings.evaluation
+        own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
+        return judged(row, [*self._study.measures, *([own] if own else [])], evaluation), own
