@@ -1,5 +1,6 @@
 """Our import names are ours, the wheel holds three packages, every module has its test file."""
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -19,6 +20,7 @@ MODULES = sorted(
 )
 ROOMS = sorted({module.parent for module in MODULES})
 MAX_MODULES, MAX_LINES = 15, 2200  # of a room: what one person keeps in mind
+MAX_OF_CLASS, MAX_OF_FUNCTION = 200, 60  # lines
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -37,6 +39,21 @@ def test_no_foreign_owner_of_our_names(package: str) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_files_are_short_enough_to_read(module: Path) -> None:
     assert len((ROOT / module).read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_classes_and_functions_have_few_enough_lines_for_one_duty(module: Path) -> None:
+    limits = {
+        ast.ClassDef: MAX_OF_CLASS,
+        ast.FunctionDef: MAX_OF_FUNCTION,
+        ast.AsyncFunctionDef: MAX_OF_FUNCTION,
+    }
+    longer = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse((ROOT / module).read_text()))
+        if type(node) in limits and node.end_lineno - node.lineno + 1 > limits[type(node)]
+    }
+    assert not longer
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=str)

@@ -3,7 +3,8 @@
 import time
 
 from search.driver.trial_in_flight import Live
-from search.sampling.study import Asked, Told
+from search.sampling.history import Told
+from search.sampling.study import Asked
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import Took
 from spaces.phases import Phase

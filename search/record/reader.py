@@ -10,7 +10,8 @@ from typing import Any
 
 from search.addresses import refusing
 from search.record import entries
-from search.record.mlflow_client import Run, Tracker, connect
+from search.record.mlflow_client import Tracker, connect
+from search.record.mlflow_runs import Run
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.phases import TrialPlan

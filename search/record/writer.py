@@ -1,23 +1,21 @@
-"""Record: what the driver writes to MLflow, through an outbox. Reading is record.py.
+"""Record: what the driver writes to MLflow, through an outbox. Reading is reader.py.
 
 MLflow may be away while a study runs: every method of `Record` stores one line and returns, and
 one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from search.addresses import check_reachable, refusing
+from search.addresses import check_reachable
 from search.home import Home
 from search.record import entries
-from search.record.entries import Entry
-from search.record.mlflow_client import Tracker, connect, delivering
-from search.record.outbox import Outbox, Undeliverable
-from search.record.registry import RegisteredModel, Registry, folder_digest
+from search.record.delivery import Connect, Delivery
+from search.record.mlflow_client import connect
+from search.record.outbox import Outbox
+from search.record.retrains import RetrainRecord
 from search.trials.ranking import (
     Baselines,
     PhaseRow,
@@ -28,10 +26,6 @@ from search.trials.ranking import (
     transfer_gain,
 )
 from spaces.phases import TrialPlan
-from spaces.refusal import Refusal
-from trainables.scoring.scores import Scores
-
-Connect = Callable[[str], Any]
 
 DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
@@ -49,12 +43,13 @@ class Record:
         outbox: Path,
         connect: Connect = connect,
     ) -> None:
-        self._study = study
-        self._connect = partial(connect, tracking_uri)
-        self._tracking_uri = tracking_uri
-        self._experiment = experiment
-        self._tracker: Tracker | None = None
-        self.outbox = Outbox(outbox, self._deliver)
+        self._delivery = Delivery(
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            study=study,
+            outbox=outbox,
+            connect=connect,
+        )
 
     @classmethod
     def open(cls, *, tracking_uri: str, experiment: str, study: str, outbox: Path) -> "Record":
@@ -76,9 +71,9 @@ class Record:
         world: Mapping[str, Any] | None = None,
     ) -> None:
         """Once for each start of the driver; the run is the same each time."""
-        self._append(
+        self._delivery.append(
             entries.study_started(
-                self._study,
+                self._delivery.study,
                 settings=settings,
                 digest=digest,
                 versions=versions,
@@ -102,11 +97,11 @@ class Record:
             plan=plan,
             phase_keys=tuple(phase_keys),
         )
-        self._append(entries.trial_entry(row, baseline=None))
+        self._delivery.append(entries.trial_entry(row, baseline=None))
 
     def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None:
         """Once for each key; a second time changes nothing."""
-        self._append(entries.phase_entry(row, plan_phase=plan_phase))
+        self._delivery.append(entries.phase_entry(row, plan_phase=plan_phase))
 
     def trial_finished(
         self,
@@ -117,13 +112,13 @@ class Record:
     ) -> None:
         """However it ended. `baseline` is the best one so far, if there is one; `outcomes` are the
         files, by target, that say what each row got."""
-        self._append(entries.trial_entry(row, baseline=baseline))
+        self._delivery.append(entries.trial_entry(row, baseline=baseline))
         if outcomes:
             labels, name = (
                 entries.trial_labels(row.number),
                 entries.trial_name(row.number, row.plan),
             )
-            self._append(entries.outcomes_entry(labels, name=name, files=outcomes))
+            self._delivery.append(entries.outcomes_entry(labels, name=name, files=outcomes))
 
     def study_finished(
         self,
@@ -144,20 +139,22 @@ class Record:
             gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}
         best = next(iter(ranked(rows)), None)
         tags = {row.number: entries.feasible_tag(row) for row in rows}
-        self._append(
+        self._delivery.append(
             entries.gains_entry(
                 {k: v for k, v in gains.items() if v}, {k: v for k, v in tags.items() if v}
             )
         )
-        self._append(
+        self._delivery.append(
             entries.study_finished(
-                self._study, rows=rows, phases=phases, summary=summary, best=best
+                self._delivery.study, rows=rows, phases=phases, summary=summary, best=best
             )
         )
 
     def study_described(self, *, note: str, figures: Mapping[str, str]) -> None:
         """What the study's run shows of itself: Markdown, and SVG by name."""
-        self._append(entries.study_described(self._study, note=note, figures=figures))
+        self._delivery.append(
+            entries.study_described(self._delivery.study, note=note, figures=figures)
+        )
 
     def log_models(
         self, rows: Sequence[TrialRow], locations: Mapping[str, Mapping[str, str]]
@@ -170,116 +167,16 @@ class Record:
         """
         for row in rows:
             for entry in entries.model_entries(row, locations):
-                self._append(entry)
+                self._delivery.append(entry)
 
-    def retrain_locked(self, name: str, *, lock: Mapping[str, Any]) -> None:
-        """What the retrain is made of: the frozen plans, data, code and versions."""
-        self._append(entries.retrain_locked(name, lock=lock))
+    def retrain(self, name: str) -> RetrainRecord:
+        """What a retrain of the study writes: through the same outbox, in order."""
+        return RetrainRecord(self._delivery, name)
 
-    def retrain_started(
-        self,
-        name: str,
-        *,
-        seed: int,
-        role: str,
-        plan: TrialPlan,
-        phase_keys: Sequence[str],
-        lock: str = "",
-    ) -> None:
-        """`role` is `winner`, `baseline` or `twin`; `name` tells one retrain of a study from
-        another, and `lock` (a digest) one under the same name from a later one that is made of
-        something else."""
-        self._append(
-            entries.retrain_entry(
-                name,
-                seed=seed,
-                role=role,
-                plan=plan,
-                phase_keys=phase_keys,
-                state=TrialState.RUNNING,
-                lock=lock,
-            )
-        )
-
-    def retrain_finished(
-        self,
-        name: str,
-        *,
-        seed: int,
-        role: str,
-        plan: TrialPlan,
-        phase_keys: Sequence[str],
-        scores: Scores | None,
-        validation: Scores | None = None,
-        reason: str | None = None,
-        outcomes: Mapping[str, str] | None = None,
-        lock: str = "",
-    ) -> None:
-        """With scores it is scored, without it failed for this reason; `outcomes` as of a trial."""
-        state = TrialState.FAILED if scores is None else TrialState.SCORED
-        self._append(
-            entries.retrain_entry(
-                name,
-                seed=seed,
-                role=role,
-                plan=plan,
-                phase_keys=phase_keys,
-                state=state,
-                scores=scores,
-                validation=validation,
-                reason=reason,
-                lock=lock,
-            )
-        )
-        if outcomes:
-            labels = entries.retrain_labels(name, seed=seed, role=role)
-            called = entries.retrain_name(name, seed=seed, role=role)
-            self._append(entries.outcomes_entry(labels, name=called, files=outcomes))
-
-    def retrain_closed(self, name: str, *, summary: Mapping[str, Any]) -> None:
-        """All runs of the retrain are there."""
-        self._append(entries.retrain_closed(name, summary=summary))
-
-    def register_model(
-        self,
-        folder: Path,
-        *,
-        name: str,
-        retrain: str,
-        seed: int,
-        role: str = "winner",
-        params: Mapping[str, str],
-        tags: Mapping[str, str],
-        requirements: Sequence[str],
-        outcomes: Path | None = None,
-        timeout: float = 60.0,
-    ) -> RegisteredModel:
-        """Log a folder of model files for a run of a retrain, and register it under `name` with
-        these tags; waits. `outcomes` is the file that says what each test row got: it stays with
-        the version, whatever the run is written over with.
-
-        Raises Refusal where MLflow is away, or what is in the outbox does not arrive in time.
-        """
-        if not self.drain(timeout):
-            raise Refusal(
-                f"{self.pending} records wait for MLflow, which does not answer: "
-                "the model can be registered when they have arrived"
-            )
-        digest = folder_digest(folder)
-        with refusing():
-            logged = self._open_tracker().log_model(
-                self._study,
-                entries.retrain_labels(retrain, seed=seed, role=role),
-                folder,
-                digest=digest,
-                name=name,
-                loader_module="search.serving",
-                params=params,
-                requirements=requirements,
-                outcomes=outcomes,
-            )
-            registry = Registry(self._connect(), tracking_uri=self._tracking_uri)
-            return registry.add(name, logged, self._study, {**tags, "sha256": digest})
+    @property
+    def outbox(self) -> Outbox:
+        """What is on its way."""
+        return self._delivery.outbox
 
     @property
     def pending(self) -> int:
@@ -293,31 +190,6 @@ class Record:
     def close(self, timeout: float) -> bool:
         """Drain and stop; what is left is sent by whoever opens the outbox next."""
         return self.outbox.close(timeout)
-
-    def _append(self, entry: Entry) -> None:
-        # The time of the event, not of its arrival: durations hold, and sending twice is the same.
-        self.outbox.append({**entry, "time": time.time_ns() // 1_000_000})
-
-    def _open_tracker(self) -> Tracker:
-        return Tracker(
-            self._connect(), tracking_uri=self._tracking_uri, experiment=self._experiment
-        )
-
-    def _deliver(self, entry: Mapping[str, Any]) -> None:
-        tracker, self._tracker = self._tracker or self._open_tracker(), None
-        with delivering():
-            match entry["kind"]:
-                case "run":
-                    tracker.put_run(self._study, dict(entry))
-                case "paths":
-                    tracker.put_paths(self._study, dict(entry))
-                case "gains":
-                    tracker.put_gains(self._study, dict(entry))
-                case "model":
-                    tracker.put_model(self._study, dict(entry))
-                case kind:
-                    raise Undeliverable(f"unknown kind of entry {kind!r}")
-        self._tracker = tracker  # kept only if all went well: ids may be stale after a failure
 
 
 def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) -> None:

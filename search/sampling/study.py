@@ -4,19 +4,28 @@ truth about trials."""
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.sampling.drawing import GENERATION, Drawn, Seen, draws
+from search.sampling.drawing import GENERATION, Seen
+from search.sampling.history import (
+    BROKEN,
+    INCOMPLETE,
+    MEASURE,
+    REASON,
+    TOOK,
+    History,
+    Told,
+    seen_of,
+)
 from search.sampling.importances import importance_of
 from search.sampling.ledger import Ledger
+from search.sampling.proposals import Proposals
 from search.sampling.pruning import is_among_the_lowest_third
 from search.sampling.samplers import directions
 from search.sampling.storage import open_storage, reaching
-from search.sampling.untried import Untried
 from search.sampling.warm_start import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
 from search.trials.feasibility import Measure
 from search.trials.spending import Took
@@ -24,22 +33,10 @@ from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
-# Marks on trials: asked by half only; why it failed; and that this says nothing of its plan: what
-# failed was a worker.
-INCOMPLETE, REASON, BROKEN = "incomplete", "reason", "broken"
-TOOK = "took"  # seconds and GPU-seconds until now
-MEASURE = "measure"  # of a baseline: what others are measured against
 # Marks on studies: of which file; which trials of others it started from.
 DIGEST, STARTED_FROM = "digest", "started_from"
 # Which options looked promising, and what is tried because of it.
 PRIORS = "priors"
-
-# How often the sampler may propose what is tried already, for one trial: then, where the space has
-# an end, one of those that are left is taken, and elsewhere there is nothing new. A draw of `gp`
-# takes some tenths of a second.
-MAX_DRAWS, MAX_DRAWS_OF_GP, MAX_EQUAL = 32, 8, 20
-# How a search ends before its budget is used up: nothing is left, or the sampler is sure.
-SPACE, SAMPLER = "space", "sampler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +46,6 @@ class Asked:
     number: int
     params: Mapping[str, Any]
     plan: TrialPlan
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a plan got: a value for each objective, none where it failed or was pruned; the
-    constraints that it was told with (0 or less: satisfied)."""
-
-    number: int
-    values: tuple[float, ...]
-    constraints: Mapping[str, float]
-    is_pruned: bool = False
 
 
 class OptunaStudy:
@@ -73,34 +59,40 @@ class OptunaStudy:
         earlier: Sequence[Sequence[FrozenTrial]] = (),
     ) -> None:
         self._ledger = Ledger(study)
-        self._earlier = [[Seen.of(frozen) for frozen in trials] for trials in earlier]
         self._settings = settings
         self._space = settings.search_space()
+        self._history = History(self._space)
+        seen = [[Seen.of(frozen) for frozen in trials] for trials in earlier]
+        self._proposals = Proposals(settings, seen)
         self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
-        self._points = [*self._space.first_points(), *(self.priors or {}).get("first", [])]
-        self._counted: set[int] = set()
-        self._untried = Untried(self._space)
-        self._num_asked = 0
-        self._is_stuck = False  # the sampler proposed nothing new, and was told nothing since
-        self.told: dict[TrialPlan, Told] = {}
-        self.measures: list[Measure] = []
-        self.took: dict[int, Took] = {}
+        self._proposals.add((self.priors or {}).get("first", []))
         for frozen in study.get_trials(deepcopy=False):
-            self._known(frozen)
-            self._remember(frozen)
-            if TOOK in frozen.user_attrs:
-                self.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
+            self._take_up(frozen)
 
     @property
     def num_counted(self) -> int:
         """Finished trials that count against the budget: all but duplicates and half-asked ones."""
-        return len(self._counted)
+        return self._history.num_counted
 
     @property
     def gpu_hours(self) -> float:
         """Of the finished trials."""
-        took = (self.took.get(number, Took()) for number in self._counted)
-        return sum(one.gpu_seconds for one in took) / 3600
+        return self._history.gpu_hours
+
+    @property
+    def told(self) -> Mapping[TrialPlan, Told]:
+        """What each plan got."""
+        return self._history.told
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """What others are measured against, of the baselines so far."""
+        return self._history.measures
+
+    @property
+    def took(self) -> Mapping[int, Took]:
+        """Trial -> what it took until now."""
+        return self._history.took
 
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
@@ -114,79 +106,34 @@ class OptunaStudy:
     def is_used_up(self) -> bool:
         """Whether there is nothing to ask for: every plan is tried or in flight, or the sampler
         has proposed nothing new since it was told something."""
-        if self._space.is_grid:  # tried point by point, one that broke too
-            return self._num_asked >= len(self._points)
-        return self._is_stuck or self._untried.is_empty
+        return self._proposals.is_used_up
 
     @property
     def exhausted(self) -> str | None:
-        """What there is no more of: SPACE (plans that are not tried), SAMPLER (new proposals)."""
-        if not self.is_used_up:
-            return None
-        return SAMPLER if self._is_stuck else SPACE
+        """What there is no more of, as Proposals says it; None while there is something."""
+        return self._proposals.exhausted
 
     def keep_priors(self, priors: dict[str, Any]) -> None:
         """Once, before anything is asked: what comes first then is kept, so that a restart asks
         the same."""
         self.write_mark(PRIORS, priors)
         self.priors = priors
-        self._points += priors["first"]
+        self._proposals.add(priors["first"])
 
     def ask(self) -> Asked | None:
         """The next trial: first the baselines, the points of the study file and the options that
         look promising, then the sampler; of a grid, its next point. None where there is nothing
-        new to ask for now.
-
-        A plan that was tried, or is in flight, is asked again only where it is one of those points:
-        the sampler is asked for another one. The draw depends on the study seed, how many trials
-        were asked before, and (all but random and grid) what they got; not on how often the driver
-        was started.
-        """
-        drawn = self._draw()
+        new to ask for now."""
+        drawn = self._proposals.next(seen_of(self._ledger.trials()))
         if drawn is None:
-            self._is_stuck = not self._untried.is_empty
             return None
         marks = {} if drawn.generation is None else {GENERATION: drawn.generation}
         trial = self._ledger.ask(drawn.params, marks)
         with reaching():
             self._space.suggest(trial)
         plan = self._space.decode(trial.params)
-        self._num_asked += 1
-        self._untried.asked(plan)
+        self._proposals.asked(plan)
         return Asked(trial.number, trial.params, plan)
-
-    def _draw(self) -> Drawn | None:
-        """The point whose turn it is, else the first proposal that is new, else, where the space
-        has an end, any plan that is left."""
-        index = self._num_asked
-        point = self._points[index] if index < len(self._points) else None
-        proposed = draws(
-            self._settings, index=index, own=self._seen(), earlier=self._earlier, point=point
-        )
-        if point is not None:
-            return next(proposed)
-        if self._untried.is_empty:
-            return None
-        has_end = self._untried.has_end
-        most = MAX_DRAWS_OF_GP if self._settings.study.sampler == "gp" else MAX_DRAWS
-        for drawn in islice(proposed, most if has_end else MAX_EQUAL):
-            if self._space.decode(drawn.params) in self._untried:
-                return drawn
-        if not has_end:
-            return None
-        left = self._untried.any(f"{self._settings.study.seed}:{index}")
-        return Drawn(left, drawn.generation)
-
-    def _seen(self) -> list[Seen]:
-        """The trials that say something of their plan, each plan once. Of a trial that failed a
-        reason is known; one whose score could not be told has none."""
-        hidden = {INCOMPLETE, DUPLICATE_OF, BROKEN}
-        return [
-            Seen.of(frozen)
-            for frozen in self._ledger.trials()
-            if not hidden & frozen.user_attrs.keys()
-            and (frozen.state is not TrialState.FAIL or frozen.user_attrs.get(REASON))
-        ]
 
     def running(self) -> list[Asked]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
@@ -204,7 +151,7 @@ class OptunaStudy:
     def note(self, asked: Asked, took: Took) -> None:
         """What the trial took until now; before it is told, since then nothing can be added."""
         self._ledger.mark(asked.number, TOOK, [took.seconds, took.gpu_seconds])
-        self.took[asked.number] = took
+        self._history.took[asked.number] = took
 
     def tell_scored(
         self,
@@ -276,31 +223,22 @@ class OptunaStudy:
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
         frozen = self._ledger.tell(number, state, values)
-        self._is_stuck = False
+        self._proposals.told()
         self._remember(frozen)
 
-    def _known(self, frozen: FrozenTrial) -> None:
+    def _take_up(self, frozen: FrozenTrial) -> None:
         """A trial that an earlier driver asked; one that is half-asked is drawn again."""
         if INCOMPLETE not in frozen.user_attrs:
             with suppress(Refusal):
-                self._untried.asked(self._space.decode(frozen.params))
-                self._num_asked += 1
+                self._proposals.asked(self._space.decode(frozen.params))
+        self._remember(frozen)
+        if TOOK in frozen.user_attrs:
+            self._history.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
 
     def _remember(self, frozen: FrozenTrial) -> None:
-        if not frozen.state.is_finished() or INCOMPLETE in frozen.user_attrs:
-            return
-        if DUPLICATE_OF in frozen.user_attrs or frozen.number in self._counted:
-            return
-        plan = self._space.decode(frozen.params)
-        self._counted.add(frozen.number)
-        if BROKEN in frozen.user_attrs:
-            self._untried.broke(plan)
-            return
-        values = frozen.values if frozen.state is TrialState.COMPLETE else ()
-        is_pruned = frozen.state is TrialState.PRUNED
-        self.told[plan] = Told(frozen.number, tuple(values), frozen.constraints, is_pruned)
-        if MEASURE in frozen.user_attrs:
-            self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
+        broken = self._history.remember(frozen)
+        if broken is not None:
+            self._proposals.broke(broken)
 
 
 def _opened(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[FrozenTrial]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry
-from search.record.writer import Record
+from search.record.retrains import RetrainRecord
 from search.winner import model_card
 from search.winner.champion import Claim, Decision, decide
 from search.winner.verdict import Retrained, Verdict
@@ -26,7 +26,7 @@ def model_name(study: str, task: str) -> str:
 
 
 def register(
-    verdict: Verdict, task: str, shop: Workshop, log: Record, retrain: str
+    verdict: Verdict, task: str, shop: Workshop, retrain: RetrainRecord
 ) -> RegisteredModel | None:
     """The model of one target of the seed that is best on validation rows: test rows must not
     choose between seeds. None where no seed learned the target."""
@@ -45,13 +45,12 @@ def register(
         folder = Path(scratch) / "model"
         about = about_target(run.plan, task, shop)
         export_target(folder, shop, about, card=text)
-        return log.register_model(
+        return retrain.register(
             folder,
             name=model_name(verdict.study, task),
-            retrain=retrain,
             seed=run.seed,
             params={"task": task, "trial": str(verdict.trial), "phase": about.phase_key or ""},
-            tags=version_tags(verdict, run, task, retrain),
+            tags=version_tags(verdict, run, task, retrain.name),
             requirements=["transfer-search"],
             outcomes=Path(run.outcomes[task]) if task in run.outcomes else None,
         )

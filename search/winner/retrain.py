@@ -15,7 +15,8 @@ from search.preflight import check_places
 from search.provenance import differences, lock, scored_facts, version_warnings, world_facts
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_study
 from search.record.registry import Registry
-from search.record.writer import DRAIN_SECONDS, Record, recording
+from search.record.retrains import RetrainRecord
+from search.record.writer import DRAIN_SECONDS, recording
 from search.report.description import describe
 from search.report.findings import rule_of, seen_test_rows
 from search.trials.feasibility import judge_all
@@ -98,18 +99,19 @@ def retrain(
     with recording(study, home, **place) as log:
         world = world_facts(settings, shop.base, shop.data.rows)
         locked = lock(by_role, seeds, world, scored_facts(row.plan, shop, split=SPLIT))
-        log.retrain_locked(name, lock=locked)
+        retrain = log.retrain(name)
+        retrain.locked(locked)
         for role, seed, plan in plans:
             given = {"seed": seed, "role": role, "plan": plan, "lock": locked["digest"]}
-            log.retrain_started(name, phase_keys=(), **given)
+            retrain.started(phase_keys=(), **given)
         launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
-        _record(log, name, runs, locked["digest"])
+        _record(retrain, runs, locked["digest"])
         verdict = replace(_judge(record, row, runs, cautions), lock=locked["digest"])
-        verdict = _registered(verdict, shop, log, registry, name, is_forced=wishes.is_promoted)
+        verdict = _registered(verdict, shop, retrain, registry, is_forced=wishes.is_promoted)
         champions = [each.to_dict() for each in verdict.decisions]
-        log.retrain_closed(name, summary={**verdict.summary(), "champions": champions})
+        retrain.closed(summary={**verdict.summary(), "champions": champions})
         if log.drain(DRAIN_SECONDS):
             describe(log, read_study(**place, study=study))
         return verdict
@@ -118,14 +120,13 @@ def retrain(
 def _registered(
     verdict: Verdict,
     shop: Workshop,
-    log: Record,
+    retrain: RetrainRecord,
     registry: Registry,
-    name: str,
     *,
     is_forced: bool,
 ) -> Verdict:
     """With a model of every target that some seed learned, and whether each is champion."""
-    models = {task: register(verdict, task, shop, log, name) for task in verdict.tasks}
+    models = {task: register(verdict, task, shop, retrain) for task in verdict.tasks}
     made = {task: model for task, model in models.items() if model is not None}
     with refusing():
         decisions = tuple(
@@ -194,10 +195,9 @@ def _check_lock(
     return (*forced, *version_warnings(record.versions))
 
 
-def _record(log: Record, name: str, runs: Sequence[Retrained], digest: str) -> None:
+def _record(retrain: RetrainRecord, runs: Sequence[Retrained], digest: str) -> None:
     for run in runs:
-        log.retrain_finished(
-            name,
+        retrain.finished(
             seed=run.seed,
             role=run.role,
             plan=run.plan,

@@ -454,12 +454,11 @@ def add(
             tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
         )
         plan = planted.plan("fact")
-        record.retrain_started("r", seed=1, role="winner", plan=plan, phase_keys=())
+        record.retrain("r").started(seed=1, role="winner", plan=plan, phase_keys=())
         try:
-            return record.register_model(
+            return record.retrain("r").register(
                 model_folder(task),
                 name=name,
-                retrain="r",
                 seed=1,
                 params={},
                 tags={"task": task},

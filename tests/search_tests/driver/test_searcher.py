@@ -421,7 +421,7 @@ def test_a_sampler_that_proposes_nothing_new_ends_the_search(
     monkeypatch.setattr(drawing, "sampler_for", lambda settings, index, fixed: sure)
     rates = {"low": 1e-4, "high": 1e-2}
     one = drive(space={"intermediate_learning_rate": rates, "target_learning_rate": rates})
-    monkeypatch.setattr(one.study._inner, "_points", [])
+    monkeypatch.setattr(one.study._inner._proposals, "_points", [])
     assert one.ask("a") == point("fact")
     assert one.ask("b") is None, "what is in flight may change its mind"
     one.run("a")

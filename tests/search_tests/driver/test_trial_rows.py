@@ -7,7 +7,8 @@ import pytest
 
 from search.driver.trial_in_flight import Live
 from search.driver.trial_rows import duplicate_row, objective_of, phase_row, row_of, told_values
-from search.sampling.study import Asked, Told
+from search.sampling.history import Told
+from search.sampling.study import Asked
 from search.trials.ranking import TrialState
 from search.trials.spending import Took
 from spaces.study import StudySettings

@@ -15,7 +15,6 @@ import pytest
 from search.record.mlflow_client import Tracker, connect
 from search.record.reader import list_studies, read_study
 from search.record.writer import Record
-from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
 
@@ -178,30 +177,6 @@ def test_metrics_of_many_languages_go_in_several_calls(
     assert run.tags["state"] == "scored"
 
 
-def test_what_mlflow_will_never_take_is_set_aside(uri: str, tmp_path: Path, planted: Any) -> None:
-    outbox = tmp_path / "outbox"
-    record = Record(tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=outbox)
-    record.outbox.append({"kind": "of another version", "time": 0})
-    record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
-    record.outbox.start()
-    assert record.close(20)
-    assert outbox.with_name("outbox.refused").exists()
-    tracker = Tracker(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
-    assert len(tracker.find("s", role="trial")) == 1
-
-
-def test_a_deleted_experiment_is_named_and_nothing_is_lost(
-    uri: str, tmp_path: Path, planted: Any
-) -> None:
-    record = Record(tracking_uri=uri, experiment="gone", study="s", outbox=tmp_path / "outbox")
-    client = connect(uri)
-    client.delete_experiment(client.create_experiment("gone"))
-    record.phase_finished(planted.phase_row("k"), plan_phase={})
-    with pytest.raises(Refusal, match="was deleted in MLflow"):
-        record.outbox.deliver_all()
-    assert record.pending == 1
-
-
 def test_nothing_global_is_touched_and_no_file_appears_in_the_folder_one_stands_in(
     tmp_path: Path,
 ) -> None:
@@ -298,12 +273,11 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
         check(uri, "s", planted)
         (tmp_path / "model").mkdir()
         (tmp_path / "model" / "config.json").write_text("{}")
-        after.retrain_started("r", seed=1, role="winner", plan=row.plan, phase_keys=())
+        after.retrain("r").started(seed=1, role="winner", plan=row.plan, phase_keys=())
         made = [
-            after.register_model(
+            after.retrain("r").register(
                 tmp_path / "model",
                 name="m",
-                retrain="r",
                 seed=1,
                 params={},
                 tags={},

@@ -63,8 +63,7 @@ def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, plan
     row, plan = planted.scored(2, 0.6, "fact"), planted.plan("fact").with_seed(7)
     record.trial_finished(row, baseline=None, outcomes={"rel": str(file)})
     of_retrain = {"seed": 7, "role": "winner"}
-    record.retrain_finished(
-        "final",
+    record.retrain("final").finished(
         **of_retrain,
         plan=plan,
         phase_keys=("k",),

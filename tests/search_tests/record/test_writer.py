@@ -1,7 +1,6 @@
 """The record, on a real MLflow database: what is written once is read back the same."""
 
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,12 @@ from typing import Any
 import pytest
 
 from search.record.mlflow_client import connect
-from search.record.reader import StudyRecord, held_phase_keys, read_study
-from search.record.registry import Registry
+from search.record.reader import StudyRecord, read_study
 from search.record.writer import Record, drain_left
 from search.trials.ranking import TrialState
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
-
-
-@pytest.fixture
-def record(uri: str, tmp_path: Path) -> Iterator[Record]:
-    opened = Record.open(
-        tracking_uri=uri, experiment=EXPERIMENT, study="pocket", outbox=tmp_path / "outbox.jsonl"
-    )
-    yield opened
-    opened.close(10)
 
 
 def read(uri: str, study: str = "pocket") -> StudyRecord:
@@ -206,128 +195,6 @@ def test_a_phase_is_logged_once_whoever_reports_it(record: Record, uri: str, pla
     found = read(uri).phases
     assert {row.key for row in found} == {"k1", "k2"}
     assert len(found) == 2
-
-
-def test_models_by_reference_are_linked_to_their_trial(
-    record: Record, uri: str, planted: Any
-) -> None:
-    row = planted.scored(2, 0.6, "fact")
-    record.trial_finished(row, baseline=None)
-    locations = {key: {"uri": f"file:///store/{key}", "sha256": "5"} for key in row.phase_keys}
-    for _ in range(2):
-        record.log_models([row], locations)
-    assert record.drain(30)
-    client = connect(uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    models = client.search_logged_models([experiment.experiment_id])
-    assert {model.name for model in models} == {"trial-0002-rel", "trial-0002-coh"}
-    assert all(str(model.status) == "READY" for model in models)
-    rel = next(model for model in models if model.name.endswith("rel"))
-    assert rel.params["uri"] == f"file:///store/{row.phase_keys[1]}"
-    metrics = {metric.key: metric.value for metric in rel.metrics}
-    assert metrics == pytest.approx({"zero_shot_mean.rel": 0.6, "source.rel": 0.8})
-    run = client.get_run(rel.source_run_id)
-    assert {m.model_id for m in run.outputs.model_outputs} == {m.model_id for m in models}
-    assert len(client.get_metric_history(run.info.run_id, "source.rel")) == 1
-
-
-def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: Any) -> None:
-    record.study_started(settings={}, digest="", versions={})
-    for role, source in (("winner", "fact"), ("baseline", None)):
-        plan = planted.plan(source).with_seed(7)
-        given = {"seed": 7, "role": role, "plan": plan, "phase_keys": ("k1",)}
-        dev = planted.scores(0.55) if role == "winner" else None
-        record.retrain_started("final", **given, lock="d1")
-        record.retrain_finished(
-            "final", **given, scores=planted.scores(0.5), validation=dev, lock="d1"
-        )
-    record.retrain_closed("final", summary={"gain": 0.1})
-    assert record.drain(30)
-    retrains = read(uri).retrains
-    assert {(row.role, row.seed, row.state) for row in retrains} == {
-        ("winner", 7, TrialState.SCORED),
-        ("baseline", 7, TrialState.SCORED),
-    }
-    assert retrains[0].scores == planted.scores(0.5)
-    chosen_by = {row.role: row.validation for row in retrains}
-    assert chosen_by == {"winner": planted.scores(0.55), "baseline": None}
-    assert {row.lock for row in retrains} == {"d1"}
-    runs = runs_of(uri)
-    retrain = runs["retrain final"]
-    assert retrain.info.status == "FINISHED"
-    assert retrain.data.tags["mlflow.parentRunId"] == runs["pocket"].info.run_id
-    winner = runs["final winner seed 7"]
-    assert winner.data.tags["mlflow.parentRunId"] == retrain.info.run_id
-    assert winner.data.metrics["validation.zero_shot_mean"] == pytest.approx(0.55)
-    assert winner.data.tags["transfer_search.lock"] == "d1"
-    assert "k1" in held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
-
-
-class Predictor:
-    def __init__(self, folder: Path) -> None:
-        self.text = (folder / "config.json").read_text()
-
-    def predict(self, data: Any, params: Any = None) -> Any:
-        return [self.text, data]
-
-
-def test_a_registered_model_loads_by_its_alias_without_pickle(
-    record: Record, uri: str, planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "xlm-roberta"}')
-    (folder / "model.safetensors").write_bytes(b"weights")
-    given = {"seed": 7, "role": "winner", "plan": planted.plan("fact"), "phase_keys": ("k1",)}
-    record.retrain_started("final", **given)
-    made = [
-        record.register_model(
-            folder,
-            name="pocket-rel",
-            retrain="final",
-            seed=7,
-            params={"task": "rel"},
-            tags={"task": "rel"},
-            requirements=["numpy"],
-        )
-        for _ in range(2)
-    ]
-    assert made[0] == made[1]
-    registry = Registry.open(uri)
-    assert registry.champion("pocket-rel") is None, "that is for a comparison to say"
-    registry.crown(made[0])
-    assert (made[0].version, made[0].uri) == ("1", "models:/pocket-rel/1")
-
-    # MLflow's own loader, as a user calls it: with the address of the whole process.
-    import mlflow
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("search.serving.load_predictor", Predictor)
-    loaded = mlflow.pyfunc.load_model("models:/pocket-rel@champion")
-    assert loaded.predict(["x"]) == ['{"model_type": "xlm-roberta"}', ["x"]]
-    downloaded = Path(mlflow.artifacts.download_artifacts("models:/pocket-rel@champion"))
-    names = {path.name for path in downloaded.iterdir()}
-    assert {"MLmodel", "config.json", "model.safetensors", "requirements.txt"} <= names
-    assert not [name for name in names if name.endswith(".pkl")]
-
-    (folder / "model.safetensors").write_bytes(b"other weights")
-    second = record.register_model(
-        folder, name="pocket-rel", retrain="final", seed=7, params={}, tags={}, requirements=[]
-    )
-    assert second.version == "2"
-    assert registry.champion("pocket-rel") == made[0]
-
-
-def test_registering_without_files_or_run_is_refused(
-    record: Record, planted: Any, tmp_path: Path
-) -> None:
-    given = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}
-    with pytest.raises(Refusal, match="has no run"):
-        record.register_model(tmp_path, retrain="never", **given)
-    record.retrain_started("r", seed=1, role="winner", plan=planted.plan(None), phase_keys=())
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(Refusal, match="no model files"):
-        record.register_model(tmp_path / "empty", retrain="r", **given)
 
 
 def test_what_an_ended_driver_left_is_sent_by_the_next_reader(

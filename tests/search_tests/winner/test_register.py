@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.record.mlflow_client import TAG, connect
+from search.record.mlflow_client import connect
+from search.record.mlflow_runs import TAG
 from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry
 from search.winner import register as registering
@@ -42,10 +43,12 @@ def verdict(planted: Any, *levels: float, **protocol: Any) -> Verdict:
 class Log:
     """What would be registered."""
 
+    name = "trial-1"
+
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
 
-    def register_model(self, folder: Path, **given: Any) -> None:
+    def register(self, folder: Path, **given: Any) -> None:
         self.given = given
 
 
@@ -65,7 +68,7 @@ def test_a_collapsed_seed_is_not_registered(log: Log, planted: Any) -> None:
     first, *rest = found.runs
     fallen = planted.scores(0.30, mark=Mark.COLLAPSED)
     found = replace(found, runs=(replace(first, scores=fallen, validation=fallen), *rest))
-    register(found, "rel", None, log, "trial-1")  # type: ignore[arg-type]
+    register(found, "rel", None, log)  # type: ignore[arg-type]
     assert log.given["seed"] == 2
     tags = log.given["tags"]
     assert json.loads(tags["zero_shot_means"]) == pytest.approx([0.30, 0.70, 0.71])
@@ -79,7 +82,7 @@ def test_nothing_is_registered_where_no_seed_learned(log: Log, planted: Any) -> 
     found = verdict(planted, 0.3, 0.3)
     fallen = planted.scores(0.3, mark=Mark.COLLAPSED)
     runs = tuple(replace(run, scores=fallen, validation=fallen) for run in found.runs)
-    assert register(replace(found, runs=runs), "rel", None, log, "r") is None  # type: ignore[arg-type]
+    assert register(replace(found, runs=runs), "rel", None, log) is None  # type: ignore[arg-type]
     assert log.given == {}
 
 

@@ -1,0 +1,101 @@
+"""Models: MLflow's logged models, each linked to its run, by reference or with their files."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.record.entries import Entry, Labels
+from search.record.mlflow_runs import Runs, filter_of, tagged
+from search.record.mlmodel import OUTCOMES, write_mlmodel
+from spaces.refusal import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedModel:
+    """A model in the record: the run it is of, and where its files lie."""
+
+    model_id: str
+    run_id: str
+    location: str
+
+
+class Models:
+    """Of one experiment. Each is made once, whoever asks for it again."""
+
+    def __init__(self, client: Any, runs: Runs) -> None:
+        self._client = client
+        self._runs = runs
+
+    def put(self, study: str, entry: Entry) -> None:
+        """A logged model that says where the files of a phase lie, linked to its run."""
+        from mlflow.entities import Metric
+
+        run_id = self._runs.ensure(study, entry["run"], name=entry["name"], time=entry["time"])
+        tags = {"study": study, "phase": entry["key"]}
+        model = self._ensure(run_id, entry["name"], tags=tags, params=entry["params"])
+        metrics = []
+        for name in entry["metrics"]:
+            history = self._client.get_metric_history(run_id, name)
+            # At the time of the run's own value it is the same value, now of the model too.
+            metrics += [
+                Metric(name, m.value, m.timestamp, m.step, model_id=model.model_id)
+                for m in history[-1:]
+            ]
+        self._client.log_batch(run_id, metrics=metrics)
+        if str(model.status) != "READY":
+            with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
+                Path(folder, "reference.json").write_text(json.dumps(entry["params"], indent=1))
+                self._client.log_model_artifacts(model.model_id, folder)
+            self._client.finalize_logged_model(model.model_id, "READY")
+
+    def log(
+        self,
+        study: str,
+        labels: Labels,
+        folder: Path,
+        *,
+        digest: str,
+        name: str,
+        loader_module: str,
+        params: Mapping[str, str],
+        requirements: Sequence[str],
+        outcomes: Path | None = None,
+    ) -> LoggedModel:
+        """Log a folder of model files for a run; what MLflow needs to load it lies beside them, and
+        the file of `outcomes`."""
+        found = self._runs.find(study, **labels)
+        if not found:
+            raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
+        run_id = found[0].run_id
+        tags = {"study": study, "run": run_id, "sha256": digest}
+        model = self._ensure(run_id, name, tags=tags, params={**params, "sha256": digest})
+        if str(model.status) != "READY":
+            self._client.log_model_artifacts(model.model_id, str(folder))
+            with tempfile.TemporaryDirectory(prefix="transfer-search-") as extra:
+                write_mlmodel(Path(extra), folder, model.model_id, run_id, loader_module)
+                Path(extra, "requirements.txt").write_text("".join(f"{r}\n" for r in requirements))
+                if outcomes is not None:
+                    shutil.copyfile(outcomes, Path(extra, OUTCOMES))
+                self._client.log_model_artifacts(model.model_id, extra)
+            self._client.finalize_logged_model(model.model_id, "READY")
+        return LoggedModel(model_id=model.model_id, run_id=run_id, location=model.artifact_location)
+
+    def _ensure(
+        self, run_id: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, str]
+    ) -> Any:
+        """The one logged model with these tags, and the link from its run."""
+        from mlflow.entities import LoggedModelOutput
+
+        experiment_id = self._runs.ensure_experiment()
+        found = self._client.search_logged_models([experiment_id], filter_string=filter_of(tags))
+        model = next(iter(found), None) or self._client.create_logged_model(
+            experiment_id, name=name, source_run_id=run_id, tags=tagged(tags), params=dict(params)
+        )
+        outputs = self._client.get_run(run_id).outputs
+        if model.model_id not in {m.model_id for m in (outputs.model_outputs if outputs else ())}:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        return model

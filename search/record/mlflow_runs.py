@@ -1,0 +1,169 @@
+"""Runs: which an experiment of MLflow has, found by their labels, made where they are missing."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.addresses import folder_name, sqlite_path
+from search.record.entries import STUDY, Labels
+from spaces.refusal import Refusal
+
+TAG = "transfer_search."
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not chats
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What readers need of an MLflow run; `place` is the address of its artifacts, `tags` are ours,
+    without their prefix."""
+
+    run_id: str
+    place: str
+    name: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Known:
+    """What a run has already, so far as we know: nobody else writes it while we hold the outbox."""
+
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    status: str
+
+    @classmethod
+    def of(cls, run: Any) -> "Known":
+        data = run.data
+        return cls(dict(data.params), dict(data.metrics), dict(data.tags), run.info.status)
+
+
+class Runs:
+    """Of one experiment, which is made with its first run. To search for each run takes the longer
+    the more there are: ids are kept, and what a new study has not made is not searched for.
+
+    Attributes:
+        known: what each run that we made or found has already, by its id.
+    """
+
+    def __init__(self, client: Any, *, tracking_uri: str, experiment: str) -> None:
+        self._client = client
+        self._experiment = experiment
+        path = sqlite_path(tracking_uri)
+        # Without a server MLflow's default is a folder in whatever directory one stands in.
+        self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
+        self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
+        self._experiment_id: str | None = None
+        self._is_new: dict[str, bool] = {}  # study -> whether it had no run as we came
+        self.known: dict[str, Known] = {}
+
+    def find(self, study: str | None = None, **labels: str) -> list[Run]:
+        """Runs of a study (or of all) that carry these labels, oldest first."""
+        wanted = labels if study is None else {"study": study, **labels}
+        return [_run(run) for run in self.search(wanted)]
+
+    def search(self, labels: Labels, *, page_size: int = 1000) -> Iterator[Any]:
+        """MLflow's runs that carry these labels, oldest first."""
+        experiment_id, token = self._find_experiment(), None
+        while experiment_id is not None:
+            page = self._client.search_runs(
+                [experiment_id],
+                filter_string=filter_of(labels),
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+                max_results=page_size,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find_experiment(self) -> str | None:
+        if self._experiment_id is None:
+            found = self._client.get_experiment_by_name(self._experiment)
+            if found is not None and found.lifecycle_stage != "active":
+                raise Refusal(
+                    f"experiment {self._experiment!r} was deleted in MLflow: restore it "
+                    f"(mlflow experiments restore -x {found.experiment_id}) or name another"
+                )
+            self._experiment_id = None if found is None else found.experiment_id
+        return self._experiment_id
+
+    def ensure_experiment(self) -> str:
+        """Its id; it is made where it is missing."""
+        found = self._find_experiment()
+        if found is not None:
+            return found
+        folder = folder_name(self._experiment)
+        location = f"{self._artifacts}/{folder}" if self._artifacts else None
+        made = self._client.create_experiment(
+            self._experiment, artifact_location=location, tags=_KIND
+        )
+        self._experiment_id = str(made)
+        return self._experiment_id
+
+    def ensure(self, study: str, labels: Labels, *, name: str, **made: Any) -> str:
+        """The one run with these labels, made where it is missing."""
+        wanted = {"study": study, **labels}
+        key = frozenset(wanted.items())
+        if key not in self._run_ids:
+            run = self._standing(study, wanted)
+            if run is None:
+                # Where no answer comes, it may be made all the same: then it is searched for.
+                is_new, self._is_new[study] = self._is_new[study], False
+                run = self._make_run(wanted, study, name=name, **made)
+                self._is_new[study] = is_new
+            self._run_ids[key] = run.info.run_id
+            self.known[run.info.run_id] = Known.of(run)
+        return self._run_ids[key]
+
+    def _standing(self, study: str, wanted: Labels) -> Any:
+        if study not in self._is_new:
+            some = self.search({"study": study}, page_size=1)
+            self._is_new[study] = next(some, None) is None
+        return None if self._is_new[study] else next(self.search(wanted, page_size=1), None)
+
+    def _make_run(
+        self,
+        wanted: Labels,
+        study: str,
+        *,
+        name: str,
+        time: int,
+        parent: Labels | None = None,
+        lasted: float = 0.0,
+    ) -> Any:
+        tags = tagged(wanted)
+        if parent is not None:
+            above = None if parent["role"] == STUDY else {"role": STUDY}
+            title = " ".join(parent.values())
+            tags["mlflow.parentRunId"] = self.ensure(
+                study, parent, name=title, time=time, parent=above
+            )
+        return self._client.create_run(
+            self.ensure_experiment(),
+            start_time=time - round(lasted * 1000),
+            tags=tags,
+            run_name=name,
+        )
+
+
+def tagged(labels: Mapping[str, str]) -> dict[str, str]:
+    """As they are called in MLflow, where other programs have tags of their own."""
+    return {TAG + name: value for name, value in labels.items()}
+
+
+def filter_of(labels: Mapping[str, str]) -> str:
+    """Of what carries them all. Raises Refusal for what MLflow's filters cannot say."""
+    for value in labels.values():
+        if "'" in value or "\\" in value:
+            raise Refusal(f"{value!r} cannot name a run: MLflow's filters take no quotes")
+    return " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tagged(labels).items())
+
+
+def _run(run: Any) -> Run:
+    ours = {k.removeprefix(TAG): v for k, v in run.data.tags.items() if k.startswith(TAG)}
+    info = run.info
+    return Run(info.run_id, info.artifact_uri, info.run_name, info.status, info.start_time, ours)

@@ -1,0 +1,19 @@
+"""A record of the study `pocket` that sends what it gets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search.record.writer import Record
+
+EXPERIMENT = "transfer-search"
+
+
+@pytest.fixture
+def record(uri: str, tmp_path: Path) -> Iterator[Record]:
+    opened = Record.open(
+        tracking_uri=uri, experiment=EXPERIMENT, study="pocket", outbox=tmp_path / "outbox.jsonl"
+    )
+    yield opened
+    opened.close(10)

@@ -1,0 +1,77 @@
+"""Runs by their labels: one of each, whoever asks for it, and how often MLflow is asked."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.record.mlflow_client import connect
+from search.record.mlflow_runs import Runs, filter_of, tagged
+from search.record.writer import Record
+from spaces.refusal import Refusal
+
+EXPERIMENT = "transfer-search"
+STUDY, TRIAL = {"role": "study"}, {"role": "trial", "trial": "0"}
+
+
+class Counting:
+    """A client that counts the calls of each name."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls[name] += 1
+        return getattr(self._client, name)
+
+
+def test_a_run_is_made_once_and_its_parent_with_it(uri: str) -> None:
+    client = Counting(connect(uri))
+    runs = Runs(client, tracking_uri=uri, experiment=EXPERIMENT)
+    made = [runs.ensure("s", TRIAL, name="t", time=5000, parent=STUDY, lasted=2) for _ in range(2)]
+    assert made[0] == made[1]
+    assert client.calls["create_run"] == 2
+    assert client.calls["search_runs"] <= 1, "of a new study nothing else can be there"
+    (trial,) = runs.find("s", role="trial")
+    (study,) = runs.find("s", role="study")
+    assert (trial.run_id, trial.name, trial.started) == (made[0], "t", 3000)
+    assert trial.tags == {"study": "s", **TRIAL}
+    assert client.get_run(trial.run_id).data.tags["mlflow.parentRunId"] == study.run_id
+    assert runs.known[trial.run_id].tags["transfer_search.trial"] == "0"
+
+
+def test_a_run_that_another_process_made_is_found(uri: str) -> None:
+    first = Runs(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    run_id = first.ensure("s", TRIAL, name="t", time=1)
+    again = Runs(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    assert again.ensure("s", TRIAL, name="t", time=2) == run_id
+    assert again.ensure("other", TRIAL, name="t", time=2) != run_id
+    assert len(again.find(role="trial")) == 2, "of all studies"
+
+
+def test_nothing_is_made_by_looking(uri: str) -> None:
+    client = connect(uri)
+    assert Runs(client, tracking_uri=uri, experiment="never").find("s") == []
+    assert client.get_experiment_by_name("never") is None
+
+
+def test_labels_in_the_words_of_mlflow() -> None:
+    assert tagged({"role": "trial"}) == {"transfer_search.role": "trial"}
+    wanted = "tags.`transfer_search.study` = 's' AND tags.`transfer_search.role` = 'trial'"
+    assert filter_of({"study": "s", "role": "trial"}) == wanted
+    with pytest.raises(Refusal, match="take no quotes"):
+        filter_of({"study": "it's"})
+
+
+def test_a_deleted_experiment_is_named_and_nothing_is_lost(
+    uri: str, tmp_path: Path, planted: Any
+) -> None:
+    record = Record(tracking_uri=uri, experiment="gone", study="s", outbox=tmp_path / "outbox")
+    client = connect(uri)
+    client.delete_experiment(client.create_experiment("gone"))
+    record.phase_finished(planted.phase_row("k"), plan_phase={})
+    with pytest.raises(Refusal, match="was deleted in MLflow"):
+        record.outbox.deliver_all()
+    assert record.pending == 1
