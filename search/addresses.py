@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 
 _PROBE_SECONDS = 5.0
 
@@ -58,8 +58,7 @@ def refusing() -> Iterator[None]:
     except Refusal:
         raise
     except Exception as error:
-        line = str(error).strip().partition("\n")[0]
-        raise Refusal(f"MLflow: {line or type(error).__name__}") from error
+        raise Refusal(f"MLflow: {first_line(error)}") from error
 
 
 def _without_password(uri: str) -> str:

@@ -13,6 +13,15 @@ class AwayError(Refusal):
     and another try may find it again."""
 
 
+def first_line(error: BaseException, *, empty: str | None = None) -> str:
+    """What an error says, cut to its first line. `empty` stands in for an error that says nothing;
+    None: the name of its type does."""
+    lines = str(error).strip().splitlines()
+    if lines:
+        return lines[0]
+    return type(error).__name__ if empty is None else empty
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> Refusal:
     """A refusal of a name that is not among `known`, with the nearest one that is."""
     names = sorted(known)

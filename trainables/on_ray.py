@@ -24,7 +24,7 @@ from ray.train import TrainingFailedError
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from spaces.phases import TrialPlan
-from spaces.refusal import AwayError, Refusal
+from spaces.refusal import AwayError, Refusal, first_line
 from spaces.sections import TrackingSection
 from spaces.study import StudySettings
 from trainables.quiet import quiet_libraries
@@ -136,7 +136,7 @@ def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
     except DrainedError as error:
         tune.report(pack({"event": "drained", "reason": str(error)}))
     except Exception as error:
-        tune.report(pack({"event": "error", "reason": first_line(error)}))
+        tune.report(pack({"event": "error", "reason": reason_of(error)}))
         if not isinstance(error, Refusal) or isinstance(error, AwayError):
             raise
 
@@ -153,15 +153,15 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
         _fit(Job(plan, DEV), launch, callbacks=[TuneReportCallback()])
 
 
-def first_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The error behind what Ray wraps around it, in a line."""
     failures = getattr(error, "worker_failures", None)  # of Ray Train, by rank
     if failures:
-        return first_line(next(iter(failures.values())))
+        return reason_of(next(iter(failures.values())))
     while isinstance(cause := getattr(error, "cause", None), BaseException):
         error = cause
-    lines = str(error).strip().splitlines() or [""]
-    return lines[0] if isinstance(error, Refusal) else f"{type(error).__name__}: {lines[0]}"
+    line = first_line(error, empty="")
+    return line if isinstance(error, Refusal) else f"{type(error).__name__}: {line}"
 
 
 def pack(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def train_plans(
             for index, events in _run_on_actors(jobs, launch, max_concurrent):
                 on_done(index, events)
     except (RayError, TrainingFailedError) as error:
-        raise Refusal(f"training failed: {first_line(error)}") from error
+        raise Refusal(f"training failed: {reason_of(error)}") from error
 
 
 def _run_on_actors(

@@ -26,7 +26,7 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 
 PREFIX, STUDY_FILE = "transfer-search", "study.toml"
 PROBE_SECONDS = 10.0
@@ -199,8 +199,9 @@ class Jobs:
             RuntimeError,
             ValueError,
         ) as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            line = lines[-1] if "Traceback" in lines[0] else lines[0]
+            line = first_line(error)
+            if "Traceback" in line:  # of the head: what was raised there stands last
+                line = str(error).strip().splitlines()[-1]
             line = line.replace(self._token, "***") if self._token else line
             raise Refusal(f"the Ray cluster at {self.address}: {line[:300]}") from error
 

@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.cluster.capacity import Node, Shape
 from search.fence import is_alive
 from search.home import Home
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 from spaces.study import StudySettings
 from trainables.on_ray import Launch
 from trainables.training.workers import num_cores
@@ -31,6 +31,7 @@ from trainables.training.workers import num_cores
 SCRATCH, OWNER = "ts-", "owner.json"
 MAX_SCRATCH_ROOT = 24  # characters: Ray's sockets lie below, and their paths end at 107
 NODE_SECONDS = 60.0  # for a node to start a worker and read a file
+MAX_REASON = 300  # characters of what Ray says
 PROBE_SECONDS = 5.0  # for a cluster's head to answer; Ray itself tries for minutes
 
 
@@ -199,7 +200,7 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
             if address == "local":
                 raise
-            raise _away(address, _first_line(error)) from error
+            raise _away(address, first_line(error)) from error
         if callable(handler):
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place of it
         yield
@@ -215,14 +216,14 @@ def _probe(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise _away(address, _first_line(error)) from error
+        raise _away(address, first_line(error)) from error
 
 
 def _away(address: str, reason: str) -> Refusal:
     return Refusal(
-        f"no Ray cluster can be joined at {address} ({reason}); expected HOST:PORT of its head or "
-        "`auto`, on one of its nodes, and its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH) if it "
-        "asks for one"
+        f"no Ray cluster can be joined at {address} ({reason[:MAX_REASON]}); expected HOST:PORT of "
+        "its head or `auto`, on one of its nodes, and its token (RAY_AUTH_MODE, "
+        "RAY_AUTH_TOKEN_PATH) if it asks for one"
     )
 
 
@@ -261,7 +262,7 @@ def _check_home(home: Home, nodes: list[dict[str, Any]]) -> None:
             except GetTimeoutError:
                 seen = f"no answer in {NODE_SECONDS:.0f} s"
             except RayError as error:
-                seen = _first_line(error)
+                seen = first_line(error)[:MAX_REASON]
             if seen != token:
                 raise Refusal(
                     f"node {name} does not see the home folder {home.path} ({seen}); give a "
@@ -283,7 +284,3 @@ def _read(path: str) -> str:
 
 def _name(node: dict[str, Any]) -> str:
     return f"{node['NodeManagerAddress']} ({node['NodeManagerHostname']}, {node['NodeID'][:8]})"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

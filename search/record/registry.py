@@ -12,7 +12,7 @@ from search.record.mlflow_client import connect
 from search.record.mlflow_models import LoggedModel
 from search.record.mlflow_runs import TAG
 from search.record.mlmodel import ADDED, OUTCOMES
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal, first_line, unknown
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage
 
@@ -149,7 +149,7 @@ class Registry:
                     )
                 )
             except (MlflowException, OSError) as error:
-                line = str(error).strip().partition("\n")[0]
+                line = first_line(error, empty="")
                 raise Refusal(
                     f"the files of {what} cannot be read ({line}): restore MLflow's artifacts, or "
                     "`retrain` the study again"

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.home import hide_password
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -67,8 +67,8 @@ def reaching(url: str = "") -> Iterator[None]:
         optuna.exceptions.StorageInternalError,
     ) as error:
         cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         place = f" {hide_password(url)}" if url else ""
         raise Refusal(
-            f"the study database{place} cannot be used: {reason}; check [tracking] optuna"
+            f"the study database{place} cannot be used: {first_line(cause)}; "
+            "check [tracking] optuna"
         ) from error

@@ -1,4 +1,6 @@
-from spaces.refusal import Refusal, unknown
+import pytest
+
+from spaces.refusal import Refusal, first_line, unknown
 
 
 def test_the_nearest_known_name_is_offered() -> None:
@@ -19,3 +21,22 @@ def test_a_long_list_is_cut_and_stays_one_line() -> None:
 
 def test_a_refusal_is_one_kind_of_mistake() -> None:
     assert issubclass(Refusal, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("no space\non device"), "no space"),
+        (OSError("\n  no space  \r\non device"), "no space  "),
+        (Refusal("one line"), "one line"),
+        (ValueError(), "ValueError"),
+        (ValueError(" \n"), "ValueError"),
+    ],
+)
+def test_a_refusal_quotes_one_line_of_an_error(error: Exception, line: str) -> None:
+    assert first_line(error) == line
+
+
+def test_an_error_that_says_nothing_may_be_named_otherwise() -> None:
+    assert first_line(ValueError(), empty="") == ""
+    assert first_line(ValueError("said"), empty="unsaid") == "said"

@@ -16,7 +16,7 @@ from ray.train import WorkerGroupError
 
 from spaces.refusal import AwayError, Refusal
 from trainables import on_ray
-from trainables.on_ray import Launch, first_line, pack, scores_of, trainable, unpack, workshop
+from trainables.on_ray import Launch, pack, reason_of, scores_of, trainable, unpack, workshop
 from trainables.scoring.scores import Scores
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
@@ -143,11 +143,11 @@ def test_what_a_trial_takes(
 
 
 def test_the_error_behind_what_ray_wraps_around_it() -> None:
-    assert first_line(Refusal("one line")) == "one line"
-    assert first_line(OSError("no space\non device")) == "OSError: no space"
-    assert first_line(ValueError()) == "ValueError: "
+    assert reason_of(Refusal("one line")) == "one line"
+    assert reason_of(OSError("no space\non device")) == "OSError: no space"
+    assert reason_of(ValueError()) == "ValueError: "
     wrapped = RayTaskError("task", "a long\ntraceback", Refusal("the phase is damaged"))
-    assert first_line(wrapped) == "the phase is damaged"
-    assert first_line(wrapped.as_instanceof_cause()) == "the phase is damaged"
+    assert reason_of(wrapped) == "the phase is damaged"
+    assert reason_of(wrapped.as_instanceof_cause()) == "the phase is damaged"
     group = WorkerGroupError("two lines\nof it", worker_failures={0: OSError("gone")})
-    assert first_line(group) == "OSError: gone"
+    assert reason_of(group) == "OSError: gone"

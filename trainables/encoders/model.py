@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 from spaces.tasks import get_task
 from trainables.formats import encoding
 from trainables.formats.base import Batch
@@ -125,7 +125,7 @@ class BaseEncoder:
                 **without_pooler(config),
             )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            reason = first_line(error, empty=repr(error))
             raise Refusal(
                 f"encoder {folder!r} cannot be loaded: {reason}. Expected a folder (or hub name) "
                 "with config.json, a fast tokenizer and safetensors, as `pretrain` writes it"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 from trainables.rows.cards import CARD, configs, default_config, find_folder
 
 ENCODER_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -104,7 +104,7 @@ def fetch_encoder(name: str, revision: str | None) -> None:
     try:
         snapshot_download(name, revision=revision, allow_patterns=ENCODER_FILES)
     except (OSError, ValueError) as error:
-        raise Refusal(f"encoder {name!r} cannot be fetched: {_line(error)}") from error
+        raise Refusal(f"encoder {name!r} cannot be fetched: {first_line(error)}") from error
 
 
 def cached_encoder(name: str, revision: str | None) -> Path | None:
@@ -184,7 +184,7 @@ def _commit_of(dataset: str, revision: str | None) -> str:
             raise ConnectionError(f"the hub answers {error.response.status_code}") from error
         raise Refusal(_denied(f"data set {dataset!r}", error)) from error
     except httpx.TransportError as error:
-        raise ConnectionError(_line(error)) from error
+        raise ConnectionError(first_line(error)) from error
     if commit is None:
         raise ConnectionError("what answers is not the hub: it names no commit")
     return str(commit)
@@ -220,10 +220,12 @@ def _builder(dataset: str, config: str | None, path: str, commit: str | None) ->
         return get_dataset_builder_class(module)(hash=module.hash, **options)
     except ValueError as error:
         if "BuilderConfig" not in str(error):
-            raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
+            raise Refusal(
+                f"data set {dataset!r}, config {config!r}: {first_line(error)}"
+            ) from error
         raise _no_config(dataset, config) from error
     except (OSError, KeyError) as error:
-        raise Refusal(f"data set {dataset!r}, config {config!r}: {_line(error)}") from error
+        raise Refusal(f"data set {dataset!r}, config {config!r}: {first_line(error)}") from error
 
 
 @lru_cache(maxsize=64)
@@ -256,7 +258,7 @@ def _refusing(where: str) -> Iterator[None]:
         raise
     except (ConnectionError, httpx.TransportError, errors.LocalEntryNotFoundError) as error:
         raise Refusal(
-            f"{where} cannot be reached ({_line(error)}) and is not in the cache. Read "
+            f"{where} cannot be reached ({first_line(error)}) and is not in the cache. Read "
             "it from a folder in the hub's layout with --data-root DIR, or fill the cache where "
             "there is a network with `transfer-search data fetch STUDY`"
         ) from error
@@ -269,9 +271,9 @@ def _refusing(where: str) -> Iterator[None]:
         cause = error.__cause__ or error
         if isinstance(cause, errors.HfHubHTTPError):
             raise Refusal(_denied(where, cause)) from error
-        raise Refusal(f"{where}: its Parquet files cannot be read ({_line(cause)})") from error
+        raise Refusal(f"{where}: its Parquet files cannot be read ({first_line(cause)})") from error
     except (ValueError, RuntimeError) as error:
-        raise Refusal(f"{where} cannot be loaded: {_line(error)}") from error
+        raise Refusal(f"{where} cannot be loaded: {first_line(error)}") from error
 
 
 def with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]]:
@@ -300,8 +302,3 @@ def _name(value: int | None, names: list[str]) -> str | None:
 
 def _no_config(dataset: str, config: str | None) -> NoRowsError:
     return NoRowsError(f"data set {dataset!r} has no config {config!r}")
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

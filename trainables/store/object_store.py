@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from spaces.bucket import Bucket
-from spaces.refusal import AwayError, Refusal, unknown
+from spaces.refusal import AwayError, Refusal, first_line, unknown
 
 MAX_CONFLICTS, CONFLICT_SECONDS = 20, 0.5
 NOT_LET_IN = {
@@ -59,7 +59,7 @@ class ObjectStore:
         try:
             self._client: Any = boto3.session.Session().client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
-            raise Refusal(f"the phase store {bucket}: {_line(error)}") from error
+            raise Refusal(f"the phase store {bucket}: {first_line(error)}") from error
 
     def __str__(self) -> str:
         return str(self.bucket)
@@ -160,8 +160,8 @@ class ObjectStore:
             raise self._answered(error) from error
         except (BotoCoreError, Boto3Error) as error:
             raise AwayError(
-                f"the phase store {self} does not answer ({_line(error)}); AWS_ENDPOINT_URL_S3 "
-                "names another server than AWS's"
+                f"the phase store {self} does not answer ({first_line(error)}); "
+                "AWS_ENDPOINT_URL_S3 names another server than AWS's"
             ) from error
 
     def _answered(self, error: ClientError) -> Refusal:
@@ -174,14 +174,10 @@ class ObjectStore:
                 f"the phase store {self} does not let us in ({code}): the keys need s3:ListBucket "
                 "on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject below the prefix"
             )
-        return AwayError(f"the phase store {self}: {_line(error)}")
+        return AwayError(f"the phase store {self}: {first_line(error)}")
 
     def _buckets(self) -> list[str]:
         """The buckets that these keys may see; none where they may not list them."""
         with suppress(ClientError, BotoCoreError):
             return [one["Name"] for one in self._client.list_buckets()["Buckets"]]
         return []
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
