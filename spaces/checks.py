@@ -40,6 +40,8 @@ class Checked(Protocol):
 
     def languages_of(self, task: str) -> tuple[str, ...]: ...
 
+    def selecting_languages(self, target: str) -> list[str]: ...
+
     def lengths(self) -> dict[str, int]: ...
 
 
@@ -185,7 +187,7 @@ def check_languages(settings: Checked) -> None:
                 entry.zero_shot_languages,
             )
         if name in settings.objective_targets:
-            allowed += len(selecting(settings, name))
+            allowed += len(settings.selecting_languages(name))
     if not allowed:
         raise Refusal(
             f"selection {evaluation.selection.value!r} allows no language in which an "
@@ -226,24 +228,13 @@ def possible_objectives(settings: Checked) -> list[Objective]:
     for name in settings.objective_targets:
         source = get_task(name).source_language
         has_source = source in settings.languages_of(name)
-        has_zero_shot = bool(selecting(settings, name) - {source})
+        has_zero_shot = bool(set(settings.selecting_languages(name)) - {source})
         possible |= {Objective.SOURCE_SCORE} if has_source else set()
         if has_zero_shot:
             possible |= {Objective.ZERO_SHOT_MEAN, Objective.WORST_LANGUAGE}
         if has_zero_shot and has_source:
             possible.add(Objective.TRANSFER_GAP)
     return [name for name in Objective if name in possible]
-
-
-def selecting(settings: Checked, target: str) -> set[str]:
-    """The scored languages of a target whose rows may choose between trials."""
-    source, scored = get_task(target).source_language, set(settings.languages_of(target))
-    wanted = {
-        SelectionRule.TARGET_DEV: scored - {source},
-        SelectionRule.SOURCE_DEV: {source},
-        SelectionRule.PIVOT_DEV: set(settings.evaluation.pivot_languages),
-    }[settings.evaluation.selection]
-    return wanted & scored
 
 
 def _listed(names: Sequence[Objective]) -> str:

@@ -1,5 +1,6 @@
 """The sections of a study file: what each table may say, and what it means when it says nothing."""
 
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,16 @@ class SelectionRule(StrEnum):
     TARGET_DEV = "target_dev"  # the zero-shot languages' (the paper's protocol)
     SOURCE_DEV = "source_dev"  # the source language's alone: strictly zero-shot
     PIVOT_DEV = "pivot_dev"  # those of named languages; the others are reported
+
+    def languages(
+        self, scored: Iterable[str], *, source: str, pivots: Collection[str]
+    ) -> list[str]:
+        """The languages, of those that a target is scored in, whose rows may choose between
+        trials; in the order of `scored`."""
+        if self is SelectionRule.TARGET_DEV:
+            return [language for language in scored if language != source]
+        wanted = pivots if self is SelectionRule.PIVOT_DEV else (source,)
+        return [language for language in scored if language in wanted]
 
 
 class Objective(StrEnum):

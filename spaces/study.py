@@ -107,6 +107,14 @@ class StudySettings(Section):
         wanted = {*asked, entry.source_language}
         return tuple(language for language in entry.languages if language in wanted)
 
+    def selecting_languages(self, target: str) -> list[str]:
+        """The languages of a target whose validation rows may choose between trials."""
+        return self.evaluation.selection.languages(
+            self.languages_of(target),
+            source=get_task(target).source_language,
+            pivots=self.evaluation.pivot_languages,
+        )
+
     def lengths(self) -> dict[str, int]:
         """Every max_length that the study uses, by the key that sets it."""
         training = self.training

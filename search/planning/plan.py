@@ -190,13 +190,11 @@ def _head_errors(name: str) -> Iterator[str]:
 
 def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:
     evaluation, task = settings.evaluation, get_task(name)
-    if name not in settings.objective_targets:
+    if name not in settings.objective_targets or settings.selecting_languages(name):
         return
-    scored = settings.languages_of(name)
     if evaluation.selection is SelectionRule.PIVOT_DEV:
-        if not set(evaluation.pivot_languages) & set(scored):
-            yield f"target {name!r} has none of the pivot languages {evaluation.pivot_languages}"
-    elif evaluation.selection is SelectionRule.SOURCE_DEV and task.source_language not in scored:
+        yield f"target {name!r} has none of the pivot languages {evaluation.pivot_languages}"
+    elif evaluation.selection is SelectionRule.SOURCE_DEV:
         yield (
             f"target {name!r} has no rows in its source language {task.source_language!r}, from "
             "which source_dev selects; leave it out of [evaluation] objective"

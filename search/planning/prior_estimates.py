@@ -12,7 +12,6 @@ import numpy as np
 
 from search.degradation.typology import KINDS, distances
 from search.planning.priors import Estimate, Json, mixture_of, priors_of, ranked_options
-from spaces.sections import SelectionRule
 from spaces.space import SearchSpace
 from spaces.study import StudySettings
 from spaces.tasks import Source, get_task
@@ -90,17 +89,6 @@ def sources_of(space: SearchSpace) -> dict[Source, int]:
     return found
 
 
-def readable_languages(settings: StudySettings, task: str) -> list[str]:
-    """The languages of a target whose validation rows may choose between trials."""
-    source, evaluation = get_task(task).source_language, settings.evaluation
-    scored = settings.languages_of(task)
-    if evaluation.selection is SelectionRule.TARGET_DEV:
-        return [code for code in scored if code != source]
-    pivots = evaluation.pivot_languages
-    allowed = pivots if evaluation.selection is SelectionRule.PIVOT_DEV else (source,)
-    return [code for code in scored if code in allowed]
-
-
 def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[Looked, str]:
     """The source's validation rows; its training rows where it has no others."""
     for split in ("validation", "train"):
@@ -121,7 +109,7 @@ def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[L
 
 def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> Text | None:
     """None where the selection rule lets no row of the target be read."""
-    languages = data.rows.languages(task, readable_languages(settings, task), "validation")
+    languages = data.rows.languages(task, settings.selecting_languages(task), "validation")
     if not languages:
         return None
     recipe = dict(settings.search_space().targets)[task]

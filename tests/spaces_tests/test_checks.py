@@ -17,7 +17,6 @@ from spaces.checks import (
     check_selection,
     check_warm_start,
     possible_objectives,
-    selecting,
 )
 from spaces.refusal import Refusal
 from spaces.sections import Objective
@@ -56,10 +55,10 @@ def test_limits_in_gpu_hours_need_gpus(tables) -> None:
 
 def test_what_may_choose_between_trials_and_what_can_be_told_of_them(tables) -> None:
     settings = unchecked(tables({"evaluation.selection": "source_dev"}))
-    assert selecting(settings, "coh") == {"en"}
+    assert settings.selecting_languages("coh") == ["en"]
     assert possible_objectives(settings) == [Objective.SOURCE_SCORE, Objective.HOURS]
     gpus = unchecked(tables({"resources.gpus_per_worker": 1}))
-    assert len(selecting(gpus, "coh")) == 11
+    assert len(gpus.selecting_languages("coh")) == 11
     assert possible_objectives(gpus) == list(Objective)
 
 

@@ -20,6 +20,23 @@ def test_defaults() -> None:
     assert (resources.num_workers, resources.gpus_per_worker) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("rule", "scored", "pivots", "expected"),
+    [
+        (SelectionRule.TARGET_DEV, ["tr", "en", "de"], [], ["tr", "de"]),
+        (SelectionRule.TARGET_DEV, ["en"], [], []),
+        (SelectionRule.SOURCE_DEV, ["tr", "en", "de"], [], ["en"]),
+        (SelectionRule.SOURCE_DEV, ["tr", "de"], [], []),  # retrieval against English
+        (SelectionRule.PIVOT_DEV, ["tr", "en", "de"], ["de", "tr"], ["tr", "de"]),
+        (SelectionRule.PIVOT_DEV, ["tr", "en"], ["de", "en"], ["en"]),
+    ],
+)
+def test_the_languages_whose_rows_may_choose(
+    rule: SelectionRule, scored: list[str], pivots: list[str], expected: list[str]
+) -> None:
+    assert rule.languages(scored, source="en", pivots=pivots) == expected
+
+
 def test_gpus_compute_in_bf16_unless_it_is_said_otherwise() -> None:
     """Of the settings alone: who asks may have no GPU."""
     asked = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})

@@ -274,6 +274,25 @@ def test_a_hostile_name_is_refused(tables, name: str) -> None:
     assert "study.name is" in refusal(tables({"study.name": name}))
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "expected"),
+    [
+        ({}, {"coh": ["de", "es"], "retrieval": ["de", "es"]}),
+        ({"selection": "source_dev"}, {"coh": ["en"], "retrieval": []}),
+        (
+            {"selection": "pivot_dev", "pivot_languages": ["es"]},
+            {"coh": ["es"], "retrieval": ["es"]},
+        ),
+    ],
+)
+def test_the_languages_of_a_target_that_may_choose(
+    tables, evaluation: dict[str, Any], expected: dict[str, list[str]]
+) -> None:
+    asked = {"languages": ["de", "es"], **evaluation}
+    settings = StudySettings.parse(tables({"evaluation": asked}))
+    assert {task: settings.selecting_languages(task) for task in expected} == expected
+
+
 def test_languages_are_those_asked_for_and_the_source(tables) -> None:
     found = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
     assert found.languages_of("coh") == ("en", "ja", "sw")

@@ -207,10 +207,7 @@ def selecting_languages(
     target: TargetScores, rule: SelectionRule, *, pivot_languages: Sequence[str]
 ) -> list[str]:
     """The scored languages whose rows may choose between trials."""
-    if rule is SelectionRule.TARGET_DEV:
-        return list(target.zero_shot)
-    wanted = pivot_languages if rule is SelectionRule.PIVOT_DEV else [target.source_language]
-    return [language for language in target.by_language if language in wanted]
+    return rule.languages(target.by_language, source=target.source_language, pivots=pivot_languages)
 
 
 XTREME_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.planning.prior_estimates import explain, readable_languages, sources_of
+from search.planning.prior_estimates import explain, sources_of
 from spaces.study import StudySettings
 from spaces.tasks import Source
 from trainables.encoders.model import BaseEncoder
@@ -34,24 +34,6 @@ def test_every_source_is_looked_at_once(settings_of: Settings) -> None:
         Source("coh", "en"): 48,
         Source("fact", "de"): 32,
     }
-
-
-@pytest.mark.parametrize(
-    ("evaluation", "expected"),
-    [
-        ({}, {"rel": ["de", "es"], "retrieval": ["de", "es"]}),
-        ({"selection": "source_dev"}, {"rel": ["en"], "retrieval": []}),
-        (
-            {"selection": "pivot_dev", "pivot_languages": ["es"]},
-            {"rel": ["es"], "retrieval": ["es"]},
-        ),
-    ],
-)
-def test_only_rows_that_selection_may_read(
-    evaluation: dict[str, Any], expected: dict[str, list[str]], settings_of: Settings
-) -> None:
-    settings = settings_of(evaluation=evaluation)
-    assert {t: readable_languages(settings, t) for t in expected} == expected
 
 
 def test_the_small_base_ranks_the_options(
