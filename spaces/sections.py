@@ -160,6 +160,9 @@ class TrainingSection(Section):
     target: Recipe
     targets: dict[str, Recipe] = {}
 
+    def recipe_of(self, target: str) -> Recipe:
+        return self.targets.get(target, self.target)
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
@@ -197,6 +200,11 @@ class EvaluationSection(Section):
     max_rows: Count | None = None
     probe_rows: Count = 64
     max_batch_tokens: Count | None = None
+
+    def max_length_of(self, recipe: Recipe | None) -> int:
+        """The tokens of a row at most, where a target is scored that trains by `recipe`; None: it
+        trains nothing."""
+        return self.retrieval_max_length if recipe is None else recipe.max_length
 
 
 class ResourcesSection(Section):

@@ -91,7 +91,7 @@ class StudySettings(Section):
             intermediate_learning_rate=_rates(space.intermediate_learning_rate),
             target_learning_rate=_rates(space.target_learning_rate),
             intermediate_recipe=training.intermediate,
-            targets=tuple((t, training.targets.get(t, training.target)) for t in space.targets),
+            targets=tuple((t, training.recipe_of(t)) for t in space.targets),
             points=space.points,
             num_baselines=space.num_baselines,
             adapters=_adapters(space.lora) if space.lora else None,
@@ -123,13 +123,18 @@ class StudySettings(Section):
             found[f"training.intermediates.{name}.max_length"] = recipe.max_length
         for name in self.space.targets:
             if not get_task(name).trains:
-                length = self.evaluation.retrieval_max_length
-                found["evaluation.retrieval_max_length"] = length
+                key = "evaluation.retrieval_max_length"
             elif name in training.targets:
-                found[f"training.targets.{name}.max_length"] = training.targets[name].max_length
+                key = f"training.targets.{name}.max_length"
             else:
-                found["training.target.max_length"] = training.target.max_length
+                key = "training.target.max_length"
+            found[key] = self.max_length_of(name)
         return found
+
+    def max_length_of(self, target: str) -> int:
+        """The tokens of a row at most, where the target is scored."""
+        recipe = self.training.recipe_of(target) if get_task(target).trains else None
+        return self.evaluation.max_length_of(recipe)
 
     @property
     def objective_targets(self) -> tuple[str, ...]:

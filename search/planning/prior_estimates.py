@@ -112,15 +112,12 @@ def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> Text
     languages = data.rows.languages(task, settings.selecting_languages(task), "validation")
     if not languages:
         return None
-    recipe = dict(settings.search_space().targets)[task]
     wanted = Wanted(
         task=task,
         language=languages[0],
         split="validation",
         max_rows=max(MIN_LANGUAGE_ROWS, MAX_TARGET_ROWS // len(languages)),
-        max_length=recipe.max_length
-        if get_task(task).trains
-        else settings.evaluation.retrieval_max_length,
+        max_length=settings.max_length_of(task),
     )
     of_language = (replace(wanted, language=code) for code in languages)
     vectors = [look(one, data, layer=layer, with_labels=False).text for one in of_language]

@@ -120,11 +120,11 @@ def crown(
 def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
     """What the model folder of one target of a trained plan says of itself."""
     target = next(target for target in plan.targets if target.task == task)
-    recipe, evaluation = target.phase and target.phase.recipe, shop.settings.evaluation
+    evaluation = shop.settings.evaluation
     return About(
         task=task,
         labels=get_task(task).labels,
-        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        max_length=evaluation.max_length_of(target.phase and target.phase.recipe),
         phase_key=key_after(plan, target, shop),
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,

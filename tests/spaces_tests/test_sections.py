@@ -37,6 +37,12 @@ def test_the_languages_whose_rows_may_choose(
     assert rule.languages(scored, source="en", pivots=pivots) == expected
 
 
+def test_a_target_is_scored_at_the_length_it_was_trained_at() -> None:
+    evaluation = EvaluationSection(retrieval_max_length=48)
+    assert evaluation.max_length_of(Recipe(num_steps=1, batch_size=1, max_length=32)) == 32
+    assert evaluation.max_length_of(None) == 48
+
+
 def test_gpus_compute_in_bf16_unless_it_is_said_otherwise() -> None:
     """Of the settings alone: who asks may have no GPU."""
     asked = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})

@@ -90,6 +90,22 @@ def test_a_targets_table_says_what_differs(tables) -> None:
     assert recipes["coh"].batch_size == recipes["fact"].batch_size
 
 
+def test_every_length_is_named_by_its_key(tables) -> None:
+    changes = {"training.targets.coh": {"max_length": 24}, "evaluation.retrieval_max_length": 48}
+    settings = StudySettings.parse(tables(changes))
+    assert {t: settings.max_length_of(t) for t in settings.space.targets} == {
+        "coh": 24,
+        "fact": 64,
+        "retrieval": 48,
+    }
+    assert settings.lengths() == {
+        "training.intermediate.max_length": 64,
+        "training.targets.coh.max_length": 24,
+        "training.target.max_length": 64,
+        "evaluation.retrieval_max_length": 48,
+    }
+
+
 def test_whole_numbers_serve_as_numbers(tables) -> None:
     ints = StudySettings.parse(tables({"space.temperature": 2, "training.target.weight_decay": 0}))
     floats = StudySettings.parse(

@@ -91,7 +91,7 @@ def wanted_by(settings: StudySettings) -> list[Wanted]:
                 language=language,
                 split="validation",
                 max_rows=evaluation.max_rows,
-                max_length=recipe.max_length if task.trains else evaluation.retrieval_max_length,
+                max_length=settings.max_length_of(name),
             )
             found[scored] = None
     return list(found)

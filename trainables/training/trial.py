@@ -84,13 +84,12 @@ def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
             f"target {target.task!r} has no {split} rows in a zero-shot language that the study "
             f"asks for ({', '.join(asked)})"
         )
-    recipe = target.phase.recipe if target.phase else None
     return Scoring(
         task=target.task,
         languages=languages,
         split=split,
         max_rows=evaluation.max_rows,
-        max_length=recipe.max_length if recipe else evaluation.retrieval_max_length,
+        max_length=evaluation.max_length_of(target.phase.recipe if target.phase else None),
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
     )
