@@ -189,10 +189,16 @@ class Target:
         if task.trains != (self.phase is not None) or task.kind is TaskKind.MLM:
             raise Refusal(f"target {self.task!r}: a {task.kind} task cannot be scored this way")
         if self.phase is not None:
-            trained = {source.task for source in self.phase.mixture.sources}
+            trained = self.trained_tasks
             if task.training_task not in trained:
                 raise unknown(f"training task of target {self.task!r}", task.training_task, trained)
             object.__setattr__(self, "phase", replace(self.phase, role=Role.TARGET))
+
+    @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks that its phase trains a head for, each once; none where it has no phase."""
+        sources = self.phase.mixture.sources if self.phase else ()
+        return tuple(dict.fromkeys(source.task for source in sources))
 
     def to_dict(self) -> dict[str, Any]:
         return {"task": self.task, "phase": self.phase.to_dict() if self.phase else None}

@@ -151,8 +151,7 @@ def _measure_scoring(target: Target, shop: Workshop) -> float:
     whole = scoring_of(target, shop, split="validation")
     limit = min(whole.max_rows or MAX_SCORED_ROWS, MAX_SCORED_ROWS)
     some = replace(whole, max_rows=limit)
-    tasks = [source.task for source in target.phase.mixture.sources] if target.phase else []
-    model = shop.base.model(tasks, encoder=None, seed=0).to(shop.workers.device)
+    model = shop.base.model(target.trained_tasks, encoder=None, seed=0).to(shop.workers.device)
     evaluate(model, some, shop)  # tokenises
     began = time.perf_counter()
     evaluate(model, some, shop)

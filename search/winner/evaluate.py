@@ -157,8 +157,8 @@ def _score(
     files: dict[str, str] = {}
     for target in row.plan.targets:
         key, scoring = keys[target.task], scoring_of(target, shop, split=split)
-        tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
-        predicted = predictions_of(model_after(key, tasks, shop), scoring, shop)
+        model = model_after(key, target.trained_tasks, shop)
+        predicted = predictions_of(model, scoring, shop)
         scores = scores_of(predicted, scoring, shop, loss_fell=_loss_fell(target, key, shop))
         scored.append(scores)
         if writes and target.task in FOLDERS:

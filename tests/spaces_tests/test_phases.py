@@ -229,6 +229,13 @@ def test_targets_that_do_not_fit_are_refused() -> None:
         TrialPlan(encoder="e", intermediate=None, targets=(target, target))
 
 
+def test_a_target_has_heads_of_the_tasks_that_its_phase_trains_on() -> None:
+    both = Mixture.of({"rel": 1, "rel@de": 1, "coh": 2})
+    phase = dataclasses.replace(PHASE, mixture=both)
+    assert Target(task="coh", phase=phase).trained_tasks == ("coh", "rel")
+    assert Target(task="retrieval", phase=None).trained_tasks == ()
+
+
 def test_text_alone_has_no_validation_rows() -> None:
     texts = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM]
     if not texts:

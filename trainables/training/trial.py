@@ -55,8 +55,7 @@ def run_trial(
                 stage = get_or_train(target.phase, key, shop, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
             before = time.monotonic()
-            tasks = tuple(s.task for s in target.phase.mixture.sources) if target.phase else ()
-            model = model_after(key, tasks, shop)
+            model = model_after(key, target.trained_tasks, shop)
             for name, of_split in scored.items():
                 scoring = scoring_of(target, shop, split=name)
                 scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
