@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.base_encoder import find_encoder
 from search.home import Home
-from search.record.reader import StudyRecord, read_study
+from search.record.reader import StudyRecord
 from search.report.findings import rule_of
 from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
-from search.winner.retrain import choose
+from search.winner.searched_study import SearchedStudy
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
@@ -30,7 +29,6 @@ from trainables.scoring.scores import Scores, TargetScores
 from trainables.training.evaluate import Predictions, Scoring, predictions_of, scores_of
 from trainables.training.stage import model_after
 from trainables.training.trial import scoring_of
-from trainables.training.workers import Workers
 from trainables.training.workshop import Workshop
 
 EVALUATED = tuple(split for split in SPLITS if split != "train")
@@ -110,22 +108,17 @@ def evaluate_trial(
         raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
     if xtreme is not None:
         check_new(xtreme)
-    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
-    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
-    settings = settings.with_data_root(data_root)
-    row = choose(record, trial)
+    searched = SearchedStudy.read(
+        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
+    )
+    settings, row = searched.settings, searched.choose(trial)
     if xtreme is not None and not any(target.task in FOLDERS for target in row.plan.targets):
         targets = ", ".join(target.task for target in row.plan.targets)
         raise Refusal(
             f"trial {row.number} of study {study!r} has the targets {targets}: none of XTREME's "
             f"nine ({', '.join(FOLDERS)}), of which a submission is made"
         )
-    shop = Workshop.open(
-        settings,
-        home=home.path,
-        encoder=find_encoder(settings, home),
-        workers=Workers.alone(),
-    )
+    _, shop = searched.open(home)
     keys = {target.task: key_after(row.plan, target, shop) for target in row.plan.targets}
     if xtreme is not None:
         shop = shop.scoring_by(_benchmarks_own(settings))
@@ -136,7 +129,7 @@ def evaluate_trial(
         name=str(row.plan),
         split=split,
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
-        seen=_seen(record, row, shop.settings) if split == "test" else {},
+        seen=_seen(searched.record, row, shop.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
         submission=_submit(xtreme, files, scored) if xtreme is not None else None,
     )

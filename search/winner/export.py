@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-from search.base_encoder import find_encoder
 from search.home import Home
-from search.record.reader import read_study
 from search.trials.gains import collapsed_on
 from search.winner.register import about_target, whole_card
-from search.winner.retrain import choose
-from spaces.refusal import unknown
-from spaces.study import StudySettings
+from search.winner.searched_study import SearchedStudy
 from trainables.exporting.model_folder import check_new, export_target
 from trainables.quiet import quiet_libraries
-from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 
 def export_trial(
@@ -34,14 +28,12 @@ def export_trial(
     """
     quiet_libraries()
     check_new(folder)
-    record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
-    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
-    settings = settings.with_data_root(data_root)
-    if target not in settings.space.targets:
-        raise unknown(f"target of study {study!r}", target, settings.space.targets)
-    row = choose(record, trial)
-    encoder = find_encoder(settings, home)
-    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    searched = SearchedStudy.read(
+        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
+    )
+    searched.check_target(target)
+    row = searched.choose(trial)
+    _, shop = searched.open(home)
     about = about_target(row.plan, target, shop)
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)

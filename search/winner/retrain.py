@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from search.addresses import refusing
-from search.base_encoder import find_encoder
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials, ray_of
 from search.home import Home
 from search.preflight import check_places
@@ -19,21 +18,19 @@ from search.record.retrains import RetrainRecord
 from search.record.writer import DRAIN_SECONDS, recording
 from search.report.description import describe
 from search.report.findings import rule_of, seen_test_rows
-from search.trials.feasibility import judge_all
 from search.trials.language_verdicts import by_language
-from search.trials.ranking import TrialRow, TrialState, best, best_baseline
+from search.trials.ranking import TrialRow, best_baseline
 from search.winner.register import crown, model_name, register
+from search.winner.searched_study import SearchedStudy
 from search.winner.verdict import Retrained, Verdict, judged_pairs
 from search.winner.winners_curse import winners_curse
 from spaces.phases import TrialPlan
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
 from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes
-from trainables.scoring.scores import Scores, objective
 from trainables.training.trial import DEV
-from trainables.training.workers import Workers
 from trainables.training.workshop import Workshop
 
 SPLIT = "test"  # read here and by `evaluate` only
@@ -75,12 +72,11 @@ def retrain(
     """
     quiet_libraries()
     place = {"tracking_uri": tracking_uri, "experiment": experiment}
-    record = read_study(**place, study=study)
-    settings = StudySettings.parse(dict(record.settings), where=f"the record of study {study!r}")
-    settings = settings.with_data_root(wishes.data_root)
+    searched = SearchedStudy.read(study, **place, data_root=wishes.data_root)
     if wishes.target is not None:
-        settings, record = for_target(settings, record, wishes.target)
-    row, baseline = choose(record, wishes.trial), best_baseline(record.rows)
+        searched = searched.for_target(wishes.target)
+    settings, record = searched.settings, searched.record
+    row, baseline = searched.choose(wishes.trial), best_baseline(record.rows)
     check_places(home, tracking_uri, settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     tasks = [target.task for target in row.plan.targets]
@@ -88,8 +84,7 @@ def retrain(
         registry = Registry.open(tracking_uri)
         for task in tasks:
             registry.check_owner(model_name(study, task), study)
-    encoder = find_encoder(settings, home)
-    shop = Workshop.open(settings, home=home.path, encoder=encoder, workers=Workers.alone())
+    encoder, shop = searched.open(home)
     cautions = (*_barred(row), *_beside(row, baseline))
     cautions += _check_lock(row, record, shop, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
@@ -134,32 +129,6 @@ def _registered(
             for task, model in made.items()
         )
     return replace(verdict, models=tuple(made.values()), decisions=decisions)
-
-
-def for_target(
-    settings: StudySettings, record: StudyRecord, task: str
-) -> tuple[StudySettings, StudyRecord]:
-    """The study as if the target were its only one: its scores alone rank the trials, whatever the
-    study's objectives are, and a plan trains only what serves it. Raises Refusal if it is no
-    target."""
-    if task not in settings.space.targets:
-        raise unknown(f"target of study {record.name!r}", task, settings.space.targets)
-    evaluation = settings.evaluation.model_copy(update={"objective": (task,)})
-    rule, pivots = evaluation.selection, evaluation.pivot_languages
-
-    def restricted(row: TrialRow) -> TrialRow:
-        targets = tuple(target for target in row.plan.targets if target.task == task)
-        row = replace(row, plan=replace(row.plan, targets=targets))
-        if row.scores is None:
-            return row
-        scored = tuple(target for target in row.scores.targets if target.task == task)
-        scores = Scores(targets=scored, of_interest=(task,))
-        value = objective(scores, rule, pivot_languages=pivots) if scored else None
-        return replace(row, scores=scores, objective=value, values={})
-
-    restricted_rows = [restricted(row) for row in record.rows]
-    rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
-    return settings.model_copy(update={"evaluation": evaluation}), replace(record, rows=rows)
 
 
 def _barred(row: TrialRow) -> tuple[str, ...]:
@@ -235,16 +204,6 @@ def _judge(
     beside = best_baseline(record.rows)
     curse = winners_curse(record.rows, row, beside, fresh, others, outcomes_of)
     return replace(verdict, curse=curse)
-
-
-def choose(record: StudyRecord, trial: int | None) -> TrialRow:
-    """The trial asked for, or the best one. Raises Refusal if it has no score."""
-    if trial is None:
-        return best(record.rows)
-    scored = {str(row.number): row for row in record.rows if row.state is TrialState.SCORED}
-    if str(trial) not in scored:
-        raise unknown(f"scored trial of study {record.name!r}", str(trial), scored)
-    return scored[str(trial)]
 
 
 def roles(plan: TrialPlan, baseline: TrialPlan | None) -> dict[str, TrialPlan]:

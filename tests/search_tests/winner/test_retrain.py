@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,10 @@ from search.record.mlflow_client import Tracker, connect
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
 from search.record.registry import Registry
 from search.report.forms import report_json
-from search.trials.feasibility import judge_all
-from search.trials.ranking import TrialState, best_baseline, ranked
+from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from search.winner.champion import Claim
 from search.winner.register import about_target
-from search.winner.retrain import Wishes, _beside, choose, for_target, fresh_seeds, retrain, roles
+from search.winner.retrain import Wishes, _beside, fresh_seeds, retrain, roles
 from search.winner.verdict import Verdict
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
@@ -100,6 +99,10 @@ class Done:
     def record(self) -> StudyRecord:
         return read_study(tracking_uri=self.uri, experiment="transfer-search", study="tiny")
 
+    @property
+    def row(self) -> TrialRow:
+        return next(row for row in self.record.rows if row.number == self.trial)
+
     def phases(self) -> dict[str, int]:
         found = (self.home.path / "phases").glob("*/record.json")
         return {path.parent.name: path.stat().st_mtime_ns for path in found}
@@ -131,7 +134,7 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
 def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished: Any) -> None:
     verdict = done.verdict
     seeds = fresh_seeds(finished.settings, 2)
-    row = choose(done.record, done.trial)
+    row = done.row
     by_role = roles(row.plan, best_baseline(done.record.rows).plan)  # type: ignore[union-attr]
     assert list(by_role) == [WINNER, BASELINE, TWIN]
     assert [(run.role, run.seed) for run in verdict.runs] == [
@@ -213,7 +216,7 @@ def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
     client = connect(done.uri)
     tracker = Tracker(client, tracking_uri=done.uri, experiment="transfer-search")
     (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
-    lock, row = tracker.read_json(run, "lock.json"), choose(done.record, done.trial)
+    lock, row = tracker.read_json(run, "lock.json"), done.row
     plans = {role: TrialPlan.from_dict(plan) for role, plan in lock["plans"].items()}
     assert plans == roles(row.plan, best_baseline(done.record.rows).plan)  # type: ignore[union-attr]
     assert lock["digest"] == done.verdict.lock
@@ -270,61 +273,6 @@ def test_what_is_refused_before_anything_is_trained(
         client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "tiny")
     assert done.phases() == before
     assert [version.version for version in client.search_model_versions()] == [1, 1]
-
-
-def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], planted: Any) -> None:
-    settings = settings_of(space={"targets": ["rel", "coh", "retrieval"]})
-    rows = planted.study_rows()
-    record = StudyRecord(
-        name="tiny",
-        state="finished",
-        digest="d",
-        settings={},
-        rows=rows,
-        phases=(),
-        summary={},
-        retrains=(),
-    )
-    for task in settings.space.targets:
-        narrowed, found = for_target(settings, record, task)
-        assert narrowed.objective_targets == (task,)
-        row = choose(found, None)
-        assert row.number == 3
-        assert [target.task for target in row.plan.targets] == [task]
-        scores = next(t for t in rows[3].scores.targets if t.task == task)
-        assert row.objective == pytest.approx(scores.zero_shot_mean)
-        assert row.scores is not None
-        assert row.scores.zero_shot_mean == pytest.approx(scores.zero_shot_mean)
-    # The best one of all targets is not the best one for each of them.
-    first, *rest = rows[3].scores.targets
-    low = replace(first, languages={code: {"accuracy": 0.1} for code in first.languages})
-    worse = replace(rows[3], scores=replace(rows[3].scores, targets=(low, *rest)))
-    record = replace(record, rows=(*rows[:3], worse, *rows[4:]))
-    assert choose(for_target(settings, record, "rel")[1], None).number == 2
-    assert choose(for_target(settings, record, "coh")[1], None).number == 3
-
-
-def test_one_target_is_judged_by_what_itself_drops(
-    settings_of: Callable[..., StudySettings], planted: Any
-) -> None:
-    """Of two objectives and a limit, where trial 3 falls in one language of one target."""
-    settings = settings_of(
-        space={"targets": ["rel", "coh", "retrieval"]},
-        evaluation={"objectives": ["hours", "zero_shot_mean"], "max_drop": 0.01},
-    )
-    rows = [
-        replace(row, values={"hours": 1 / row.number, "zero_shot_mean": row.objective})
-        for row in (planted.scored(1, 0.52, None), planted.scored(3, 0.61, "fact"))
-    ]
-    rel, *rest = rows[1].scores.targets
-    low = replace(rel, languages={**rel.languages, "tr": {"accuracy": 0.1}})
-    rows[1] = replace(rows[1], scores=replace(rows[1].scores, targets=(low, *rest)))
-    record = planted.record_of(judge_all(rows, settings.evaluation.model_dump(mode="json")))
-    assert [row.is_feasible for row in record.rows] == [True, False]
-    assert choose(record, None).number == 1
-    assert choose(record, 3).largest_drop == pytest.approx(0.32)
-    assert choose(for_target(settings, record, "rel")[1], None).number == 1
-    assert choose(for_target(settings, record, "coh")[1], None).number == 3
 
 
 @pytest.mark.ray

@@ -1,0 +1,80 @@
+"""A study as its record has it: which trial of it is asked for, and what opens its models."""
+
+from dataclasses import dataclass, replace
+
+from search.base_encoder import find_encoder
+from search.home import Home
+from search.record.reader import StudyRecord, read_study
+from search.trials.feasibility import judge_all
+from search.trials.ranking import TrialRow, TrialState, best
+from spaces.refusal import unknown
+from spaces.study import StudySettings
+from trainables.scoring.scores import Scores, objective
+from trainables.training.workers import Workers
+from trainables.training.workshop import Workshop
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedStudy:
+    """The record of a study, and the settings that it was searched with."""
+
+    record: StudyRecord
+    settings: StudySettings
+
+    @classmethod
+    def read(
+        cls, study: str, *, experiment: str, tracking_uri: str, data_root: str | None
+    ) -> "SearchedStudy":
+        """From MLflow alone; `data_root` says where rows lie, if elsewhere than in the search.
+        Raises Refusal."""
+        record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
+        where = f"the record of study {study!r}"
+        settings = StudySettings.parse(dict(record.settings), where=where)
+        return cls(record, settings.with_data_root(data_root))
+
+    def for_target(self, task: str) -> "SearchedStudy":
+        """The study as if the target were its only one: its scores alone rank the trials, whatever
+        the study's objectives are, and a plan trains only what serves it. Raises Refusal if it is
+        no target."""
+        self.check_target(task)
+        evaluation = self.settings.evaluation.model_copy(update={"objective": (task,)})
+        rule, pivots = evaluation.selection, evaluation.pivot_languages
+
+        def restricted(row: TrialRow) -> TrialRow:
+            targets = tuple(target for target in row.plan.targets if target.task == task)
+            row = replace(row, plan=replace(row.plan, targets=targets))
+            if row.scores is None:
+                return row
+            scored = tuple(target for target in row.scores.targets if target.task == task)
+            scores = Scores(targets=scored, of_interest=(task,))
+            value = objective(scores, rule, pivot_languages=pivots) if scored else None
+            return replace(row, scores=scores, objective=value, values={})
+
+        restricted_rows = [restricted(row) for row in self.record.rows]
+        rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
+        settings = self.settings.model_copy(update={"evaluation": evaluation})
+        return SearchedStudy(replace(self.record, rows=rows), settings)
+
+    def check_target(self, task: str) -> None:
+        """Raise Refusal if the task is no target of the study."""
+        targets = self.settings.space.targets
+        if task not in targets:
+            raise unknown(f"target of study {self.record.name!r}", task, targets)
+
+    def choose(self, trial: int | None) -> TrialRow:
+        """The trial asked for, or the best one. Raises Refusal if it has no score."""
+        rows = self.record.rows
+        if trial is None:
+            return best(rows)
+        scored = {str(row.number): row for row in rows if row.state is TrialState.SCORED}
+        if str(trial) not in scored:
+            raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
+        return scored[str(trial)]
+
+    def open(self, home: Home) -> tuple[str, Workshop]:
+        """(the folder or hub name of its encoder, a workshop of this process). An encoder that is
+        made is made first, if it is not there. Raises Refusal."""
+        encoder = find_encoder(self.settings, home)
+        workers = Workers.alone()
+        shop = Workshop.open(self.settings, home=home.path, encoder=encoder, workers=workers)
+        return encoder, shop
