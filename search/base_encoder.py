@@ -12,6 +12,7 @@ from spaces.refusal import Refusal
 from spaces.sections import POCKET
 from spaces.study import StudySettings
 from spaces.tasks import text_task
+from trainables.whole import check_new
 
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
     from trainables.pretraining.corpus import Corpus
@@ -69,8 +70,7 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
     from trainables.pretraining.pretrain import pretrain_into
     from trainables.training.workers import num_cores
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
+    check_new(folder)
     if folder.exists():
         folder.rmdir()
     recipe.text.rows()  # refuse a bad file before anything is written

@@ -1,7 +1,5 @@
 """data check, fetch, bundle: what a study reads, whether it is there, and taking it along."""
 
-import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
 from trainables.rows.hub import NoRowsError, fetch_encoder
 from trainables.rows.rows import Description, Rows
+from trainables.whole import check_new, whole_folder
 
 OnDone = Callable[[int, int], None]
 
@@ -106,8 +105,7 @@ def fetch_data(settings: StudySettings, *, on_done: OnDone) -> Check:
 def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Check:
     """Write what the study reads into a new folder, which appears whole or not at all, and read
     it back. Raises Refusal, also where the study's data are not fit to be run."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
+    check_new(folder)
     check = check_data(settings, on_done=lambda done, of: None)
     if check.errors:
         raise Refusal(check.errors[0])
@@ -115,21 +113,9 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Ch
     if not parts and all(part.why_left for part in own):
         left = "".join(f"; {line}" for line in bundle.left_out(own))
         raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{left}")
-    unfinished = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    try:
-        unfinished.mkdir(parents=True)
-        bundle.write_bundle(
-            unfinished, parts, own, data_root=settings.study.data_root, on_done=on_done
-        )
-        copied = replace(Rows.of(settings), data_root=str(unfinished))
-        _compare(check.found, copied)
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except OSError as error:
-        raise Refusal(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with whole_folder(folder) as draft:
+        bundle.write_bundle(draft, parts, own, data_root=settings.study.data_root, on_done=on_done)
+        _compare(check.found, replace(Rows.of(settings), data_root=str(draft)))
     return check
 
 

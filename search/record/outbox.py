@@ -16,6 +16,8 @@ from typing import Any
 
 import filelock
 
+from trainables.whole import write_whole
+
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Mapping[str, Any]], None]
@@ -188,9 +190,7 @@ class Outbox:
         return position if position and _ends_a_line(descriptor, position) else 0
 
     def _write_position(self, position: int) -> None:
-        draft = self._position_file.with_name(self._position_file.name + ".new")
-        draft.write_text(str(position))
-        os.replace(draft, self._position_file)
+        write_whole(self._position_file, str(position).encode())
 
 
 def _ends_a_line(descriptor: int, position: int) -> bool:

@@ -16,7 +16,6 @@ from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
 from spaces.tasks import SPLITS, get_task
-from trainables.exporting.model_folder import check_new
 from trainables.exporting.submission import (
     FOLDERS,
     Predicted,
@@ -30,6 +29,7 @@ from trainables.training.evaluate import Predictions, Scoring, predictions_of, s
 from trainables.training.stage import model_after
 from trainables.training.trial import scoring_of
 from trainables.training.workshop import Workshop
+from trainables.whole import check_new
 
 EVALUATED = tuple(split for split in SPLITS if split != "train")
 

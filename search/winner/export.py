@@ -6,8 +6,9 @@ from search.home import Home
 from search.trials.gains import collapsed_on
 from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
-from trainables.exporting.model_folder import check_new, export_target
+from trainables.exporting.model_folder import export_target
 from trainables.quiet import quiet_libraries
+from trainables.whole import check_new
 
 
 def export_trial(

@@ -22,6 +22,7 @@ from spaces.tasks import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.training.stage import model_after
 from trainables.training.workshop import Workshop
+from trainables.whole import check_new
 
 HEAD, ABOUT = "head.safetensors", "transfer_search.json"
 # transformers' own classes whose head is ours, one linear map of every token, and its name there.
@@ -88,9 +89,3 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
     theirs.load_state_dict(ours.state_dict())
     assert isinstance(whole, nn.Module)
     return whole
-
-
-def check_new(folder: Path) -> None:
-    """Refuse a folder that something is in already."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")

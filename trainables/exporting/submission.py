@@ -26,20 +26,18 @@ says UD 2.5, the script fetches 2.7), panx and xnli are theirs, in their order.
 """
 
 import json
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from spaces.refusal import Refusal
 from spaces.tasks import Task, TaskKind
 from trainables.examples import Example, RetrievalExample
 from trainables.formats.base import Format
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import RetrievalFormat
+from trainables.whole import whole_folder
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -115,15 +113,7 @@ def _lines(lines: Iterable[str]) -> str:
 def write_submission(folder: Path, files: Mapping[str, str]) -> None:
     """Write files by their names below a folder that is new or empty; it appears whole or not at
     all. Raises Refusal if it cannot be written."""
-    unfinished = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    try:
+    with whole_folder(folder) as draft:
         for name, content in files.items():
-            (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
-            (unfinished / name).write_text(content, encoding="utf-8", newline="\n")
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
-    except OSError as error:
-        raise Refusal(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            (draft / name).write_text(content, encoding="utf-8", newline="\n")

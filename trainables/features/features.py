@@ -3,7 +3,6 @@ worker."""
 
 import hashlib
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from trainables.features.fertility import fertility
 from trainables.formats.base import Features, Ragged
 from trainables.formats.kinds import format_for
 from trainables.rows.rows import Rows
+from trainables.whole import whole_file
 
 ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
 
@@ -116,7 +116,7 @@ def encode_rows(
 
 
 def write_features(path: Path, features: Features) -> None:
-    """Write atomically: a reader sees the whole file or none."""
+    """A reader sees the whole file or none."""
     columns = {
         "input_ids": _lists(features.input_ids),
         "second": pa.array(features.second),
@@ -129,10 +129,12 @@ def write_features(path: Path, features: Features) -> None:
         metadata["fertility"] = repr(features.fertility)
     table = pa.table(columns, metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
-    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with (
+        whole_file(path) as draft,
+        pa.OSFile(str(draft), "wb") as file,
+        pa.ipc.new_file(file, table.schema) as writer,
+    ):
         writer.write_table(table)
-    unfinished.rename(path)
 
 
 def read_features(path: Path) -> Features:

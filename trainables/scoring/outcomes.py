@@ -7,8 +7,6 @@ protocol's digest of the data. On disk: one safetensors file a target, one array
 where some of its rows go together one more, of whole numbers: the group of each row.
 """
 
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from safetensors import SafetensorError
 from spaces.refusal import Refusal
 from trainables.scoring.groups import Groups
 from trainables.scoring.scores import ScoringProtocol
+from trainables.whole import write_whole
 
 Outcomes = npt.NDArray[Any]
 
@@ -95,9 +94,7 @@ def write(path: Path, outcomes: ByLanguage) -> None:
     if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    draft.write_bytes(content)
-    os.replace(draft, path)
+    write_whole(path, content)
 
 
 def read(path: Path) -> ByLanguage:

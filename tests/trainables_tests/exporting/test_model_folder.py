@@ -21,7 +21,6 @@ from trainables.exporting.model_folder import (
     ABOUT,
     HEAD,
     About,
-    check_new,
     export_target,
 )
 from trainables.exporting.predictor import load_predictor
@@ -129,9 +128,6 @@ def test_a_folder_in_use(shop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be written"):
         exported(shop, tmp_path / "file" / "below", "rel")
     assert (tmp_path / "file").read_text() == "kept"
-    check_new(tmp_path / "new")
-    (tmp_path / "empty").mkdir()
-    check_new(tmp_path / "empty")
 
 
 def test_every_task_can_be_described() -> None:
