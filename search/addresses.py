@@ -1,4 +1,4 @@
-"""The address of the record: what may be given, whether somebody answers, what to say if not."""
+"""Addresses of databases: what may be given, whether the record answers, what is shown of them."""
 
 import contextlib
 import hashlib
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spaces.refusal import Refusal, first_line
+from spaces.study import StudySettings
 
 _PROBE_SECONDS = 5.0
+_PASSWORD = re.compile(r"[?&](password|passwd|pwd)=", re.IGNORECASE)
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
@@ -38,7 +40,7 @@ def check_reachable(tracking_uri: str) -> None:
         if not path.exists():
             raise Refusal(f"no MLflow database at {path}: `run` a study first")
         return
-    plain = _without_password(tracking_uri)
+    plain = _without_user(tracking_uri)
     try:
         urllib.request.urlopen(plain.rstrip("/") + "/health", timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:
@@ -61,8 +63,26 @@ def refusing() -> Iterator[None]:
         raise Refusal(f"MLflow: {first_line(error)}") from error
 
 
-def _without_password(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
+def secret_key(settings: StudySettings) -> str | None:
+    """The key of `[tracking]` whose address has a password in it, if one has."""
+    for key in ("mlflow", "optuna"):
+        url = getattr(settings.tracking, key)
+        if url and (hide_password(url) != url or _PASSWORD.search(url)):
+            return key
+    return None
+
+
+def hide_password(url: str) -> str:
+    """The address with `***` for its password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{place}"
+
+
+def _without_user(url: str) -> str:
+    """The address with neither a name nor a password."""
+    scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 

@@ -1,14 +1,11 @@
 """Where a search keeps its things: databases, phases, tokenised rows, bases."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-
-_PASSWORD = re.compile(r"[?&](password|passwd|pwd)=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,3 @@ def check_writable(folder: Path, what: str) -> None:
         raise Refusal(f"{what} {folder} cannot be used: {place} is a file")
     if not os.access(place, os.W_OK | os.X_OK):
         raise Refusal(f"{what} {folder} cannot be used: {place} cannot be written")
-
-
-def secret_key(settings: StudySettings) -> str | None:
-    """The key of `[tracking]` whose address has a password in it, if one has."""
-    for key in ("mlflow", "optuna"):
-        url = getattr(settings.tracking, key)
-        if url and (hide_password(url) != url or _PASSWORD.search(url)):
-            return key
-    return None
-
-
-def hide_password(url: str) -> str:
-    """The address with `***` for its password."""
-    scheme, mark, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{place}"

@@ -9,8 +9,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from search.addresses import check_reachable, sqlite_path
-from search.home import Home, check_writable, hide_password
+from search.addresses import check_reachable, hide_password, sqlite_path
+from search.home import Home, check_writable
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 

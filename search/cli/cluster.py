@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search.addresses import secret_key
 from search.cli.options import (
     DataRootOption,
     ExperimentOption,
@@ -25,7 +26,7 @@ from search.cli.options import (
     load,
     output,
 )
-from search.home import Home, secret_key
+from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from search.home import secret_key
+from search.addresses import secret_key
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, parse_text
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from ray import tune
 
-from search.addresses import refusing
+from search.addresses import hide_password, refusing
 from search.base_encoder import find_encoder
 from search.cluster.ray_runtime import Cluster, Gauges, max_concurrent_trials, ray_of
 from search.driver.observer import NUMBERS, Observer, logging_to
 from search.driver.searcher import StudySearcher, Watch
 from search.fence import Fence
-from search.home import Home, hide_password
+from search.home import Home
 from search.planning.plan import contract_warnings
 from search.planning.prior_estimates import explain
 from search.planning.row_warnings import row_warnings, token_warnings

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.home import hide_password
+from search.addresses import hide_password
 from spaces.refusal import Refusal, first_line
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.addresses import folder_name, sqlite_path
+from search.addresses import folder_name, hide_password, sqlite_path
 from search.record.reader import list_studies, read_study
 from spaces.refusal import Refusal
 
@@ -60,3 +60,17 @@ def test_a_server_that_accepts_and_says_nothing_is_refused(
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Refusal, match="does not answer"):
             list_studies(tracking_uri=address, experiment=EXPERIMENT)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me:se@cr/et@host/db", "postgresql://me:***@host/db"),
+        ("https://me@host", "https://me@host"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:////home/me/optuna.db", "sqlite:////home/me/optuna.db"),
+    ],
+)
+def test_hide_password(url: str, shown: str) -> None:
+    assert hide_password(url) == shown

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.home import Home, check_writable, hide_password
+from search.home import Home, check_writable
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -54,17 +54,3 @@ def test_check_writable(tmp_path: Path) -> None:
             check_writable(place, "the folder")
     with pytest.raises(Refusal, match="cannot be written"):
         check_writable(Path("/proc/self/below"), "the folder")
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
-        ("postgresql://me:se@cr/et@host/db", "postgresql://me:***@host/db"),
-        ("https://me@host", "https://me@host"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:////home/me/optuna.db", "sqlite:////home/me/optuna.db"),
-    ],
-)
-def test_hide_password(url: str, shown: str) -> None:
-    assert hide_password(url) == shown

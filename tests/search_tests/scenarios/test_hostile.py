@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.home import secret_key
+from search.addresses import secret_key
 from search.record.reader import list_studies, read_study
 from search.record.writer import Record
 from search.sampling.study import OptunaStudy
