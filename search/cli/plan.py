@@ -124,11 +124,11 @@ def _explained(settings: StudySettings, shop: "Workshop") -> Any:
 
 
 def _measured(settings: StudySettings, shop: "Workshop", seconds: float) -> Any:
-    from search.cluster.ray_runtime import Machine
+    from search.cluster.ray_runtime import this_machine
     from search.display.progress import counting
     from search.planning.measure import measure
 
-    max_concurrent = Machine.here().max_concurrent_trials(settings)
+    max_concurrent = this_machine().max_concurrent_trials(settings)
     with counting(Console(stderr=True), "measuring") as on_done:
         return measure(
             settings, shop, max_concurrent=max_concurrent, startup=seconds, on_done=on_done

@@ -1,8 +1,9 @@
-"""A cluster's shape: which nodes it has, and how many trials of a study fit on them at once. Pure.
+"""How many trials of a study fit at once, on this machine or on the nodes of a cluster. Pure.
 
 A worker fits on one node or nowhere; the workers of one trial may lie on several.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spaces.refusal import Refusal
@@ -28,6 +29,40 @@ class Node:
         return min(fitting)
 
 
+def num_fitting(nodes: Iterable[Node], resources: ResourcesSection) -> int:
+    """How many trials fit beside each other, each with all its workers."""
+    return sum(node.num_workers(resources) for node in nodes) // resources.num_workers
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What trials may take of this machine."""
+
+    num_cores: int
+    num_gpus: int
+
+    def max_concurrent_trials(self, settings: StudySettings) -> int:
+        """How many trials run beside each other. Raises Refusal if not even one does."""
+        resources = settings.resources
+        node = Node("this machine", self.num_cores, self.num_gpus)
+        fitting = num_fitting([node], resources)
+        if not fitting:
+            raise Refusal(self._missing(settings.study.name, resources))
+        return min(fitting, resources.max_concurrent_trials or fitting)
+
+    def _missing(self, study: str, resources: ResourcesSection) -> str:
+        """Why not even one trial fits: on one machine, what lacks is cores or GPUs."""
+        lacks_cores = resources.num_workers * resources.cpus_per_worker > self.num_cores
+        kind, key = KINDS[0] if lacks_cores else KINDS[1]
+        there = self.num_cores if lacks_cores else self.num_gpus
+        each = getattr(resources, key)
+        return (
+            f"a trial of study {study!r} takes {resources.num_workers} workers x {each} {kind}s = "
+            f"{resources.num_workers * each}, and this machine has {there}; lower num_workers or "
+            f"{key} in [resources]"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The nodes that are there now; `can_grow` where an autoscaler adds more on demand, which
@@ -47,17 +82,17 @@ class Shape:
         wanted = resources.max_concurrent_trials
         if self.can_grow and wanted is not None:
             return wanted
-        slots = sum(node.num_workers(resources) for node in self.nodes)
-        fitting = slots // resources.num_workers
+        fitting = num_fitting(self.nodes, resources)
         if not fitting:
             raise Refusal(
-                f"{self._missing(settings.study.name, resources, slots)}; where nodes are added "
+                f"{self._missing(settings.study.name, resources)}; where nodes are added "
                 "on demand, name max_concurrent_trials and run with --autoscaling"
             )
         return min(fitting, wanted or fitting)
 
-    def _missing(self, study: str, resources: ResourcesSection, slots: int) -> str:
+    def _missing(self, study: str, resources: ResourcesSection) -> str:
         """Why not even one trial fits."""
+        slots = sum(node.num_workers(resources) for node in self.nodes)
         for kind, key in KINDS:
             needed = getattr(resources, key)
             largest = max((self._amount(node, kind) for node in self.nodes), default=0)

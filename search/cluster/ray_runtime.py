@@ -20,7 +20,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.metrics import Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster.capacity import Node, Shape
+from search.cluster.capacity import Machine, Node, Shape
 from search.fence import is_alive
 from search.home import Home
 from spaces.refusal import Refusal, first_line
@@ -36,38 +36,6 @@ PROBE_SECONDS = 5.0  # for a cluster's head to answer; Ray itself tries for minu
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What trials may take of this machine."""
-
-    num_cores: int
-    num_gpus: int
-
-    @classmethod
-    def here(cls) -> "Machine":
-        """The cores that this process may use, and all GPUs that torch sees."""
-        return cls(num_cores(), torch.cuda.device_count())
-
-    def max_concurrent_trials(self, settings: StudySettings) -> int:
-        """How many trials fit beside each other. Raises Refusal if not even one."""
-        resources = settings.resources
-        fitting = []
-        for name, each, there in (
-            ("cpus", resources.cpus_per_worker, self.num_cores),
-            ("gpus", resources.gpus_per_worker, self.num_gpus),
-        ):
-            taken = resources.num_workers * each
-            if taken > there:
-                raise Refusal(
-                    f"a trial of study {settings.study.name!r} takes {resources.num_workers} "
-                    f"workers x {each} {name.upper()[:-1]}s = {taken}, and this machine has "
-                    f"{there}; lower num_workers or {name}_per_worker in [resources]"
-                )
-            if taken:
-                fitting.append(there // taken)
-        return min([*fitting, resources.max_concurrent_trials or fitting[0]])
-
-
-@dataclass(frozen=True, slots=True)
 class Cluster:
     """A Ray cluster to run on: its address, and whether nodes are added to it on demand."""
 
@@ -75,11 +43,16 @@ class Cluster:
     can_grow: bool = False
 
 
+def this_machine() -> Machine:
+    """The cores that this process may use, and all GPUs that torch sees."""
+    return Machine(num_cores(), torch.cuda.device_count())
+
+
 def max_concurrent_trials(settings: StudySettings, home: Home, cluster: Cluster | None) -> int:
     """How many trials run beside each other, on the cluster or on this machine. Raises Refusal if
     not even one does, or if the cluster is away."""
     if cluster is None:
-        return Machine.here().max_concurrent_trials(settings)
+        return this_machine().max_concurrent_trials(settings)
     shape = look_at(cluster.address, home, can_grow=cluster.can_grow)
     return shape.max_concurrent_trials(settings)
 
@@ -88,7 +61,7 @@ def ray_of(launch: Launch, cluster: Cluster | None) -> AbstractContextManager[Pa
     """The Ray that trials run on. Yields Tune's folder."""
     if cluster is not None:
         return attached_ray(launch, cluster.address)
-    return local_ray(launch, Machine.here())
+    return local_ray(launch, this_machine())
 
 
 def make_scratch() -> Path:

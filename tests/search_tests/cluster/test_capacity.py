@@ -1,11 +1,11 @@
-"""How many trials a cluster has room for, and what is missing where it has none."""
+"""How many trials a cluster or this machine has room for, and what is missing where it has none."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from search.cluster.capacity import Node, Shape
+from search.cluster.capacity import Machine, Node, Shape
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -71,3 +71,40 @@ def test_a_growing_cluster_is_what_the_study_says(settings_of: Settings) -> None
     assert shape((3, 0), can_grow=True).max_concurrent_trials(unnamed) == 3
     with pytest.raises(Refusal, match="name max_concurrent_trials and run with --autoscaling"):
         shape(HEAD, can_grow=True).max_concurrent_trials(unnamed)
+
+
+@pytest.mark.parametrize(
+    ("resources", "cores", "gpus", "expected"),
+    [
+        ({}, 8, 0, 8),
+        ({"cpus_per_worker": 3}, 8, 0, 2),
+        ({"num_workers": 2, "cpus_per_worker": 2}, 8, 0, 2),
+        ({"max_concurrent_trials": 3}, 8, 0, 3),
+        ({"max_concurrent_trials": 30}, 8, 0, 8),
+        ({"gpus_per_worker": 1}, 8, 2, 2),
+        ({"gpus_per_worker": 1, "num_workers": 2}, 8, 4, 2),
+        ({}, 8, 2, 8),
+    ],
+)
+def test_how_many_trials_fit_on_this_machine(
+    resources: dict[str, int], cores: int, gpus: int, expected: int, settings_of: Settings
+) -> None:
+    settings = settings_of(resources={"max_concurrent_trials": None, **resources})
+    assert Machine(cores, gpus).max_concurrent_trials(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus_per_worker": 9}, "1 workers x 9 CPUs = 9, and this machine has 8"),
+        ({"num_workers": 3, "cpus_per_worker": 4}, "3 workers x 4 CPUs = 12"),
+        ({"gpus_per_worker": 1}, "1 workers x 1 GPUs = 1, and this machine has 0"),
+    ],
+)
+def test_a_trial_that_does_not_fit_on_this_machine(
+    resources: dict[str, int], message: str, settings_of: Settings
+) -> None:
+    with pytest.raises(Refusal, match=r"lower num_workers or .pus_per_worker") as caught:
+        Machine(8, 0).max_concurrent_trials(settings_of(resources=resources))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

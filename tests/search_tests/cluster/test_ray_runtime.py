@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from search.cluster import ray_runtime as machine
-from search.cluster.ray_runtime import OWNER, Machine, look_at, make_scratch
+from search.cluster.ray_runtime import OWNER, look_at, make_scratch, this_machine
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -20,45 +20,8 @@ from spaces.study import StudySettings
 Settings = Callable[..., StudySettings]
 
 
-@pytest.mark.parametrize(
-    ("resources", "cores", "gpus", "expected"),
-    [
-        ({}, 8, 0, 8),
-        ({"cpus_per_worker": 3}, 8, 0, 2),
-        ({"num_workers": 2, "cpus_per_worker": 2}, 8, 0, 2),
-        ({"max_concurrent_trials": 3}, 8, 0, 3),
-        ({"max_concurrent_trials": 30}, 8, 0, 8),
-        ({"gpus_per_worker": 1}, 8, 2, 2),
-        ({"gpus_per_worker": 1, "num_workers": 2}, 8, 4, 2),
-        ({}, 8, 2, 8),
-    ],
-)
-def test_how_many_trials_fit(
-    resources: dict[str, int], cores: int, gpus: int, expected: int, settings_of: Settings
-) -> None:
-    settings = settings_of(resources={"max_concurrent_trials": None, **resources})
-    assert Machine(cores, gpus).max_concurrent_trials(settings) == expected
-
-
-@pytest.mark.parametrize(
-    ("resources", "message"),
-    [
-        ({"cpus_per_worker": 9}, "1 workers x 9 CPUs = 9, and this machine has 8"),
-        ({"num_workers": 3, "cpus_per_worker": 4}, "3 workers x 4 CPUs = 12"),
-        ({"gpus_per_worker": 1}, "1 workers x 1 GPUs = 1, and this machine has 0"),
-    ],
-)
-def test_a_trial_that_does_not_fit(
-    resources: dict[str, int], message: str, settings_of: Settings
-) -> None:
-    with pytest.raises(Refusal, match=r"lower num_workers or .pus_per_worker") as caught:
-        Machine(8, 0).max_concurrent_trials(settings_of(resources=resources))
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_the_cores_of_this_process() -> None:
-    assert 1 <= Machine.here().num_cores <= (os.cpu_count() or 1)
+    assert 1 <= this_machine().num_cores <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379", "x", "h:1e9"])
