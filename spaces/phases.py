@@ -195,6 +195,10 @@ class Target:
             object.__setattr__(self, "phase", replace(self.phase, role=Role.TARGET))
 
     @property
+    def recipe(self) -> Recipe | None:
+        return self.phase.recipe if self.phase else None
+
+    @property
     def trained_tasks(self) -> tuple[str, ...]:
         """The tasks that its phase trains a head for, each once; none where it has no phase."""
         sources = self.phase.mixture.sources if self.phase else ()

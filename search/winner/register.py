@@ -124,7 +124,7 @@ def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
     return About(
         task=task,
         labels=get_task(task).labels,
-        max_length=evaluation.max_length_of(target.phase and target.phase.recipe),
+        max_length=evaluation.max_length_of(target.recipe),
         phase_key=key_after(plan, target, shop),
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,

@@ -232,8 +232,9 @@ def test_targets_that_do_not_fit_are_refused() -> None:
 def test_a_target_has_heads_of_the_tasks_that_its_phase_trains_on() -> None:
     both = Mixture.of({"rel": 1, "rel@de": 1, "coh": 2})
     phase = dataclasses.replace(PHASE, mixture=both)
-    assert Target(task="coh", phase=phase).trained_tasks == ("coh", "rel")
-    assert Target(task="retrieval", phase=None).trained_tasks == ()
+    target, untrained = Target(task="coh", phase=phase), Target(task="retrieval", phase=None)
+    assert (target.trained_tasks, target.recipe) == (("coh", "rel"), RECIPE)
+    assert (untrained.trained_tasks, untrained.recipe) == ((), None)
 
 
 def test_text_alone_has_no_validation_rows() -> None:

@@ -88,7 +88,7 @@ def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
         languages=languages,
         split=split,
         max_rows=evaluation.max_rows,
-        max_length=evaluation.max_length_of(target.phase.recipe if target.phase else None),
+        max_length=evaluation.max_length_of(target.recipe),
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
     )
