@@ -50,8 +50,9 @@ from trainables.store.stores import address_of, open_store
 from trainables.training.drain import DrainMark
 from trainables.training.workers import num_cores
 from trainables.training.workshop import DATA, check_encoder
-from trainables.training.world import World
+from trainables.training.world import TRAINING_VERSION, World
 
+TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 
 
@@ -93,6 +94,7 @@ def run_study(
     base, rows, warnings = _prepare(settings, home, encoder, on_prepared, on_checked)
     store = open_store(home.path, owner=settings.study.name, address=address_of(settings.resources))
     study = OptunaStudy.open(home.optuna_url(settings), settings)
+    check_version(study, settings)
     with refusing():
         prepare(uri)
     observer = Observer(watch, settings, gpu_hours=study.gpu_hours)
@@ -101,6 +103,8 @@ def run_study(
         driving(study, settings) as stop,
         recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
     ):
+        if not study.num_counted:
+            study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
         _tell_start(record, settings, base, rows, warnings)
         if settings.study.priors and study.priors is None:
             _rank(settings, study, Data(home.path / DATA, base, rows), on_ranked, stop)
@@ -122,6 +126,20 @@ def run_study(
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return Outcome(None, is_finished=False)
         return _finish(settings, uri, study, searcher, record, store)
+
+
+def check_version(study: OptunaStudy, settings: StudySettings) -> None:
+    """Refuse to go on with a study whose trials were trained by another version: their scores would
+    not be comparable with those of the trials to come. One that has all its trials may be shown."""
+    mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
+    was = mark["training_version"]
+    if was == TRAINING_VERSION or not 0 < study.num_counted < settings.budget.num_trials:
+        return
+    raise Refusal(
+        f"study {settings.study.name!r} was begun with training version {was}, and this program "
+        f"trains by version {TRAINING_VERSION} (CHANGELOG.md says what changed): their scores are "
+        "not comparable; finish it with the version that began it, or take another [study] name"
+    )
 
 
 def _prepare(

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer.main
 
-from search.cli import app
+from search.cli.app import app
 from tests.k8s_objects import (
     RENDERED,
     ROOT,

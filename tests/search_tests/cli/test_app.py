@@ -313,7 +313,7 @@ def test_running_a_finished_study_shows_its_report(cli: Run, finished: Any, tmp_
     home = finished.copy(tmp_path / "home")
     result = cli("run", finished.file, "--home", home)
     assert (result.code, result.err) == (0, "")
-    assert result.out.startswith("Study tiny (finished)")
+    assert "\nStudy tiny (finished)" in result.out
 
 
 @pytest.mark.ray

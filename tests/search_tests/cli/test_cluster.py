@@ -59,7 +59,7 @@ def test_refused_before_anybody_is_asked(
     refused(cli("submit", "pockett", *away), "unknown study 'pockett'")
     refused(cli("submit", file, *away, "--name", "a b;c"), "study.name")
     refused(cli("submit", file, *away, "--retrain", "--name", "b"), "leave --name out")
-    refused(cli("submit", file, *away, "--seeds", "3"), "of --retrain alone")
+    refused(cli("submit", file, *away, "--seeds", "3"), "needs --retrain")
     refused(cli("submit", file, *away), "does not answer")
     with file.open("a") as text:
         text.write('\n[tracking]\noptuna = "postgresql://me:hidden@db/optuna"\n')

@@ -47,7 +47,7 @@ def test_refusals_are_one_line_and_print_no_manifest(cli: Cli, tmp_path: Path) -
         (["pocket", "--overlay", "gpu"], "takes 0 GPUs"),
         (["pocket", "--overlay", "prod"], "prod"),
         (["pocket", "--image", "x:latest"], "not pinned"),
-        (["pocket", "--seeds", "5"], "of --retrain alone"),
+        (["pocket", "--seeds", "5"], "needs --retrain"),
     ):
         result = cli("k8s", "render", *arguments)
         assert result.code == 2

@@ -19,7 +19,16 @@ import pytest
 import torch
 from optuna.trial import TrialState as OptunaState
 
-from search.driver.runner import _finish, _rank, _recorded, _Stopper, driving, run_study
+from search.driver.runner import (
+    TRAINED_BY,
+    _finish,
+    _rank,
+    _recorded,
+    _Stopper,
+    check_version,
+    driving,
+    run_study,
+)
 from search.home import Home
 from search.preflight import check_places
 from search.record.entries import trial_labels
@@ -33,6 +42,7 @@ from trainables.features.features import Data
 from trainables.on_ray import Launch
 from trainables.scoring.outcomes import score_of
 from trainables.training.drain import DrainMark
+from trainables.training.world import TRAINING_VERSION
 
 Settings = Callable[..., StudySettings]
 Command = Callable[..., list[str]]
@@ -182,7 +192,8 @@ def test_a_run_prints_nothing_but_trials_and_report(finished: Any) -> None:
     assert finished.stderr == ""
     lines = finished.stdout.splitlines()
     assert [line[:5] for line in lines[:6]] == [f"[{n}/6]" for n in range(1, 7)]
-    assert lines[6].startswith("Study tiny (finished)")
+    assert lines[6].startswith("Intermediate training on ")
+    assert any(line.startswith("Study tiny (finished)") for line in lines[7:9])
     for noise in ("Loading weights", "INFO", "Warning", "Trial status", "alembic", "Logical"):
         assert noise not in finished.stdout
 
@@ -269,6 +280,23 @@ def test_passwords_go_neither_to_mlflow_nor_to_workers(settings_of: Settings) ->
     launch = Launch.of(settings, home=Path("home"), encoder="tiny")
     assert "hunter" not in repr(launch)
     assert launch.read_settings().digest() == settings.digest()
+
+
+def test_a_study_of_another_training_version_is_not_gone_on_with(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    """One that was begun before studies said their version is of version 1."""
+    settings = settings_of(budget={"num_trials": 2})
+    study = OptunaStudy.open(optuna_url, settings)
+    check_version(study, settings)
+    asked = study.ask()
+    assert asked is not None
+    study.tell_scored(asked, 0.5)
+    with pytest.raises(Refusal, match=r"begun with training version 1, .*finish it with"):
+        check_version(study, settings)
+    check_version(study, settings_of(budget={"num_trials": 1}))  # it has all its trials
+    study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
+    check_version(OptunaStudy.open(optuna_url, settings), settings)
 
 
 def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str) -> None:
