@@ -31,7 +31,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 print(*project["dependencies"], *project["optional-dependencies"]["service"], sep="\n")' \
       > requirements.txt \
  && /pip/bin/pip --python /opt/transfer-search install -r requirements.txt
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY spaces spaces
 COPY trainables trainables
 COPY search search
