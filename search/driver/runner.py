@@ -103,9 +103,7 @@ def run_study(
         driving(study, settings) as stop,
         recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
     ):
-        if not study.num_counted:
-            study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
-        _tell_start(record, settings, base, rows, warnings)
+        _tell_start(study, record, settings, base, rows, warnings)
         if settings.study.priors and study.priors is None:
             _rank(settings, study, Data(home.path / DATA, base, rows), on_ranked, stop)
         searcher = StudySearcher(
@@ -160,6 +158,7 @@ def _prepare(
 
 
 def _tell_start(
+    study: OptunaStudy,
     record: Record,
     settings: StudySettings,
     base: BaseEncoder,
@@ -167,6 +166,8 @@ def _tell_start(
     warnings: Sequence[str],
 ) -> None:
     """The study's run, as it begins or goes on: what is asked, and what it will be made of."""
+    if not study.num_counted:
+        study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),
