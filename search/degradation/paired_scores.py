@@ -9,7 +9,7 @@ from search.record.reader import BASELINE, TWIN, WINNER, RetrainRow, StudyRecord
 from search.stats.intervals import mean_interval
 from search.trials.gains import (
     BySeed,
-    SeedGain,
+    gain_json,
     interval_json,
     scores_by_seed,
     seed_gains,
@@ -60,7 +60,7 @@ def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
     return {seed: run.scores for seed, run in runs.items() if run.scores is not None}
 
 
-def retrained(record: StudyRecord) -> list[dict[str, Any]]:
+def of_retrains(record: StudyRecord) -> list[dict[str, Any]]:
     """Each retrain: its roles over the seeds, the winner's gains over the others seed by seed, and
     the verdicts by language."""
     languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
@@ -78,18 +78,13 @@ def retrained(record: StudyRecord) -> list[dict[str, Any]]:
                 "languages": languages.get(name, []),
                 "num_failed": {role: len(runs) - len(scored[role]) for role, runs in roles.items()},
                 **{
-                    role: interval_json(mean_interval([s.zero_shot_mean for s in found.values()]))
-                    for role, found in scored.items()
-                    if found
+                    role: interval_json(mean_interval([s.zero_shot_mean for s in side.values()]))
+                    for role, side in scored.items()
+                    if side
                 },
             }
         )
     return found
-
-
-def gain_json(gain: SeedGain | None) -> dict[str, Any] | None:
-    """As JSON values, where there is one."""
-    return gain.to_dict() if gain else None
 
 
 def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:

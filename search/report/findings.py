@@ -8,7 +8,7 @@ from statistics import fmean, median
 from typing import Any
 
 from search.degradation.gaps import by_language_of_intermediate, degradation
-from search.degradation.paired_scores import gain_json, retrained, sides_of
+from search.degradation.paired_scores import of_retrains, sides_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
 from search.planning.priors import hindsight
@@ -17,7 +17,9 @@ from search.trials.gains import (
     BySeed,
     averages,
     collapsed_counts,
+    gain_json,
     gain_table,
+    mean_over_seeds,
     scores_by_seed,
     seed_gains,
     side_by_side,
@@ -100,7 +102,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "overhead_seconds": _overhead(record.rows),
         "seconds": _seconds(record.rows),
         "phases": _phases(record),
-        "retrains": retrained(record),
+        "retrains": of_retrains(record),
         "summary": dict(record.summary),
         "warnings": list(record.warnings),
     }
@@ -199,7 +201,7 @@ def _selection(record: StudyRecord) -> Json:
                 "rule": other.value,
                 "number": row.number,
                 "name": str(row.plan),
-                "zero_shot_mean": _zero_shot_mean(scores_by_seed(order, row)),
+                "zero_shot_mean": mean_over_seeds(scores_by_seed(order, row)),
             }
             for other, row in choices
             if row is not None
@@ -231,15 +233,11 @@ def _over_seeds(order: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
     is_baseline = bool(order) and order[0].plan.is_baseline
     able = next((row for row in order if not row.plan.is_baseline), None)
     return {
-        "best_mean": _zero_shot_mean(best),
-        "baseline_mean": _zero_shot_mean(other),
+        "best_mean": mean_over_seeds(best),
+        "baseline_mean": mean_over_seeds(other),
         "gain": gain_json(seed_gains(scores_by_seed(order, able), other)) if able else None,
         "languages": _languages(best, {} if is_baseline else other),
     }
-
-
-def _zero_shot_mean(scores: BySeed) -> float | None:
-    return fmean(one.zero_shot_mean for one in scores.values()) if scores else None
 
 
 def _languages(best: BySeed, baseline: BySeed) -> list[Json]:

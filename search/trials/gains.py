@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from search.stats.intervals import Interval, paired_difference, unpaired_difference
-from search.trials.ranking import TrialRow
+from search.trials.ranking import TrialRow, over_seeds
 from trainables.scoring.scores import Mark, Scores, task_score, xtreme_averages
 
 Json = dict[str, Any]
@@ -99,6 +99,21 @@ def gain_of(
     )
 
 
+def gain_json(gain: SeedGain | None) -> Json | None:
+    """As JSON values, where there is one."""
+    return gain.to_dict() if gain else None
+
+
+def mean_over_seeds(side: BySeed, task: str | None = None) -> float | None:
+    """The zero-shot mean over seeds; of one target where it is named. None where there is none."""
+    if task is None:
+        means = [scores.zero_shot_mean for scores in side.values()]
+    else:
+        targets = (target for scores in side.values() for target in scores.targets)
+        means = [target.zero_shot_mean for target in targets if target.task == task]
+    return fmean(means) if means else None
+
+
 def collapsed_on(scores: Scores, task: str) -> bool:
     """Whether this target's phase collapsed."""
     return any(t.task == task and t.mark is Mark.COLLAPSED for t in scores.targets)
@@ -152,7 +167,8 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
     """
     if baseline is None or baseline.scores is None:
         return {"baseline": {}, "baseline_collapsed": {}, "baseline_seeds": 0, "rows": []}
-    before = scores_by_seed(rows, baseline)
+    settings = over_seeds(rows)  # looked through once, not once an intermediate
+    before = scores_by_seed(settings.get(baseline.plan.with_seed(0), ()), baseline)
     found: dict[str, Json] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
@@ -160,7 +176,8 @@ def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
         name = str(row.plan.intermediate.mixture)
         if name not in found:
             named = {"intermediate": name, "label": row.plan.intermediate.mixture.short}
-            gains = _by_task(scores_by_seed(rows, row), before)
+            after = scores_by_seed(settings[row.plan.with_seed(0)], row)
+            gains = _by_task(after, before)
             found[name] = {**named, "number": row.number, **gains}
     return {
         "baseline": _means(before.values()),

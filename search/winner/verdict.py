@@ -9,7 +9,7 @@ from typing import Any
 from search.record.reader import BASELINE, TWIN, WINNER
 from search.record.registry import RegisteredModel
 from search.stats.intervals import Interval, mean_interval
-from search.trials.gains import SeedGain, collapsed_on, seed_gains
+from search.trials.gains import SeedGain, collapsed_on, gain_json, seed_gains
 from search.trials.language_verdicts import LanguageVerdict, Pair, Side
 from search.winner.champion import Decision
 from search.winner.winners_curse import Curse
@@ -152,9 +152,9 @@ class Verdict:
                 f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
                 for run in self.runs
             },
-            "gain": _json(self.gain()),
+            "gain": gain_json(self.gain()),
             "gains": self._gains(BASELINE),
-            "gain_over_twin": _json(self.gain(over=TWIN)),
+            "gain_over_twin": gain_json(self.gain(over=TWIN)),
             "gains_over_twin": self._gains(TWIN),
             "num_diverged": {role: self.num_diverged(role) for role in self.roles},
             "num_collapsed": {
@@ -197,7 +197,3 @@ def judged_pairs(runs: Sequence[Retrained], read: Callable[[str], ByLanguage]) -
 
 def _of_task(scores: Scores | None, task: str) -> TargetScores | None:
     return next((t for t in scores.targets if t.task == task), None) if scores else None
-
-
-def _json(gain: SeedGain | None) -> dict[str, Any] | None:
-    return gain.to_dict() if gain else None

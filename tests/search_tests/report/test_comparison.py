@@ -8,7 +8,7 @@ import pytest
 
 from search.record.reader import StudyRecord
 from search.report.comparison import compare
-from search.trials.ranking import TrialRow
+from search.trials.ranking import TrialRow, TrialState
 from spaces.refusal import Refusal
 
 
@@ -111,3 +111,13 @@ def test_plans_with_several_seeds_are_shown_by_their_means(planted: Any) -> None
     assert (study["num_seeds"], study["num_collapsed"]) == (2, 0)
     cell = found["targets"]["rel"]["several"]
     assert (cell["best"], cell["baseline"]) == pytest.approx((0.70, 0.51))
+
+
+def test_a_seed_that_was_pruned_is_no_seed_of_its_plan(planted: Any) -> None:
+    """Its scores are of few rows, half-way through."""
+    rows = [planted.scored(0, 0.5, None), planted.scored(1, 0.7, "fact")]
+    half = planted.scored(2, 0.1, "fact")
+    half = replace(half, plan=half.plan.with_seed(7), state=TrialState.PRUNED)
+    found = compare([record_of("one", (*rows, half)), record_of("two", tuple(rows))])
+    assert [study["num_seeds"] for study in found["studies"]] == [1, 1]
+    assert found["targets"]["rel"]["one"]["best"] == pytest.approx(0.7)
