@@ -25,7 +25,13 @@ from search.report.figures import figures
 from search.report.findings import find
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
 from search.report.priors import prior_sentences
-from search.report.sentences import closing, collapsed_runs, collapsed_seeds, sentences
+from search.report.sentences import (
+    closing,
+    collapsed_baselines,
+    collapsed_runs,
+    collapsed_seeds,
+    sentences,
+)
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
 _CAPTIONS = {
@@ -85,6 +91,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         matrix=_matrix(found),
         marks=_marks,
         collapsed=collapsed_seeds,
+        collapsed_before=collapsed_baselines,
         collapsed_runs=collapsed_runs,
         figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(found).items()},
         scatters=scatters(found),
@@ -145,7 +152,11 @@ def _gain_table(found: dict[str, Any]) -> Table:
     table.add_column("intermediate", overflow="fold", min_width=12)
     for task in (*level, "mean"):
         table.add_column(Text(task), justify="right")
-    table.add_row("the baseline's scores", *map(percent, level.values()))
+    before = [
+        _with_collapse(Text(percent(score)), collapsed_baselines(found["gains"], task))
+        for task, score in level.items()
+    ]
+    table.add_row("the baseline's scores", *before)
     for row in rows:
         cells = [_gain_cell(row, task) for task in level]
         last = _coloured(row["mean"])
@@ -157,7 +168,10 @@ def _gain_table(found: dict[str, Any]) -> Table:
 
 def _gain_cell(row: dict[str, Any], task: str) -> Text:
     """A gain; under it how many of its seeds collapsed, if any did."""
-    text, told = _coloured(row["gains"].get(task)), collapsed_seeds(row, task)
+    return _with_collapse(_coloured(row["gains"].get(task)), collapsed_seeds(row, task))
+
+
+def _with_collapse(text: Text, told: str) -> Text:
     return text.append(f"\n{told}", style="yellow") if told else text
 
 

@@ -251,6 +251,12 @@ def collapsed_seeds(row: Json, task: str) -> str:
     return f"{num} of {row['num_seeds']} collapsed" if num else ""
 
 
+def collapsed_baselines(gains: Json, task: str) -> str:
+    """The same of the baseline that the table of gains is against."""
+    row = {"collapsed": gains["baseline_collapsed"], "num_seeds": gains["baseline_seeds"]}
+    return collapsed_seeds(row, task)
+
+
 def without_collapsed(gain: Json) -> Iterator[str]:
     """The second number, by its name, where some seeds collapsed and some did not."""
     if sound := gain["sound"]:

@@ -94,6 +94,18 @@ def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
+def test_the_table_of_gains_says_what_collapsed_on_both_sides(planted: Any) -> None:
+    rows = (
+        planted.scored(0, 0.5, None, marks={"rel": Mark.COLLAPSED}),
+        planted.scored(1, 0.6, "fact", marks={"coh": Mark.COLLAPSED}),
+    )
+    for text in (on_terminal(record_of(rows), width=120), render_html(record_of(rows))):
+        table = text[text.index("the baseline's scores") :]
+        before, after = table.split("fact", 1)
+        assert before.count("1 of 1 collapsed") == 1
+        assert after.count("1 of 1 collapsed") >= 1
+
+
 def test_the_answer_comes_before_the_tables(planted: Any) -> None:
     text = on_terminal(record_of(planted.study_rows()))
     assert text.startswith("Intermediate training on fact lifts the zero-shot mean by +9.0 points")
