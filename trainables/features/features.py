@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from trainables.features.fertility import fertility
 from trainables.formats.base import Features, Ragged
 from trainables.formats.kinds import format_for
 from trainables.rows.rows import Rows
+from trainables.scoring.groups import Groups, groups_of
 from trainables.whole import whole_file
 
 ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
@@ -72,6 +74,12 @@ class Data:
     ) -> tuple[Example, ...]:
         return take(self.rows.examples(task, language, split), max_rows)
 
+    def groups(
+        self, task: str, language: str, split: str, *, max_rows: int | None
+    ) -> Groups | None:
+        """Which of the `examples` go together, as `groups_of` says; found out once a process."""
+        return _groups(self.rows, task, language, split, max_rows)
+
     def features(
         self, task: str, language: str, split: str, *, max_rows: int | None, max_length: int
     ) -> Features:
@@ -82,6 +90,13 @@ class Data:
         )
         tokenizer, digest = self.base.tokenizer, self.base.tokenizer_digest
         return read_features(encode_rows(wanted, self.folder, self.rows, tokenizer, digest))
+
+
+@lru_cache(maxsize=1024)
+def _groups(
+    rows: Rows, task: str, language: str, split: str, max_rows: int | None
+) -> Groups | None:
+    return groups_of(take(rows.examples(task, language, split), max_rows), get_task(task))
 
 
 def encode_rows(

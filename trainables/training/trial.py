@@ -10,7 +10,6 @@ from spaces.refusal import Refusal
 from spaces.tasks import get_task
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
-from trainables.scoring.groups import groups_of
 from trainables.scoring.outcomes import ByLanguage, Outcomes
 from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
 from trainables.training.evaluate import Scoring, evaluate, evaluate_rows
@@ -130,12 +129,8 @@ def _keep(
     trained = key or shop.world.encoder_name
     path = outcomes.file_of(shop.home.resolve(), trained, protocol)
     if shop.workers.rank == 0:
-        limit, task = scoring.max_rows, get_task(scoring.task)
-        scored = {
-            code: shop.data.examples(task.name, code, scoring.split, max_rows=limit)
-            for code in rows
-        }
-        found = {code: groups_of(examples, task) for code, examples in scored.items()}
+        split, limit = scoring.split, scoring.max_rows
+        found = {c: shop.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
         groups = {code: array for code, array in found.items() if array is not None}
         outcomes.write(path, ByLanguage(rows, groups))
     return str(path)

@@ -71,6 +71,19 @@ def test_rows_are_tokenised_once(data: Data) -> None:
     assert [p.stat().st_mtime_ns for p in data.folder.iterdir()] == [written]
 
 
+def test_which_rows_go_together_is_found_out_once(data: Data) -> None:
+    """Every trial asks it of the same rows; of fewer rows it is another question."""
+    found = data.groups("fact", "en", "validation", max_rows=40)
+    assert found is not None
+    rows = data.examples("fact", "en", "validation", max_rows=40)
+    assert len(found) == len(rows) == 40
+    assert len(set(found.tolist())) == len({row.text for row in rows})  # type: ignore[union-attr]
+    assert data.groups("fact", "en", "validation", max_rows=40) is found
+    fewer = data.groups("fact", "en", "validation", max_rows=30)
+    assert fewer is not None
+    assert len(fewer) == 30
+
+
 def test_what_is_cached_depends_on_all_that_is_encoded(data: Data, base) -> None:
     other = dataclasses.replace(base, tokenizer_digest="another")
     for place, changes in (
