@@ -1,9 +1,10 @@
 """The rule of pruning: like is compared with like, and only the lowest third ends."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from search.sampling.pruning import MIN_OTHERS, is_among_the_lowest_third
@@ -52,13 +53,14 @@ def test_of_one_rung_s_values_at_most_a_third_would_end(values: list[float]) -> 
         assert ended[lowest] or values.count(min(values)) > 1
 
 
+@example([0.0, 1.0, 1.0, 1.0, 5e-324], 0.0, random.Random(1))
 @given(Levels, st.floats(0, 1), st.randoms(use_true_random=False))
 def test_neither_order_nor_scale_of_what_others_got_matters(
     others: list[float], value: float, rng: object
 ) -> None:
     expected = is_among_the_lowest_third(value, others)
     assert is_among_the_lowest_third(value, sorted(others)) is expected
-    scale = 2.0**-3  # exact: no two values become equal
+    scale = 2.0**3  # exact: down from the smallest numbers it would make two values equal
     assert is_among_the_lowest_third(value * scale, [o * scale for o in others]) is expected
 
 
