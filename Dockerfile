@@ -1,4 +1,4 @@
-# One image for head, worker, submitter, retraining and the MLflow server (docs/deploy.md).
+# One image for head, worker, submitter, retraining and the MLflow server (docs/how-to/docker.md).
 #   docker build -t transfer-search:dev .                         torch for CPUs
 #   docker build -t transfer-search:dev --build-arg TORCH=cuda .  torch with its CUDA libraries
 # Needs BuildKit. Where pip goes is said by the arguments PIP_*, or, with a password in it, by a
@@ -78,7 +78,7 @@ ENV TRANSFER_SEARCH_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="transfer-search" \
       org.opencontainers.image.description="Searches over intermediate tasks for zero-shot cross-lingual transfer" \
       org.opencontainers.image.source="https://example.invalid/transfer-search" \
-      org.opencontainers.image.documentation="docs/deploy.md" \
+      org.opencontainers.image.documentation="docs/how-to/docker.md" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -61,7 +61,7 @@ bench: $(VENV)/.bench  ## minutes each: side by side with what others do
 bench-gpu: $(VENV)/.bench  ## the same on a machine with a GPU
 	$(BIN)/python -m benchmarks.gpu --write
 
-# BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/deploy.md).
+# BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/how-to/docker.md).
 image:  ## the image of the service
 	DOCKER_BUILDKIT=1 docker build $(BUILD_FLAGS) --tag $(IMAGE) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -38,14 +38,14 @@ from benchmarks.small_model import (
 from search.record.reader import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
 from spaces.study import StudySettings
-from spaces.tasks import TaskKind, get_task
+from spaces.task_catalog import TaskKind, get_task
 from trainables.features.prepare import prepare
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import judge
 from trainables.training.trial import DEV, scoring_of
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 SPOKEN = LANGUAGES[:4]
 NAME, NUM_TRIALS, BATCH_SIZE = "by-hand", 12, 32
@@ -93,9 +93,9 @@ def write_study(folder: Path, shape: Shape) -> Path:
     return path
 
 
-def shop_of(study: Path, home: Path) -> Workshop:
+def context_of(study: Path, home: Path) -> TrialContext:
     settings = StudySettings.load(study)
-    return Workshop.open(
+    return TrialContext.open(
         settings, home=home, encoder=settings.study.encoder, workers=Workers.alone()
     )
 
@@ -107,12 +107,12 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
     """Ray Train's worker: one phase with the Trainer, from a file of weights to a file of weights;
     a target is predicted, a language after the other."""
     quiet_libraries()
-    shop = shop_of(Path(config["study"]), Path(config["home"]))
+    context = context_of(Path(config["study"]), Path(config["home"]))
     phase = Phase.from_dict(config["phase"])
     (source,) = phase.mixture.sources
     is_tagged = get_task(source.task).kind is TaskKind.TAGGING
-    tokenizer = shop.base.tokenizer
-    features = shop.data.features(
+    tokenizer = context.base.tokenizer
+    features = context.data.features(
         source.task,
         source.language,
         "train",
@@ -120,11 +120,11 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
         max_length=phase.recipe.max_length,
     )
     encoder = load_file(config["start"]) if config["start"] else None
-    model = shop.base.model((source.task,), encoder=encoder, seed=phase.seed)
+    model = context.base.model((source.task,), encoder=encoder, seed=phase.seed)
     trainer = QuietTrainer(
         model=ForTrainer(model, source.task),
         args=phase_arguments(Path(config["folder"]), phase, per_device_eval_batch_size=BATCH_SIZE),
-        train_dataset=_rows(features, is_tagged=is_tagged, shop=shop),
+        train_dataset=_rows(features, is_tagged=is_tagged, context=context),
         data_collator=(
             DataCollatorForTokenClassification(tokenizer)
             if is_tagged
@@ -136,36 +136,36 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
         save_file(model.encoder.state_dict(), config["end"])
     report: dict[str, Any] = {"seconds": seconds}
     if config["target"]:
-        report["score"] = score(trainer, Target.from_dict(config["target"]), shop)
+        report["score"] = score(trainer, Target.from_dict(config["target"]), context)
     return report
 
 
-def score(trainer: QuietTrainer, target: Target, shop: Workshop) -> float:
+def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float:
     """Zero-shot mean."""
-    scoring, task = scoring_of(target, shop, split=DEV), get_task(target.task)
+    scoring, task = scoring_of(target, context, split=DEV), get_task(target.task)
     is_tagged = task.kind is TaskKind.TAGGING
     predicted = {}
     for language in scoring.languages:
-        features = shop.data.features(
+        features = context.data.features(
             task.name, language, DEV, max_rows=None, max_length=scoring.max_length
         )
-        logits = trainer.predict(_rows(features, is_tagged=is_tagged, shop=shop)).predictions
+        logits = trainer.predict(_rows(features, is_tagged=is_tagged, context=context)).predictions
         outputs = list(logits)
         if is_tagged:
             lengths = features.input_ids.lengths.tolist()
             best = logits.argmax(axis=-1)
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
-        examples = shop.data.examples(task.name, language, DEV, max_rows=None)
+        examples = context.data.examples(task.name, language, DEV, max_rows=None)
         predicted[language] = scoring.form.decode(outputs, features, examples, task)
-    judged = judge(predicted, scoring, shop, forms={})
+    judged = judge(predicted, scoring, context, forms={})
     scores = {language: found.metrics[task.metric] for language, found in judged.items()}
     return statistics.fmean(
         value for language, value in scores.items() if language != task.source_language
     )
 
 
-def _rows(features: Any, *, is_tagged: bool, shop: Workshop) -> Any:
-    pad_id = shop.base.tokenizer.pad_token_id
+def _rows(features: Any, *, is_tagged: bool, context: TrialContext) -> Any:
+    pad_id = context.base.tokenizer.pad_token_id
     return rows_of(features, is_tagged=is_tagged, padded_to=None, pad_id=pad_id)
 
 
@@ -243,8 +243,8 @@ def theirs(study: Path, home: Path, folder: Path) -> dict[str, Any]:
 
 def measure(folder: Path, shape: Shape) -> tuple[list[Line], dict[str, Any]]:
     study, home = write_study(folder, shape), folder / "home"
-    shop = shop_of(study, home)
-    prepare(shop.settings, shop.data, num_processes=2, on_done=lambda done, of: None)
+    context = context_of(study, home)
+    prepare(context.settings, context.data, num_processes=2, on_done=lambda done, of: None)
     ours_seconds, record = seconds_of(lambda: ours(study, home))
     theirs_seconds, hand = seconds_of(lambda: theirs(study, home, folder / "hand"))
     scored = [row.objective for row in record.rows if row.objective is not None]

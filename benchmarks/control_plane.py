@@ -25,7 +25,7 @@ from benchmarks.measuring import RESULTS, Line, figures, options, publish, secon
 from benchmarks.record import TASKS, target
 from search.driver.searcher import StudySearcher
 from search.record.mlflow_client import prepare
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialRow
 from spaces.languages import LANGUAGES
@@ -34,13 +34,13 @@ from spaces.study import StudySettings
 from trainables.on_ray import pack
 from trainables.scoring.scores import Scores
 from trainables.store.phase_store import PhaseRecord, PhaseStore
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 MAX_SECONDS, MAX_GROWTH = 0.5, 1.2
 PART = 10  # the first and the last tenth of the trials are compared
 
 
-class StubWorld(World):
+class StubWorld(KeyFacts):
     """Keys without rows: what a phase is trained on is read by nobody here."""
 
     def facts(self, phase: Phase) -> dict[str, str]:
@@ -83,7 +83,7 @@ class Stub:
 
     searcher: StudySearcher
     settings: StudySettings
-    record: Record
+    record: RecordWriter
     languages: Sequence[str]
 
     def trial(self, number: int) -> dict[str, float] | None:
@@ -109,7 +109,7 @@ class Stub:
 
     def _events(self, plan: TrialPlan, scored: tuple[Any, ...]) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = [{"event": "start", "seconds": 0.0}]
-        for key, parent, phase in WORLD.stages(plan):
+        for key, parent, phase in KEY_FACTS.stages(plan):
             record = PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), losses=(1.0, 0.5))
             events.append(
                 {"event": "phase", "key": key, "reused": False, "record": record.to_dict()}
@@ -124,7 +124,7 @@ class Stub:
         return [*events, end]
 
 
-WORLD = StubWorld("weights", "pieces")
+KEY_FACTS = StubWorld("weights", "pieces")
 
 
 def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]:
@@ -132,14 +132,14 @@ def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     prepare(uri)
     settings = study(num_trials)
-    record = Record(
+    record = RecordWriter(
         tracking_uri=uri, experiment="stub", study="stub", outbox=folder / "outbox.jsonl"
     )
     record.study_started(settings={"evaluation": {}}, digest="stub", versions={})
     searcher = StudySearcher(
         OptunaStudy.open(f"sqlite:///{folder / 'optuna.db'}", settings),
         settings,
-        world=WORLD,
+        key_facts=KEY_FACTS,
         store=PhaseStore(folder, owner="stub"),
         log=record,
         watch=Silent(),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
-from search.winner.winners_curse import Curse, winners_curse
+from search.winner.winners_curse import WinnersCurse, winners_curse
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from trainables.scoring.outcomes import ByLanguage, Outcomes
@@ -50,7 +50,7 @@ class Setting:
     num_rows: int = 0
 
 
-def simulate(setting: Setting, number: int) -> tuple[Curse, float]:
+def simulate(setting: Setting, number: int) -> tuple[WinnersCurse, float]:
     """What is promised and found in one search, and the true gain."""
     rng = np.random.default_rng(number)
     num, num_rows = setting.num_plans, setting.num_rows

@@ -34,14 +34,14 @@ from benchmarks.small_model import (
     write_encoder,
 )
 from spaces.study import StudySettings
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.encoders.model import TransferModel
 from trainables.pretraining.corpus import TaskText
 from trainables.quiet import quiet_libraries
 from trainables.rows.rows import Rows
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import Scoring, judge, predict
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 TASK, SPLIT = "panx", "validation"
 BATCH_SIZE = 32  # of theirs; run_xnli.py's own is 8
@@ -54,7 +54,7 @@ Scored = tuple[Tags, Mapping[str, float]]  # and its F1
 class Bench:
     """The model in a warm worker, and what is scored."""
 
-    shop: Workshop
+    context: TrialContext
     model: TransferModel
     languages: tuple[str, ...]
     folder: Path
@@ -62,11 +62,11 @@ class Bench:
     @classmethod
     def open(cls, folder: Path, languages: Sequence[str], data_root: str | None) -> "Bench":
         settings = study(str(folder / "encoder"), data_root)
-        shop = Workshop.open(
+        context = TrialContext.open(
             settings, home=folder, encoder=settings.study.encoder, workers=Workers.alone()
         )
-        there = shop.data.rows.languages(TASK, languages, SPLIT)
-        return cls(shop, shop.base.model((TASK,), encoder=None, seed=0), there, folder)
+        there = context.data.rows.languages(TASK, languages, SPLIT)
+        return cls(context, context.base.model((TASK,), encoder=None, seed=0), there, folder)
 
     def scoring(self, max_rows: int) -> Scoring:
         return Scoring(
@@ -80,13 +80,13 @@ class Bench:
         )
 
     def features(self, language: str, max_rows: int) -> Any:
-        return self.shop.data.features(
+        return self.context.data.features(
             TASK, language, SPLIT, max_rows=max_rows, max_length=MAX_LENGTH
         )
 
     def ours(self, max_rows: int) -> Scored:
         scoring = self.scoring(max_rows)
-        tags = predict(self.model, scoring, self.shop)
+        tags = predict(self.model, scoring, self.context)
         return tags, self.scores(tags, scoring)
 
     def theirs(self, trainer: QuietTrainer, rows: Mapping[str, Any], max_rows: int) -> Scored:
@@ -98,17 +98,17 @@ class Bench:
             best = trainer.predict(of_language).predictions.argmax(axis=-1)
             lengths = features.input_ids.lengths.tolist()
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
-            examples = self.shop.data.examples(TASK, language, SPLIT, max_rows=max_rows)
+            examples = self.context.data.examples(TASK, language, SPLIT, max_rows=max_rows)
             tags[language] = scoring.form.decode(outputs, features, examples, get_task(TASK))
         return tags, self.scores(tags, scoring)
 
     def scores(self, tags: Tags, scoring: Scoring) -> Mapping[str, float]:
-        judged = judge(tags, scoring, self.shop, forms={})
+        judged = judge(tags, scoring, self.context, forms={})
         return {language: found.metrics["f1"] for language, found in judged.items()}
 
     def trainer(self, *, is_padded: bool) -> QuietTrainer:
         collator = DataCollatorForTokenClassification(
-            self.shop.base.tokenizer,
+            self.context.base.tokenizer,
             padding="max_length" if is_padded else True,
             max_length=MAX_LENGTH if is_padded else None,
         )
@@ -119,7 +119,7 @@ class Bench:
         )
 
     def rows(self, max_rows: int) -> dict[str, Any]:
-        pad_id = self.shop.base.tokenizer.pad_token_id
+        pad_id = self.context.base.tokenizer.pad_token_id
         return {
             language: rows_of(
                 self.features(language, max_rows), is_tagged=True, padded_to=None, pad_id=pad_id

@@ -39,7 +39,7 @@ from benchmarks.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.tasks import Source
+from spaces.task_catalog import Source
 from trainables.encoders.model import BaseEncoder
 from trainables.formats.base import Features, Ragged
 from trainables.pocket.tokenizer import SPECIALS

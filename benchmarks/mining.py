@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measuring import RESULTS, Line, in_turns, options, publish
-from trainables.scoring.mining import NUM_NEIGHBOURS, neighbours
+from trainables.scoring.bitext_mining import NUM_NEIGHBOURS, neighbours
 
 Vectors = npt.NDArray[np.float32]
 NOISE = 0.5  # of a unit vector: a text beside its pivot

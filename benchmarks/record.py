@@ -23,14 +23,14 @@ from typing import Any
 
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.report.forms import render_html, report_json
 from search.trials.ranking import Baselines, TrialRow, TrialState
 from spaces.languages import LANGUAGES
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.sections import SelectionRule
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores, objective
 
 TASKS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba")
@@ -52,7 +52,7 @@ def main() -> None:
 def measure(uri: str, folder: Path, num_trials: int, num_languages: int) -> dict[str, Any]:
     rows = drawn(num_trials, num_languages)
     place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": STUDY}
-    writer = Record(**place, outbox=folder / "outbox.jsonl")
+    writer = RecordWriter(**place, outbox=folder / "outbox.jsonl")
     seconds = write(rows, writer)
     running = timed(lambda: read_study(**place), times=1)
     finish(rows, writer)
@@ -127,7 +127,7 @@ def timed(call: Callable[[], Any], times: int = 5) -> float:
     return round(statistics.median(spent), 3)
 
 
-def write(rows: list[TrialRow], record: Record) -> list[float]:
+def write(rows: list[TrialRow], record: RecordWriter) -> list[float]:
     """Seconds that each trial's entries took to arrive."""
     record.study_started(settings={"evaluation": {}}, digest="grown", versions={})
     baseline, seconds = None, []
@@ -143,7 +143,7 @@ def write(rows: list[TrialRow], record: Record) -> list[float]:
     return seconds
 
 
-def finish(rows: list[TrialRow], record: Record) -> None:
+def finish(rows: list[TrialRow], record: RecordWriter) -> None:
     summary = {"importance": {"target.learning_rate": 0.6}}
     record.study_finished(rows=rows, phases=[], summary=summary)
     assert record.outbox.deliver_all()

@@ -31,7 +31,7 @@ from benchmarks.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.tasks import Source
+from spaces.task_catalog import Source
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.features.features import Data
 from trainables.formats.base import Features

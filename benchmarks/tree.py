@@ -22,9 +22,9 @@ from spaces.study import StudySettings
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
 from trainables.store.phase_store import PhaseStore
+from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 SHIPPED = ("pocket", "hub-small", "mini-paper", "xtreme", "paper")
 SPOKEN = LANGUAGES[:3]
@@ -83,14 +83,16 @@ def pairs_of(plan: TrialPlan) -> list[TrialPlan]:
     return [replace(plan, targets=(target,)) for target in plan.targets]
 
 
-def train(plans: Sequence[tuple[int, TrialPlan]], shop: Workshop, homes: Sequence[Path]) -> Trained:
+def train(
+    plans: Sequence[tuple[int, TrialPlan]], context: TrialContext, homes: Sequence[Path]
+) -> Trained:
     """Run the plans, each in the store that is named for it; rows are tokenised once for all."""
     num_examples = 0
     scores = {}
     for (number, plan), home in zip(plans, homes, strict=True):
         events: list[Mapping[str, Any]] = []
         store = PhaseStore(home, owner="tree")
-        found = run_trial(plan, replace(shop, store=store, home=home), events.append)
+        found = run_trial(plan, replace(context, store=store, home=home), events.append)
         assert found is not None, events[-1]
         for target in found.targets:
             scores[number, target.task] = target.zero_shot_mean
@@ -103,17 +105,17 @@ def train(plans: Sequence[tuple[int, TrialPlan]], shop: Workshop, homes: Sequenc
 def run(folder: Path) -> list[Line]:
     settings = study(str(write_pocket_encoder(folder / "encoder", SPOKEN, TINY)))
     encoder = settings.study.encoder
-    shop = Workshop.open(settings, home=folder, encoder=encoder, workers=Workers.alone())
+    context = TrialContext.open(settings, home=folder, encoder=encoder, workers=Workers.alone())
     space = settings.search_space()
     trials = [(n, space.decode(point)) for n, point in enumerate(space.grid_points())]
     pairs = [(number, pair) for number, plan in trials for pair in pairs_of(plan)]
-    train(trials[:1], shop, [folder / "first"])  # tokenises the rows, for all sides
+    train(trials[:1], context, [folder / "first"])  # tokenises the rows, for all sides
 
-    with_tree, tree = seconds_of(lambda: train(trials, shop, [folder / "tree"] * len(trials)))
+    with_tree, tree = seconds_of(lambda: train(trials, context, [folder / "tree"] * len(trials)))
     lines = []
     for name, plans, target in (("trial by trial", trials, None), ("pair by pair", pairs, 2.0)):
         homes = [folder / f"{name}-{place}" for place in range(len(plans))]
-        without, found = seconds_of(lambda: train(plans, shop, homes))  # noqa: B023
+        without, found = seconds_of(lambda: train(plans, context, homes))  # noqa: B023
         assert found.scores == tree.scores, (found.scores, tree.scores)
         equal = f"all {len(tree.scores)} scores, to the last digit"
         wholes = (float(tree.num_examples),), (float(found.num_examples),)

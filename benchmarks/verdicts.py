@@ -31,9 +31,9 @@ from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes
 from trainables.scoring.groups import Groups
 from trainables.scoring.outcomes import Outcomes
+from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 NUM_SEEDS, SIDE = 20, 5
 NUM_ROWS, GAIN = 1000, 0.05
@@ -78,12 +78,12 @@ def train(home: Path) -> Rows:
     """What every row of the test split got, for each of the seeds."""
     base = pretrain(tiny_base(), home)
     settings = study(base)
-    shop = Workshop.open(settings, home=home, encoder=str(base), workers=Workers.alone())
+    context = TrialContext.open(settings, home=home, encoder=str(base), workers=Workers.alone())
     plan = settings.search_space().decode(PARAMS)
     rows: Rows = {}
     for seed in range(1, NUM_SEEDS + 1):
         events: list[Mapping[str, Any]] = []
-        run_trial(plan.with_seed(seed), shop, events.append, split="test")
+        run_trial(plan.with_seed(seed), context, events.append, split="test")
         for task, file in events[-1]["outcomes"].items():
             kept = outcomes.read(Path(file))
             for language, array in kept.items():

@@ -11,7 +11,7 @@ from search.home import Home
 from spaces.refusal import Refusal
 from spaces.sections import POCKET
 from spaces.study import StudySettings
-from spaces.tasks import text_task
+from spaces.task_catalog import text_task
 from trainables.whole import check_new
 
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
@@ -85,7 +85,7 @@ def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TextChoice:
     """Which text to pretrain on: of files, of a text task, or of a data set of the hub."""
 
     texts: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Wanted:
     revision: str | None = None
 
 
-def choose_text(wanted: Wanted, *, data_root: str | None, seed: int) -> "Corpus":
+def choose_text(wanted: TextChoice, *, data_root: str | None, seed: int) -> "Corpus":
     """That text; of the embedded benchmark if none is named. Raises Refusal if more than one is."""
     from trainables.pretraining.corpus import DatasetText, TaskText, TextFiles
     from trainables.pretraining.recipe import pocket_base

@@ -17,10 +17,10 @@ from spaces.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.prepare import wanted_by
 from trainables.rows.rows import Rows
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import protocol_of
+from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.trial import scoring_of
-from trainables.training.workshop import Workshop
-from trainables.training.world import TRAINING_VERSION
 
 IMAGE = "TRANSFER_SEARCH_IMAGE"  # the environment's: the image that runs, NAME@sha256:DIGEST
 REVISION = "TRANSFER_SEARCH_REVISION"  # the commit that an image was built of
@@ -51,12 +51,12 @@ def world_facts(settings: StudySettings, base: BaseEncoder, rows: Rows) -> dict[
     }
 
 
-def scored_facts(plan: TrialPlan, shop: Workshop, *, split: str) -> dict[str, str]:
+def scored_facts(plan: TrialPlan, context: TrialContext, *, split: str) -> dict[str, str]:
     """Target -> digest of how it is scored on a split, and on which rows."""
-    num_layers, rows = shop.base.num_layers, shop.data.rows
+    num_layers, rows = context.base.num_layers, context.data.rows
     return {
         target.task: protocol_of(
-            scoring_of(target, shop, split=split), num_layers=num_layers, rows=rows
+            scoring_of(target, context, split=split), num_layers=num_layers, rows=rows
         ).digest
         for target in plan.targets
     }
@@ -111,7 +111,7 @@ def code_version() -> dict[str, Any]:
     }
 
 
-def differences(row: TrialRow, recorded: Mapping[str, Any], shop: Workshop) -> list[str]:
+def differences(row: TrialRow, recorded: Mapping[str, Any], context: TrialContext) -> list[str]:
     """What is not as it was in the search, each in words: the training version, the encoder, what
     its config sets, rows that the plan was trained or scored on. Empty means that a retrain repeats
     it.
@@ -120,7 +120,7 @@ def differences(row: TrialRow, recorded: Mapping[str, Any], shop: Workshop) -> l
         recorded: `world_facts` of the search; empty in older records, where scores alone tell.
             What it does not name is not compared.
     """
-    now = world_facts(shop.settings, shop.base, shop.data.rows) if recorded else {}
+    now = world_facts(context.settings, context.base, context.data.rows) if recorded else {}
     found = [
         f"{name} was {_short(recorded[name])}, is {_short(now[name])}"
         for name in ("training_version", "encoder", "tokenizer", "precision")
@@ -135,8 +135,8 @@ def differences(row: TrialRow, recorded: Mapping[str, Any], shop: Workshop) -> l
     ]
     scored = {target.task: target.protocol for target in row.scores.targets} if row.scores else {}
     for target in row.plan.targets:
-        scoring = scoring_of(target, shop, split="validation")
-        is_now = protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows)
+        scoring = scoring_of(target, context, split="validation")
+        is_now = protocol_of(scoring, num_layers=context.base.num_layers, rows=context.data.rows)
         before = scored[target.task]
         found += [
             f"{name} of {target.task}'s validation scores was {_short(getattr(before, name))}, "

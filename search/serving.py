@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Served:
+class ServedPredictor:
     """The predictor behind MLflow's interface, which hands rows over as a table."""
 
     def __init__(self, predictor: Any) -> None:
@@ -24,6 +24,6 @@ def load_predictor(folder: Path) -> Any:
     return importlib.import_module("trainables.exporting.predictor").load_predictor(folder)
 
 
-def _load_pyfunc(path: str) -> Served:
+def _load_pyfunc(path: str) -> ServedPredictor:
     """The name and signature that MLflow asks for."""
-    return Served(load_predictor(Path(path)))
+    return ServedPredictor(load_predictor(Path(path)))

@@ -19,10 +19,10 @@ from spaces.sections import (
     TrainingSection,
 )
 from spaces.space import SearchSpace
-from spaces.tasks import get_task, text_task
+from spaces.task_catalog import get_task, text_task
 
 
-class Checked(Protocol):
+class CheckedSettings(Protocol):
     """Of the settings of a study what is checked: their sections, and what follows from them."""
 
     study: StudySection
@@ -45,7 +45,7 @@ class Checked(Protocol):
     def lengths(self) -> dict[str, int]: ...
 
 
-def check(settings: Checked) -> None:
+def check(settings: CheckedSettings) -> None:
     """Raises Refusal with the first thing that cannot be."""
     check_names(settings)
     check_selection(settings)
@@ -59,7 +59,7 @@ def check(settings: Checked) -> None:
     check_objectives(settings)
 
 
-def check_names(settings: Checked) -> None:
+def check_names(settings: CheckedSettings) -> None:
     """There are such tasks and languages, and what is said of a target is of one of the study."""
     for name in (*settings.space.targets, *settings.training.targets):
         get_task(name)
@@ -70,7 +70,7 @@ def check_names(settings: Checked) -> None:
             raise unknown("target of the study", name, settings.space.targets)
 
 
-def check_selection(settings: Checked) -> None:
+def check_selection(settings: CheckedSettings) -> None:
     """Pivot languages are named where the rule asks for them, and nowhere else."""
     pivots, rule = settings.evaluation.pivot_languages, settings.evaluation.selection
     if bool(pivots) != (rule is SelectionRule.PIVOT_DEV):
@@ -80,7 +80,7 @@ def check_selection(settings: Checked) -> None:
         )
 
 
-def check_resources(settings: Checked) -> None:
+def check_resources(settings: CheckedSettings) -> None:
     """GPU-hours are a limit of trials that take GPUs; the phase store is an address."""
     if settings.budget.max_gpu_hours is not None and not settings.resources.num_gpus:
         raise Refusal(
@@ -92,7 +92,7 @@ def check_resources(settings: Checked) -> None:
         Bucket.parse(settings.resources.phase_store, what="resources.phase_store")
 
 
-def check_warm_start(settings: Checked) -> None:
+def check_warm_start(settings: CheckedSettings) -> None:
     """The sampler learns from earlier studies, which are others, each named once."""
     study, earlier = settings.study, settings.study.warm_start
     if earlier and study.sampler not in ("tpe", "gp"):
@@ -107,7 +107,7 @@ def check_warm_start(settings: Checked) -> None:
         )
 
 
-def check_priors(settings: Checked) -> None:
+def check_priors(settings: CheckedSettings) -> None:
     """There are options to rank, and a sampler whose order they may change."""
     if not settings.study.priors:
         return
@@ -123,7 +123,7 @@ def check_priors(settings: Checked) -> None:
         )
 
 
-def check_sampler(settings: Checked) -> None:
+def check_sampler(settings: CheckedSettings) -> None:
     """The sampler can learn of shares, where there are some."""
     if settings.study.sampler in ("gp", "nsga2") and settings.space.mixture == "shares":
         raise Refusal(
@@ -133,7 +133,7 @@ def check_sampler(settings: Checked) -> None:
         )
 
 
-def check_pretraining(settings: Checked) -> None:
+def check_pretraining(settings: CheckedSettings) -> None:
     """An encoder that is to be made is described, can be made, and is long and deep enough."""
     pretraining, encoder = settings.pretraining, settings.study.encoder
     if (encoder == PRETRAINED) != (pretraining is not None):
@@ -173,7 +173,7 @@ def check_pretraining(settings: Checked) -> None:
         )
 
 
-def check_languages(settings: Checked) -> None:
+def check_languages(settings: CheckedSettings) -> None:
     """Every target has a zero-shot language, and the selection rule allows some language."""
     evaluation = settings.evaluation
     allowed = 0
@@ -195,7 +195,7 @@ def check_languages(settings: Checked) -> None:
         )
 
 
-def check_objectives(settings: Checked) -> None:
+def check_objectives(settings: CheckedSettings) -> None:
     """What the trials are to be good at can be told of them."""
     names = settings.evaluation.objectives
     if len(set(names)) != len(names):
@@ -222,7 +222,7 @@ def check_objectives(settings: Checked) -> None:
             )
 
 
-def possible_objectives(settings: Checked) -> list[Objective]:
+def possible_objectives(settings: CheckedSettings) -> list[Objective]:
     """What can be told of a trial of these settings, in the order of the names."""
     possible = {Objective.HOURS, *([Objective.GPU_HOURS] if settings.resources.num_gpus else [])}
     for name in settings.objective_targets:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spaces.refusal import Refusal
-from spaces.tasks import Source, TaskKind, get_task
+from spaces.task_catalog import Source, TaskKind, get_task
 
 MAX_NAMED = 3  # languages of one task, or tasks, that a mixture's name lists
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spaces.adapters import ALL_WEIGHTS, Adapters
 from spaces.domains import UNIFORM, Choice, Domain, Rates, Suggest
 from spaces.intermediates import MIXED, NONE, Intermediates, read
+from spaces.lora import ALL_WEIGHTS, Adapters
 from spaces.masking import Masking, Share
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal, unknown
-from spaces.tasks import Source, get_task
+from spaces.task_catalog import Source, get_task
 
 MLM = "mlm"  # the recipe of masking alone
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.adapters import Adapters
 from spaces.checks import check
 from spaces.domains import Grid, Range
 from spaces.intermediates import Intermediates
+from spaces.lora import Adapters
 from spaces.masking import Masking
 from spaces.messages import first_refusal
 from spaces.refusal import Refusal, unknown
@@ -31,7 +31,7 @@ from spaces.sections import (
     TrainingSection,
 )
 from spaces.space import SearchSpace
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 
 
 class StudySettings(Section):

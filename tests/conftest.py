@@ -18,7 +18,7 @@ from datasets import ClassLabel, Dataset
 from filelock import FileLock
 
 from spaces.study import StudySettings
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.pretraining.pretrain import pretrain
 from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries

@@ -30,10 +30,10 @@ from spaces.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores
 from trainables.store.stores import address_of
+from trainables.training.context import TrialContext
 from trainables.training.drain import DrainedError, DrainMark
 from trainables.training.trial import DEV, run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 
@@ -75,8 +75,8 @@ class Launch:
         return StudySettings.parse(json.loads(self.settings))
 
 
-def workshop(launch: Launch) -> Workshop:
-    """The workshop of this process, opened by its first trial and kept for the next ones."""
+def trial_context(launch: Launch) -> TrialContext:
+    """The context of this process, opened by its first trial and kept for the next ones."""
     # For every trial: Tune puts each into a folder of its own, also those of a warm actor.
     if Path(launch.started_in).is_dir():  # on another machine it may not be there
         os.chdir(launch.started_in)
@@ -84,7 +84,7 @@ def workshop(launch: Launch) -> Workshop:
 
 
 @lru_cache(maxsize=1)
-def _opened(launch: Launch) -> Workshop:
+def _opened(launch: Launch) -> TrialContext:
     quiet_libraries()
     settings = launch.read_settings()
     torch.set_num_threads(settings.resources.cpus_per_worker)
@@ -94,7 +94,7 @@ def _opened(launch: Launch) -> Workshop:
     else:
         # A worker sees GPUs that it was not given: one without its own would share another's.
         workers = Workers.alone(None if resources.gpus_per_worker else torch.device("cpu"))
-    return Workshop.open(
+    return TrialContext.open(
         settings,
         home=Path(launch.home),
         encoder=launch.encoder,
@@ -103,13 +103,13 @@ def _opened(launch: Launch) -> Workshop:
     )
 
 
-def _open(launch: Launch) -> tuple[Workshop, dict[str, Any]]:
-    """This process's workshop, and the event that says how long its opening took: nothing where
+def _open(launch: Launch) -> tuple[TrialContext, dict[str, Any]]:
+    """This process's context, and the event that says how long its opening took: nothing where
     it is warm."""
     is_warm, started = _opened.cache_info().currsize > 0, time.monotonic()
-    shop = workshop(launch)
+    context = trial_context(launch)
     seconds = 0.0 if is_warm else time.monotonic() - started
-    return shop, {"event": "start", "seconds": seconds}
+    return context, {"event": "start", "seconds": seconds}
 
 
 def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
@@ -146,11 +146,11 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
     settings = launch.read_settings()
     plan = settings.search_space().decode(params)
     if settings.resources.num_workers == 1:
-        shop, start = _open(launch)
+        context, start = _open(launch)
         tune.report(pack(start))
-        run_trial(plan, shop, lambda event: tune.report(pack(event)))
+        run_trial(plan, context, lambda event: tune.report(pack(event)))
     else:
-        _fit(Job(plan, DEV), launch, callbacks=[TuneReportCallback()])
+        _fit(TrialJob(plan, DEV), launch, callbacks=[TuneReportCallback()])
 
 
 def reason_of(error: BaseException) -> str:
@@ -176,19 +176,19 @@ def unpack(result: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrialJob:
     """A plan to train, the split that it is scored on, and others that it is scored on too."""
 
     plan: TrialPlan
     split: str
     also: tuple[str, ...] = ()
 
-    def run(self, shop: Workshop, report: Callable[[Mapping[str, Any]], None]) -> None:
-        run_trial(self.plan, shop, report, split=self.split, also=self.also)
+    def run(self, context: TrialContext, report: Callable[[Mapping[str, Any]], None]) -> None:
+        run_trial(self.plan, context, report, split=self.split, also=self.also)
 
 
 def train_plans(
-    jobs: Sequence[Job],
+    jobs: Sequence[TrialJob],
     launch: Launch,
     *,
     max_concurrent: int,
@@ -212,7 +212,7 @@ def train_plans(
 
 
 def _run_on_actors(
-    jobs: Sequence[Job], launch: Launch, max_concurrent: int
+    jobs: Sequence[TrialJob], launch: Launch, max_concurrent: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """(index, events) of every plan, as plans finish."""
     resources = launch.read_settings().resources
@@ -230,18 +230,18 @@ def _run_on_actors(
 
 
 class _WarmWorker:
-    """Outside Tune: an actor that keeps its workshop between plans."""
+    """Outside Tune: an actor that keeps its context between plans."""
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
 
-    def run(self, index: int, job: Job) -> tuple[int, list[dict[str, Any]]]:
+    def run(self, index: int, job: TrialJob) -> tuple[int, list[dict[str, Any]]]:
         events: list[dict[str, Any]] = []
-        job.run(workshop(self._launch), lambda event: events.append(dict(event)))
+        job.run(trial_context(self._launch), lambda event: events.append(dict(event)))
         return index, events
 
 
-def _fit(job: Job, launch: Launch, *, callbacks: list[Any]) -> list[dict[str, Any]]:
+def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[str, Any]]:
     """One Ray Train run for the whole trial; returns the first worker's events."""
     resources = launch.read_settings().resources
     train: Any = ray.train  # its V2 classes, which the type stubs do not show
@@ -282,10 +282,10 @@ def _train_worker(config: dict[str, Any]) -> str:
             events.append(dict(event))
             ray.train.report(pack(event))
 
-    shop, start = _open(config["launch"])
+    context, start = _open(config["launch"])
     report(start)
     try:
-        config["job"].run(shop, report)
+        config["job"].run(context, report)
     except DrainedError as error:
         report({"event": "drained", "reason": str(error)})  # raised, Train would try it again
     return json.dumps(events)

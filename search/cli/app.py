@@ -27,7 +27,7 @@ from search.cli.options import (
 )
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
 INTERRUPTED = 130  # what a shell says of Ctrl-C
@@ -169,7 +169,7 @@ def retrain(
     verdict = retraining.retrain(
         home=place,
         **find_record(study, place, experiment, tracking_uri),
-        wishes=retraining.Wishes(
+        wishes=retraining.RetrainRequest(
             num_seeds=seeds,
             trial=trial,
             target=target,

@@ -33,7 +33,7 @@ from spaces.study import StudySettings
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
     from search.cluster.ray_runtime import Cluster
-    from search.report.status import Standing
+    from search.report.status import StudyStatus
 
 FOLLOW_SECONDS = 5.0
 FAILED, INTERRUPTED = 1, 130
@@ -134,7 +134,8 @@ def _refuse_password(settings: StudySettings) -> None:
     if key is not None:
         raise Refusal(
             f"tracking.{key} has a password in it, and a job's files are read by whoever may look "
-            "at the cluster; leave it out and give it to the head's environment (docs/cluster.md)"
+            "at the cluster; leave it out and give it to the head's environment "
+            "(docs/how-to/ray-cluster.md)"
         )
 
 
@@ -155,9 +156,9 @@ def status(
         _show_all(place, experiment, tracking_uri, jobs, as_json)
         return
     found = find_record(study, place, experiment, tracking_uri)
-    shown: Look | None = None
+    shown: StudyView | None = None
     while True:
-        look = Look.at(found, jobs)
+        look = StudyView.at(found, jobs)
         if look != shown:
             output(look.to_dict(), as_json, lambda console: _print(console, *shown_lines(look)))  # noqa: B023
         shown = look
@@ -202,24 +203,24 @@ def cancel(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StudyView:
     """What there is to say of a study at a moment; `missing` says why there is no record."""
 
-    standing: "Standing | None"
+    standing: "StudyStatus | None"
     job: "Job | None"
     missing: str
 
     @classmethod
-    def at(cls, found: dict[str, str], jobs: "Jobs | None") -> "Look":
+    def at(cls, found: dict[str, str], jobs: "Jobs | None") -> "StudyView":
         from search.addresses import check_reachable
         from search.record.reader import read_study
-        from search.report.status import Standing
+        from search.report.status import StudyStatus
 
         of_study = jobs.all(found["study"]) if jobs else []
         job = of_study[-1] if of_study else None
         try:
             check_reachable(found["tracking_uri"])
-            return cls(Standing.of(read_study(**found)), job, "")
+            return cls(StudyStatus.of(read_study(**found)), job, "")
         except Refusal as refusal:
             if job is None:
                 raise
@@ -236,7 +237,7 @@ class Look:
         return {"standing": standing, "job": asdict(self.job) if self.job else None}
 
 
-def shown_lines(look: Look) -> list[str]:
+def shown_lines(look: StudyView) -> list[str]:
     """As `status` prints it."""
     lines = look.standing.lines() if look.standing else [f"no record here: {look.missing}"]
     if look.job is None:

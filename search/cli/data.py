@@ -14,8 +14,8 @@ from rich.text import Text
 from search.cli.options import DataRootOption, JsonOption, StudyArgument, load, output
 
 if TYPE_CHECKING:
-    from search.planning.data import Check
-    from trainables.rows.rows import Description
+    from search.planning.data import DataCheck
+    from trainables.rows.rows import RowsDescription
 
 app = typer.Typer(
     help="The rows of a study: are they there, bring them here, take them along.",
@@ -65,13 +65,13 @@ def bundle(
         print(f"not copied: {line}")
 
 
-def _conclude(found: "Check", as_json: bool) -> None:
+def _conclude(found: "DataCheck", as_json: bool) -> None:
     output(found.to_dict(), as_json, lambda console: _print(found, console))
     if found.errors:
         raise typer.Exit(2)
 
 
-def _print(found: "Check", console: Console) -> None:
+def _print(found: "DataCheck", console: Console) -> None:
     table = Table("task", "split", "languages", "rows", "each", "notes", box=None)
     table.add_column("digest", no_wrap=True)
     for (task, split), group in groupby(found.found, key=lambda one: (one.task, one.split)):
@@ -86,7 +86,7 @@ def _print(found: "Check", console: Console) -> None:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _columns(group: list["Description"]) -> list[str]:
+def _columns(group: list["RowsDescription"]) -> list[str]:
     """Languages, rows, notes and a digest of one task's split in all its languages."""
     counts = [one.num_rows for one in group]
     dropped, mended = sum(one.num_dropped for one in group), sum(one.num_mended for one in group)
@@ -102,7 +102,7 @@ def _columns(group: list["Description"]) -> list[str]:
     ]
 
 
-def _licences(found: Iterable["Description"]) -> dict[str, list[str]]:
+def _licences(found: Iterable["RowsDescription"]) -> dict[str, list[str]]:
     """Licence -> the tasks whose rows are under it."""
     names: dict[str, dict[str, None]] = {}
     for one in found:

@@ -26,7 +26,7 @@ from search.planning.costs import SEQUENCES_PER_SECOND
 from spaces.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
-    from trainables.training.workshop import Workshop
+    from trainables.training.context import TrialContext
 
 
 TOKENISED_ROWS = 1000  # of each task, language and split: a share of cut rows to a point or two
@@ -67,9 +67,9 @@ def plan(
         found = replace(found, warnings=(*found.warnings, *warned))
     more: dict[str, Any] = {}
     if (explain or measure) and not found.errors:
-        with _opened(settings, Home.of(home)) as (shop, seconds):
-            more |= {"priors": _explained(settings, shop)} if explain else {}
-            more |= {"measured": _measured(settings, shop, seconds)} if measure else {}
+        with _opened(settings, Home.of(home)) as (context, seconds):
+            more |= {"priors": _explained(settings, context)} if explain else {}
+            more |= {"measured": _measured(settings, context, seconds)} if measure else {}
 
     def show(console: Console) -> None:
         from search.cli.views import show_forecast
@@ -102,7 +102,7 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
         return [*warned, NO_ENCODER]
     from trainables.encoders.model import BaseEncoder
     from trainables.features.features import Data
-    from trainables.training.workshop import check_encoder
+    from trainables.training.context import check_encoder
 
     base = BaseEncoder.load(str(folder))
     check_encoder(settings, base)
@@ -115,15 +115,15 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
         return [*warned, *found]
 
 
-def _explained(settings: StudySettings, shop: "Workshop") -> Any:
+def _explained(settings: StudySettings, context: "TrialContext") -> Any:
     from search.display.progress import counting
     from search.planning.prior_estimates import explain
 
     with counting(Console(stderr=True), "looking at rows") as on_done:
-        return explain(settings, shop.data, on_done=on_done)
+        return explain(settings, context.data, on_done=on_done)
 
 
-def _measured(settings: StudySettings, shop: "Workshop", seconds: float) -> Any:
+def _measured(settings: StudySettings, context: "TrialContext", seconds: float) -> Any:
     from search.cluster.ray_runtime import this_machine
     from search.display.progress import counting
     from search.planning.measure import measure
@@ -131,12 +131,12 @@ def _measured(settings: StudySettings, shop: "Workshop", seconds: float) -> Any:
     max_concurrent = this_machine().max_concurrent_trials(settings)
     with counting(Console(stderr=True), "measuring") as on_done:
         return measure(
-            settings, shop, max_concurrent=max_concurrent, startup=seconds, on_done=on_done
+            settings, context, max_concurrent=max_concurrent, startup=seconds, on_done=on_done
         )
 
 
 @contextmanager
-def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["Workshop", float]]:
+def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext", float]]:
     """The study's encoder and rows over stores that are thrown away, and the seconds that it took
     to import and load them. An encoder that is made at its first use is made here, in the home
     folder."""
@@ -144,10 +144,10 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["Workshop", f
 
     encoder = find_encoder(settings, home, console=Console(stderr=True))
     began = time.monotonic()
+    from trainables.training.context import TrialContext
     from trainables.training.workers import Workers
-    from trainables.training.workshop import Workshop
 
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
         place, workers = Path(folder), Workers.alone()
-        shop = Workshop.open(settings, home=place, encoder=encoder, workers=workers)
-        yield shop, time.monotonic() - began
+        context = TrialContext.open(settings, home=place, encoder=encoder, workers=workers)
+        yield context, time.monotonic() - began

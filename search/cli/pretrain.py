@@ -60,10 +60,10 @@ def pretrain(
     The text is that of files (--text, --pairs), of a text task (--task) or of a data set
     (--dataset); without any of these, that of the embedded benchmark.
     """
-    from search.base_encoder import Wanted, choose_text, pretrain_folder
+    from search.base_encoder import TextChoice, choose_text, pretrain_folder
     from trainables.pretraining.recipe import BaseRecipe
 
-    wanted = Wanted(
+    wanted = TextChoice(
         texts=tuple(text or ()),
         pairs=tuple(pairs or ()),
         task=task,

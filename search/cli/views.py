@@ -14,7 +14,7 @@ from search.report.sentences import AVERAGES, meaning, seen_rows
 from search.trials.gains import averages, task_scores
 from search.winner.verdict import Verdict
 from search.winner.verdict_text import failures, gain_sentences, unregistered
-from search.winner.winners_curse import Curse
+from search.winner.winners_curse import WinnersCurse
 from trainables.scoring.scores import TargetScores
 
 if TYPE_CHECKING:  # it brings torch, which a plan need not wait for
@@ -168,7 +168,7 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
         say(f"{decision.name}: the new version {now}: {decision.reason}")
 
 
-def curse_sentence(curse: Curse) -> str:
+def curse_sentence(curse: WinnersCurse) -> str:
     """What gain was searched, predicted and found, in one sentence."""
     found = f"found over {curse.num_seeds} fresh seeds {points(curse.retrained)}"
     searched = f"gain over the best baseline in the search {points(curse.searched)}"

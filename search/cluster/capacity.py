@@ -64,7 +64,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ClusterShape:
     """The nodes that are there now; `can_grow` where an autoscaler adds more on demand, which
     Ray does not tell: the user does."""
 

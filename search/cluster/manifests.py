@@ -51,7 +51,7 @@ class Command(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class WorkerPods:
     """Pods of workers: one for each worker of a trial, so that a pod is what a trial asks for."""
 
     cpus: int
@@ -61,7 +61,7 @@ class Shape:
     max_pods: int
 
     @classmethod
-    def of(cls, settings: StudySettings) -> "Shape":
+    def of(cls, settings: StudySettings) -> "WorkerPods":
         """One trial's pods are there from the start. "As many trials as fit" has no meaning where
         nodes are added as they are asked for: there it is one."""
         asked = settings.resources
@@ -98,7 +98,7 @@ def study_objects(
         Refusal: if the study cannot run on Kubernetes, or a name is none there.
     """
     settings = StudySettings.parse(parse_text(text, where), where=where)
-    shape = Shape.of(settings)
+    shape = WorkerPods.of(settings)
     overlay = overlay or (Overlay.GPU if shape.gpus else Overlay.BASE)
     _check_study(settings, text)
     _check_overlay(settings, overlay)
@@ -176,7 +176,7 @@ def _read(name: str) -> list[Manifest]:
     return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
 
 
-def _cluster_objects(overlay: Overlay, shape: Shape) -> list[Manifest]:
+def _cluster_objects(overlay: Overlay, shape: WorkerPods) -> list[Manifest]:
     """Those of the interactive cluster, with the workers that a study takes."""
     found = ray_objects(overlay)
     (cluster,) = [one for one in found if one["kind"] == "RayCluster"]
@@ -263,7 +263,7 @@ def _check_study(settings: StudySettings, text: str) -> None:
     if key is not None:
         raise Refusal(
             f"tracking.{key} has a password in it, and a ConfigMap is no place for one; leave "
-            "it out and give it to the head's pod by a Secret (docs/kubernetes.md)"
+            "it out and give it to the head's pod by a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
     if settings.study.encoder.startswith(("/", ".", "~")):

@@ -20,7 +20,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.metrics import Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster.capacity import Machine, Node, Shape
+from search.cluster.capacity import ClusterShape, Machine, Node
 from search.fence import is_alive
 from search.home import Home
 from spaces.refusal import Refusal, first_line
@@ -123,7 +123,7 @@ def attached_ray(launch: Launch, address: str) -> Iterator[Path]:
         _remove_train_folder(launch)
 
 
-def look_at(address: str, home: Home, *, can_grow: bool) -> Shape:
+def look_at(address: str, home: Home, *, can_grow: bool) -> ClusterShape:
     """The shape of a cluster. Raises Refusal where none is there, or where one of its nodes does
     not see the home folder."""
     _probe(address)
@@ -138,7 +138,7 @@ def look_at(address: str, home: Home, *, can_grow: bool) -> Shape:
             )
             for node in alive
         )
-        return Shape(tuple(nodes), can_grow)
+        return ClusterShape(tuple(nodes), can_grow)
 
 
 class Gauges:

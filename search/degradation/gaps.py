@@ -9,7 +9,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from search.degradation.paired_scores import Sides
+from search.degradation.paired_scores import PairedScores
 from search.degradation.slopes import Slope, has_slope, slope_of, slope_value
 from search.stats.intervals import (
     Interval,
@@ -21,7 +21,7 @@ from search.trials.gains import collapsed_counts, scores_by_seed, side_by_side
 from search.trials.ranking import TrialRow, best_baseline
 from spaces.languages import LANGUAGES
 from spaces.refusal import Refusal
-from spaces.tasks import TaskKind, get_task
+from spaces.task_catalog import TaskKind, get_task
 from trainables.scoring.scores import Mark, Scores, TargetScores
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ MIN_LANGUAGES = 5
 FERTILITY = "fertility"
 
 
-def degradation(sides: Sides | None, *, lookup: Lookup) -> Json:
+def degradation(sides: PairedScores | None, *, lookup: Lookup) -> Json:
     """Gaps by language and their slopes on each distance, as JSON values; scores in [0, 1].
 
     `languages` has a cell for each target and zero-shot language: `before` and `after` are scores,
@@ -159,7 +159,7 @@ def _too_few(num: int, left_out: Sequence[str]) -> str:
     )
 
 
-def _cells(sides: Sides) -> list[Json]:
+def _cells(sides: PairedScores) -> list[Json]:
     """Each target in each zero-shot language, means over the seeds."""
     after = _by_task(sides.after)
     cells: list[Json] = []
@@ -209,14 +209,14 @@ def _minus(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else first - second
 
 
-def _counted(sides: Sides) -> tuple[set[str], list[str]]:
+def _counted(sides: PairedScores) -> tuple[set[str], list[str]]:
     """The objective targets that say something of a gap, and those that were not learned on one
     side: a gap at chance is none."""
     silent = _silent(sides.before) | _silent(sides.after)
     return _objectives(sides) - silent, sorted(silent)
 
 
-def _objectives(sides: Sides) -> set[str]:
+def _objectives(sides: PairedScores) -> set[str]:
     return {t.task for one in (*sides.before, *sides.after) for t in one.objective_targets}
 
 
@@ -340,10 +340,12 @@ def _group(row: TrialRow) -> str | None:
     return "other" if codes and "en" not in codes else None
 
 
-def _gaining(rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow) -> tuple[Sides, set[str]]:
+def _gaining(
+    rows: Sequence[TrialRow], baseline: TrialRow, row: TrialRow
+) -> tuple[PairedScores, set[str]]:
     """The seeds of a setting beside the baseline's, and the targets whose gain counts."""
     before, after = side_by_side(scores_by_seed(rows, baseline), scores_by_seed(rows, row))
-    sides = Sides(measured_on="", intermediate=None, before=before, after=after)
+    sides = PairedScores(measured_on="", intermediate=None, before=before, after=after)
     # What one side alone did not learn is gained or lost.
     return sides, _objectives(sides) - (_silent(before) & _silent(after))
 

@@ -20,7 +20,7 @@ from trainables.scoring.scores import Scores, protocol_differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class PairedScores:
     """Scores without and with an intermediate phase, of the same seeds in the same order where
     both sides have some. `after` is empty where no trial has an intermediate phase. `measured_on`
     says which trials and rows these are."""
@@ -31,7 +31,7 @@ class Sides:
     after: tuple[Scores, ...]
 
 
-def sides_of(record: StudyRecord) -> Sides | None:
+def paired_scores_of(record: StudyRecord) -> PairedScores | None:
     """The last retrain of a winner that has an intermediate phase, since its seeds are fresh and
     its rows those of the test split; else the best trial that has one, beside the best baseline.
     None without a baseline. Every scored seed is there, one that collapsed too."""
@@ -96,7 +96,7 @@ def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:
     return not protocol_differences([*first.scores.targets, *run.scores.targets])
 
 
-def _searched(rows: Sequence[TrialRow]) -> Sides | None:
+def _searched(rows: Sequence[TrialRow]) -> PairedScores | None:
     order = ranked(rows)
     baseline = best_baseline(order)
     if baseline is None or baseline.scores is None:
@@ -106,9 +106,9 @@ def _searched(rows: Sequence[TrialRow]) -> Sides | None:
     if best is None or best.plan.intermediate is None:
         named = f"trial {baseline.number}"
         before = tuple(without.values())
-        return Sides(measured_on=named, intermediate=None, before=before, after=())
+        return PairedScores(measured_on=named, intermediate=None, before=before, after=())
     before, after = side_by_side(without, scores_by_seed(order, best))
-    return Sides(
+    return PairedScores(
         measured_on=f"trial {best.number} beside trial {baseline.number}",
         intermediate=best.plan.intermediate.mixture.short,
         before=before,
@@ -116,13 +116,13 @@ def _searched(rows: Sequence[TrialRow]) -> Sides | None:
     )
 
 
-def _retrained(record: StudyRecord) -> Sides | None:
+def _retrained(record: StudyRecord) -> PairedScores | None:
     for name, roles in reversed(retrain_sides(record).items()):
         winner, baseline = (roles.get(role, {}) for role in (WINNER, BASELINE))
         before, after = side_by_side(scores_of(baseline), scores_of(winner))
         stem = next((run.plan.intermediate for run in winner.values()), None)
         if before and after and stem is not None:
-            return Sides(
+            return PairedScores(
                 measured_on=f"retrain {name!r}",
                 intermediate=stem.mixture.short,
                 before=before,

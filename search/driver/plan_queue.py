@@ -2,24 +2,24 @@
 
 from collections.abc import Callable
 
-from search.driver.trial_in_flight import Live
-from search.sampling.study import Asked, OptunaStudy
+from search.driver.trial_in_flight import TrialInFlight
+from search.sampling.study import AskedTrial, OptunaStudy
 from search.trials.spending import Spending
 from spaces.phases import TrialPlan
 from trainables.store.phase_store import PhaseStore
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 
-class Phases:
+class StoredPhases:
     """Which phases of a plan are in the store, which is asked once a key."""
 
-    def __init__(self, world: World, store: PhaseStore) -> None:
-        self._world = world
+    def __init__(self, key_facts: KeyFacts, store: PhaseStore) -> None:
+        self._key_facts = key_facts
         self._store = store
         self._there: set[str] = set()
 
     def keys(self, plan: TrialPlan) -> list[str]:
-        stages = self._world.stages(plan, trained_as=self._store.trained_as)
+        stages = self._key_facts.stages(plan, trained_as=self._store.trained_as)
         return [key for key, _, _ in stages]
 
     def missing(self, plan: TrialPlan) -> set[str]:
@@ -47,12 +47,12 @@ class PlanQueue:
     def __init__(
         self,
         study: OptunaStudy,
-        phases: Phases,
+        phases: StoredPhases,
         spending: Spending,
         *,
         num_trials: int,
         max_held: int,
-        tell_duplicate: Callable[[Asked], bool],
+        tell_duplicate: Callable[[AskedTrial], bool],
     ) -> None:
         self._study = study
         self._phases = phases
@@ -61,10 +61,10 @@ class PlanQueue:
         self._max_held = max_held
         self._tell_duplicate = tell_duplicate  # False where no equal plan was told
         self._left = study.running()
-        self._held: list[Asked] = []
+        self._held: list[AskedTrial] = []
         self._changed = False
-        self.live: dict[str, Live] = {}
-        self.again: list[Live] = []
+        self.live: dict[str, TrialInFlight] = {}
+        self.again: list[TrialInFlight] = []
 
     @property
     def is_empty(self) -> bool:
@@ -81,11 +81,11 @@ class PlanQueue:
         """A phase is there, or a trial has ended: what is held may be free."""
         self._changed = True
 
-    def next(self) -> Asked | None:
+    def next(self) -> AskedTrial | None:
         """A plan that can run now; None where none can."""
         return self._released() or self._fresh()
 
-    def _fresh(self) -> Asked | None:
+    def _fresh(self) -> AskedTrial | None:
         """The next plan that can run now; plans that have to wait are held on the way."""
         while self._left or self._may_ask():
             asked = self._left.pop(0) if self._left else self._study.ask()
@@ -105,7 +105,7 @@ class PlanQueue:
             and self._spending.limit is None
         )
 
-    def _released(self) -> Asked | None:
+    def _released(self) -> AskedTrial | None:
         """The first held plan that need not wait any more; any one if nothing is in flight."""
         if not self._changed and self.live:
             return None
@@ -119,7 +119,7 @@ class PlanQueue:
                 return asked
         return None
 
-    def _waits(self, asked: Asked) -> bool:
+    def _waits(self, asked: AskedTrial) -> bool:
         """Whether a trial in flight trains a phase that this plan needs, or is this very plan."""
         begun = [*self.live.values(), *self.again]
         training = {key for live in begun for key in live.missing}

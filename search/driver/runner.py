@@ -30,7 +30,7 @@ from search.provenance import versions, world_facts
 from search.record.entries import trial_labels
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_outcomes, read_study
-from search.record.writer import DRAIN_SECONDS, INTERRUPTED_DRAIN_SECONDS, Record, recording
+from search.record.writer import DRAIN_SECONDS, INTERRUPTED_DRAIN_SECONDS, RecordWriter, recording
 from search.report.description import describe
 from search.sampling.pareto import pareto_set
 from search.sampling.study import OptunaStudy
@@ -47,17 +47,17 @@ from trainables.rows.rows import Rows
 from trainables.scoring.outcomes import ByLanguage
 from trainables.store.phase_store import PhaseStore
 from trainables.store.stores import address_of, open_store
+from trainables.training.context import DATA, check_encoder
 from trainables.training.drain import DrainMark
+from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
 from trainables.training.workers import num_cores
-from trainables.training.workshop import DATA, check_encoder
-from trainables.training.world import TRAINING_VERSION, World
 
 TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SearchResult:
     """What a run of the search left: the record, None where the search is not finished."""
 
     record: StudyRecord | None
@@ -74,7 +74,7 @@ def run_study(
     on_prepared: Callable[[int, int], None] = lambda done, of: None,
     on_checked: Callable[[int, int], None] = lambda done, of: None,
     on_ranked: Callable[[int, int], None] = lambda done, of: None,
-) -> Outcome:
+) -> SearchResult:
     """Start the study, or take it up where an earlier run left it, and search to the end.
 
     Args:
@@ -109,7 +109,7 @@ def run_study(
         searcher = StudySearcher(
             study,
             settings,
-            world=World.of(base, rows, precision=settings.resources.computes_in),
+            key_facts=KeyFacts.of(base, rows, precision=settings.resources.computes_in),
             store=store,
             log=record,
             watch=observer,
@@ -122,7 +122,7 @@ def run_study(
         _search(searcher, launch, observer, cluster, max_concurrent=max_concurrent)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
-            return Outcome(None, is_finished=False)
+            return SearchResult(None, is_finished=False)
         return _finish(settings, uri, study, searcher, record, store)
 
 
@@ -159,7 +159,7 @@ def _prepare(
 
 def _tell_start(
     study: OptunaStudy,
-    record: Record,
+    record: RecordWriter,
     settings: StudySettings,
     base: BaseEncoder,
     rows: Rows,
@@ -263,9 +263,9 @@ def _finish(
     tracking_uri: str,
     study: OptunaStudy,
     searcher: StudySearcher,
-    record: Record,
+    record: RecordWriter,
     store: PhaseStore,
-) -> Outcome:
+) -> SearchResult:
     """Write the summary and the best trials' models once the budget is used up."""
     place = {
         "tracking_uri": tracking_uri,
@@ -303,7 +303,7 @@ def _finish(
     record.log_models(best, {key: store.location(key) for key in sorted(keys)})
     finished = read()
     describe(record, finished)
-    return Outcome(finished, is_finished=True, ended_by=searcher.ended_by)
+    return SearchResult(finished, is_finished=True, ended_by=searcher.ended_by)
 
 
 def _recorded(settings: StudySettings) -> dict[str, Any]:

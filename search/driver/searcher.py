@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from search.driver import trial_ends
-from search.driver.plan_queue import Phases, PlanQueue
+from search.driver.plan_queue import PlanQueue, StoredPhases
 from search.driver.trial_ends import TrialEnds
-from search.driver.trial_in_flight import Live
+from search.driver.trial_in_flight import TrialInFlight
 from search.driver.trial_rows import objective_of, phase_row
-from search.sampling.study import Asked, OptunaStudy
+from search.sampling.study import AskedTrial, OptunaStudy
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import Spending
 from spaces.phases import TrialPlan
@@ -21,10 +21,10 @@ from spaces.study import StudySettings
 from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.scoring.scores import Scores
 from trainables.store.phase_store import PhaseRecord, PhaseStore
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 
-class Log(trial_ends.Log, Protocol):
+class StudyLog(trial_ends.TrialLog, Protocol):
     """The part of the MLflow record that a search writes to."""
 
     def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None: ...
@@ -54,9 +54,9 @@ class StudySearcher(Searcher):
         study: OptunaStudy,
         settings: StudySettings,
         *,
-        world: World,
+        key_facts: KeyFacts,
         store: PhaseStore,
-        log: Log,
+        log: StudyLog,
         watch: Watch,
         stop: threading.Event,
         max_concurrent: int,
@@ -68,7 +68,7 @@ class StudySearcher(Searcher):
         self._watch = watch
         self._stop = stop
         self._ends = TrialEnds(study, settings, log)
-        self._phases = Phases(world, store)
+        self._phases = StoredPhases(key_facts, store)
         scored = [told.number for told in study.told.values() if told.values]
         self._spending = Spending(settings, study.took, scored)
         self._queue = PlanQueue(
@@ -115,7 +115,7 @@ class StudySearcher(Searcher):
             return None if self._queue.live else Searcher.FINISHED
         missing = self._phases.missing(asked.plan)
         keys = self._phases.keys(asked.plan)
-        self._queue.live[trial_id] = Live(asked, missing, len(set(keys)) - len(missing))
+        self._queue.live[trial_id] = TrialInFlight(asked, missing, len(set(keys)) - len(missing))
         self._spending.begin(asked.number)
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=keys)
         self._watch.started(asked.number, asked.plan)
@@ -169,7 +169,7 @@ class StudySearcher(Searcher):
         row = self._ends.tell(live, took)
         self._watch.finished(row)
 
-    def _put_back(self, live: Live) -> None:
+    def _put_back(self, live: TrialInFlight) -> None:
         """A trial whose worker broke, to be started again. Tune's own way of doing so gives a trial
         up whose worker died while it was still another trial's."""
         self._spending.end(live.asked.number, is_scored=False)
@@ -178,12 +178,12 @@ class StudySearcher(Searcher):
         self._queue.again.append(live)
         self._watch.moved(live.asked.number, {"event": "again", "reason": live.reason})
 
-    def _start_again(self, trial_id: str, live: Live) -> dict[str, Any]:
+    def _start_again(self, trial_id: str, live: TrialInFlight) -> dict[str, Any]:
         self._queue.live[trial_id] = live
         self._spending.begin(live.asked.number)
         return dict(live.asked.params)
 
-    def _phase_done(self, live: Live, event: Mapping[str, Any]) -> None:
+    def _phase_done(self, live: TrialInFlight, event: Mapping[str, Any]) -> None:
         record = PhaseRecord.from_dict(event["record"])
         self._phases.add(event["key"], record.key)
         live.missing.discard(event["key"])
@@ -193,7 +193,7 @@ class StudySearcher(Searcher):
         self._note(live.asked)
         self._log.phase_finished(phase_row(record), plan_phase=record.phase)
 
-    def _note(self, asked: Asked) -> None:
+    def _note(self, asked: AskedTrial) -> None:
         """What a running trial took until now, should this driver be killed. A database that does
         not answer ends nothing here: the next note has all of it."""
         with suppress(Refusal):

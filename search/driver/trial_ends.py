@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from search.driver.trial_in_flight import Live
+from search.driver.trial_in_flight import TrialInFlight
 from search.driver.trial_rows import duplicate_row, row_of, told_values
-from search.sampling.study import Asked, OptunaStudy
-from search.trials.feasibility import Measure, constraints, judged, measure_of
+from search.sampling.study import AskedTrial, OptunaStudy
+from search.trials.feasibility import BaselineMeasure, constraints, judged, measure_of
 from search.trials.ranking import Baselines, TrialRow, TrialState
-from search.trials.spending import Took
+from search.trials.spending import TrialSpending
 from spaces.phases import TrialPlan
 from spaces.study import StudySettings
 
 
-class Log(Protocol):
+class TrialLog(Protocol):
     """The part of the MLflow record that trials are written to."""
 
     def trial_started(
@@ -32,14 +32,14 @@ class Log(Protocol):
 class TrialEnds:
     """Of one run of the search, whose own baselines its trials are compared with in the record."""
 
-    def __init__(self, study: OptunaStudy, settings: StudySettings, log: Log) -> None:
+    def __init__(self, study: OptunaStudy, settings: StudySettings, log: TrialLog) -> None:
         self._study = study
         self._settings = settings
         self._log = log
         self._baselines = Baselines.among(())
         self._rows: list[TrialRow] = []
 
-    def tell(self, live: Live, took: Took) -> TrialRow:
+    def tell(self, live: TrialInFlight, took: TrialSpending) -> TrialRow:
         """However it ended."""
         row, measure = self._judged(row_of(live, took, self._settings))
         self._rows.append(row)
@@ -59,7 +59,7 @@ class TrialEnds:
             self._study.tell_failed(live.asked, row.reason or "", is_broken=live.end is None)
         return row
 
-    def tell_duplicate(self, asked: Asked) -> bool:
+    def tell_duplicate(self, asked: AskedTrial) -> bool:
         """What an equal plan got, at once; False where there was none."""
         told = self._study.told.get(asked.plan)
         if told is None:
@@ -70,7 +70,7 @@ class TrialEnds:
         self._study.tell_duplicate(asked, told)
         return True
 
-    def _judged(self, row: TrialRow) -> tuple[TrialRow, Measure | None]:
+    def _judged(self, row: TrialRow) -> tuple[TrialRow, BaselineMeasure | None]:
         """With what it drops against the baselines so far, itself among them; as one of these."""
         evaluation = self._settings.evaluation
         own = measure_of(row, evaluation) if evaluation.max_drop is not None else None

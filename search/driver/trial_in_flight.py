@@ -4,15 +4,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.sampling.study import Asked
+from search.sampling.study import AskedTrial
 from trainables.scoring.scores import Scores
 
 
 @dataclass(slots=True)
-class Live:
+class TrialInFlight:
     """What it is, which phases it has to train, what was heard of it."""
 
-    asked: Asked
+    asked: AskedTrial
     missing: set[str]
     num_reused: int  # of its phases, which were there as it started
     started: float = field(default_factory=time.monotonic)

@@ -2,11 +2,11 @@
 
 import time
 
-from search.driver.trial_in_flight import Live
-from search.sampling.history import Told
-from search.sampling.study import Asked
+from search.driver.trial_in_flight import TrialInFlight
+from search.sampling.history import PlanResult
+from search.sampling.study import AskedTrial
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
-from search.trials.spending import Took
+from search.trials.spending import TrialSpending
 from spaces.phases import Phase
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -15,7 +15,7 @@ from trainables.scoring.scores import Scores, objective
 from trainables.store.phase_store import PhaseRecord
 
 
-def row_of(live: Live, took: Took, settings: StudySettings) -> TrialRow:
+def row_of(live: TrialInFlight, took: TrialSpending, settings: StudySettings) -> TrialRow:
     """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
     asked, end, scores = live.asked, live.end, None
     state, reason = TrialState.FAILED, live.reason
@@ -44,7 +44,7 @@ def row_of(live: Live, took: Took, settings: StudySettings) -> TrialRow:
     )
 
 
-def duplicate_row(asked: Asked, told: Told, settings: StudySettings) -> TrialRow:
+def duplicate_row(asked: AskedTrial, told: PlanResult, settings: StudySettings) -> TrialRow:
     """Of a trial that is not run, since one with an equal plan was told."""
     names = [name.value for name in settings.evaluation.objectives]
     return TrialRow(
@@ -93,7 +93,7 @@ def phase_row(record: PhaseRecord) -> PhaseRow:
     )
 
 
-def _values(live: Live, scores: Scores, settings: StudySettings) -> dict[str, float]:
+def _values(live: TrialInFlight, scores: Scores, settings: StudySettings) -> dict[str, float]:
     """Of the objectives that the study names; none where one of them cannot be told."""
     seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
-from spaces.tasks import Source, TaskKind, get_task
+from spaces.task_catalog import Source, TaskKind, get_task
 
 BYTES = 4  # of a weight: phases are stored in single precision
 SEQUENCES_PER_SECOND = 100.0  # in training, on one GPU: an assumption, which the user replaces
@@ -16,7 +16,7 @@ PASSES = 3  # a training sequence costs its forward pass and a backward one of t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class EncoderShape:
     """An encoder of XLM-R's architecture: what decides its number of weights."""
 
     vocabulary: int
@@ -36,10 +36,10 @@ class Shape:
 
 
 KNOWN = {
-    "FacebookAI/xlm-roberta-base": Shape(
+    "FacebookAI/xlm-roberta-base": EncoderShape(
         vocabulary=250_002, positions=514, hidden_size=768, num_layers=12, feed_forward_size=3072
     ),
-    "FacebookAI/xlm-roberta-large": Shape(
+    "FacebookAI/xlm-roberta-large": EncoderShape(
         vocabulary=250_002, positions=514, hidden_size=1024, num_layers=24, feed_forward_size=4096
     ),
 }
@@ -93,7 +93,7 @@ def num_weights(settings: StudySettings) -> int | None:
     """Of the encoder; None where it can be told only by loading it."""
     name, made = settings.study.encoder, settings.pretraining
     if made is not None:
-        return Shape(
+        return EncoderShape(
             vocabulary=made.max_vocabulary,
             positions=made.recipe.max_length + 2,
             hidden_size=made.hidden_size,
@@ -104,7 +104,7 @@ def num_weights(settings: StudySettings) -> int | None:
         return KNOWN[name].num_weights
     try:
         config = json.loads((Path(name) / "config.json").read_text(encoding="utf-8"))
-        return Shape(
+        return EncoderShape(
             vocabulary=config["vocab_size"],
             positions=config["max_position_embeddings"],
             hidden_size=config["hidden_size"],

@@ -8,18 +8,18 @@ from typing import Any
 from spaces.refusal import Refusal
 from spaces.sections import POCKET, PRETRAINED
 from spaces.study import StudySettings
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
 from trainables.rows.hub import NoRowsError, fetch_encoder
-from trainables.rows.rows import Description, Rows
+from trainables.rows.rows import Rows, RowsDescription
 from trainables.whole import check_new, whole_folder
 
 OnDone = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class StudyRows:
     """Rows of one task in one language and split that a study reads. A study cannot run without
     those that `is_needed`; a language without the others is left out and named."""
 
@@ -30,12 +30,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DataCheck:
     """What is there, what is not (and need not be), and what is wrong."""
 
     study: str
-    found: tuple[Description, ...]
-    missing: tuple[Place, ...]
+    found: tuple[RowsDescription, ...]
+    missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,23 +47,23 @@ class Check:
         }
 
 
-def places_of(settings: StudySettings) -> list[Place]:
+def places_of(settings: StudySettings) -> list[StudyRows]:
     """Everything that `run`, `retrain` and the pretraining of the study's encoder read."""
-    places: dict[Place, None] = {}
+    places: dict[StudyRows, None] = {}
     if settings.pretraining is not None:
         text = get_task(settings.pretraining.text)
         for language in settings.pretraining.languages or text.languages:
-            places[Place(text.name, "train", language, False)] = None
+            places[StudyRows(text.name, "train", language, False)] = None
     for wanted in wanted_by(settings):
         is_needed = wanted.split == "train"
-        places[Place(wanted.task, wanted.split, wanted.language, is_needed)] = None
+        places[StudyRows(wanted.task, wanted.split, wanted.language, is_needed)] = None
     for target in settings.space.targets:
         for language in settings.languages_of(target):
-            places[Place(target, "test", language, False)] = None
+            places[StudyRows(target, "test", language, False)] = None
     return sorted(places)
 
 
-def check_data(settings: StudySettings, *, on_done: OnDone) -> Check:
+def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     """Read all rows of a study and check them, as its run would; nothing is written."""
     rows, places = Rows.of(settings), places_of(settings)
     found, missing, errors = [], [], _wrong_files(settings, places)
@@ -85,10 +85,12 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> Check:
                 away.add(data_set)
     if not errors:
         errors += _without_zero_shot(settings, found)
-    return Check(settings.study.name, tuple(found), tuple(missing), tuple(dict.fromkeys(errors)))
+    return DataCheck(
+        settings.study.name, tuple(found), tuple(missing), tuple(dict.fromkeys(errors))
+    )
 
 
-def fetch_data(settings: StudySettings, *, on_done: OnDone) -> Check:
+def fetch_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     """Fill the hub's cache with the rows and the encoder of a study, so that it runs without a
     network. Raises Refusal if its rows come from a data root."""
     if settings.study.data_root is not None:
@@ -102,7 +104,7 @@ def fetch_data(settings: StudySettings, *, on_done: OnDone) -> Check:
     return check_data(settings, on_done=on_done)
 
 
-def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Check:
+def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> DataCheck:
     """Write what the study reads into a new folder, which appears whole or not at all, and read
     it back. Raises Refusal, also where the study's data are not fit to be run."""
     check_new(folder)
@@ -119,23 +121,23 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Ch
     return check
 
 
-def parts_of(found: Sequence[Description]) -> list[bundle.Part]:
+def parts_of(found: Sequence[RowsDescription]) -> list[bundle.Part]:
     """The splits of hub data sets that the rows came out of, each once."""
     parts = {part for description in found for part in description.parts}
     return sorted(parts)
 
 
-def own_parts_of(found: Sequence[Description]) -> list[bundle.OwnPart]:
+def own_parts_of(found: Sequence[RowsDescription]) -> list[bundle.OwnPart]:
     """The splits of folders of one's own that the rows came out of, each once."""
     return sorted({part for description in found for part in description.own})
 
 
-def not_copied(found: Check) -> list[str]:
+def not_copied(found: DataCheck) -> list[str]:
     """A line for every folder that the study reads and its bundle does not have."""
     return bundle.left_out(own_parts_of(found.found))
 
 
-def _compare(found: Sequence[Description], copied: Rows) -> None:
+def _compare(found: Sequence[RowsDescription], copied: Rows) -> None:
     for one in found:
         if any(part.why_left for part in one.own) or not (one.parts or one.own):
             continue
@@ -146,7 +148,7 @@ def _compare(found: Sequence[Description], copied: Rows) -> None:
             )
 
 
-def _wrong_files(settings: StudySettings, places: Sequence[Place]) -> list[str]:
+def _wrong_files(settings: StudySettings, places: Sequence[StudyRows]) -> list[str]:
     root = settings.study.data_root
     if root is None:
         return []
@@ -156,7 +158,7 @@ def _wrong_files(settings: StudySettings, places: Sequence[Place]) -> list[str]:
     return bundle.check_sums(Path(root), sorted(datasets))
 
 
-def _without_zero_shot(settings: StudySettings, found: Sequence[Description]) -> list[str]:
+def _without_zero_shot(settings: StudySettings, found: Sequence[RowsDescription]) -> list[str]:
     """Targets without rows in any zero-shot language cannot be scored."""
     there = {(one.task, one.language) for one in found if one.split == "validation"}
     return [

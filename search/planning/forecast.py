@@ -16,7 +16,7 @@ from typing import Any
 from search.planning.plan import stage_paths
 from spaces.phases import Phase, Recipe, TrialPlan
 from spaces.study import StudySettings
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 
 MAX_DRAWS = 50  # for every trial of the budget: then the space is taken to be exhausted
 MAX_KINDS = 12  # kinds of stages that are told apart by their tasks; more, by the kinds of these
@@ -72,7 +72,7 @@ class Forecast:
         return asdict(self)
 
 
-class Draw:
+class RandomDraw:
     """Values of a trial's params at random: the part of an Optuna trial that a space needs."""
 
     def __init__(self, rng: random.Random) -> None:
@@ -100,7 +100,7 @@ def drawn_plans(settings: StudySettings) -> list[TrialPlan]:
     for _ in range(MAX_DRAWS * wanted):
         if len(plans) >= wanted or space.is_grid:
             break
-        draw = Draw(rng)
+        draw = RandomDraw(rng)
         space.suggest(draw)
         plans[space.decode(draw.params)] = None
     return list(plans)

@@ -23,11 +23,11 @@ from spaces.phases import Phase, Target
 from spaces.study import StudySettings
 from trainables.encoders.model import TransferModel
 from trainables.store.folders import check_folder, read_tensors, write_folder
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import evaluate
 from trainables.training.loop import Saving, train_phase
 from trainables.training.stage import dev_score, training_rows, untrained_model
 from trainables.training.trial import scoring_of
-from trainables.training.workshop import Workshop
 
 NUM_STEPS = 30
 NUM_WARMUP = 5  # the first of them, which are slower and not counted
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 def measure(
     settings: StudySettings,
-    shop: Workshop,
+    context: TrialContext,
     *,
     max_concurrent: int,
     startup: float,
@@ -48,7 +48,7 @@ def measure(
     """The forecast of a study as JSON values, with what was measured for it.
 
     Args:
-        shop: over stores that are thrown away.
+        context: over stores that are thrown away.
         startup: seconds that opening it took, as a worker will.
         on_done: gets how many of how many stages and targets are measured.
     """
@@ -60,10 +60,10 @@ def measure(
     phase_bytes = 0
     with _threads_of(settings):
         for kind, phase in kinds.items():
-            costs[kind], phase_bytes = _measure_stage(phase, shop)
+            costs[kind], phase_bytes = _measure_stage(phase, context)
             on_done(len(costs), total)
         for target in targets:
-            evaluation[target.task] = _measure_scoring(target, shop)
+            evaluation[target.task] = _measure_scoring(target, context)
             on_done(len(kinds) + len(evaluation), total)
     found = forecast(
         settings,
@@ -98,68 +98,70 @@ def _content(
     return {**found.to_dict(), "stages": stages, "evaluation": dict(evaluation)}
 
 
-def _measure_stage(phase: Phase, shop: Workshop) -> tuple[StageCost, int]:
+def _measure_stage(phase: Phase, context: TrialContext) -> tuple[StageCost, int]:
     """The first steps of a stage, from the study's encoder, and the bytes of what it leaves."""
     recipe = replace(phase.recipe, num_steps=NUM_STEPS, evaluate_every=None, patience=None)
     short, limit = replace(phase, recipe=recipe), phase.recipe.max_train_rows
-    features = training_rows(phase, shop, max_rows=min(limit or MAX_TRAIN_ROWS, MAX_TRAIN_ROWS))
+    features = training_rows(phase, context, max_rows=min(limit or MAX_TRAIN_ROWS, MAX_TRAIN_ROWS))
     began = time.perf_counter()
-    model = untrained_model(phase, None, shop)
-    copied = _now(shop) - began
-    times = [_now(shop)]
+    model = untrained_model(phase, None, context)
+    copied = _now(context) - began
+    times = [_now(context)]
     train_phase(
         model,
         short,
         features,
-        tokenizer=shop.base.tokenizer,
-        workers=shop.workers,
-        max_device_tokens=shop.settings.resources.max_device_tokens,
+        tokenizer=context.base.tokenizer,
+        workers=context.workers,
+        max_device_tokens=context.settings.resources.max_device_tokens,
         dev_score=lambda model: 0.0,
         saving=Saving(save=lambda *_: None, every_seconds=float("inf")),
-        on_step=lambda step: times.append(_now(shop)),
+        on_step=lambda step: times.append(_now(context)),
     )
     steps = [after - before for before, after in pairwise(times)]
-    dev = _measure_dev(model, phase, shop) if phase.recipe.evaluate_every else 0.0
-    stored, num_bytes = _measure_storing(model, shop)
+    dev = _measure_dev(model, phase, context) if phase.recipe.evaluate_every else 0.0
+    stored, num_bytes = _measure_storing(model, context)
     return (
         StageCost(steps=tuple(steps[NUM_WARMUP:]), dev=dev, around=copied + stored),
         num_bytes,
     )
 
 
-def _measure_dev(model: TransferModel, phase: Phase, shop: Workshop) -> float:
-    dev_score(model, phase, shop)  # tokenises
+def _measure_dev(model: TransferModel, phase: Phase, context: TrialContext) -> float:
+    dev_score(model, phase, context)  # tokenises
     began = time.perf_counter()
-    dev_score(model, phase, shop)
-    return _now(shop) - began
+    dev_score(model, phase, context)
+    return _now(context) - began
 
 
-def _measure_storing(model: TransferModel, shop: Workshop) -> tuple[float, int]:
+def _measure_storing(model: TransferModel, context: TrialContext) -> tuple[float, int]:
     """Seconds and bytes of what a stage leaves: written, and read by what comes after it."""
     began = time.perf_counter()
-    folder = shop.home / f"written-{began}"
+    folder = context.home / f"written-{began}"
     parts = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
     write_folder(folder, parts, {})
     check_folder(folder)
     for part in parts:
         read_tensors(folder, part)
-    return _now(shop) - began, _size(folder)
+    return _now(context) - began, _size(folder)
 
 
-def _measure_scoring(target: Target, shop: Workshop) -> float:
+def _measure_scoring(target: Target, context: TrialContext) -> float:
     """Seconds of scoring all rows of a target in all its languages, from some of them."""
-    whole = scoring_of(target, shop, split="validation")
+    whole = scoring_of(target, context, split="validation")
     limit = min(whole.max_rows or MAX_SCORED_ROWS, MAX_SCORED_ROWS)
     some = replace(whole, max_rows=limit)
-    model = shop.base.model(target.trained_tasks, encoder=None, seed=0).to(shop.workers.device)
-    evaluate(model, some, shop)  # tokenises
+    model = context.base.model(target.trained_tasks, encoder=None, seed=0).to(
+        context.workers.device
+    )
+    evaluate(model, some, context)  # tokenises
     began = time.perf_counter()
-    evaluate(model, some, shop)
-    seconds = _now(shop) - began
+    evaluate(model, some, context)
+    seconds = _now(context) - began
     counts = [
         (
-            len(shop.data.rows.examples(whole.task, code, whole.split)),
-            len(shop.data.examples(whole.task, code, whole.split, max_rows=limit)),
+            len(context.data.rows.examples(whole.task, code, whole.split)),
+            len(context.data.examples(whole.task, code, whole.split, max_rows=limit)),
         )
         for code in whole.languages
     ]
@@ -178,10 +180,10 @@ def _threads_of(settings: StudySettings) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _now(shop: Workshop) -> float:
+def _now(context: TrialContext) -> float:
     """By the clock, when the device has done all that it was given."""
-    if shop.workers.device.type == "cuda":
-        torch.cuda.synchronize(shop.workers.device)
+    if context.workers.device.type == "cuda":
+        torch.cuda.synchronize(context.workers.device)
     return time.perf_counter()
 
 

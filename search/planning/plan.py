@@ -10,7 +10,7 @@ from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.study import StudySettings
-from spaces.tasks import Source, Task, TaskKind, get_task
+from spaces.task_catalog import Source, Task, TaskKind, get_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,16 @@ from search.degradation.typology import KINDS, distances
 from search.planning.priors import Estimate, Json, mixture_of, priors_of, ranked_options
 from spaces.space import SearchSpace
 from spaces.study import StudySettings
-from spaces.tasks import Source, get_task
-from trainables.features.features import Data, Wanted
-from trainables.probing.transferability import Looked, Vectors, cosine, layer_of_texts, look, placed
+from spaces.task_catalog import Source, get_task
+from trainables.features.features import Data, RowsToEncode
+from trainables.probing.transferability import (
+    TextEvidence,
+    Vectors,
+    cosine,
+    layer_of_texts,
+    look,
+    placed,
+)
 from trainables.rows.hub import NoRowsError
 from trainables.training.workers import best_device
 
@@ -26,7 +33,7 @@ MIN_LANGUAGE_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextCenters:
     """Where a target's texts lie: the mean of the mean vectors of its languages."""
 
     languages: tuple[str, ...]
@@ -51,8 +58,8 @@ def explain(
     space = settings.search_space()
     sources = sources_of(space)
     layer = layer_of_texts(data.base, settings.evaluation.retrieval_layer)
-    looked: dict[Source, tuple[Looked, str]] = {}
-    texts: dict[str, Text] = {}
+    looked: dict[Source, tuple[TextEvidence, str]] = {}
+    texts: dict[str, TextCenters] = {}
     total = len(sources) + len(settings.space.targets)
     with placed(data.base, best_device()):
         for done, (source, max_length) in enumerate(sources.items()):
@@ -89,10 +96,10 @@ def sources_of(space: SearchSpace) -> dict[Source, int]:
     return found
 
 
-def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[Looked, str]:
+def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[TextEvidence, str]:
     """The source's validation rows; its training rows where it has no others."""
     for split in ("validation", "train"):
-        wanted = Wanted(
+        wanted = RowsToEncode(
             task=source.task,
             language=source.language,
             split=split,
@@ -107,12 +114,12 @@ def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[L
     raise AssertionError("one of the splits was read or refused")
 
 
-def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> Text | None:
+def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> TextCenters | None:
     """None where the selection rule lets no row of the target be read."""
     languages = data.rows.languages(task, settings.selecting_languages(task), "validation")
     if not languages:
         return None
-    wanted = Wanted(
+    wanted = RowsToEncode(
         task=task,
         language=languages[0],
         split="validation",
@@ -121,7 +128,7 @@ def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> Text
     )
     of_language = (replace(wanted, language=code) for code in languages)
     vectors = [look(one, data, layer=layer, with_labels=False).text for one in of_language]
-    return Text(languages, np.mean(vectors, axis=0))
+    return TextCenters(languages, np.mean(vectors, axis=0))
 
 
 def _nearness(settings: StudySettings, languages: Sequence[str]) -> dict[str, float]:
@@ -146,7 +153,7 @@ def _nearness(settings: StudySettings, languages: Sequence[str]) -> dict[str, fl
 def _notes(
     settings: StudySettings,
     estimates: Mapping[Source, Estimate],
-    texts: Mapping[str, Text],
+    texts: Mapping[str, TextCenters],
     layer: int,
 ) -> list[str]:
     """What a reader of the estimates should know."""

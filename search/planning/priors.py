@@ -25,7 +25,7 @@ from spaces.domains import Domain, Grid, Range
 from spaces.intermediates import NONE
 from spaces.mixture import Mixture
 from spaces.space import SearchSpace
-from spaces.tasks import Source
+from spaces.task_catalog import Source
 
 Json = dict[str, Any]
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spaces.study import StudySettings
-from spaces.tasks import Task, TaskKind, get_task
+from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.examples import (
     ChoiceExample,
     Example,
@@ -23,7 +23,7 @@ from trainables.examples import (
     TaggingExample,
     TextExample,
 )
-from trainables.features.features import Data, Wanted, take
+from trainables.features.features import Data, RowsToEncode, take
 from trainables.features.prepare import wanted_by
 from trainables.formats.base import Features
 from trainables.rows.hub import NoRowsError
@@ -35,7 +35,7 @@ UNKNOWN_SHARE = 0.01  # of a language's tokens
 FERTILITY_RATIO = 2.0  # pieces a word, against the source language
 
 OnDone = Callable[[int, int], None]
-Places = dict[tuple[str, str], list[Wanted]]  # (task, split) -> its languages
+Places = dict[tuple[str, str], list[RowsToEncode]]  # (task, split) -> its languages
 Trained = dict[tuple[str, str], frozenset[bytes]]  # (task, language) -> digests of what it holds
 
 
@@ -106,7 +106,7 @@ def _lost(name: str, found: Mapping[str, Features], length: int, data: Data) -> 
     )
 
 
-def _at_most(wanted: Wanted, max_rows: int | None) -> Wanted:
+def _at_most(wanted: RowsToEncode, max_rows: int | None) -> RowsToEncode:
     limits = [limit for limit in (wanted.max_rows, max_rows) if limit is not None]
     return replace(wanted, max_rows=min(limits, default=None))
 
@@ -204,7 +204,7 @@ def sentences_of(example: Example) -> frozenset[bytes]:
     return frozenset(_digest(normal(text).replace(" ", "")) for text in found if text)
 
 
-def _contents(rows: Rows, wanted: Wanted) -> frozenset[bytes]:
+def _contents(rows: Rows, wanted: RowsToEncode) -> frozenset[bytes]:
     """Digests of all that is trained on there: rows, or the sentences of masked text."""
     task = get_task(wanted.task)
     there = list(_there(rows, wanted.task, wanted.language, wanted.split))
@@ -230,7 +230,7 @@ def _there(rows: Rows, task: str, language: str, split: str) -> Iterable[Example
         return ()
 
 
-def _features(data: Data, wanted: Wanted) -> Features | None:
+def _features(data: Data, wanted: RowsToEncode) -> Features | None:
     try:
         found = data.features(
             wanted.task,

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.record.entries import Entry
 from search.record.mlflow_client import Tracker, connect, delivering
-from search.record.outbox import Outbox, Undeliverable
+from search.record.outbox import Outbox, UndeliverableError
 
 Connect = Callable[[str], Any]
 
@@ -54,5 +54,5 @@ class Delivery:
                 case "model":
                     tracker.models.put(self.study, dict(entry))
                 case kind:
-                    raise Undeliverable(f"unknown kind of entry {kind!r}")
+                    raise UndeliverableError(f"unknown kind of entry {kind!r}")
         self._tracker = tracker  # kept only if all went well: ids may be stale after a failure

@@ -15,8 +15,8 @@ from search.addresses import check_reachable, check_scheme, sqlite_path
 from search.record import mlflow_files as artifacts
 from search.record.entries import TRIAL, Entry
 from search.record.mlflow_models import Models
-from search.record.mlflow_runs import TAG, Known, Run, Runs
-from search.record.outbox import Undeliverable
+from search.record.mlflow_runs import TAG, KnownRun, Run, Runs
+from search.record.outbox import UndeliverableError
 from spaces.refusal import Refusal
 
 # Of MLflow's error codes, those that say that the request itself is wrong.
@@ -74,10 +74,10 @@ def delivering() -> Iterator[None]:
         raise
     except MlflowException as error:
         if error.error_code in _OUR_FAULT:
-            raise Undeliverable(str(error)) from error
+            raise UndeliverableError(str(error)) from error
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Undeliverable(f"{type(error).__name__}: {error}") from error
+        raise UndeliverableError(f"{type(error).__name__}: {error}") from error
 
 
 class Tracker:
@@ -139,7 +139,7 @@ class Tracker:
             number = run.data.tags[TAG + "trial"]
             metrics = entry["gains"].get(number, {})
             tags = {TAG + k: v for k, v in entry.get("tags", {}).get(number, {}).items()}
-            self._runs.known[run.info.run_id] = Known.of(run)
+            self._runs.known[run.info.run_id] = KnownRun.of(run)
             self._log(run.info.run_id, entry["time"], metrics=metrics, params={}, tags=tags)
 
     def _log(

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from search.record.outbox import Undeliverable
+from search.record.outbox import UndeliverableError
 
 
 def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:
             try:
                 shutil.copyfile(path, target)
             except FileNotFoundError as error:
-                raise Undeliverable(f"{place} cannot be sent: {path} is gone") from error
+                raise UndeliverableError(f"{place} cannot be sent: {path} is gone") from error
         client.log_artifacts(run_id, folder)
 
 

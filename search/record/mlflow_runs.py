@@ -26,7 +26,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownRun:
     """What a run has already, so far as we know: nobody else writes it while we hold the outbox."""
 
     params: dict[str, str]
@@ -35,7 +35,7 @@ class Known:
     status: str
 
     @classmethod
-    def of(cls, run: Any) -> "Known":
+    def of(cls, run: Any) -> "KnownRun":
         data = run.data
         return cls(dict(data.params), dict(data.metrics), dict(data.tags), run.info.status)
 
@@ -57,7 +57,7 @@ class Runs:
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
         self._experiment_id: str | None = None
         self._is_new: dict[str, bool] = {}  # study -> whether it had no run as we came
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, KnownRun] = {}
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
         """Runs of a study (or of all) that carry these labels, oldest first."""
@@ -116,7 +116,7 @@ class Runs:
                 run = self._make_run(wanted, study, name=name, **made)
                 self._is_new[study] = is_new
             self._run_ids[key] = run.info.run_id
-            self.known[run.info.run_id] = Known.of(run)
+            self.known[run.info.run_id] = KnownRun.of(run)
         return self._run_ids[key]
 
     def _standing(self, study: str, wanted: Labels) -> Any:

@@ -26,7 +26,7 @@ _MAX_WAIT = 30.0
 _MAX_ATTEMPTS = 3
 
 
-class Undeliverable(Exception):
+class UndeliverableError(Exception):
     """The server is there and will not take this record; later it will not either."""
 
 
@@ -159,7 +159,7 @@ class Outbox:
     def _deliver_one(self, start: int, record: Mapping[str, Any]) -> None:
         try:
             self._deliver(record)
-        except Undeliverable as error:
+        except UndeliverableError as error:
             times = self._refused[1] + 1 if self._refused[0] == start else 1
             self._refused = (start, times)
             if times < _MAX_ATTEMPTS:

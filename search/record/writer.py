@@ -1,7 +1,7 @@
-"""Record: what the driver writes to MLflow, through an outbox. Reading is reader.py.
+"""What the driver writes to MLflow, through an outbox. Reading is reader.py.
 
-MLflow may be away while a study runs: every method of `Record` stores one line and returns, and
-one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
+MLflow may be away while a study runs: every method of `RecordWriter` stores one line and returns,
+and one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ DRAIN_SECONDS = 60.0
 INTERRUPTED_DRAIN_SECONDS = 5.0
 
 
-class Record:
-    """What the driver of a study writes; made by `Record.open`, shared by its threads."""
+class RecordWriter:
+    """What the driver of a study writes; made by `RecordWriter.open`, shared by its threads."""
 
     def __init__(
         self,
@@ -52,7 +52,9 @@ class Record:
         )
 
     @classmethod
-    def open(cls, *, tracking_uri: str, experiment: str, study: str, outbox: Path) -> "Record":
+    def open(
+        cls, *, tracking_uri: str, experiment: str, study: str, outbox: Path
+    ) -> "RecordWriter":
         """Take up the outbox of a study, or begin one, and send what is in it from now on."""
         record = cls(tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox)
         record.outbox.start()
@@ -199,7 +201,9 @@ def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) 
     """
     if not outbox.exists():
         return
-    record = Record(tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox)
+    record = RecordWriter(
+        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
+    )
     if record.pending:
         check_reachable(tracking_uri)
         record.outbox.start()
@@ -207,10 +211,12 @@ def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) 
 
 
 @contextmanager
-def recording(study: str, home: Home, *, tracking_uri: str, experiment: str) -> Iterator[Record]:
+def recording(
+    study: str, home: Home, *, tracking_uri: str, experiment: str
+) -> Iterator[RecordWriter]:
     """The study's MLflow record, emptied at the end, in a hurry where it ends by an error."""
     outbox = home.outbox(study)
-    record = Record.open(
+    record = RecordWriter.open(
         tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
     )
     timeout = INTERRUPTED_DRAIN_SECONDS

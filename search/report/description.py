@@ -6,7 +6,7 @@ from typing import Any
 
 from search.display.number_format import percent, points
 from search.record.reader import StudyRecord
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.report.figures import figures
 from search.report.findings import find
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows
@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 MAX_ROWS = 10  # of trials, and of intermediates: a tag holds 8,000 characters
 
 
-def describe(log: Record, record: StudyRecord) -> None:
+def describe(log: RecordWriter, record: StudyRecord) -> None:
     """Let the study's run in MLflow say what was found. Trials of unlike protocols are named."""
     found = find(record, force=True)
     log.study_described(note=study_note(found), figures=figures(found))

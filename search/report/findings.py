@@ -8,7 +8,7 @@ from statistics import fmean, median
 from typing import Any
 
 from search.degradation.gaps import by_language_of_intermediate, degradation
-from search.degradation.paired_scores import of_retrains, sides_of
+from search.degradation.paired_scores import of_retrains, paired_scores_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
 from search.planning.priors import hindsight
@@ -41,7 +41,7 @@ from search.trials.ranking import (
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 from trainables.scoring.scores import (
     Mark,
     Scores,
@@ -114,7 +114,10 @@ def _degradation(record: StudyRecord, order: Sequence[TrialRow]) -> Json:
         return distances(source, languages) | {PRETRAINING: sizes}
 
     by_source = by_language_of_intermediate(order)
-    return {**degradation(sides_of(record), lookup=lookup), "intermediate_languages": by_source}
+    return {
+        **degradation(paired_scores_of(record), lookup=lookup),
+        "intermediate_languages": by_source,
+    }
 
 
 def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:

@@ -13,7 +13,7 @@ NOT_COUNTED = (TrialState.RUNNING, TrialState.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StudyStatus:
     """`num_trained` of the phases that trials list were trained, `num_reused` found in the store.
 
     `training_seconds` is the time of the trained phases, `gpu_hours` that times the GPUs of a
@@ -36,7 +36,7 @@ class Standing:
     gpu_hours_left: float | None
 
     @classmethod
-    def of(cls, record: StudyRecord) -> "Standing":
+    def of(cls, record: StudyRecord) -> "StudyStatus":
         best = next(iter(ranked(record.rows)), None)
         listed = sum(len(row.phase_keys) for row in record.rows if row.state not in NOT_COUNTED)
         listed_keys = {

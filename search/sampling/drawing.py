@@ -31,7 +31,7 @@ VIOLATED = 1.0  # what a failed trial is told to break every constraint by: as a
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ShownTrial:
     """A trial as a sampler is to see it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Seen:
     generation: int | None = None
 
     @classmethod
-    def of(cls, frozen: FrozenTrial) -> "Seen":
+    def of(cls, frozen: FrozenTrial) -> "ShownTrial":
         return cls(
             params=frozen.params,
             state=frozen.state,
@@ -62,7 +62,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnParams:
     """The params of a trial to be asked, and its generation, where the sampler has some."""
 
     params: Mapping[str, Any]
@@ -73,10 +73,10 @@ def draws(
     settings: StudySettings,
     *,
     index: int,
-    own: Sequence[Seen],
-    earlier: Sequence[Sequence[Seen]] = (),
+    own: Sequence[ShownTrial],
+    earlier: Sequence[Sequence[ShownTrial]] = (),
     point: Mapping[str, Any] | None = None,
-) -> Iterator[Drawn]:
+) -> Iterator[DrawnParams]:
     """What the sampler proposes, without end; each draw sees those before it as trials in flight.
 
     A function of the study's seed, the index and what is seen: a driver that is started again
@@ -100,7 +100,7 @@ def draws(
             trial = study.ask()
             space.suggest(trial)
         marks = study._storage.get_trial(trial._trial_id).system_attrs
-        yield Drawn(trial.params, marks.get(GENERATION))
+        yield DrawnParams(trial.params, marks.get(GENERATION))
 
 
 @contextmanager
@@ -114,8 +114,8 @@ def _quiet() -> Iterator[None]:
 def as_shown(
     settings: StudySettings,
     space: SearchSpace,
-    own: Sequence[Seen],
-    earlier: Sequence[Sequence[Seen]] = (),
+    own: Sequence[ShownTrial],
+    earlier: Sequence[Sequence[ShownTrial]] = (),
 ) -> list[FrozenTrial]:
     """The trials as Optuna's samplers get them: the earlier studies' first, then this one's.
 
@@ -170,7 +170,7 @@ class _Asking:
         return low
 
 
-def _scaled(trials: Sequence[Seen]) -> list[Seen]:
+def _scaled(trials: Sequence[ShownTrial]) -> list[ShownTrial]:
     """With normal scores among the scored trials in the place of values."""
     scored = [one.values for one in trials if one.values]
     scores = iter(
@@ -186,8 +186,8 @@ def _normal_scores(values: Sequence[float]) -> list[float]:
 
 
 def _judged(
-    trials: Sequence[Seen], toward: Sequence[StudyDirection], *, keeps_pruned: bool
-) -> list[Seen]:
+    trials: Sequence[ShownTrial], toward: Sequence[StudyDirection], *, keeps_pruned: bool
+) -> list[ShownTrial]:
     """Failed trials, and pruned ones where the sampler passes over them, with values."""
     scored = [one for one in trials if one.values]
     columns = [sorted(column) for column in zip(*(one.values for one in scored), strict=True)]
@@ -212,9 +212,9 @@ def _judged(
     return shown
 
 
-def _with(one: Seen, *, values: Values, **changes: Any) -> Seen:
-    content = {name: getattr(one, name) for name in Seen.__slots__}
-    return Seen(**{**content, "state": TrialState.COMPLETE, "values": values, **changes})
+def _with(one: ShownTrial, *, values: Values, **changes: Any) -> ShownTrial:
+    content = {name: getattr(one, name) for name in ShownTrial.__slots__}
+    return ShownTrial(**{**content, "state": TrialState.COMPLETE, "values": values, **changes})
 
 
 Fill = Callable[[int, str, BaseDistribution], Any]
@@ -241,7 +241,7 @@ class _Shown(FrozenTrial):
 
 
 def _frozen(
-    one: Seen, everything: Mapping[str, BaseDistribution], fill: Fill, place: int
+    one: ShownTrial, everything: Mapping[str, BaseDistribution], fill: Fill, place: int
 ) -> FrozenTrial:
     now = datetime.now()
     shown = _Shown(

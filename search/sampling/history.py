@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.sampling.drawing import Seen
+from search.sampling.drawing import ShownTrial
 from search.sampling.warm_start import DUPLICATE_OF
-from search.trials.feasibility import Measure
-from search.trials.spending import Took
+from search.trials.feasibility import BaselineMeasure
+from search.trials.spending import TrialSpending
 from spaces.phases import TrialPlan
 from spaces.space import SearchSpace
 
@@ -20,7 +20,7 @@ MEASURE = "measure"  # of a baseline: what others are measured against
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PlanResult:
     """What a plan got: a value for each objective, none where it failed or was pruned; the
     constraints that it was told with (0 or less: satisfied)."""
 
@@ -42,9 +42,9 @@ class History:
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._counted: set[int] = set()
-        self.told: dict[TrialPlan, Told] = {}
-        self.measures: list[Measure] = []
-        self.took: dict[int, Took] = {}
+        self.told: dict[TrialPlan, PlanResult] = {}
+        self.measures: list[BaselineMeasure] = []
+        self.took: dict[int, TrialSpending] = {}
 
     @property
     def num_counted(self) -> int:
@@ -54,7 +54,7 @@ class History:
     @property
     def gpu_hours(self) -> float:
         """Of the finished trials."""
-        took = (self.took.get(number, Took()) for number in self._counted)
+        took = (self.took.get(number, TrialSpending()) for number in self._counted)
         return sum(one.gpu_seconds for one in took) / 3600
 
     def remember(self, frozen: FrozenTrial) -> TrialPlan | None:
@@ -70,18 +70,18 @@ class History:
             return plan
         values = frozen.values if frozen.state is TrialState.COMPLETE else ()
         is_pruned = frozen.state is TrialState.PRUNED
-        self.told[plan] = Told(frozen.number, tuple(values), frozen.constraints, is_pruned)
+        self.told[plan] = PlanResult(frozen.number, tuple(values), frozen.constraints, is_pruned)
         if MEASURE in frozen.user_attrs:
-            self.measures.append(Measure(plan, **frozen.user_attrs[MEASURE]))
+            self.measures.append(BaselineMeasure(plan, **frozen.user_attrs[MEASURE]))
         return None
 
 
-def seen_of(trials: Iterable[FrozenTrial]) -> list[Seen]:
+def seen_of(trials: Iterable[FrozenTrial]) -> list[ShownTrial]:
     """The trials that say something of their plan, each plan once. Of a trial that failed a
     reason is known; one whose score could not be told has none."""
     hidden = {INCOMPLETE, DUPLICATE_OF, BROKEN}
     return [
-        Seen.of(frozen)
+        ShownTrial.of(frozen)
         for frozen in trials
         if not hidden & frozen.user_attrs.keys()
         and (frozen.state is not TrialState.FAIL or frozen.user_attrs.get(REASON))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from search.sampling.drawing import Drawn, Seen, draws
+from search.sampling.drawing import DrawnParams, ShownTrial, draws
 from search.sampling.untried import Untried
 from spaces.phases import TrialPlan
 from spaces.study import StudySettings
@@ -26,7 +26,7 @@ class Proposals:
     started.
     """
 
-    def __init__(self, settings: StudySettings, earlier: Sequence[Sequence[Seen]]) -> None:
+    def __init__(self, settings: StudySettings, earlier: Sequence[Sequence[ShownTrial]]) -> None:
         self._settings = settings
         self._earlier = earlier
         self._space = settings.search_space()
@@ -67,14 +67,14 @@ class Proposals:
         """The sampler learned something: it may have other ideas now."""
         self._is_stuck = False
 
-    def next(self, own: Sequence[Seen]) -> Drawn | None:
+    def next(self, own: Sequence[ShownTrial]) -> DrawnParams | None:
         """What to ask now, where `own` are the study's trials; None where there is nothing new."""
         drawn = self._draw(own)
         if drawn is None:
             self._is_stuck = not self._untried.is_empty
         return drawn
 
-    def _draw(self, own: Sequence[Seen]) -> Drawn | None:
+    def _draw(self, own: Sequence[ShownTrial]) -> DrawnParams | None:
         """The point whose turn it is, else the first proposal that is new, else, where the space
         has an end, any plan that is left."""
         index = self._num_asked
@@ -92,4 +92,4 @@ class Proposals:
         if not has_end:
             return None
         left = self._untried.any(f"{self._settings.study.seed}:{index}")
-        return Drawn(left, drawn.generation)
+        return DrawnParams(left, drawn.generation)

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.sampling.drawing import GENERATION, Seen
+from search.sampling.drawing import GENERATION, ShownTrial
 from search.sampling.history import (
     BROKEN,
     INCOMPLETE,
@@ -17,7 +17,7 @@ from search.sampling.history import (
     REASON,
     TOOK,
     History,
-    Told,
+    PlanResult,
     seen_of,
 )
 from search.sampling.importances import importance_of
@@ -27,8 +27,8 @@ from search.sampling.pruning import is_among_the_lowest_third
 from search.sampling.samplers import directions
 from search.sampling.storage import open_storage, reaching
 from search.sampling.warm_start import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
-from search.trials.feasibility import Measure
-from search.trials.spending import Took
+from search.trials.feasibility import BaselineMeasure
+from search.trials.spending import TrialSpending
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -40,7 +40,7 @@ PRIORS = "priors"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedTrial:
     """A trial of the database that is to be run."""
 
     number: int
@@ -62,7 +62,7 @@ class OptunaStudy:
         self._settings = settings
         self._space = settings.search_space()
         self._history = History(self._space)
-        seen = [[Seen.of(frozen) for frozen in trials] for trials in earlier]
+        seen = [[ShownTrial.of(frozen) for frozen in trials] for trials in earlier]
         self._proposals = Proposals(settings, seen)
         self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
         self._proposals.add((self.priors or {}).get("first", []))
@@ -80,17 +80,17 @@ class OptunaStudy:
         return self._history.gpu_hours
 
     @property
-    def told(self) -> Mapping[TrialPlan, Told]:
+    def told(self) -> Mapping[TrialPlan, PlanResult]:
         """What each plan got."""
         return self._history.told
 
     @property
-    def measures(self) -> Sequence[Measure]:
+    def measures(self) -> Sequence[BaselineMeasure]:
         """What others are measured against, of the baselines so far."""
         return self._history.measures
 
     @property
-    def took(self) -> Mapping[int, Took]:
+    def took(self) -> Mapping[int, TrialSpending]:
         """Trial -> what it took until now."""
         return self._history.took
 
@@ -120,7 +120,7 @@ class OptunaStudy:
         self.priors = priors
         self._proposals.add(priors["first"])
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> AskedTrial | None:
         """The next trial: first the baselines, the points of the study file and the options that
         look promising, then the sampler; of a grid, its next point. None where there is nothing
         new to ask for now."""
@@ -133,9 +133,9 @@ class OptunaStudy:
             self._space.suggest(trial)
         plan = self._space.decode(trial.params)
         self._proposals.asked(plan)
-        return Asked(trial.number, trial.params, plan)
+        return AskedTrial(trial.number, trial.params, plan)
 
-    def running(self) -> list[Asked]:
+    def running(self) -> list[AskedTrial]:
         """Trials that an earlier driver left, in order; those it left half-asked are failed."""
         asked = []
         for frozen in self._ledger.trials(TrialState.RUNNING):
@@ -145,20 +145,20 @@ class OptunaStudy:
                 self._ledger.mark(frozen.number, INCOMPLETE, True)
                 self._tell(frozen.number, TrialState.FAIL)
                 continue
-            asked.append(Asked(frozen.number, frozen.params, plan))
+            asked.append(AskedTrial(frozen.number, frozen.params, plan))
         return asked
 
-    def note(self, asked: Asked, took: Took) -> None:
+    def note(self, asked: AskedTrial, took: TrialSpending) -> None:
         """What the trial took until now; before it is told, since then nothing can be added."""
         self._ledger.mark(asked.number, TOOK, [took.seconds, took.gpu_seconds])
         self._history.took[asked.number] = took
 
     def tell_scored(
         self,
-        asked: Asked,
+        asked: AskedTrial,
         *values: float,
         constraints: Mapping[str, float] | None = None,
-        measure: Measure | None = None,
+        measure: BaselineMeasure | None = None,
     ) -> None:
         """A value for each objective of the study.
 
@@ -172,18 +172,18 @@ class OptunaStudy:
         self._ledger.constrain(asked.number, constraints or {})
         self._tell(asked.number, TrialState.COMPLETE, values)
 
-    def tell_failed(self, asked: Asked, reason: str, *, is_broken: bool = False) -> None:
+    def tell_failed(self, asked: AskedTrial, reason: str, *, is_broken: bool = False) -> None:
         """`is_broken`: a worker failed, not the plan, which may be tried again as another trial."""
         self._ledger.mark(asked.number, REASON, reason)
         if is_broken:
             self._ledger.mark(asked.number, BROKEN, True)
         self._tell(asked.number, TrialState.FAIL)
 
-    def tell_pruned(self, asked: Asked) -> None:
+    def tell_pruned(self, asked: AskedTrial) -> None:
         """The value is the last one that was reported."""
         self._tell(asked.number, TrialState.PRUNED)
 
-    def tell_duplicate(self, asked: Asked, of: Told) -> None:
+    def tell_duplicate(self, asked: AskedTrial, of: PlanResult) -> None:
         """What the equal plan got, at once; it does not count against the budget, and samplers do
         not see it: told twice, a plan would seem twice as sure."""
         self._ledger.mark(asked.number, DUPLICATE_OF, of.number)
@@ -191,7 +191,7 @@ class OptunaStudy:
         other = TrialState.PRUNED if of.is_pruned else TrialState.FAIL
         self._tell(asked.number, TrialState.COMPLETE if of.values else other, of.values)
 
-    def prunes(self, asked: Asked, *, rung: int, value: float) -> bool:
+    def prunes(self, asked: AskedTrial, *, rung: int, value: float) -> bool:
         """Report a rung's value; whether the trial is to end there. Only a study with a pruner has
         rungs, and such a study has one objective.
 
@@ -233,7 +233,7 @@ class OptunaStudy:
                 self._proposals.asked(self._space.decode(frozen.params))
         self._remember(frozen)
         if TOOK in frozen.user_attrs:
-            self._history.took[frozen.number] = Took(*frozen.user_attrs[TOOK])
+            self._history.took[frozen.number] = TrialSpending(*frozen.user_attrs[TOOK])
 
     def _remember(self, frozen: FrozenTrial) -> None:
         broken = self._history.remember(frozen)

@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class BaselineMeasure:
     """A baseline that others are measured against. `scores`: `task language` -> score, of the
     objective targets that did not collapse, in the languages that may select."""
 
@@ -34,7 +34,7 @@ class Measure:
     scores: Mapping[str, float]
 
 
-def measure_of(row: TrialRow, evaluation: EvaluationSection) -> Measure | None:
+def measure_of(row: TrialRow, evaluation: EvaluationSection) -> BaselineMeasure | None:
     """What others are measured against in this trial; None if it is no baseline, or each of its
     objective targets collapsed."""
     if row.state is not TrialState.SCORED or not row.plan.is_baseline:
@@ -43,10 +43,12 @@ def measure_of(row: TrialRow, evaluation: EvaluationSection) -> Measure | None:
         return None
     sound = tuple(t for t in row.scores.targets if t.mark is not Mark.COLLAPSED)
     scores = selecting_scores(replace(row.scores, targets=sound), evaluation)
-    return Measure(row.plan, row.objective, scores) if scores else None
+    return BaselineMeasure(row.plan, row.objective, scores) if scores else None
 
 
-def judged(row: TrialRow, measures: Sequence[Measure], evaluation: EvaluationSection) -> TrialRow:
+def judged(
+    row: TrialRow, measures: Sequence[BaselineMeasure], evaluation: EvaluationSection
+) -> TrialRow:
     """The trial with what it drops at most, in [-1, 1], what of that is established, and whether
     that is allowed.
 

@@ -10,7 +10,7 @@ from search.stats.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import Objective, SelectionRule
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 from trainables.scoring.scores import Scores, selecting_languages
 
 

@@ -9,7 +9,7 @@ from spaces.study import StudySettings
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class TrialSpending:
     """What a trial took until now, over all drivers that ran it: seconds of wall time, and these
     times the GPUs that it held."""
 
@@ -27,7 +27,7 @@ class Spending:
     def __init__(
         self,
         settings: StudySettings,
-        before: Mapping[int, Took],
+        before: Mapping[int, TrialSpending],
         scored: Iterable[int],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -43,15 +43,17 @@ class Spending:
     def begin(self, number: int) -> None:
         self._running[number] = self._clock()
 
-    def took(self, number: int) -> Took:
+    def took(self, number: int) -> TrialSpending:
         """Until now."""
-        before = self._took.get(number, Took())
+        before = self._took.get(number, TrialSpending())
         if number not in self._running:
             return before
         seconds = self._clock() - self._running[number]
-        return Took(before.seconds + seconds, before.gpu_seconds + seconds * self._num_gpus)
+        return TrialSpending(
+            before.seconds + seconds, before.gpu_seconds + seconds * self._num_gpus
+        )
 
-    def end(self, number: int, *, is_scored: bool) -> Took:
+    def end(self, number: int, *, is_scored: bool) -> TrialSpending:
         took = self.took(number)
         del self._running[number]
         self._took[number] = took

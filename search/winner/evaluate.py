@@ -15,7 +15,7 @@ from search.winner.searched_study import SearchedStudy
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
-from spaces.tasks import SPLITS, get_task
+from spaces.task_catalog import SPLITS, get_task
 from trainables.exporting.submission import (
     FOLDERS,
     Predicted,
@@ -25,10 +25,10 @@ from trainables.exporting.submission import (
 )
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import Predictions, Scoring, predictions_of, scores_of
 from trainables.training.stage import model_after
 from trainables.training.trial import scoring_of
-from trainables.training.workshop import Workshop
 from trainables.whole import check_new
 
 EVALUATED = tuple(split for split in SPLITS if split != "train")
@@ -118,18 +118,18 @@ def evaluate_trial(
             f"trial {row.number} of study {study!r} has the targets {targets}: none of XTREME's "
             f"nine ({', '.join(FOLDERS)}), of which a submission is made"
         )
-    _, shop = searched.open(home)
-    keys = {target.task: key_after(row.plan, target, shop) for target in row.plan.targets}
+    _, context = searched.open(home)
+    keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
-        shop = shop.scoring_by(_benchmarks_own(settings))
-    scored, files = _score(row, keys, shop, split=split, writes=xtreme is not None)
+        context = context.scoring_by(_benchmarks_own(settings))
+    scored, files = _score(row, keys, context, split=split, writes=xtreme is not None)
     return Evaluation(
         study=study,
         trial=row.number,
         name=str(row.plan),
         split=split,
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
-        seen=_seen(searched.record, row, shop.settings) if split == "test" else {},
+        seen=_seen(searched.record, row, context.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
         submission=_submit(xtreme, files, scored) if xtreme is not None else None,
     )
@@ -143,30 +143,35 @@ def _benchmarks_own(settings: StudySettings) -> Any:
 
 
 def _score(
-    row: TrialRow, keys: Mapping[str, str | None], shop: Workshop, *, split: str, writes: bool
+    row: TrialRow,
+    keys: Mapping[str, str | None],
+    context: TrialContext,
+    *,
+    split: str,
+    writes: bool,
 ) -> tuple[list[TargetScores], dict[str, str]]:
     """Scores of every target, and the files of a submission."""
     scored: list[TargetScores] = []
     files: dict[str, str] = {}
     for target in row.plan.targets:
-        key, scoring = keys[target.task], scoring_of(target, shop, split=split)
-        model = model_after(key, target.trained_tasks, shop)
-        predicted = predictions_of(model, scoring, shop)
-        scores = scores_of(predicted, scoring, shop, loss_fell=_loss_fell(target, key, shop))
+        key, scoring = keys[target.task], scoring_of(target, context, split=split)
+        model = model_after(key, target.trained_tasks, context)
+        predicted = predictions_of(model, scoring, context)
+        scores = scores_of(predicted, scoring, context, loss_fell=_loss_fell(target, key, context))
         scored.append(scores)
         if writes and target.task in FOLDERS:
-            files |= _files(predicted, scoring, shop)
+            files |= _files(predicted, scoring, context)
     return scored, files
 
 
-def _loss_fell(target: Target, key: str | None, shop: Workshop) -> bool:
+def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
     """As in the search: only a phase of the target's own is looked at."""
-    record = shop.store.record(key) if target.phase is not None and key is not None else None
+    record = context.store.record(key) if target.phase is not None and key is not None else None
     return record is None or record.loss_fell
 
 
-def _files(predicted: Predictions, scoring: Scoring, shop: Workshop) -> dict[str, str]:
-    task, rows = get_task(scoring.task), shop.data.rows
+def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> dict[str, str]:
+    task, rows = get_task(scoring.task), context.data.rows
     found = {}
     for language, predictions in predicted.by_language.items():
         loaded = rows.load(task.name, language, scoring.split)

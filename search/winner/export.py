@@ -34,8 +34,8 @@ def export_trial(
     )
     searched.check_target(target)
     row = searched.choose(trial)
-    _, shop = searched.open(home)
-    about = about_target(row.plan, target, shop)
+    _, context = searched.open(home)
+    about = about_target(row.plan, target, context)
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)
     lines = [
@@ -53,8 +53,8 @@ def export_trial(
         "\n".join([*lines, ""]),
         row.plan,
         target,
-        shop,
+        context,
         languages=list(scores.by_language),
         cautions=(fell,) if collapsed_on(row.scores, target) else (),
     )
-    export_target(folder, shop, about, card=card)
+    export_target(folder, context, about, card=card)

@@ -10,14 +10,14 @@ from search.record.registry import RegisteredModel, Registry
 from search.record.retrains import RetrainRecord
 from search.winner import model_card
 from search.winner.champion import Claim, Decision, decide
-from search.winner.verdict import Retrained, Verdict
+from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import card
 from spaces.phases import Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
-from trainables.exporting.model_folder import About, export_target
+from spaces.task_catalog import get_task
+from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring import outcomes
-from trainables.training.workshop import Workshop
+from trainables.training.context import TrialContext
 
 
 def model_name(study: str, task: str) -> str:
@@ -26,7 +26,7 @@ def model_name(study: str, task: str) -> str:
 
 
 def register(
-    verdict: Verdict, task: str, shop: Workshop, retrain: RetrainRecord
+    verdict: Verdict, task: str, context: TrialContext, retrain: RetrainRecord
 ) -> RegisteredModel | None:
     """The model of one target of the seed that is best on validation rows: test rows must not
     choose between seeds. None where no seed learned the target."""
@@ -37,14 +37,14 @@ def register(
         card(verdict, task),
         run.plan,
         task,
-        shop,
+        context,
         languages=list(verdict.by_language(WINNER, task)),
         cautions=verdict.cautions,
     )
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         folder = Path(scratch) / "model"
-        about = about_target(run.plan, task, shop)
-        export_target(folder, shop, about, card=text)
+        about = about_target(run.plan, task, context)
+        export_target(folder, context, about, card=text)
         return retrain.register(
             folder,
             name=model_name(verdict.study, task),
@@ -56,7 +56,7 @@ def register(
         )
 
 
-def version_tags(verdict: Verdict, run: Retrained, task: str, retrain: str) -> dict[str, str]:
+def version_tags(verdict: Verdict, run: RetrainedSeed, task: str, retrain: str) -> dict[str, str]:
     """What a version says of itself: its claim, the seed that it is of and the validation score
     that chose it, and how many seeds of the procedure failed."""
     num, validation = len(verdict.of_role(WINNER)), verdict.validation_of(run, task)
@@ -76,7 +76,7 @@ def whole_card(
     scores: str,
     plan: TrialPlan,
     task: str,
-    shop: Workshop,
+    context: TrialContext,
     *,
     languages: Sequence[str],
     cautions: Sequence[str] = (),
@@ -85,11 +85,11 @@ def whole_card(
     phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
     sources = {source for phase in phases if phase for source in phase.mixture.sources}
     licences = {
-        str(source): shop.data.rows.describe(source.task, source.language, "train").licence
+        str(source): context.data.rows.describe(source.task, source.language, "train").licence
         for source in sorted(sources, key=str)
     }
     entry = get_task(task)
-    told = (*cautions, *_halved(plan, task, shop))
+    told = (*cautions, *_halved(plan, task, context))
     rest = model_card.sections(entry, languages=languages, licences=licences, cautions=told)
     return model_card.head(entry, languages) + scores + rest
 
@@ -117,33 +117,33 @@ def crown(
     return decision
 
 
-def about_target(plan: TrialPlan, task: str, shop: Workshop) -> About:
+def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDescription:
     """What the model folder of one target of a trained plan says of itself."""
     target = next(target for target in plan.targets if target.task == task)
-    evaluation = shop.settings.evaluation
-    return About(
+    evaluation = context.settings.evaluation
+    return ModelDescription(
         task=task,
         labels=get_task(task).labels,
         max_length=evaluation.max_length_of(target.recipe),
-        phase_key=key_after(plan, target, shop),
+        phase_key=key_after(plan, target, context),
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,
-        learning_rates=rates_of(plan, target, shop),
+        learning_rates=rates_of(plan, target, context),
     )
 
 
-def rates_of(plan: TrialPlan, target: Target, shop: Workshop) -> dict[str, float]:
+def rates_of(plan: TrialPlan, target: Target, context: TrialContext) -> dict[str, float]:
     """Role -> the learning rate that it was really trained at, of the phases that a target's model
     went through: half of the plan's where that diverged."""
     way = replace(plan, targets=(target,))
-    stages = shop.world.stages(way, trained_as=shop.store.trained_as)
-    records = [(phase.role.value, shop.store.resolve(key)) for key, _, phase in stages]
+    stages = context.key_facts.stages(way, trained_as=context.store.trained_as)
+    records = [(phase.role.value, context.store.resolve(key)) for key, _, phase in stages]
     return {role: found.phase["learning_rate"] for role, found in records if found is not None}
 
 
-def _halved(plan: TrialPlan, task: str, shop: Workshop) -> list[str]:
+def _halved(plan: TrialPlan, task: str, context: TrialContext) -> list[str]:
     target = next(target for target in plan.targets if target.task == task)
-    rates = rates_of(plan, target, shop)
+    rates = rates_of(plan, target, context)
     phases = [phase for phase in (plan.intermediate, target.phase) if phase is not None]
     return [
         f"Its {phase.role} phase diverged at the planned learning rate "
@@ -153,20 +153,20 @@ def _halved(plan: TrialPlan, task: str, shop: Workshop) -> list[str]:
     ]
 
 
-def key_after(plan: TrialPlan, target: Target, shop: Workshop) -> str | None:
+def key_after(plan: TrialPlan, target: Target, context: TrialContext) -> str | None:
     """Under which key the last phase before a target is scored lies; None where it is scored as
     the study starts. Raises Refusal if it is not in the phase store."""
-    stages = shop.world.stages(plan, trained_as=shop.store.trained_as)
+    stages = context.key_facts.stages(plan, trained_as=context.store.trained_as)
     stem = stages[0] if plan.intermediate else None
     wanted = target.phase or plan.intermediate
     chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
     if chosen is None:
         return None
     key, _, phase = chosen
-    if shop.store.resolve(key) is None:
+    if context.store.resolve(key) is None:
         raise Refusal(
             f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
             f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
             "or take the home folder of the study"
         )
-    return shop.store.trained_as(key)
+    return context.store.trained_as(key)

@@ -22,7 +22,7 @@ from search.trials.language_verdicts import by_language
 from search.trials.ranking import TrialRow, best_baseline
 from search.winner.register import crown, model_name, register
 from search.winner.searched_study import SearchedStudy
-from search.winner.verdict import Retrained, Verdict, judged_pairs
+from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
 from search.winner.winners_curse import winners_curse
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
@@ -30,14 +30,14 @@ from spaces.study import StudySettings
 from trainables import on_ray
 from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes
+from trainables.training.context import TrialContext
 from trainables.training.trial import DEV
-from trainables.training.workshop import Workshop
 
 SPLIT = "test"  # read here and by `evaluate` only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class RetrainRequest:
     """What a retrain is asked for.
 
     With a `target`, the trial is the best one for that target, and what serves it alone is trained.
@@ -56,7 +56,7 @@ class Wishes:
 def retrain(
     study: str,
     home: Home,
-    wishes: Wishes,
+    wishes: RetrainRequest,
     *,
     experiment: str,
     tracking_uri: str,
@@ -84,16 +84,16 @@ def retrain(
         registry = Registry.open(tracking_uri)
         for task in tasks:
             registry.check_owner(model_name(study, task), study)
-    encoder, shop = searched.open(home)
+    encoder, context = searched.open(home)
     cautions = (*_barred(row), *_beside(row, baseline))
-    cautions += _check_lock(row, record, shop, is_forced=wishes.is_forced)
+    cautions += _check_lock(row, record, context, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
     by_role = roles(row.plan, baseline.plan if baseline else None)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
     with recording(study, home, **place) as log:
-        world = world_facts(settings, shop.base, shop.data.rows)
-        locked = lock(by_role, seeds, world, scored_facts(row.plan, shop, split=SPLIT))
+        world = world_facts(settings, context.base, context.data.rows)
+        locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
         retrain = log.retrain(name)
         retrain.locked(locked)
         for role, seed, plan in plans:
@@ -104,7 +104,7 @@ def retrain(
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
         _record(retrain, runs, locked["digest"])
         verdict = replace(_judge(record, row, runs, cautions), lock=locked["digest"])
-        verdict = _registered(verdict, shop, retrain, registry, is_forced=wishes.is_promoted)
+        verdict = _registered(verdict, context, retrain, registry, is_forced=wishes.is_promoted)
         champions = [each.to_dict() for each in verdict.decisions]
         retrain.closed(summary={**verdict.summary(), "champions": champions})
         if log.drain(DRAIN_SECONDS):
@@ -114,14 +114,14 @@ def retrain(
 
 def _registered(
     verdict: Verdict,
-    shop: Workshop,
+    context: TrialContext,
     retrain: RetrainRecord,
     registry: Registry,
     *,
     is_forced: bool,
 ) -> Verdict:
     """With a model of every target that some seed learned, and whether each is champion."""
-    models = {task: register(verdict, task, shop, retrain) for task in verdict.tasks}
+    models = {task: register(verdict, task, context, retrain) for task in verdict.tasks}
     made = {task: model for task, model in models.items() if model is not None}
     with refusing():
         decisions = tuple(
@@ -150,11 +150,11 @@ def _beside(row: TrialRow, baseline: TrialRow | None) -> tuple[str, ...]:
 
 
 def _check_lock(
-    row: TrialRow, record: StudyRecord, shop: Workshop, *, is_forced: bool
+    row: TrialRow, record: StudyRecord, context: TrialContext, *, is_forced: bool
 ) -> tuple[str, ...]:
     """What whoever reads the verdict must know. Raises Refusal where the data or the code is not
     that of the search, unless forced."""
-    found = differences(row, record.world, shop)
+    found = differences(row, record.world, context)
     if found and not is_forced:
         raise Refusal(
             f"what trial {row.number} was made of has changed since the search: "
@@ -164,7 +164,7 @@ def _check_lock(
     return (*forced, *version_warnings(record.versions))
 
 
-def _record(retrain: RetrainRecord, runs: Sequence[Retrained], digest: str) -> None:
+def _record(retrain: RetrainRecord, runs: Sequence[RetrainedSeed], digest: str) -> None:
     for run in runs:
         retrain.finished(
             seed=run.seed,
@@ -182,7 +182,7 @@ def _record(retrain: RetrainRecord, runs: Sequence[Retrained], digest: str) -> N
 def _judge(
     record: StudyRecord,
     row: TrialRow,
-    runs: tuple[Retrained, ...],
+    runs: tuple[RetrainedSeed, ...],
     cautions: tuple[str, ...],
 ) -> Verdict:
     """Everything that the runs say, before a model is registered."""
@@ -234,15 +234,15 @@ def _train(
     launch: on_ray.Launch,
     max_concurrent: int,
     on_done: Callable[[int, int], None],
-) -> list[Retrained]:
+) -> list[RetrainedSeed]:
     """All plans on the test split, through the same phase store, as many at once as fit. The
     winner is scored on validation rows too: they choose between its seeds."""
-    runs: dict[int, Retrained] = {}
+    runs: dict[int, RetrainedSeed] = {}
 
     def done(index: int, events: list[dict[str, Any]]) -> None:
         role, seed, plan = plans[index]
         keys = tuple(e["record"]["key"] for e in events if e["event"] == "phase")
-        runs[index] = Retrained(
+        runs[index] = RetrainedSeed(
             role=role,
             seed=seed,
             plan=plan,
@@ -254,7 +254,10 @@ def _train(
         on_done(len(runs), len(plans))
 
     on_ray.train_plans(
-        [on_ray.Job(plan, SPLIT, also=(DEV,) if role == WINNER else ()) for role, _, plan in plans],
+        [
+            on_ray.TrialJob(plan, SPLIT, also=(DEV,) if role == WINNER else ())
+            for role, _, plan in plans
+        ],
         launch,
         max_concurrent=max_concurrent,
         on_done=done,

@@ -10,8 +10,8 @@ from search.trials.ranking import TrialRow, TrialState, best
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from trainables.scoring.scores import Scores, objective
+from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ class SearchedStudy:
             raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
         return scored[str(trial)]
 
-    def open(self, home: Home) -> tuple[str, Workshop]:
-        """(the folder or hub name of its encoder, a workshop of this process). An encoder that is
-        made is made first, if it is not there. Raises Refusal."""
+    def open(self, home: Home) -> tuple[str, TrialContext]:
+        """(the folder or hub name of its encoder, a trial context of this process). An encoder
+        that is made is made first, if it is not there. Raises Refusal."""
         encoder = find_encoder(self.settings, home)
         workers = Workers.alone()
-        shop = Workshop.open(self.settings, home=home.path, encoder=encoder, workers=workers)
-        return encoder, shop
+        context = TrialContext.open(self.settings, home=home.path, encoder=encoder, workers=workers)
+        return encoder, context

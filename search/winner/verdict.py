@@ -12,7 +12,7 @@ from search.stats.intervals import Interval, mean_interval
 from search.trials.gains import SeedGain, collapsed_on, gain_json, seed_gains
 from search.trials.language_verdicts import LanguageVerdict, Pair, Side
 from search.winner.champion import Decision
-from search.winner.winners_curse import Curse
+from search.winner.winners_curse import WinnersCurse
 from spaces.phases import TrialPlan
 from spaces.sections import SelectionRule
 from trainables.scoring.outcomes import ByLanguage
@@ -20,7 +20,7 @@ from trainables.scoring.scores import Scores, TargetScores, selecting_languages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retrained:
+class RetrainedSeed:
     """One seed of one role; `scores` is None if it diverged. `validation` are the winner's scores
     on validation rows. `outcomes` are the files, by target, that say what each test row got."""
 
@@ -56,11 +56,11 @@ class Verdict:
 
     study: str
     trial: int
-    runs: tuple[Retrained, ...]
+    runs: tuple[RetrainedSeed, ...]
     models: tuple[RegisteredModel, ...]
     seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     languages: tuple[LanguageVerdict, ...] = ()
-    curse: Curse | None = None
+    curse: WinnersCurse | None = None
     decisions: tuple[Decision, ...] = ()
     cautions: tuple[str, ...] = ()
     rule: SelectionRule = SelectionRule.TARGET_DEV
@@ -77,7 +77,7 @@ class Verdict:
         """The targets of the plan."""
         return [target.task for target in self.runs[0].plan.targets]
 
-    def of_role(self, role: str) -> list[Retrained]:
+    def of_role(self, role: str) -> list[RetrainedSeed]:
         """Every seed, those that diverged too."""
         return [run for run in self.runs if run.role == role]
 
@@ -95,14 +95,14 @@ class Verdict:
         """Seeds of which this target's phase collapsed."""
         return sum(collapsed_on(scores, task) for scores in self.scores_of(role))
 
-    def chosen(self, task: str) -> Retrained | None:
+    def chosen(self, task: str) -> RetrainedSeed | None:
         """The winner's seed whose model of the target is registered: the best one on validation
         rows, since test rows must not choose, among those that learned it; the first one where no
         validation row may choose. None where no seed learned it."""
         able = [run for run in self.of_role(WINNER) if run.has_learned(task)]
         return max(able, key=lambda run: self.validation_of(run, task) or 0.0, default=None)
 
-    def validation_of(self, run: Retrained, task: str) -> float | None:
+    def validation_of(self, run: RetrainedSeed, task: str) -> float | None:
         """The target's main score over the languages whose validation rows may choose; None where
         the rule allows none."""
         found = _of_task(run.validation, task)
@@ -183,7 +183,7 @@ class Verdict:
         return {"seed": run.seed, "validation": validation, "zero_shot_mean": found.zero_shot_mean}
 
 
-def judged_pairs(runs: Sequence[Retrained], read: Callable[[str], ByLanguage]) -> list[Pair]:
+def judged_pairs(runs: Sequence[RetrainedSeed], read: Callable[[str], ByLanguage]) -> list[Pair]:
     """Winner and baseline of every seed that has both, as they are judged; `read` opens a file of
     outcomes."""
     sides = {

@@ -7,8 +7,8 @@ from search.record.reader import BASELINE, TWIN, WINNER
 from search.report.sentences import meaning, over_seeds, seen_rows, without_collapsed
 from search.stats.intervals import mean_interval
 from search.trials.gains import SeedGain
-from search.winner.verdict import Retrained, Verdict
-from spaces.tasks import get_task
+from search.winner.verdict import RetrainedSeed, Verdict
+from spaces.task_catalog import get_task
 
 
 def card(verdict: Verdict, task: str) -> str:
@@ -45,7 +45,7 @@ def seeds(num: int) -> str:
     return f"{num} fresh seed{'s' if num != 1 else ''}"
 
 
-def this_model(verdict: Verdict, run: Retrained, task: str) -> str:
+def this_model(verdict: Verdict, run: RetrainedSeed, task: str) -> str:
     """Which seed's model it is, why that one, and what it gets itself beside all seeds."""
     found, value = run.of(task), verdict.validation_of(run, task)
     assert found is not None
@@ -106,7 +106,7 @@ def unregistered(verdict: Verdict) -> Iterator[str]:
             )
 
 
-def _rows(verdict: Verdict, run: Retrained, task: str) -> Iterator[str]:
+def _rows(verdict: Verdict, run: RetrainedSeed, task: str) -> Iterator[str]:
     own, called = run.of(task), verdict.called(task)
     assert own is not None
     columns = [verdict.intervals(role, task) for role in (WINNER, BASELINE)]

@@ -40,7 +40,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curse:
+class WinnersCurse:
     """Gains of the chosen trial over the best baseline: in the search, as predicted, and over fresh
     seeds; means over the zero-shot languages that all of these scores have.
 
@@ -97,7 +97,7 @@ def winners_curse(
     fresh_winner: Sequence[Scores],
     fresh_baseline: Sequence[Scores],
     outcomes: Sequence[tuple[Rows, Rows]] = (),
-) -> Curse | None:
+) -> WinnersCurse | None:
     """The winner's gain in the search beside that of fresh seeds; all seeds that have a score
     count. None where nothing is gained: the winner has no intermediate phase, there is no baseline,
     one side has no fresh score, or they have no zero-shot language in common.
@@ -133,7 +133,7 @@ def winners_curse(
         fresh = fmean([1 / len(side) for side in again]) * 2
         known = _Noise(max(noise, 1e-10), freedom, of_search_rows, of_test_rows, fresh)
         predicted, low, high, kept = _predict(sides, known)
-    return Curse(
+    return WinnersCurse(
         searched=searched,
         predicted=predicted,
         low=low,

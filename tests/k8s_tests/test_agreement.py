@@ -125,7 +125,7 @@ def test_components_change_what_they_say() -> None:
 def test_the_scripts_make_the_secrets_that_are_named() -> None:
     script = (ROOT / "k8s" / "secrets.sh").read_text()
     assert set(re.findall(r"^secret ([a-z-]+) <<EOF", script, re.MULTILINE)) == BY_SECRETS_SH
-    document = (ROOT / "docs" / "kubernetes.md").read_text()
+    document = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     for name in DOCUMENTED_SECRETS - BY_SECRETS_SH:
         assert f"create secret generic {name}" in document
 
@@ -169,9 +169,9 @@ def test_the_server_s_options_are_mlflow_s() -> None:
 
 
 def test_documented_commands_and_settings_exist() -> None:
-    """Lines of docs/kubernetes.md that run our program run a command it has."""
+    """Lines of docs/how-to/kubernetes.md that run our program run a command it has."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    document = (ROOT / "docs" / "kubernetes.md").read_text()
+    document = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     used = set(re.findall(r"^\s*transfer-search (\w+)", document, re.MULTILINE))
     assert used
     assert used <= set(commands)

@@ -11,7 +11,7 @@ from search.cluster.manifests import Command, Manifest, Overlay, ray_objects, st
 from spaces.study import read_text
 from tests.k8s_objects import BUILT, RENDERED, ROOT, build, render
 
-VERSION = "1.33"  # of Kubernetes: the oldest that docs/kubernetes.md speaks of
+VERSION = "1.33"  # of Kubernetes: the oldest that docs/how-to/kubernetes.md speaks of
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,16 @@ from search.cli.app import main
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
 from search.record.registry import RegisteredModel
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.study import StudySettings
-from spaces.tasks import get_task
-from trainables.exporting.model_folder import About, export_target
+from spaces.task_catalog import get_task
+from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
+from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
 
@@ -430,12 +430,14 @@ def model_folder(
 
     def make(task: str) -> Path:
         if not (place / task).exists():
-            shop = Workshop.open(
+            context = TrialContext.open(
                 settings, home=place, encoder=str(small_base), workers=Workers.alone()
             )
             labels = get_task(task).labels
-            about = About(task=task, labels=labels, max_length=64, phase_key=None, plan={})
-            export_target(place / task, shop, about, card="# a card\n")
+            about = ModelDescription(
+                task=task, labels=labels, max_length=64, phase_key=None, plan={}
+            )
+            export_target(place / task, context, about, card="# a card\n")
         return place / task
 
     return make
@@ -450,7 +452,7 @@ def add(
     def register(
         name: str, study: str, task: str = "rel", outcomes: Path | None = None
     ) -> RegisteredModel:
-        record = Record.open(
+        record = RecordWriter.open(
             tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
         )
         plan = planted.plan("fact")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.base_encoder import Wanted, choose_text, encoder_at_hand, find_encoder
+from search.base_encoder import TextChoice, choose_text, encoder_at_hand, find_encoder
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -46,26 +46,26 @@ def test_an_encoder_at_hand_is_neither_made_nor_fetched(
 
 def test_which_text_is_pretrained_on(mirror: Path, tmp_path: Path) -> None:
     root = str(mirror)
-    task = choose_text(Wanted(task="flores", languages=("de",)), data_root=root, seed=1)
+    task = choose_text(TextChoice(task="flores", languages=("de",)), data_root=root, seed=1)
     assert isinstance(task, TaskText)
     assert (task.task, task.languages, task.seed) == ("flores", ("de",), 1)
-    wanted = Wanted(dataset="google/xtreme", configs=("XQuAD.de",), column="context")
+    wanted = TextChoice(dataset="google/xtreme", configs=("XQuAD.de",), column="context")
     dataset = choose_text(wanted, data_root=root, seed=0)
     assert isinstance(dataset, DatasetText)
     assert dataset.configs == ("XQuAD.de",)
-    files = choose_text(Wanted(texts=("a.txt",)), data_root=None, seed=0)
+    files = choose_text(TextChoice(texts=("a.txt",)), data_root=None, seed=0)
     assert files == TextFiles(texts=("a.txt",), pairs=())
-    assert isinstance(choose_text(Wanted(), data_root=None, seed=0), PocketText)
+    assert isinstance(choose_text(TextChoice(), data_root=None, seed=0), PocketText)
 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Wanted(texts=("a.txt",), task="flores"), "name one text"),
-        (Wanted(task="mnli"), "'mnli' is no text task"),
-        (Wanted(task="flores", languages=("xx",)), "unknown language"),
+        (TextChoice(texts=("a.txt",), task="flores"), "name one text"),
+        (TextChoice(task="mnli"), "'mnli' is no text task"),
+        (TextChoice(task="flores", languages=("xx",)), "unknown language"),
     ],
 )
-def test_refusals_of_a_text(mirror: Path, wanted: Wanted, message: str) -> None:
+def test_refusals_of_a_text(mirror: Path, wanted: TextChoice, message: str) -> None:
     with pytest.raises(Refusal, match=message):
         choose_text(wanted, data_root=str(mirror), seed=0)

@@ -11,15 +11,15 @@ import pytest
 
 from search import provenance as lock
 from search.trials.ranking import TrialRow, ranked
+from trainables.training.context import TrialContext
+from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
-from trainables.training.world import TRAINING_VERSION
 
 
 @pytest.fixture(scope="module")
-def shop(finished: Any) -> Workshop:
+def context(finished: Any) -> TrialContext:
     settings = finished.settings
-    return Workshop.open(
+    return TrialContext.open(
         settings, home=finished.home, encoder=settings.study.encoder, workers=Workers.alone()
     )
 
@@ -30,44 +30,44 @@ def row(finished: Any) -> TrialRow:
 
 
 @pytest.mark.ray
-def test_the_record_has_what_the_search_trained_on(finished: Any, shop: Workshop) -> None:
+def test_the_record_has_what_the_search_trained_on(finished: Any, context: TrialContext) -> None:
     record = finished.record
-    facts = lock.world_facts(finished.settings, shop.base, shop.data.rows)
+    facts = lock.world_facts(finished.settings, context.base, context.data.rows)
     assert record.world == facts
     assert set(facts["train"]) == {"fact@en", "coh@en", "rel@en"}
-    assert facts["train"]["rel@en"] == shop.data.rows.fingerprint("rel", "en", "train")
+    assert facts["train"]["rel@en"] == context.data.rows.fingerprint("rel", "en", "train")
     assert record.versions == lock.versions()
     assert record.versions["ray"] == metadata.version("ray")
 
 
 @pytest.mark.ray
 def test_what_differs_is_named(
-    finished: Any, shop: Workshop, row: TrialRow, monkeypatch: pytest.MonkeyPatch
+    finished: Any, context: TrialContext, row: TrialRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = finished.record.world
-    assert lock.differences(row, world, shop) == []
-    assert lock.differences(row, {}, shop) == [], "an older record: the scores tell"
+    assert lock.differences(row, world, context) == []
+    assert lock.differences(row, {}, context) == [], "an older record: the scores tell"
     train = {**world["train"], "rel@en": "0" * 64}
-    (found,) = lock.differences(row, {**world, "train": train}, shop)
+    (found,) = lock.differences(row, {**world, "train": train}, context)
     assert re.fullmatch(r"train rows of rel@en were 0{12}, are [0-9a-f]{12}", found)
-    (found,) = lock.differences(row, {**world, "encoder": "0" * 64}, shop)
+    (found,) = lock.differences(row, {**world, "encoder": "0" * 64}, context)
     assert found.startswith("encoder was 000000000000, is ")
 
     assert row.scores is not None
     first, *rest = row.scores.targets
     other = replace(first, protocol=replace(first.protocol, data="other rows"))
     changed = replace(row, scores=replace(row.scores, targets=(other, *rest)))
-    (found,) = lock.differences(changed, world, shop)
+    (found,) = lock.differences(changed, world, context)
     assert found.startswith("data of rel's validation scores was other rows, is ")
 
     monkeypatch.setattr(lock, "TRAINING_VERSION", 99)
     told = f"training_version was {TRAINING_VERSION}, is 99"
-    assert lock.differences(row, world, shop) == [told]
+    assert lock.differences(row, world, context) == [told]
 
 
 @pytest.mark.ray
 def test_what_the_encoders_config_sets_is_compared(
-    finished: Any, shop: Workshop, row: TrialRow
+    finished: Any, context: TrialContext, row: TrialRow
 ) -> None:
     """The same weights under another config are another model; an older record does not say."""
     world = finished.record.world
@@ -75,15 +75,15 @@ def test_what_the_encoders_config_sets_is_compared(
     assert world["precision"] == "fp32"
     config = {**world["config"], "hidden_dropout_prob": 0.3, "hidden_act": "relu"}
     config.pop("attention_probs_dropout_prob")
-    assert lock.differences(row, {**world, "config": config}, shop) == [
+    assert lock.differences(row, {**world, "config": config}, context) == [
         "the encoder's attention_probs_dropout_prob was the default, is 0.0",
         "the encoder's hidden_act was relu, is the default",
         "the encoder's hidden_dropout_prob was 0.3, is 0.0",
     ]
-    found = lock.differences(row, {**world, "precision": "bf16"}, shop)
+    found = lock.differences(row, {**world, "precision": "bf16"}, context)
     assert found == ["precision was bf16, is fp32"]
     older = {k: v for k, v in world.items() if k not in ("config", "precision")}
-    assert lock.differences(row, older, shop) == []
+    assert lock.differences(row, older, context) == []
 
 
 def test_packages_of_another_version() -> None:

@@ -15,7 +15,7 @@ from search import sweep as sweeping
 from search.fence import MARK, Fence
 from search.home import Home
 from search.record.mlflow_client import connect
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from search.sweep import YOUNG_SECONDS, sweep
 from spaces.bucket import Bucket
@@ -43,7 +43,7 @@ def home(uri: str, tmp_path: Path, planted: Any) -> Path:
     """Two studies in two experiments: a finished one of four trials, and a running one."""
     home = tmp_path / "home"
     for name, experiment in (("first", EXPERIMENT), ("second", "another")):
-        record = Record(
+        record = RecordWriter(
             tracking_uri=uri, experiment=experiment, study=name, outbox=Home(home).outbox(name)
         )
         record.study_started(settings={}, digest="d", versions={})
@@ -123,7 +123,7 @@ def test_nothing_is_swept_in_doubt(home: Path, uri: str, tmp_path: Path, planted
     with pytest.raises(Refusal, match="no MLflow database"):
         sweep(Home(home), tracking_uri=f"sqlite:///{tmp_path / 'none.db'}")
     outbox = Home(home).outbox("third")
-    record = Record(tracking_uri=uri, experiment=EXPERIMENT, study="third", outbox=outbox)
+    record = RecordWriter(tracking_uri=uri, experiment=EXPERIMENT, study="third", outbox=outbox)
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
     with pytest.raises(Refusal, match="records of study 'third' wait for MLflow: `report third`"):
         sweep(Home(home), tracking_uri=uri)

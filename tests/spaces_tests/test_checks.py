@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spaces.checks import (
-    Checked,
+    CheckedSettings,
     check,
     check_languages,
     check_names,
@@ -28,7 +28,7 @@ def unchecked(content: dict[str, Any]) -> StudySettings:
     return StudySettings.model_validate_json(json.dumps(content))
 
 
-def refusal(checked_by: Callable[[Checked], None], content: dict[str, Any]) -> str:
+def refusal(checked_by: Callable[[CheckedSettings], None], content: dict[str, Any]) -> str:
     """The same of the one check and of all of them."""
     with pytest.raises(Refusal) as refused:
         checked_by(unchecked(content))

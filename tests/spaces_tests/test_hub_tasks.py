@@ -9,7 +9,7 @@ from spaces.hub_tasks import INTERMEDIATE_TASKS, REVISIONS, SUPERTAGS, TEXT_TASK
 from spaces.languages import LANGUAGES
 from spaces.origin import Layout
 from spaces.target_tasks import OTHER_TARGETS, XTREME_TASKS
-from spaces.tasks import SPLITS, TASKS, TaskKind
+from spaces.task_catalog import SPLITS, TASKS, TaskKind
 
 HUB_TASKS = (*INTERMEDIATE_TASKS, *XTREME_TASKS, *OTHER_TARGETS, *TEXT_TASKS)
 NINE = ("anliplus", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")

@@ -6,7 +6,7 @@ import pytest
 
 from spaces.masking import PROPORTIONAL, Masking
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 
 MASKING = Masking(text="flores", languages=("de", "sw"))
 

@@ -7,15 +7,15 @@ from typing import Any
 import optuna
 import pytest
 
-from spaces.adapters import Adapters
 from spaces.domains import Grid, Range
 from spaces.intermediates import Intermediates
+from spaces.lora import Adapters
 from spaces.masking import PROPORTIONAL, Masking
 from spaces.mixture import Mixture
 from spaces.phases import Recipe, TrialPlan
 from spaces.refusal import Refusal
 from spaces.space import SearchSpace
-from spaces.tasks import TASKS, TaskKind
+from spaces.task_catalog import TASKS, TaskKind
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -3,7 +3,7 @@ import pytest
 from spaces.languages import LANGUAGES
 from spaces.origin import Layout
 from spaces.target_tasks import OTHER_TARGETS, PANX_TRAIN, TYDIQA_TRAIN, UDPOS_TRAIN, XTREME_TASKS
-from spaces.tasks import TASKS, AnswerRules, TaskKind
+from spaces.task_catalog import TASKS, AnswerRules, TaskKind
 
 XTREME = {
     "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",

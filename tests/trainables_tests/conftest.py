@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.study import StudySettings
-from spaces.tasks import TASKS, Source, Task, TaskKind, get_task
+from spaces.task_catalog import TASKS, Source, Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     Answer,
@@ -27,10 +27,10 @@ from trainables.examples import (
 from trainables.formats.base import Features
 from trainables.formats.kinds import format_of
 from trainables.store.phase_store import Attempt
+from trainables.training.context import TrialContext
 from trainables.training.loop import Progress, Saving, train_phase
 from trainables.training.stage import training_rows, untrained_model
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 torch.set_num_threads(1)
 
@@ -312,12 +312,12 @@ def study(encoder: str, tables: Mapping[str, Mapping[str, Any]]) -> StudySetting
 
 
 @pytest.fixture
-def open_shop(tmp_path: Path, encoder_folder: Path) -> Callable[..., Workshop]:
-    """A workshop over stores in a folder of the test's own; keywords set tables' keys."""
+def open_context(tmp_path: Path, encoder_folder: Path) -> Callable[..., TrialContext]:
+    """A context over stores in a folder of the test's own; keywords set tables' keys."""
 
-    def open_(home: Path | None = None, **tables: Mapping[str, Any]) -> Workshop:
+    def open_(home: Path | None = None, **tables: Mapping[str, Any]) -> TrialContext:
         settings = study(str(encoder_folder), tables)
-        return Workshop.open(
+        return TrialContext.open(
             settings,
             home=home or tmp_path / "home",
             encoder=str(encoder_folder),
@@ -334,16 +334,16 @@ def events() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def leave_half_done() -> Callable[[Phase, Workshop, Attempt], None]:
+def leave_half_done() -> Callable[[Phase, TrialContext, Attempt], None]:
     """Train a phase as a process does that is killed: its one checkpoint is that of step 10."""
 
-    def leave(phase: Phase, shop: Workshop, attempt: Attempt) -> None:
+    def leave(phase: Phase, context: TrialContext, attempt: Attempt) -> None:
         train_phase(
-            untrained_model(phase, None, shop),
+            untrained_model(phase, None, context),
             phase,
-            training_rows(phase, shop, max_rows=phase.recipe.max_train_rows),
-            tokenizer=shop.base.tokenizer,
-            workers=shop.workers,
+            training_rows(phase, context, max_rows=phase.recipe.max_train_rows),
+            tokenizer=context.base.tokenizer,
+            workers=context.workers,
             max_device_tokens=16_384,
             dev_score=lambda model: 0.0,
             saving=Saving(

@@ -16,13 +16,13 @@ from ray.train import WorkerGroupError
 
 from spaces.refusal import AwayError, Refusal
 from trainables import on_ray
-from trainables.on_ray import Launch, pack, reason_of, scores_of, trainable, unpack, workshop
+from trainables.on_ray import Launch, pack, reason_of, scores_of, trainable, trial_context, unpack
 from trainables.scoring.scores import Scores
+from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
-OpenShop = Callable[..., Workshop]
+OpenShop = Callable[..., TrialContext]
 
 
 def test_an_event_survives_tune() -> None:
@@ -34,12 +34,12 @@ def test_an_event_survives_tune() -> None:
     assert unpack({"done": True, "training_iteration": 3}) is None
 
 
-def test_events_of_a_real_trial_survive(open_shop: OpenShop, events: list[Any]) -> None:
-    shop = open_shop()
-    plan = shop.settings.search_space().decode(
+def test_events_of_a_real_trial_survive(open_context: OpenShop, events: list[Any]) -> None:
+    context = open_context()
+    plan = context.settings.search_space().decode(
         {"intermediate": "none", "target.learning_rate": 1e-3}
     )
-    scores = run_trial(plan, shop, events.append)
+    scores = run_trial(plan, context, events.append)
     assert [unpack(pack(event)) for event in events] == json.loads(json.dumps(events))
     found = scores_of([unpack(pack(event)) or {} for event in events])
     assert isinstance(found, Scores)
@@ -47,8 +47,8 @@ def test_events_of_a_real_trial_survive(open_shop: OpenShop, events: list[Any]) 
     assert scores_of([{"event": "end", "state": "failed", "reason": "x"}]) is None
 
 
-def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path: Path) -> None:
-    settings = open_shop(tracking={"optuna": "postgresql://me:hunter2@h/d"}).settings
+def test_a_launch_is_plain_and_carries_no_address(open_context: OpenShop, tmp_path: Path) -> None:
+    settings = open_context(tracking={"optuna": "postgresql://me:hunter2@h/d"}).settings
     launch = Launch.of(settings, home=tmp_path / "home", encoder="folder")
     assert b"hunter2" not in pickle.dumps(launch)
     assert launch.read_settings().digest() == settings.digest()
@@ -60,15 +60,17 @@ def test_a_launch_is_plain_and_carries_no_address(open_shop: OpenShop, tmp_path:
 
 @pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
 def test_a_worker_takes_a_gpu_only_where_the_study_gives_it_one(
-    gpus: int, device: str, open_shop: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpus: int, device: str, open_context: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It sees all of the machine's."""
-    settings = open_shop(resources={"gpus_per_worker": gpus}).settings
+    settings = open_context(resources={"gpus_per_worker": gpus}).settings
     launch = Launch.of(settings, home=tmp_path / f"{gpus}", encoder=settings.study.encoder)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     given: list[Workers] = []
-    monkeypatch.setattr(Workshop, "open", lambda settings, **keys: given.append(keys["workers"]))
+    monkeypatch.setattr(
+        TrialContext, "open", lambda settings, **keys: given.append(keys["workers"])
+    )
     on_ray._opened.cache_clear()
     on_ray._opened(launch)
     on_ray._opened.cache_clear()
@@ -78,9 +80,9 @@ def test_a_worker_takes_a_gpu_only_where_the_study_gives_it_one(
 
 
 def test_the_driver_says_where_phases_lie(
-    open_shop: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_context: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = open_shop().settings
+    settings = open_context().settings
     monkeypatch.setenv("TRANSFER_SEARCH_PHASE_STORE", "s3://around")
     launch = Launch.of(settings, home=tmp_path, encoder="folder")
     monkeypatch.delenv("TRANSFER_SEARCH_PHASE_STORE")
@@ -106,7 +108,7 @@ def test_only_what_another_try_may_mend_is_raised(
 
 
 def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(
-    open_shop: OpenShop, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_context: OpenShop, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a later trial reads under a relative name is found too."""
     started, trials = tmp_path / "started", tmp_path / "trials"
@@ -114,13 +116,13 @@ def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(
     trials.mkdir()
     monkeypatch.chdir(started)
     home, encoder = tmp_path / "home", str(encoder_folder)
-    launch = Launch.of(open_shop().settings, home=home, encoder=encoder)
-    shops = []
+    launch = Launch.of(open_context().settings, home=home, encoder=encoder)
+    contexts = []
     for _ in range(2):
         os.chdir(trials)  # as Tune does before each
-        shops.append(workshop(launch))
+        contexts.append(trial_context(launch))
         assert Path.cwd() == started
-    assert shops[0] is shops[1]
+    assert contexts[0] is contexts[1]
 
 
 @pytest.mark.parametrize(
@@ -132,9 +134,9 @@ def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(
     ],
 )
 def test_what_a_trial_takes(
-    resources: dict[str, int], bundle: dict[str, float], open_shop: OpenShop, tmp_path: Path
+    resources: dict[str, int], bundle: dict[str, float], open_context: OpenShop, tmp_path: Path
 ) -> None:
-    settings = open_shop().settings
+    settings = open_context().settings
     settings = settings.model_copy(
         update={"resources": settings.resources.model_copy(update=resources)}
     )

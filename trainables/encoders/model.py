@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal, first_line
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of

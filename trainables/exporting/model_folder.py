@@ -18,10 +18,10 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
 from spaces.refusal import Refusal
-from spaces.tasks import Task, TaskKind, get_task
+from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
+from trainables.training.context import TrialContext
 from trainables.training.stage import model_after
-from trainables.training.workshop import Workshop
 from trainables.whole import check_new
 
 HEAD, ABOUT = "head.safetensors", "transfer_search.json"
@@ -35,7 +35,7 @@ SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class ModelDescription:
     """What a model folder is: the task it was trained for and the plan it was trained by. `layer`
     is retrieval's, as in `RetrievalFormat`. `learning_rates` has, by role, those that its phases
     were really trained at: half of the plan's where that diverged; older folders do not say."""
@@ -49,19 +49,21 @@ class About:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
 
 
-def export_target(folder: Path, shop: Workshop, about: About, *, card: str) -> None:
+def export_target(
+    folder: Path, context: TrialContext, about: ModelDescription, *, card: str
+) -> None:
     """Write the encoder and head of one target, the tokenizer and the card into a new folder."""
     check_new(folder)
     task = get_task(about.task)
     tasks = (task.training_task,) if task.trains else ()
-    model = model_after(about.phase_key, tasks, shop)
+    model = model_after(about.phase_key, tasks, context)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refusal(f"{folder} cannot be written: {error.strerror}") from error
     whole: Any = whole_model(model, task)
     whole.save_pretrained(folder)
-    shop.base.tokenizer.save_pretrained(folder)
+    context.base.tokenizer.save_pretrained(folder)
     save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / HEAD)
     (folder / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
     (folder / "README.md").write_text(card)

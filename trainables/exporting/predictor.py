@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from spaces.refusal import Refusal
-from spaces.tasks import Task, TaskKind, get_task
+from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     ChoiceExample,
@@ -23,7 +23,7 @@ from trainables.examples import (
     SpanExample,
     TaggingExample,
 )
-from trainables.exporting.model_folder import ABOUT, HEAD, About
+from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription
 from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
@@ -44,7 +44,7 @@ Vectors = Sequence[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Outputs:
     """What the model said of some rows: one array a sequence, and what they are of."""
 
     outputs: Vectors
@@ -57,7 +57,7 @@ class _Said:
 class Predictor:
     """An exported model that answers rows of its task's kind."""
 
-    def __init__(self, model: TransferModel, base: BaseEncoder, about: About) -> None:
+    def __init__(self, model: TransferModel, base: BaseEncoder, about: ModelDescription) -> None:
         self.about = about
         self._device = best_device()
         self._model = model.eval().to(self._device)
@@ -96,7 +96,7 @@ class Predictor:
         return example
 
     @torch.inference_mode()
-    def _ask(self, examples: Sequence[Example]) -> _Said:
+    def _ask(self, examples: Sequence[Example]) -> _Outputs:
         task, form, tokenizer = self._task, self._form, self._base.tokenizer
         features = form.encode(
             examples, task, tokenizer=tokenizer, max_length=self.about.max_length
@@ -110,14 +110,14 @@ class Predictor:
             hidden = self._model(batch, all_layers=form.reads_all_layers)
             found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
         outputs = [found[sequence] for sequence in range(len(features))]
-        return _Said(outputs, features, examples, task, form)
+        return _Outputs(outputs, features, examples, task, form)
 
 
 def load_predictor(folder: Path) -> Predictor:
     """Read a folder that `export_target` wrote. Raises Refusal if it is not one."""
     try:
         content = json.loads((folder / ABOUT).read_text())
-        about = About(**{**content, "labels": tuple(content["labels"])})
+        about = ModelDescription(**{**content, "labels": tuple(content["labels"])})
         heads = load_file(folder / HEAD)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
@@ -136,14 +136,14 @@ def load_predictor(folder: Path) -> Predictor:
     return Predictor(model, base, about)
 
 
-def _form_of(task: Task, about: About) -> Format[Any, Any]:
+def _form_of(task: Task, about: ModelDescription) -> Format[Any, Any]:
     """The task's own format; of retrieval one that reads single sentences."""
     if task.kind is TaskKind.RETRIEVAL:
         return MiningFormat(layer=about.layer)
     return format_for(task)
 
 
-def _labels(said: _Said) -> list[dict[str, Any]]:
+def _labels(said: _Outputs) -> list[dict[str, Any]]:
     names = said.form.decode(said.outputs, said.features, said.examples, said.task)
     shares = [_softmax(logits) for logits in said.outputs]
     return [
@@ -152,7 +152,7 @@ def _labels(said: _Said) -> list[dict[str, Any]]:
     ]
 
 
-def _choices(said: _Said) -> list[dict[str, Any]]:
+def _choices(said: _Outputs) -> list[dict[str, Any]]:
     chosen = said.form.decode(said.outputs, said.features, said.examples, said.task)
     logits = np.concatenate(said.outputs)
     by_row = [logits[said.features.example == row] for row in range(len(said.examples))]
@@ -162,7 +162,7 @@ def _choices(said: _Said) -> list[dict[str, Any]]:
     ]
 
 
-def _spans(said: _Said) -> list[dict[str, Any]]:
+def _spans(said: _Outputs) -> list[dict[str, Any]]:
     assert isinstance(said.form, SpanFormat)
     places = said.form.locate(said.outputs, said.features, len(said.examples))
     return [
@@ -171,12 +171,12 @@ def _spans(said: _Said) -> list[dict[str, Any]]:
     ]
 
 
-def _tags(said: _Said) -> list[dict[str, Any]]:
+def _tags(said: _Outputs) -> list[dict[str, Any]]:
     found = said.form.decode(said.outputs, said.features, said.examples, said.task)
     return [{"tags": list(tags)} for tags in found]
 
 
-def _vectors(said: _Said) -> list[dict[str, Any]]:
+def _vectors(said: _Outputs) -> list[dict[str, Any]]:
     return [{"vector": vector.tolist()} for vector in said.outputs]
 
 

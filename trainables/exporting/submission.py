@@ -32,7 +32,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from spaces.tasks import Task, TaskKind
+from spaces.task_catalog import Task, TaskKind
 from trainables.examples import Example, RetrievalExample
 from trainables.formats.base import Format
 from trainables.formats.mining import MiningFormat

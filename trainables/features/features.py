@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.tasks import Source, TaskKind, get_task
+from spaces.task_catalog import Source, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import Example, SentenceExample
 from trainables.features.fertility import fertility
@@ -51,7 +51,7 @@ def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RowsToEncode:
     """Rows to encode: at most `max_rows` of them, in sequences of at most `max_length` tokens."""
 
     task: str
@@ -85,7 +85,7 @@ class Data:
     ) -> Features:
         """The encoded rows of `examples`, read from disk, tokenised only if not there yet."""
         self.base.check_length(max_length)
-        wanted = Wanted(
+        wanted = RowsToEncode(
             task=task, language=language, split=split, max_rows=max_rows, max_length=max_length
         )
         tokenizer, digest = self.base.tokenizer, self.base.tokenizer_digest
@@ -100,7 +100,7 @@ def _groups(
 
 
 def encode_rows(
-    wanted: Wanted,
+    wanted: RowsToEncode,
     folder: Path,
     rows: Rows,
     tokenizer: PreTrainedTokenizerFast,

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from spaces.tasks import Source, get_task
-from trainables.features.features import Data, Wanted, encode_rows, read_features, splits_read
+from spaces.task_catalog import Source, get_task
+from trainables.features.features import Data, RowsToEncode, encode_rows, read_features, splits_read
 from trainables.quiet import quiet_libraries
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import POCKET, Rows
@@ -25,7 +25,7 @@ class Prepared:
     """What came of it: no rows at all, where a data set lacks the language; `num_truncated` of
     the rows lost tokens to `max_length`."""
 
-    wanted: Wanted
+    wanted: RowsToEncode
     num_rows: int
     num_truncated: int
     refusal: str | None = None
@@ -73,11 +73,11 @@ def prepare(
     return sorted(found, key=lambda prepared: wanted.index(prepared.wanted))
 
 
-def wanted_by(settings: StudySettings) -> list[Wanted]:
+def wanted_by(settings: StudySettings) -> list[RowsToEncode]:
     """Every (task, language, split) that phases of the study train on or that its trials score,
     each once."""
     space, evaluation = settings.search_space(), settings.evaluation
-    found: dict[Wanted, None] = {}
+    found: dict[RowsToEncode, None] = {}
     for source, recipe in space.reads():
         found.update(dict.fromkeys(_of_phase(source, recipe)))
     for name, recipe in space.targets:
@@ -86,7 +86,7 @@ def wanted_by(settings: StudySettings) -> list[Wanted]:
             trained = Source(task.training_task, get_task(task.training_task).source_language)
             found.update(dict.fromkeys(_of_phase(trained, recipe)))
         for language in settings.languages_of(name):
-            scored = Wanted(
+            scored = RowsToEncode(
                 task=name,
                 language=language,
                 split="validation",
@@ -97,10 +97,10 @@ def wanted_by(settings: StudySettings) -> list[Wanted]:
     return list(found)
 
 
-def _of_phase(source: Source, recipe: Recipe) -> Iterator[Wanted]:
+def _of_phase(source: Source, recipe: Recipe) -> Iterator[RowsToEncode]:
     limits = {"train": recipe.max_train_rows, "validation": recipe.max_dev_rows}
     for split in splits_read(source, recipe):
-        yield Wanted(
+        yield RowsToEncode(
             task=source.task,
             language=source.language,
             split=split,
@@ -116,7 +116,7 @@ def _start() -> None:
 
 
 def _encode(
-    folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: Wanted
+    folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: RowsToEncode
 ) -> Prepared:
     """A refusal comes back as text: not every exception survives the way between processes."""
     empty = partial(Prepared, wanted=wanted, num_rows=0, num_truncated=0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import Example
 from trainables.scoring import metrics
 from trainables.scoring.outcomes import Outcomes, of_values
@@ -91,7 +91,7 @@ class Batch:
     labels: Tensor
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """Every metric by name, each in [0, 1], and what the task's main one is made of, row by row."""
 
     metrics: Mapping[str, float]
@@ -155,7 +155,7 @@ class Format(ABC, Generic[E, P]):
     @abstractmethod
     def judge(
         self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
-    ) -> Judged:
+    ) -> Judgement:
         """Every metric of the kind, the task's main one among them, and its rows."""
 
     def score(
@@ -165,10 +165,10 @@ class Format(ABC, Generic[E, P]):
         return self.judge(predictions, examples, task, language).metrics
 
 
-def judge_equal(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> Judged:
+def judge_equal(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> Judgement:
     """Accuracy, and which rows are right."""
     accuracy = metrics.accuracy(predictions, golds)
-    return Judged({"accuracy": accuracy}, of_values(map(eq, predictions, golds)))
+    return Judgement({"accuracy": accuracy}, of_values(map(eq, predictions, golds)))
 
 
 def collate(features: Features, sequences: Sequence[int], *, pad_id: int) -> Batch:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import ChoiceExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format, Judged, RowError, judge_equal
+from trainables.formats.base import Batch, Features, Format, Judgement, RowError, judge_equal
 from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
@@ -115,7 +115,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
         examples: Sequence[ChoiceExample],
         task: Task,
         language: str,
-    ) -> Judged:
+    ) -> Judgement:
         return judge_equal(predictions, [example.label for example in examples])
 
 

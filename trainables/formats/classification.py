@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import PairExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format, Judged, judge_equal
+from trainables.formats.base import Batch, Features, Format, Judgement, judge_equal
 from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
@@ -79,5 +79,5 @@ class ClassificationFormat(Format[PairExample, str]):
 
     def judge(
         self, predictions: Sequence[str], examples: Sequence[PairExample], task: Task, language: str
-    ) -> Judged:
+    ) -> Judgement:
         return judge_equal(predictions, [example.label for example in examples])

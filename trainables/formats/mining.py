@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import SentenceExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Judged
+from trainables.formats.base import Batch, Features, Judgement
 from trainables.formats.heads import masked_mean, to_numpy
 from trainables.formats.retrieval import SentenceFormat
-from trainables.scoring import mining, outcomes
+from trainables.scoring import bitext_mining, outcomes
 
 Mined = tuple[str, float] | None
 
@@ -81,7 +81,7 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
         texts, pivots = (list(side.values()) for side in sides)
         count = Counter((example.is_pivot, example.text) for example in examples)
         vectors = [np.stack([outputs[row] for row in rows]) for rows in (texts, pivots)]
-        for i, j, margin in mining.mine(*vectors):
+        for i, j, margin in bitext_mining.mine(*vectors):
             pair = examples[texts[i]], examples[pivots[j]]
             if margin > 0 and all(count[one.is_pivot, one.text] == 1 for one in pair):
                 found[texts[i]] = (pair[1].id, margin)
@@ -93,7 +93,7 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
         examples: Sequence[SentenceExample],
         task: Task,
         language: str,
-    ) -> Judged:
+    ) -> Judgement:
         """BUCC's `f1`, `precision` and `recall`. Refusal where no gold pair is among the rows."""
         gold = _gold(examples)
         if not gold:
@@ -110,18 +110,20 @@ class MiningFormat(SentenceFormat[SentenceExample, Mined]):
             [count[example.id] if first[example.id] == row else 0 for count in by_id]
             for row, example in enumerate(examples)
         )
-        return Judged(mining.pair_scores(mined, gold), outcomes.of_counts(rows))
+        return Judgement(bitext_mining.pair_scores(mined, gold), outcomes.of_counts(rows))
 
-    def mined(self, predictions: Sequence[Mined], examples: Sequence[Any]) -> set[mining.Pair]:
+    def mined(
+        self, predictions: Sequence[Mined], examples: Sequence[Any]
+    ) -> set[bitext_mining.Pair]:
         """The pairs of ids that count, the English one last: from the threshold on."""
         margins, threshold = _margins(predictions, examples), self.threshold
         if threshold is None:
-            threshold = mining.best_threshold(margins, _gold(examples))
+            threshold = bitext_mining.best_threshold(margins, _gold(examples))
         return {pair for pair, margin in margins.items() if margin >= threshold}
 
     def fixed_on(self, predictions: Sequence[Mined], examples: Sequence[Any]) -> "MiningFormat":
         """The format with the threshold that is best for these predictions."""
-        threshold = mining.best_threshold(_margins(predictions, examples), _gold(examples))
+        threshold = bitext_mining.best_threshold(_margins(predictions, examples), _gold(examples))
         return MiningFormat(layer=self.layer, threshold=threshold)
 
 
@@ -136,12 +138,12 @@ def _first_of_each(examples: Sequence[SentenceExample], *, is_pivot: bool) -> di
 
 def _margins(
     predictions: Sequence[Mined], examples: Sequence[SentenceExample]
-) -> dict[mining.Pair, float]:
+) -> dict[bitext_mining.Pair, float]:
     pairs = zip(examples, predictions, strict=True)
     return {(example.id, mined[0]): mined[1] for example, mined in pairs if mined is not None}
 
 
-def _gold(examples: Sequence[SentenceExample]) -> set[mining.Pair]:
+def _gold(examples: Sequence[SentenceExample]) -> set[bitext_mining.Pair]:
     """The gold pairs of which both sentences are among the rows."""
     there = {example.id for example in examples}
     return {

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import TextExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import IGNORED, Batch, Features, Format, Judged
+from trainables.formats.base import IGNORED, Batch, Features, Format, Judgement
 from trainables.formats.heads import fresh_linear, to_numpy, width_of
 from trainables.scoring import outcomes
 
@@ -116,14 +116,14 @@ class MlmFormat(Format[TextExample, Hits]):
         examples: Sequence[TextExample],
         task: Task,
         language: str,
-    ) -> Judged:
+    ) -> Judgement:
         """`accuracy`: the share of all masked tokens that were restored."""
         num_masked = sum(masked for _, masked in predictions)
         if num_masked == 0:
             raise ValueError("no masked tokens to score")
         accuracy = sum(right for right, _ in predictions) / num_masked
         rows = outcomes.of_counts((right, masked, masked) for right, masked in predictions)
-        return Judged({"accuracy": accuracy}, rows)
+        return Judgement({"accuracy": accuracy}, rows)
 
 
 def mask_tokens(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from spaces.refusal import unknown
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.formats.base import RowError
 
 

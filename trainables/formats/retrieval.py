@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, E, Features, Format, Judged, P, judge_equal
+from trainables.formats.base import Batch, E, Features, Format, Judgement, P, judge_equal
 from trainables.formats.heads import masked_mean, to_numpy
 from trainables.scoring import metrics
 
@@ -115,7 +115,7 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
         examples: Sequence[RetrievalExample],
         task: Task,
         language: str,
-    ) -> Judged:
+    ) -> Judgement:
         """`accuracy` at the chosen layer and `accuracy.layer_<n>` at every layer from 1 on."""
         golds = range(len(examples))
         found = list(zip(*predictions, strict=True))
@@ -127,7 +127,7 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
             f"accuracy.layer_{n}": metrics.accuracy(found[n], golds)
             for n in range(1, num_layers + 1)
         }
-        return Judged({**chosen.metrics, **by_layer}, chosen.outcomes)
+        return Judgement({**chosen.metrics, **by_layer}, chosen.outcomes)
 
 
 def middle_layer(num_layers: int) -> int:

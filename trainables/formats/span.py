@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import AnswerRules, Task
+from spaces.task_catalog import AnswerRules, Task
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import Batch, Features, Format, Ints, Judged, Ragged, RowError
+from trainables.formats.base import Batch, Features, Format, Ints, Judgement, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
 from trainables.scoring import metrics, outcomes
 from trainables.scoring.normalization import mlqa_normalizer, normalize
@@ -182,7 +182,7 @@ class SpanFormat(Format[SpanExample, str]):
 
     def judge(
         self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str
-    ) -> Judged:
+    ) -> Judgement:
         """Under the task's answer rules; `qa_score` is the mean of the other two."""
         golds = [[answer.text for answer in example.answers] for example in examples]
         pairs = list(zip(predictions, golds, strict=True))
@@ -196,7 +196,7 @@ class SpanFormat(Format[SpanExample, str]):
         both = [metrics.qa_score(*row) for row in zip(f1s, exacts, strict=True)]
         rows = {"f1": f1s, "exact_match": exacts, "qa_score": both}[task.metric]
         found = {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
-        return Judged(found, outcomes.of_values(rows))
+        return Judgement(found, outcomes.of_values(rows))
 
 
 def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> dict[str, _Context]:

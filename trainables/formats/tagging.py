@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks import Task
+from spaces.task_catalog import Task
 from trainables.examples import TaggingExample
 from trainables.formats import encoding, refusals
-from trainables.formats.base import IGNORED, Batch, Features, Format, Judged, Ragged, RowError
+from trainables.formats.base import IGNORED, Batch, Features, Format, Judgement, Ragged, RowError
 from trainables.formats.heads import fresh_linear, split_by_length, to_numpy, width_of
 from trainables.scoring import metrics, outcomes
 
@@ -128,12 +128,12 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         examples: Sequence[TaggingExample],
         task: Task,
         language: str,
-    ) -> Judged:
+    ) -> Judgement:
         golds = [example.tags for example in examples]
         spans = metrics.span_counts(predictions, golds)
         words = metrics.tag_counts(predictions, golds)
         found = {"f1": metrics.micro_f1(spans), "accuracy": metrics.micro_f1(words)}
-        return Judged(found, outcomes.of_counts(spans if task.metric == "f1" else words))
+        return Judgement(found, outcomes.of_counts(spans if task.metric == "f1" else words))
 
 
 def _tokenize_words(

@@ -25,7 +25,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from spaces.tasks import Source, get_task
+from spaces.task_catalog import Source, get_task
 from trainables.encoders.model import TransferModel
 from trainables.formats.kinds import format_of
 from trainables.formats.mlm import MlmHead

@@ -8,12 +8,12 @@ from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.refusal import Refusal
 from spaces.sections import PretrainingSection
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.features.features import ENCODING_VERSION
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pretraining.corpus import Corpus, PocketText, TaskText
 from trainables.rows.rows import Rows
-from trainables.training.world import TRAINING_VERSION
+from trainables.training.key_facts import TRAINING_VERSION
 
 TASK = "text"  # whose head and format pretraining uses, whatever its text is
 

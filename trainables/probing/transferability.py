@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spaces.tasks import TaskKind, get_task
+from spaces.task_catalog import TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.examples import Example, RetrievalExample, SentenceExample
-from trainables.features.features import Data, Wanted
+from trainables.features.features import Data, RowsToEncode
 from trainables.formats.base import IGNORED, Batch, Features, collate
 from trainables.formats.heads import masked_mean, to_numpy
 from trainables.formats.retrieval import middle_layer
@@ -30,7 +30,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class TextEvidence:
     """What the encoder says of the rows of one (task, language, split): their mean text vector [H]
     at the chosen layer, and `evidence`, what its last layer adds to the evidence of the labels, in
     nats a label (logme.py); None where the kind has no labels to look for, or one alone."""
@@ -56,7 +56,7 @@ def layer_of_texts(base: BaseEncoder, layer: int | None) -> int:
     return min(layer or middle_layer(base.num_layers), base.num_layers)
 
 
-def look(wanted: Wanted, data: Data, *, layer: int, with_labels: bool) -> Looked:
+def look(wanted: RowsToEncode, data: Data, *, layer: int, with_labels: bool) -> TextEvidence:
     """One pass over rows, with the encoder as and where it is. Raises NoRowsError.
 
     Labels are looked for where the head of their kind reads: the masked mean of a sequence
@@ -85,7 +85,7 @@ def look(wanted: Wanted, data: Data, *, layer: int, with_labels: bool) -> Looked
     if kind is TaskKind.CHOICE:
         found = _within_rows(found, features)
     mean: Vectors = np.stack([texts[s] for s in sorted(texts)]).mean(axis=0)
-    return Looked(mean, _evidence(found), len(examples))
+    return TextEvidence(mean, _evidence(found), len(examples))
 
 
 def cosine(one: Vectors, other: Vectors) -> float:

@@ -9,11 +9,11 @@ from itertools import accumulate
 
 from spaces.refusal import unknown
 from spaces.study import StudySettings
-from spaces.tasks import SPLITS, Task, get_task
+from spaces.task_catalog import SPLITS, Task, get_task
 from trainables.examples import Example
 from trainables.formats.kinds import format_for
 from trainables.pocket import rows as pocket
-from trainables.rows import origins
+from trainables.rows import opened_rows
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
@@ -25,7 +25,7 @@ CLDR = "Unicode-3.0 (CLDR)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedRows:
     """Checked examples. Placeholders are not among them: `dropped` has, for each, how many examples
     stand before it. `num_mended` answers stood elsewhere than their row said; `commit` is that of
     the hub's data set ("": not from there)."""
@@ -41,7 +41,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class RowsDescription:
     """What there is of one (task, language, split), for those who look before they train.
 
     `parts` are the splits of the hub that the rows came out of, several where they are joined;
@@ -81,7 +81,7 @@ class Rows:
         """The rows of a study: the same for all that read, check, train on or score them."""
         return cls(settings.study.data_root, settings.evaluation.halves)
 
-    def load(self, task: str, language: str, split: str) -> Loaded:
+    def load(self, task: str, language: str, split: str) -> LoadedRows:
         """Every row, checked against its task.
 
         Raises:
@@ -106,14 +106,14 @@ class Rows:
         found = {self.load(task, language, split).commit for language in languages}
         return " ".join(sorted(found - {""}))
 
-    def describe(self, task: str, language: str, split: str) -> Description:
+    def describe(self, task: str, language: str, split: str) -> RowsDescription:
         entry, loaded = get_task(task), self.load(task, language, split)
         described = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
         places = [place for one in described for place in _parts(one, language, split)]
         parts = tuple(place for place in places if isinstance(place, Part))
         is_pocket = entry.dataset == POCKET
         origin = entry.origin_of(language)
-        return Description(
+        return RowsDescription(
             task=task,
             language=language,
             split=split,
@@ -137,7 +137,7 @@ class Rows:
         for entry in entries:
             commit = self.load(entry.name, language, split).commit
             origin = entry.origin_of(language)
-            found.append(origins.licence(origin, language, self.data_root, commit))
+            found.append(opened_rows.licence(origin, language, self.data_root, commit))
         return "; ".join(dict.fromkeys(filter(None, found))) or None
 
     def cut_of(self, task: str, languages: Sequence[str], split: str) -> str:
@@ -160,14 +160,14 @@ class Rows:
 
 
 @lru_cache(maxsize=1024)
-def _load(source: Rows, task: str, language: str, split: str) -> Loaded:
+def _load(source: Rows, task: str, language: str, split: str) -> LoadedRows:
     entry = get_task(task)
     if language not in entry.languages and language != entry.source_language:
         raise unknown(f"language of task {task!r}", language, entry.languages)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if entry.dataset == POCKET:
-        loaded = Loaded(examples=pocket.rows(task, language, split))
+        loaded = LoadedRows(examples=pocket.rows(task, language, split))
     elif entry.parts:
         loaded = _joined(entry, language, split, source)
     else:
@@ -180,7 +180,7 @@ def _load(source: Rows, task: str, language: str, split: str) -> Loaded:
     return loaded
 
 
-def _joined(task: Task, language: str, split: str, source: Rows) -> Loaded:
+def _joined(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
     """The rows of all parts, one after the other, each under the name of its part."""
     loaded = {part: source.load(part, language, split) for part in task.parts}
     starts = accumulate((len(rows.examples) for rows in loaded.values()), initial=0)
@@ -189,7 +189,7 @@ def _joined(task: Task, language: str, split: str, source: Rows) -> Loaded:
         for start, rows in zip(starts, loaded.values(), strict=False)
         for place in rows.dropped
     ]
-    return Loaded(
+    return LoadedRows(
         examples=tuple(
             replace(example, id=f"{part}/{example.id}")
             for part, rows in loaded.items()
@@ -201,11 +201,11 @@ def _joined(task: Task, language: str, split: str, source: Rows) -> Loaded:
     )
 
 
-def _read(task: Task, language: str, split: str, source: Rows) -> Loaded:
+def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
     origin, hub_split = task.origin_of(language), task.hub_split(language, split)
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
-    raw = origins.raw_of(origin, language, hub_split.split("+"), source.data_root)
+    raw = opened_rows.raw_of(origin, language, hub_split.split("+"), source.data_root)
     reader = reader_of(task, language)
     readings = [
         read_row(content, task, language, reader=reader, place=place) for place, content in raw.rows
@@ -219,7 +219,7 @@ def _read(task: Task, language: str, split: str, source: Rows) -> Loaded:
             dropped.append(len(examples))
         if reading.example is not None:
             examples.append(reading.example)
-    return Loaded(
+    return LoadedRows(
         examples=tuple(examples),
         dropped=tuple(dropped),
         num_mended=sum(reading.num_mended for reading in readings),
@@ -259,7 +259,7 @@ def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[Ow
     hub_split = task.hub_split(language, split)
     if task.dataset == POCKET or hub_split is None:
         return ()
-    return origins.parts_of(task.origin_of(language), language, hub_split.split("+"))
+    return opened_rows.parts_of(task.origin_of(language), language, hub_split.split("+"))
 
 
 @lru_cache(maxsize=1024)

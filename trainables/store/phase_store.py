@@ -106,7 +106,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFolder:
     """A folder of the store: a phase (`kind` is `phases`), what attempts at one have left
     (`attempts`), or what rows got from it (`outcomes`). `changed` is the time of its youngest file,
     in seconds since the epoch. On an object store it is `objects`, in the order to delete them."""
@@ -120,7 +120,7 @@ class Stored:
     objects: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path) -> "Stored":
+    def of(cls, folder: Path) -> "StoredFolder":
         files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
         changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
         num_bytes = sum(file.st_size for file in files)
@@ -220,13 +220,13 @@ class PhaseStore:
     def _is_own(self, attempt: str) -> bool:
         return attempt.rsplit("-", 2)[0] == self._owner
 
-    def stored(self) -> list[Stored]:
+    def stored(self) -> list[StoredFolder]:
         """Everything that takes place, by key; what the encoder alone got belongs to no phase."""
         parents = (self._phases, self._attempts, self._phases.with_name("outcomes"))
         folders = [path for parent in parents for path in parent.glob("*") if path.is_dir()]
-        return [Stored.of(path) for path in folders if not path.name.startswith("encoder-")]
+        return [StoredFolder.of(path) for path in folders if not path.name.startswith("encoder-")]
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: StoredFolder) -> None:
         """All of it is gone at once for readers, whenever the deletion is cut short."""
         assert stored.folder is not None
         gone = self._attempts / f"removing-{uuid.uuid4().hex}"

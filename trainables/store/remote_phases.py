@@ -20,7 +20,14 @@ from torch import Tensor
 from spaces.refusal import AwayError, Refusal
 from trainables.store.folders import CorruptedError, check_folder, read_document, rename_new
 from trainables.store.object_store import StoredObject
-from trainables.store.phase_store import NUM_KEPT, Attempt, PhaseRecord, PhaseStore, Stored, damaged
+from trainables.store.phase_store import (
+    NUM_KEPT,
+    Attempt,
+    PhaseRecord,
+    PhaseStore,
+    StoredFolder,
+    damaged,
+)
 from trainables.store.remote_folders import Manifest, RemoteFolders, manifests_first, names_of
 
 PHASES, ATTEMPTS = "phases", "attempts"
@@ -87,7 +94,7 @@ class RemotePhaseStore(PhaseStore):
         listed = self._remote.objects.listed(f"{ATTEMPTS}/{key}/")
         self._remote.remove(one for one in listed if self._is_own(one.name.split("/")[2]))
 
-    def stored(self) -> list[Stored]:
+    def stored(self) -> list[StoredFolder]:
         """Of the cache and of the object store. Files of phases that no manifest stands for are
         of nobody: their key is `<key>/<upload>`."""
         try:
@@ -100,14 +107,14 @@ class RemotePhaseStore(PhaseStore):
         remote = [self._stored(place, objects) for place, objects in {**places, **attempts}.items()]
         return [*super().stored(), *remote]
 
-    def remove(self, stored: Stored) -> None:
+    def remove(self, stored: StoredFolder) -> None:
         if stored.folder is not None:
             super().remove(stored)
         self._remote.objects.delete(stored.objects)
 
-    def _stored(self, place: str, objects: Sequence[StoredObject]) -> Stored:
+    def _stored(self, place: str, objects: Sequence[StoredObject]) -> StoredFolder:
         kind, _, key = place.partition("/")
-        return Stored(
+        return StoredFolder(
             key,
             kind,
             self._remote.objects.uri(place),
@@ -163,7 +170,7 @@ class RemotePhaseStore(PhaseStore):
             try:
                 self._remote.fetch(name, manifest, fetching)
                 if folder.is_dir():
-                    super().remove(Stored.of(folder))
+                    super().remove(StoredFolder.of(folder))
                 rename_new(fetching, folder)
             finally:
                 shutil.rmtree(fetching, ignore_errors=True)

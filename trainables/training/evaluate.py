@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spaces.tasks import Task, TaskKind, get_task
+from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
-from trainables.formats.base import Features, Format, Judged, collate
+from trainables.formats.base import Features, Format, Judgement, collate
 from trainables.formats.kinds import format_for
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import SentenceFormat
@@ -25,10 +25,10 @@ from trainables.scoring.metrics import collapsed_to
 from trainables.scoring.outcomes import Outcomes
 from trainables.scoring.scores import Mark, ScoringProtocol, TargetScores
 from trainables.training.batches import by_length, units_of
+from trainables.training.context import TrialContext
+from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.loop import to_device
 from trainables.training.workers import reading_tokens
-from trainables.training.workshop import Workshop
-from trainables.training.world import TRAINING_VERSION
 
 LABELLED = (TaskKind.CLASSIFICATION, TaskKind.CHOICE, TaskKind.TAGGING)  # what may collapse
 
@@ -60,45 +60,45 @@ class Predictions:
 
 
 def evaluate(
-    model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool = True
+    model: TransferModel, scoring: Scoring, context: TrialContext, *, loss_fell: bool = True
 ) -> TargetScores:
     """Scores of one task in the languages asked for; every worker gets all of them."""
-    return evaluate_rows(model, scoring, shop, loss_fell=loss_fell)[0]
+    return evaluate_rows(model, scoring, context, loss_fell=loss_fell)[0]
 
 
 def evaluate_rows(
-    model: TransferModel, scoring: Scoring, shop: Workshop, *, loss_fell: bool
+    model: TransferModel, scoring: Scoring, context: TrialContext, *, loss_fell: bool
 ) -> tuple[TargetScores, Mapping[str, Outcomes]]:
     """Scores of one task, and what every row of every language got."""
-    predicted = predictions_of(model, scoring, shop)
-    judged = judge(predicted.by_language, scoring, shop, forms=predicted.forms)
-    scores = _scores_of(judged, predicted, scoring, shop, loss_fell=loss_fell)
+    predicted = predictions_of(model, scoring, context)
+    judged = judge(predicted.by_language, scoring, context, forms=predicted.forms)
+    scores = _scores_of(judged, predicted, scoring, context, loss_fell=loss_fell)
     return scores, {language: found.outcomes for language, found in judged.items()}
 
 
-def predictions_of(model: TransferModel, scoring: Scoring, shop: Workshop) -> Predictions:
+def predictions_of(model: TransferModel, scoring: Scoring, context: TrialContext) -> Predictions:
     """What the model says of every row, ready to be scored."""
-    return Predictions(predict(model, scoring, shop), _fixed(model, scoring, shop))
+    return Predictions(predict(model, scoring, context), _fixed(model, scoring, context))
 
 
 def scores_of(
-    predicted: Predictions, scoring: Scoring, shop: Workshop, *, loss_fell: bool
+    predicted: Predictions, scoring: Scoring, context: TrialContext, *, loss_fell: bool
 ) -> TargetScores:
     """Scores of what was predicted, with their protocol and mark."""
-    judged = judge(predicted.by_language, scoring, shop, forms=predicted.forms)
-    return _scores_of(judged, predicted, scoring, shop, loss_fell=loss_fell)
+    judged = judge(predicted.by_language, scoring, context, forms=predicted.forms)
+    return _scores_of(judged, predicted, scoring, context, loss_fell=loss_fell)
 
 
 def _scores_of(
-    judged: Mapping[str, Judged],
+    judged: Mapping[str, Judgement],
     predicted: Predictions,
     scoring: Scoring,
-    shop: Workshop,
+    context: TrialContext,
     *,
     loss_fell: bool,
 ) -> TargetScores:
     task, predictions = get_task(scoring.task), predicted.by_language
-    features = {code: _features(scoring, code, shop) for code in scoring.languages}
+    features = {code: _features(scoring, code, context) for code in scoring.languages}
     fertility = {code: f.fertility for code, f in features.items() if f.fertility is not None}
     num_rows = {language: len(predicted) for language, predicted in predictions.items()}
     scores = TargetScores(
@@ -110,42 +110,42 @@ def _scores_of(
         num_rows=num_rows,
         num_truncated={code: found.num_truncated for code, found in features.items()},
         fertility=fertility,
-        protocol=protocol_of(scoring, num_layers=shop.base.num_layers, rows=shop.data.rows),
+        protocol=protocol_of(scoring, num_layers=context.base.num_layers, rows=context.data.rows),
     )
     source = task.source_language
     said = predictions.get(source, [])
-    rows = _examples(scoring, source, shop) if said and task.kind in LABELLED else ()
+    rows = _examples(scoring, source, context) if said and task.kind in LABELLED else ()
     return replace(scores, mark=mark_of(task, scores, said, rows, loss_fell=loss_fell))
 
 
 def score(
-    predictions: Mapping[str, Sequence[Any]], scoring: Scoring, shop: Workshop
+    predictions: Mapping[str, Sequence[Any]], scoring: Scoring, context: TrialContext
 ) -> dict[str, dict[str, float]]:
     """language -> metric -> value of what was predicted."""
-    judged = judge(predictions, scoring, shop, forms={})
+    judged = judge(predictions, scoring, context, forms={})
     return {language: dict(found.metrics) for language, found in judged.items()}
 
 
 def judge(
     predictions: Mapping[str, Sequence[Any]],
     scoring: Scoring,
-    shop: Workshop,
+    context: TrialContext,
     *,
     forms: Mapping[str, Format[Any, Any]],
-) -> dict[str, Judged]:
+) -> dict[str, Judgement]:
     """language -> metrics and outcomes of what was predicted; `forms` are the formats of languages
     that have something of their own fixed beforehand."""
     task = get_task(scoring.task)
     return {
         language: forms.get(language, scoring.form).judge(
-            predicted, _examples(scoring, language, shop), task, language
+            predicted, _examples(scoring, language, context), task, language
         )
         for language, predicted in predictions.items()
     }
 
 
 def _fixed(
-    model: TransferModel, scoring: Scoring, shop: Workshop
+    model: TransferModel, scoring: Scoring, context: TrialContext
 ) -> Mapping[str, Format[Any, Any]]:
     """Mined pairs count from a threshold on: where other rows are scored than those it is fixed
     on, the validation rows, these are mined first."""
@@ -153,11 +153,13 @@ def _fixed(
     if not isinstance(form, MiningFormat) or scoring.split == "validation":
         return {}
     dev = replace(scoring, split="validation")
-    mined = predict(model, dev, shop)
-    return {code: form.fixed_on(found, _examples(dev, code, shop)) for code, found in mined.items()}
+    mined = predict(model, dev, context)
+    return {
+        code: form.fixed_on(found, _examples(dev, code, context)) for code, found in mined.items()
+    }
 
 
-def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
+def predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> dict[str, list[Any]]:
     """One prediction a row for every language: one pass, all languages sorted together by length.
 
     Workers take the batches in turn and exchange what they predicted. Where a format keeps
@@ -168,31 +170,31 @@ def predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str,
         passes = [(language,) for language in scoring.languages]
     predictions: dict[str, list[Any]] = {}
     for languages in passes:
-        predictions.update(_predict(model, replace(scoring, languages=languages), shop))
+        predictions.update(_predict(model, replace(scoring, languages=languages), context))
     return predictions
 
 
-def _predict(model: TransferModel, scoring: Scoring, shop: Workshop) -> dict[str, list[Any]]:
+def _predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> dict[str, list[Any]]:
     """All the languages of `scoring` in one pass."""
     task = get_task(scoring.task)
-    by_language = {code: _features(scoring, code, shop) for code in scoring.languages}
-    outputs = _outputs(model, scoring, join(list(by_language.values())), shop)
+    by_language = {code: _features(scoring, code, context) for code in scoring.languages}
+    outputs = _outputs(model, scoring, join(list(by_language.values())), context)
     predictions = {}
     start = 0
     for language, features in by_language.items():
         part = outputs[start : start + len(features)]
         start += len(features)
-        examples = _examples(scoring, language, shop)
+        examples = _examples(scoring, language, context)
         predictions[language] = scoring.form.decode(part, features, examples, task)
     return predictions
 
 
-def _examples(scoring: Scoring, language: str, shop: Workshop) -> tuple[Example, ...]:
-    return shop.data.examples(scoring.task, language, scoring.split, max_rows=scoring.max_rows)
+def _examples(scoring: Scoring, language: str, context: TrialContext) -> tuple[Example, ...]:
+    return context.data.examples(scoring.task, language, scoring.split, max_rows=scoring.max_rows)
 
 
-def _features(scoring: Scoring, language: str, shop: Workshop) -> Features:
-    return shop.data.features(
+def _features(scoring: Scoring, language: str, context: TrialContext) -> Features:
+    return context.data.features(
         scoring.task,
         language,
         scoring.split,
@@ -203,17 +205,17 @@ def _features(scoring: Scoring, language: str, shop: Workshop) -> Features:
 
 @torch.inference_mode()
 def _outputs(
-    model: TransferModel, scoring: Scoring, features: Features, shop: Workshop
+    model: TransferModel, scoring: Scoring, features: Features, context: TrialContext
 ) -> list[npt.NDArray[np.float32]]:
     """What the model says of every sequence, in order."""
-    task, form, workers = get_task(scoring.task), scoring.form, shop.workers
+    task, form, workers = get_task(scoring.task), scoring.form, context.workers
     head = model.heads[task.training_task] if task.trains else None
     batches = by_length(
         features.input_ids.lengths,
         units_of(features, task.kind),
-        max_tokens=shop.settings.evaluation.max_batch_tokens or reading_tokens(workers.device),
+        max_tokens=context.settings.evaluation.max_batch_tokens or reading_tokens(workers.device),
     )
-    pad_id = shop.base.tokenizer.pad_token_id
+    pad_id = context.base.tokenizer.pad_token_id
     found: dict[int, npt.NDArray[np.float32]] = {}
     model.eval()
     for sequences in batches[workers.rank :: workers.size]:

@@ -7,22 +7,22 @@ from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage, Outcomes
 from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
+from trainables.training.context import TrialContext
 from trainables.training.evaluate import Scoring, evaluate, evaluate_rows
 from trainables.training.loop import DivergedError
 from trainables.training.stage import Halfway, Report, get_or_train, model_after
-from trainables.training.workshop import Workshop
 
 DEV = "validation"
 
 
 def run_trial(
     plan: TrialPlan,
-    shop: Workshop,
+    context: TrialContext,
     report: Report,
     *,
     split: str = DEV,
@@ -46,37 +46,39 @@ def run_trial(
     scored: dict[str, list[TargetScores]] = {name: [] for name in (split, *also)}
     files: dict[str, str] = {}
     try:
-        stem = get_or_train(plan.intermediate, None, shop, report) if plan.intermediate else None
+        stem = get_or_train(plan.intermediate, None, context, report) if plan.intermediate else None
         for rung, target in enumerate(plan.targets):
             key, loss_fell = stem.key if stem else None, True
             if target.phase is not None:
-                probe = _prober(rung, target, scored[DEV], shop, report) if split == DEV else None
-                stage = get_or_train(target.phase, key, shop, report, halfway=probe)
+                probe = (
+                    _prober(rung, target, scored[DEV], context, report) if split == DEV else None
+                )
+                stage = get_or_train(target.phase, key, context, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
             before = time.monotonic()
-            model = model_after(key, target.trained_tasks, shop)
+            model = model_after(key, target.trained_tasks, context)
             for name, of_split in scored.items():
-                scoring = scoring_of(target, shop, split=name)
-                scores, rows = evaluate_rows(model, scoring, shop, loss_fell=loss_fell)
+                scoring = scoring_of(target, context, split=name)
+                scores, rows = evaluate_rows(model, scoring, context, loss_fell=loss_fell)
                 of_split.append(scores)
                 if name == split:
-                    files[target.task] = _keep(rows, key, scoring, scores.protocol, shop)
+                    files[target.task] = _keep(rows, key, scoring, scores.protocol, context)
             seconds["evaluation"] += time.monotonic() - before
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
-    whole = {name: _scores(found, shop) for name, found in scored.items()}
+    whole = {name: _scores(found, context) for name, found in scored.items()}
     others = {name: whole[name].to_dict() for name in also}
     told = {"scores": whole[split].to_dict(), "outcomes": files, "also": others}
     report(_end("scored", started, seconds, **told))
     return whole[split]
 
 
-def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
+def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
     """How the study scores one of its targets: in the languages that there are rows in."""
-    evaluation = shop.settings.evaluation
-    asked = shop.settings.languages_of(target.task)
-    languages = shop.data.rows.languages(target.task, asked, split)
+    evaluation = context.settings.evaluation
+    asked = context.settings.languages_of(target.task)
+    languages = context.data.rows.languages(target.task, asked, split)
     if not set(languages) - {get_task(target.task).source_language}:
         raise Refusal(
             f"target {target.task!r} has no {split} rows in a zero-shot language that the study "
@@ -93,25 +95,27 @@ def scoring_of(target: Target, shop: Workshop, *, split: str) -> Scoring:
     )
 
 
-def probe_of(target: Target, shop: Workshop) -> Scoring:
+def probe_of(target: Target, context: TrialContext) -> Scoring:
     """The few rows that a rung is told by: always the same, equally many of every language."""
-    scoring, limit = scoring_of(target, shop, split=DEV), shop.settings.evaluation.probe_rows
-    rows = {c: shop.data.examples(target.task, c, DEV, max_rows=limit) for c in scoring.languages}
+    scoring, limit = scoring_of(target, context, split=DEV), context.settings.evaluation.probe_rows
+    rows = {
+        c: context.data.examples(target.task, c, DEV, max_rows=limit) for c in scoring.languages
+    }
     return replace(scoring, max_rows=min(len(found) for found in rows.values()))
 
 
 def _prober(
-    rung: int, target: Target, scored: Sequence[TargetScores], shop: Workshop, report: Report
+    rung: int, target: Target, scored: Sequence[TargetScores], context: TrialContext, report: Report
 ) -> Halfway | None:
     """Tells how a target's model does half-way. The rung is the index of the target, so that only
     equal ones are compared; `scores` are those of the targets before it too."""
-    if shop.settings.study.pruner == "none":
+    if context.settings.study.pruner == "none":
         return None
 
     def halfway(model: TransferModel) -> None:
-        probe = evaluate(model, probe_of(target, shop), shop)
+        probe = evaluate(model, probe_of(target, context), context)
         some = {"probe": [probe], "scores": [*scored, probe]}
-        event = {name: _scores(found, shop).to_dict() for name, found in some.items()}
+        event = {name: _scores(found, context).to_dict() for name, found in some.items()}
         report({"event": "rung", "rung": rung, **event})
 
     return halfway
@@ -122,22 +126,22 @@ def _keep(
     key: str | None,
     scoring: Scoring,
     protocol: ScoringProtocol,
-    shop: Workshop,
+    context: TrialContext,
 ) -> str:
     """Write what each row got, and which rows go together, beside what else is known of the phase;
     where it lies."""
-    trained = key or shop.world.encoder_name
-    path = outcomes.file_of(shop.home.resolve(), trained, protocol)
-    if shop.workers.rank == 0:
+    trained = key or context.key_facts.encoder_name
+    path = outcomes.file_of(context.home.resolve(), trained, protocol)
+    if context.workers.rank == 0:
         split, limit = scoring.split, scoring.max_rows
-        found = {c: shop.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
+        found = {c: context.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
         groups = {code: array for code, array in found.items() if array is not None}
         outcomes.write(path, ByLanguage(rows, groups))
     return str(path)
 
 
-def _scores(scored: Sequence[TargetScores], shop: Workshop) -> Scores:
-    return Scores(targets=tuple(scored), of_interest=shop.settings.objective_targets)
+def _scores(scored: Sequence[TargetScores], context: TrialContext) -> Scores:
+    return Scores(targets=tuple(scored), of_interest=context.settings.objective_targets)
 
 
 def _end(

@@ -16,9 +16,9 @@ import pytest
 from search.cli.app import app
 from search.record.registry import RegisteredModel
 from search.winner.retrain import fresh_seeds
-from search.winner.verdict import Retrained, Verdict
+from search.winner.verdict import RetrainedSeed, Verdict
 from spaces.study import StudySettings
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 from trainables.scoring.scores import Mark
 
 StudyFile = Callable[..., Path]
@@ -254,7 +254,7 @@ def test_how_a_retrain_ends(
         (None, (), 4),
     ):
         verdict = Verdict(
-            study="tiny", trial=2, runs=(Retrained(**run, scores=found),), models=models
+            study="tiny", trial=2, runs=(RetrainedSeed(**run, scores=found),), models=models
         )
         if code:
             verdict = replace(verdict, curse=Below())  # type: ignore[arg-type]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from search.cli.cluster import Look, cluster_of, shown_lines
+from search.cli.cluster import StudyView, cluster_of, shown_lines
 from search.cluster.jobs import Job
 from search.cluster.ray_runtime import Cluster
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
 Run = Callable[..., Any]
@@ -81,7 +81,7 @@ def test_where_no_cluster_can_be_joined(
 
 
 def test_status_is_read_from_the_record(cli: Run, uri: str, tmp_path: Path, planted: Any) -> None:
-    record = Record(
+    record = RecordWriter(
         tracking_uri=uri, experiment="transfer-search", study="tiny", outbox=tmp_path / "outbox"
     )
     budget = {"budget": {"num_trials": 12}}
@@ -104,10 +104,10 @@ def test_status_is_read_from_the_record(cli: Run, uri: str, tmp_path: Path, plan
 
 
 def test_a_job_without_a_record_here() -> None:
-    look = Look(None, JOB, "no MLflow database at x")
+    look = StudyView(None, JOB, "no MLflow database at x")
     first, second = shown_lines(look)
     assert first == "no record here: no MLflow database at x"
     assert second.startswith("job transfer-search.tiny.2: failed, since 2001-09-09 ")
     assert second.endswith(": transfer-search: the last line")
     assert look.is_over
-    assert not Look(None, replace(JOB, is_over=False), "").is_over
+    assert not StudyView(None, replace(JOB, is_over=False), "").is_over

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.trials.ranking import ranked
 
 Run = Callable[..., Any]
@@ -37,7 +37,7 @@ def recorded(uri: str, tmp_path: Path, planted: Any) -> tuple[object, ...]:
         ("second", 0.65, {}),
         ("whole", 0.7, {"cut": "whole test as validation and test"}),
     ):
-        record = Record(
+        record = RecordWriter(
             tracking_uri=uri, experiment="transfer-search", study=name, outbox=tmp_path / name
         )
         record.study_started(settings={}, digest="d", versions={})

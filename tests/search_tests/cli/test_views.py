@@ -15,8 +15,8 @@ from search.planning.plan import plan_study
 from search.record.reader import BASELINE, WINNER
 from search.record.registry import RegisteredModel
 from search.winner.champion import Decision
-from search.winner.verdict import Retrained, Verdict
-from search.winner.winners_curse import Curse
+from search.winner.verdict import RetrainedSeed, Verdict
+from search.winner.winners_curse import WinnersCurse
 from spaces.study import StudySettings
 
 
@@ -44,7 +44,7 @@ def test_an_endless_plan(settings_of: Callable[..., StudySettings]) -> None:
 @pytest.fixture
 def verdict(planted: Any) -> Verdict:
     runs = tuple(
-        Retrained(role=role, seed=seed, plan=planted.plan("fact"), scores=scores, phase_keys=())
+        RetrainedSeed(role=role, seed=seed, plan=planted.plan("fact"), scores=scores, phase_keys=())
         for seed in (1, 2, 3)
         for role, scores in ((WINNER, planted.scores(0.6)), (BASELINE, planted.scores(0.5)))
     )
@@ -74,7 +74,7 @@ def test_luck_cautions_and_champions(
     curse: dict[str, Any], sentence: str, verdict: Verdict
 ) -> None:
     given = {"searched": 0.08, "predicted": 0.06, "low": 0.03, "high": 0.09, "retrained": 0.05}
-    found = Curse(**{**given, "kept": 0.5, "num_plans": 4, "num_seeds": 3, **curse})
+    found = WinnersCurse(**{**given, "kept": 0.5, "num_plans": 4, "num_seeds": 3, **curse})
     decision = Decision(name="tiny-rel", is_champion=False, reason="worse; --promote")
     judged = replace(verdict, curse=found, cautions=("torch was 1",), decisions=(decision,))
     text = shown(show_verdict, judged)

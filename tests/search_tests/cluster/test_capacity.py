@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from search.cluster.capacity import Machine, Node, Shape
+from search.cluster.capacity import ClusterShape, Machine, Node
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 
 
-def shape(*nodes: tuple[int, int], can_grow: bool = False) -> Shape:
+def shape(*nodes: tuple[int, int], can_grow: bool = False) -> ClusterShape:
     made = (Node(f"10.0.0.{i}", *sizes) for i, sizes in enumerate(nodes))
-    return Shape(tuple(made), can_grow)
+    return ClusterShape(tuple(made), can_grow)
 
 
 HEAD, SMALL, LARGE = (0, 0), (8, 1), (16, 4)

@@ -14,7 +14,7 @@ from search.cluster.manifests import (
     Command,
     Manifest,
     Overlay,
-    Shape,
+    WorkerPods,
     apply_patch,
     ray_objects,
     study_objects,
@@ -111,9 +111,9 @@ def test_a_pod_is_what_a_worker_asks_ray_for() -> None:
 
 
 def test_as_many_as_fit_is_one_trial_and_never_more_than_the_budget() -> None:
-    def shape(resources: str) -> Shape:
+    def shape(resources: str) -> WorkerPods:
         text = study_text(resources=resources)
-        return Shape.of(StudySettings.parse(tomllib.loads(text)))
+        return WorkerPods.of(StudySettings.parse(tomllib.loads(text)))
 
     assert (shape("").min_pods, shape("").max_pods) == (1, 1)
     assert shape("max_concurrent_trials = 100").max_pods == 6

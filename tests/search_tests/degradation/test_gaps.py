@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search.degradation.gaps import MIN_LANGUAGES, by_language_of_intermediate, degradation
-from search.degradation.paired_scores import Sides
+from search.degradation.paired_scores import PairedScores
 from search.stats.intervals import mean_interval, unpaired_difference
 from search.trials.ranking import TrialRow
 from spaces.refusal import Refusal
@@ -42,8 +42,8 @@ def target(
     return replace(found, **fields)
 
 
-def sides(before: Sequence[TargetScores], after: Sequence[TargetScores] = ()) -> Sides:
-    return Sides(
+def sides(before: Sequence[TargetScores], after: Sequence[TargetScores] = ()) -> PairedScores:
+    return PairedScores(
         measured_on="trial 3 beside trial 1",
         intermediate="fact" if after else None,
         before=(Scores(targets=tuple(before)),),
@@ -189,7 +189,7 @@ def test_a_seed_in_the_minority_that_collapsed_counts(planted: Any) -> None:
     learned = Scores(targets=(target(planted, "rel", 0.5),))
     lost = Scores(targets=(target(planted, "rel", 0.0, level=0.3, mark=Mark.COLLAPSED),))
     found = degradation(
-        Sides(
+        PairedScores(
             measured_on="retrain 'final'",
             intermediate="fact",
             before=(learned, learned, learned),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.degradation.paired_scores import retrain_sides, sides_of
+from search.degradation.paired_scores import paired_scores_of, retrain_sides
 from search.record.reader import RetrainRow, StudyRecord
 from search.trials.ranking import TrialRow, TrialState
 from trainables.scoring.scores import Mark, Scores
@@ -43,7 +43,7 @@ def means(scores: tuple[Scores, ...]) -> Any:
 
 
 def test_the_best_trials_beside_each_other(planted: Any) -> None:
-    sides = sides_of(record_of(planted.study_rows()))
+    sides = paired_scores_of(record_of(planted.study_rows()))
     assert sides is not None
     assert sides.intermediate == "fact"
     assert sides.measured_on == "trial 3 beside trial 1"
@@ -63,7 +63,7 @@ def test_seeds_that_both_have(planted: Any) -> None:
         row(3, 0.8, "fact", 1),
         row(4, 0.9, "fact", 3),
     )
-    sides = sides_of(record_of(rows))
+    sides = paired_scores_of(record_of(rows))
     assert sides is not None
     pairs = zip(sides.before, sides.after, strict=True)
     assert {(round(a.zero_shot_mean, 3), round(b.zero_shot_mean, 3)) for a, b in pairs} == {
@@ -79,7 +79,7 @@ def test_a_retrain_counts_more_than_the_trials_that_chose_it(planted: Any) -> No
         retrained(planted, "final", "baseline", 2, 0.53),
         retrained(planted, "final", "baseline", 3, 0.54),
     )
-    sides = sides_of(record_of(planted.study_rows(), retrains))
+    sides = paired_scores_of(record_of(planted.study_rows(), retrains))
     assert sides is not None
     assert (sides.measured_on, sides.intermediate) == ("retrain 'final'", "fact")
     assert means(sides.before) == [0.53]
@@ -93,7 +93,7 @@ def test_seeds_that_collapsed_are_on_their_side(planted: Any) -> None:
         retrained(planted, "final", "baseline", 1, 0.6),
         retrained(planted, "final", "baseline", 2, 0.6),
     )
-    sides = sides_of(record_of(planted.study_rows(), retrains))
+    sides = paired_scores_of(record_of(planted.study_rows(), retrains))
     assert sides is not None
     assert means(sides.before) == [0.6, 0.6]
     assert means(sides.after) == [0.7, 0.3]
@@ -113,7 +113,7 @@ def test_runs_of_an_earlier_retrain_on_other_rows_are_left_out(planted: Any) -> 
         "winner": [1, 2],
         "baseline": [1, 2],
     }
-    sides = sides_of(record)
+    sides = paired_scores_of(record)
     assert sides is not None
     assert means(sides.after) == [0.6, 0.6]
 
@@ -131,11 +131,11 @@ def test_runs_of_another_lock_are_left_out(planted: Any) -> None:
 
 def test_one_side_alone(planted: Any) -> None:
     rows = planted.study_rows()
-    sides = sides_of(record_of(rows[:2]))
+    sides = paired_scores_of(record_of(rows[:2]))
     assert sides is not None
     assert (sides.intermediate, sides.after) == (None, ())
     assert means(sides.before) == [0.52]
-    assert sides_of(record_of(rows[2:])) is None, "no baseline"
-    lost = sides_of(record_of((planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),)))
+    assert paired_scores_of(record_of(rows[2:])) is None, "no baseline"
+    lost = paired_scores_of(record_of((planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),)))
     assert lost is not None, "a baseline that collapsed is what there is"
     assert means(lost.before) == [0.2]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.degradation.gaps import degradation
-from search.degradation.paired_scores import Sides
+from search.degradation.paired_scores import PairedScores
 from search.degradation.views import (
     HEIGHT,
     WIDTH,
@@ -36,7 +36,7 @@ def found(
         values = {code: 0.9 - slope * FAR[code] + 0.001 * (i % 2) for i, code in enumerate(codes)}
         return Scores(targets=(planted.target_scores("rel", {"en": 0.9, **values}),))
 
-    sides = Sides(
+    sides = PairedScores(
         measured_on="trial 3 beside trial 1",
         intermediate=None if after is None else "fact",
         before=(scores(before),) * seeds,

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from search.driver.plan_queue import Phases, PlanQueue
-from search.driver.trial_in_flight import Live
-from search.sampling.study import Asked
+from search.driver.plan_queue import PlanQueue, StoredPhases
+from search.driver.trial_in_flight import TrialInFlight
+from search.sampling.study import AskedTrial
 from trainables.store.phase_store import PhaseRecord, PhaseStore
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 
 class Study:
-    def __init__(self, asks: Sequence[Asked], left: Sequence[Asked] = ()) -> None:
+    def __init__(self, asks: Sequence[AskedTrial], left: Sequence[AskedTrial] = ()) -> None:
         self.asks, self.left = list(asks), list(left)
         self.num_counted = 0
 
@@ -23,10 +23,10 @@ class Study:
     def is_used_up(self) -> bool:
         return not self.asks
 
-    def running(self) -> list[Asked]:
+    def running(self) -> list[AskedTrial]:
         return self.left
 
-    def ask(self) -> Asked:
+    def ask(self) -> AskedTrial:
         return self.asks.pop(0)
 
 
@@ -37,12 +37,16 @@ class Names:
         return {plan}
 
 
-def asked(number: int, plan: str) -> Asked:
-    return Asked(number, {}, plan)  # type: ignore[arg-type]
+def asked(number: int, plan: str) -> AskedTrial:
+    return AskedTrial(number, {}, plan)  # type: ignore[arg-type]
 
 
 def queue_of(
-    asks: Sequence[Asked], left: Sequence[Asked] = (), *, told: Sequence[str] = (), **given: Any
+    asks: Sequence[AskedTrial],
+    left: Sequence[AskedTrial] = (),
+    *,
+    told: Sequence[str] = (),
+    **given: Any,
 ) -> PlanQueue:
     return PlanQueue(
         Study(asks, left),  # type: ignore[arg-type]
@@ -52,9 +56,9 @@ def queue_of(
     )
 
 
-def start(queue: PlanQueue, one: Asked | None) -> Live:
+def start(queue: PlanQueue, one: AskedTrial | None) -> TrialInFlight:
     assert one is not None
-    live = Live(one, {str(one.plan)}, 0)
+    live = TrialInFlight(one, {str(one.plan)}, 0)
     queue.live[str(one.number)] = live
     return live
 
@@ -109,8 +113,8 @@ def test_a_limit_of_hours_ends_asking() -> None:
 def test_a_phase_is_there_once_the_store_has_it_or_a_trial_told_so(
     is_told: bool, tmp_path: Path, planted: Any
 ) -> None:
-    world, store = World("weights", "tokenizer"), PhaseStore(tmp_path, owner="tiny")
-    phases, plan = Phases(world, store), planted.plan("fact")
+    world, store = KeyFacts("weights", "tokenizer"), PhaseStore(tmp_path, owner="tiny")
+    phases, plan = StoredPhases(world, store), planted.plan("fact")
     stem, *others = keys = phases.keys(plan)
     assert phases.missing(plan) == set(keys)
     if is_told:

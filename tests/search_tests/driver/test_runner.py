@@ -42,7 +42,7 @@ from trainables.features.features import Data
 from trainables.on_ray import Launch
 from trainables.scoring.outcomes import score_of
 from trainables.training.drain import DrainMark
-from trainables.training.world import TRAINING_VERSION
+from trainables.training.key_facts import TRAINING_VERSION
 
 Settings = Callable[..., StudySettings]
 Command = Callable[..., list[str]]

@@ -21,7 +21,7 @@ from spaces.study import StudySettings
 from trainables.on_ray import MAX_FAILURES, pack
 from trainables.scoring.scores import Scores, objective
 from trainables.store.phase_store import PhaseRecord, PhaseStore
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 Settings = Callable[..., StudySettings]
 RATE = {"intermediate.learning_rate": 1e-3}
@@ -103,11 +103,11 @@ class Drive:
         self.log, self.watch, self.stop = Log(), Watch(), threading.Event()
         self.store = Counting(PhaseStore(folder, owner="tiny"))
         self.study = Counting(OptunaStudy.open(url, settings))
-        self.world = World("weights", "tokenizer")
+        self.key_facts = KeyFacts("weights", "tokenizer")
         self.searcher = StudySearcher(
             self.study,  # type: ignore[arg-type]
             settings,
-            world=self.world,
+            key_facts=self.key_facts,
             store=self.store,  # type: ignore[arg-type]
             log=self.log,
             watch=self.watch,
@@ -137,14 +137,14 @@ class Drive:
         self.searcher.on_trial_complete(trial_id, error=True)
 
     def keys(self, trial_id: str) -> list[str]:
-        return [key for key, _, _ in self.world.stages(self.plans[trial_id])]
+        return [key for key, _, _ in self.key_facts.stages(self.plans[trial_id])]
 
     def send(self, trial_id: str, event: Mapping[str, Any]) -> None:
         self.searcher.on_trial_result(trial_id, pack(event))
 
     def train(self, trial_id: str, index: int) -> None:
         """Commit a phase of the trial's plan, and tell of it."""
-        key, parent, phase = self.world.stages(self.plans[trial_id])[index]
+        key, parent, phase = self.key_facts.stages(self.plans[trial_id])[index]
         reused = self.store.record(key) is not None
         record = phase_record(key, parent, phase)
         if not reused:
@@ -746,9 +746,9 @@ def test_a_stem_that_was_retried_under_another_key(drive: Callable[..., Drive]) 
     one.ask_and_run("ab")
     one.ask("c")
     assert one.ask("d") is None
-    planned, _, stem = one.world.stages(one.plans["c"])[0]
+    planned, _, stem = one.key_facts.stages(one.plans["c"])[0]
     halved = replace(stem, learning_rate=stem.learning_rate / 2)
-    key = one.world.key(halved, None)
+    key = one.key_facts.key(halved, None)
     record = replace(phase_record(key, None, halved), retry_of=planned)
     first = replace(phase_record(planned, None, stem), reason="loss", retried_as=key)
     for made, tensors in ((record, {"encoder": {}, "heads": {}}), (first, {})):
@@ -756,6 +756,6 @@ def test_a_stem_that_was_retried_under_another_key(drive: Callable[..., Drive]) 
     event = {"event": "phase", "key": planned, "reused": False, "record": record.to_dict()}
     one.send("c", event)
     assert one.ask("d") == point("fact", 3e-3), "what it waited for is there, under another key"
-    target = one.world.key(next(t.phase for t in one.plans["d"].targets if t.phase), key)
+    target = one.key_facts.key(next(t.phase for t in one.plans["d"].targets if t.phase), key)
     assert one.searcher._queue.live["d"].missing == {target}
     assert one.log.phases[-1] == key

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from search.driver.trial_ends import TrialEnds
-from search.driver.trial_in_flight import Live
-from search.sampling.history import Told
-from search.sampling.study import Asked
+from search.driver.trial_in_flight import TrialInFlight
+from search.sampling.history import PlanResult
+from search.sampling.study import AskedTrial
 from search.trials.ranking import TrialRow, TrialState
-from search.trials.spending import Took
+from search.trials.spending import TrialSpending
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -20,7 +20,7 @@ class Heard:
     """A study and a record at once, which note what they are told."""
 
     def __init__(self) -> None:
-        self.told: dict[Any, Told] = {}
+        self.told: dict[Any, PlanResult] = {}
         self.measures: list[Any] = []
         self.calls: list[str] = []
         self.rows: list[TrialRow] = []
@@ -51,8 +51,10 @@ def ends(heard: Heard, settings_of: Settings) -> TrialEnds:
     return TrialEnds(heard, settings_of(), heard)  # type: ignore[arg-type]
 
 
-def live_of(planted: Any, number: int, source: str | None, level: float | None = None) -> Live:
-    live = Live(Asked(number, {}, planted.plan(source)), set(), 0)
+def live_of(
+    planted: Any, number: int, source: str | None, level: float | None = None
+) -> TrialInFlight:
+    live = TrialInFlight(AskedTrial(number, {}, planted.plan(source)), set(), 0)
     if level is not None:
         live.end = {"state": "scored", "scores": planted.scores(level).to_dict()}
     return live
@@ -61,7 +63,7 @@ def live_of(planted: Any, number: int, source: str | None, level: float | None =
 def test_the_record_hears_of_a_trial_before_optuna_does(
     ends: TrialEnds, heard: Heard, planted: Any
 ) -> None:
-    row = ends.tell(live_of(planted, 0, None, 0.5), Took())
+    row = ends.tell(live_of(planted, 0, None, 0.5), TrialSpending())
     assert row.state is TrialState.SCORED
     assert heard.calls == ["note", "trial_finished", "tell_scored"]
 
@@ -70,7 +72,7 @@ def test_a_trial_is_compared_with_the_baselines_so_far(
     ends: TrialEnds, heard: Heard, planted: Any
 ) -> None:
     for number, source in enumerate(("fact", None, "fact")):
-        ends.tell(live_of(planted, number, source, 0.5), Took())
+        ends.tell(live_of(planted, number, source, 0.5), TrialSpending())
     assert heard.baselines == [None, 1, 1]
 
 
@@ -79,8 +81,8 @@ def test_pruned_and_broken_trials_are_told_as_such(
 ) -> None:
     pruned = live_of(planted, 0, "fact")
     pruned.pruned, pruned.probed, pruned.scores = True, 0.4, planted.scores(0.4)
-    assert ends.tell(pruned, Took()).state is TrialState.PRUNED
-    assert ends.tell(live_of(planted, 1, "fact"), Took()).state is TrialState.FAILED
+    assert ends.tell(pruned, TrialSpending()).state is TrialState.PRUNED
+    assert ends.tell(live_of(planted, 1, "fact"), TrialSpending()).state is TrialState.FAILED
     assert [call for call in heard.calls if call.startswith("tell")] == [
         "tell_pruned",
         "tell_failed",
@@ -90,10 +92,10 @@ def test_pruned_and_broken_trials_are_told_as_such(
 def test_an_equal_plan_is_told_what_the_first_one_got(
     ends: TrialEnds, heard: Heard, planted: Any
 ) -> None:
-    asked = Asked(7, {}, planted.plan("fact"))
+    asked = AskedTrial(7, {}, planted.plan("fact"))
     assert not ends.tell_duplicate(asked)
     assert heard.calls == []
-    heard.told[asked.plan] = Told(2, (0.6,), {})
+    heard.told[asked.plan] = PlanResult(2, (0.6,), {})
     assert ends.tell_duplicate(asked)
     assert heard.calls == ["trial_started", "trial_finished", "tell_duplicate"]
     (row,) = heard.rows

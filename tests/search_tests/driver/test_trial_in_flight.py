@@ -2,19 +2,19 @@
 
 import pytest
 
-from search.driver.trial_in_flight import Live
-from search.sampling.study import Asked
+from search.driver.trial_in_flight import TrialInFlight
+from search.sampling.study import AskedTrial
 from spaces.phases import Target, TrialPlan
 
 
 @pytest.fixture
-def live() -> Live:
+def live() -> TrialInFlight:
     target = Target(task="retrieval", phase=None)
     plan = TrialPlan(encoder="x", intermediate=None, targets=(target,))
-    return Live(Asked(number=3, params={}, plan=plan), {"key"}, 0, is_heard=True)
+    return TrialInFlight(AskedTrial(number=3, params={}, plan=plan), {"key"}, 0, is_heard=True)
 
 
-def test_it_is_over_once_it_told_its_end_or_is_pruned(live: Live) -> None:
+def test_it_is_over_once_it_told_its_end_or_is_pruned(live: TrialInFlight) -> None:
     assert not live.is_over
     live.end = {"state": "scored"}
     assert live.is_over
@@ -22,7 +22,7 @@ def test_it_is_over_once_it_told_its_end_or_is_pruned(live: Live) -> None:
     assert live.is_over
 
 
-def test_a_worker_that_broke(live: Live) -> None:
+def test_a_worker_that_broke(live: TrialInFlight) -> None:
     live.phase_keys.append("trained")
     live.broke()
     assert (live.num_broken, live.is_heard) == (1, False)

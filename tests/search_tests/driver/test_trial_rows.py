@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from search.driver.trial_in_flight import Live
+from search.driver.trial_in_flight import TrialInFlight
 from search.driver.trial_rows import duplicate_row, objective_of, phase_row, row_of, told_values
-from search.sampling.history import Told
-from search.sampling.study import Asked
+from search.sampling.history import PlanResult
+from search.sampling.study import AskedTrial
 from search.trials.ranking import TrialState
-from search.trials.spending import Took
+from search.trials.spending import TrialSpending
 from spaces.study import StudySettings
 from trainables.store.phase_store import PhaseRecord
 
@@ -18,14 +18,16 @@ Settings = Callable[..., StudySettings]
 
 
 @pytest.fixture
-def live(planted: Any) -> Live:
-    asked = Asked(number=3, params={"intermediate": "fact"}, plan=planted.plan("fact"))
-    return Live(asked, set(), 1, phase_keys=["stem", "rel", "stem"], is_heard=True)
+def live(planted: Any) -> TrialInFlight:
+    asked = AskedTrial(number=3, params={"intermediate": "fact"}, plan=planted.plan("fact"))
+    return TrialInFlight(asked, set(), 1, phase_keys=["stem", "rel", "stem"], is_heard=True)
 
 
-def test_a_trial_that_told_its_scores(live: Live, settings_of: Settings, planted: Any) -> None:
+def test_a_trial_that_told_its_scores(
+    live: TrialInFlight, settings_of: Settings, planted: Any
+) -> None:
     live.end = {"state": "scored", "scores": planted.scores(0.6).to_dict()}
-    row = row_of(live, Took(2.0, 4.0), settings_of())
+    row = row_of(live, TrialSpending(2.0, 4.0), settings_of())
     assert (row.number, row.state, row.num_reused) == (3, TrialState.SCORED, 1)
     assert row.objective == pytest.approx(0.6)
     assert row.phase_keys == ("stem", "rel"), "a second try tells them again"
@@ -35,32 +37,32 @@ def test_a_trial_that_told_its_scores(live: Live, settings_of: Settings, planted
 
 
 def test_several_objectives_are_told_in_their_order(
-    live: Live, settings_of: Settings, planted: Any
+    live: TrialInFlight, settings_of: Settings, planted: Any
 ) -> None:
     settings = settings_of(evaluation={"objectives": ["hours", "zero_shot_mean"]})
     live.costs, live.seconds["evaluation"] = {"stem": 3000.0}, 600.0
     live.end = {"state": "scored", "scores": planted.scores(0.6).to_dict()}
-    row = row_of(live, Took(), settings)
+    row = row_of(live, TrialSpending(), settings)
     assert told_values(row, settings) == pytest.approx((1.0, 0.6))
     assert "gpu" not in (row.seconds or {})
 
 
 def test_a_pruned_trial_has_what_its_rung_told(
-    live: Live, settings_of: Settings, planted: Any
+    live: TrialInFlight, settings_of: Settings, planted: Any
 ) -> None:
     live.pruned, live.probed, live.scores = True, 0.4, planted.scores(0.5)
-    row = row_of(live, Took(), settings_of())
+    row = row_of(live, TrialSpending(), settings_of())
     assert (row.state, row.objective, row.reason) == (TrialState.PRUNED, 0.4, None)
     assert row.scores == planted.scores(0.5)
 
 
 def test_a_trial_that_diverged_and_one_whose_worker_broke(
-    live: Live, settings_of: Settings
+    live: TrialInFlight, settings_of: Settings
 ) -> None:
-    broken = row_of(live, Took(), settings_of())
+    broken = row_of(live, TrialSpending(), settings_of())
     assert (broken.state, broken.reason) == (TrialState.FAILED, "its worker died")
     live.end = {"state": "failed", "reason": "loss is nan"}
-    row = row_of(live, Took(), settings_of())
+    row = row_of(live, TrialSpending(), settings_of())
     assert (row.state, row.reason, row.objective) == (TrialState.FAILED, "loss is nan", None)
     assert told_values(row, settings_of()) == ()
 
@@ -89,10 +91,10 @@ def test_a_phase_s_record_as_a_row(planted: Any) -> None:
 
 
 def test_a_duplicate_has_the_values_of_the_first_one(settings_of: Settings, planted: Any) -> None:
-    asked = Asked(number=5, params={}, plan=planted.plan("fact"))
-    row = duplicate_row(asked, Told(2, (0.6,), {}), settings_of())
+    asked = AskedTrial(number=5, params={}, plan=planted.plan("fact"))
+    row = duplicate_row(asked, PlanResult(2, (0.6,), {}), settings_of())
     assert (row.duplicate_of, row.objective, row.values) == (2, 0.6, {})
     settings = settings_of(evaluation={"objectives": ["hours", "zero_shot_mean"]})
-    row = duplicate_row(asked, Told(2, (1.0, 0.6), {}), settings)
+    row = duplicate_row(asked, PlanResult(2, (1.0, 0.6), {}), settings)
     assert (row.objective, row.values) == (None, {"hours": 1.0, "zero_shot_mean": 0.6})
-    assert duplicate_row(asked, Told(2, (), {}), settings).values == {}, "it failed"
+    assert duplicate_row(asked, PlanResult(2, (), {}), settings).values == {}, "it failed"

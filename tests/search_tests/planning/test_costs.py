@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
-from search.planning.costs import KNOWN, Shape, cost_of, num_weights, sequences_of
+from search.planning.costs import KNOWN, EncoderShape, cost_of, num_weights, sequences_of
 from search.planning.plan import plan_study
 from spaces.study import StudySettings
 
@@ -26,7 +26,9 @@ def test_the_number_of_weights_is_the_encoders_own() -> None:
     )
     encoder = XLMRobertaModel(config, add_pooling_layer=False)
     counted = sum(weights.numel() for weights in encoder.parameters())
-    shape = Shape(vocabulary=100, positions=34, hidden_size=16, num_layers=3, feed_forward_size=24)
+    shape = EncoderShape(
+        vocabulary=100, positions=34, hidden_size=16, num_layers=3, feed_forward_size=24
+    )
     assert shape.num_weights == counted
 
 
@@ -97,7 +99,7 @@ def test_the_size_of_an_encoder_in_a_folder(settings_of: Settings, tmp_path: Pat
     settings = settings_of(study={"encoder": str(tmp_path)})
     assert (
         num_weights(settings)
-        == Shape(
+        == EncoderShape(
             vocabulary=100, positions=34, hidden_size=16, num_layers=3, feed_forward_size=24
         ).num_weights
     )

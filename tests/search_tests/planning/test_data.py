@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search.planning.data import (
-    Check,
+    DataCheck,
     bundle_data,
     check_data,
     fetch_data,
@@ -21,7 +21,7 @@ from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from spaces.task import TaskKind
-from spaces.tasks import TASKS, tabulate
+from spaces.task_catalog import TASKS, tabulate
 from trainables.rows.rows import Rows
 
 
@@ -49,7 +49,7 @@ def quiet(done: int, of: int) -> None:
     pass
 
 
-def check(data_root: Path, **tables: Any) -> Check:
+def check(data_root: Path, **tables: Any) -> DataCheck:
     return check_data(study(data_root, **tables), on_done=quiet)
 
 
@@ -241,7 +241,7 @@ def own_root(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         num_train_rows=1,
     )
     table = tabulate((*TASKS.values(), mine), {"qqp": own_rows("mine/qqp", "de")})
-    monkeypatch.setattr("spaces.tasks.TASKS", table)
+    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
     return root
 
 

@@ -10,8 +10,8 @@ import torch
 from search.planning.forecast import drawn_plans, kinds_of
 from search.planning.measure import NUM_STEPS, NUM_WARMUP, _measure_scoring, _measure_stage, measure
 from spaces.study import StudySettings
+from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def settings(settings_of: Callable[..., StudySettings], small_base: Path) -> Stu
 
 
 @pytest.fixture
-def shop(settings: StudySettings, small_base: Path, tmp_path: Path) -> Workshop:
-    return Workshop.open(
+def context(settings: StudySettings, small_base: Path, tmp_path: Path) -> TrialContext:
+    return TrialContext.open(
         settings, home=tmp_path / "away", encoder=str(small_base), workers=Workers.alone()
     )
 
 
-def test_a_study_is_measured(settings: StudySettings, shop: Workshop) -> None:
-    threads, weights = torch.get_num_threads(), shop.base.weights_digest
+def test_a_study_is_measured(settings: StudySettings, context: TrialContext) -> None:
+    threads, weights = torch.get_num_threads(), context.base.weights_digest
     done: list[tuple[int, int]] = []
     found = measure(
         settings,
-        shop,
+        context,
         max_concurrent=2,
         startup=1.0,
         on_done=lambda *counts: done.append(counts),
@@ -60,40 +60,40 @@ def test_a_study_is_measured(settings: StudySettings, shop: Workshop) -> None:
     assert found["low"] <= found["seconds"] <= found["high"]
     assert found["disk_bytes"] > found["num_stages"] * 100_000
     assert torch.get_num_threads() == threads
-    assert not (shop.home / "phases").exists(), "nothing is committed"
-    assert not (shop.home / "attempts").exists()
+    assert not (context.home / "phases").exists(), "nothing is committed"
+    assert not (context.home / "attempts").exists()
     assert (
-        Workshop.open(
-            settings, home=shop.home, encoder=settings.study.encoder, workers=Workers.alone()
+        TrialContext.open(
+            settings, home=context.home, encoder=settings.study.encoder, workers=Workers.alone()
         ).base.weights_digest
         == weights
     )
 
 
-def test_the_first_steps_are_not_counted(settings: StudySettings, shop: Workshop) -> None:
+def test_the_first_steps_are_not_counted(settings: StudySettings, context: TrialContext) -> None:
     for phase in kinds_of(drawn_plans(settings)).values():
-        cost, num_bytes = _measure_stage(phase, shop)
+        cost, num_bytes = _measure_stage(phase, context)
         assert len(cost.steps) == NUM_STEPS - NUM_WARMUP
         assert cost.around > 0
         expected = sum(
-            t.numel() * t.element_size() for t in shop.base.encoder.state_dict().values()
+            t.numel() * t.element_size() for t in context.base.encoder.state_dict().values()
         )
         assert expected < num_bytes < 1.2 * expected
 
 
 def test_only_some_rows_are_scored(
-    settings: StudySettings, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    settings: StudySettings, context: TrialContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what they take is scaled to all."""
     seen: list[int | None] = []
 
-    def evaluate(model: Any, scoring: Any, shop: Any) -> None:
+    def evaluate(model: Any, scoring: Any, context: Any) -> None:
         seen.append(scoring.max_rows)
 
     clock = iter([0.0, 1.0])
     monkeypatch.setattr("search.planning.measure.evaluate", evaluate)
     monkeypatch.setattr("search.planning.measure.time.perf_counter", lambda: next(clock))
     target = drawn_plans(settings)[0].targets[0]
-    seconds = _measure_scoring(target, shop)
+    seconds = _measure_scoring(target, context)
     assert seen == [64, 64]
     assert seconds == pytest.approx(100 / 64), "each of the three languages has a hundred rows"

@@ -8,7 +8,7 @@ import pytest
 
 from search.planning.prior_estimates import explain, sources_of
 from spaces.study import StudySettings
-from spaces.tasks import Source
+from spaces.task_catalog import Source
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.rows.rows import Rows

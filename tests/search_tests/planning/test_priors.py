@@ -20,7 +20,7 @@ from search.planning.priors import (
 )
 from search.trials.ranking import TrialState
 from spaces.study import StudySettings
-from spaces.tasks import Source
+from spaces.task_catalog import Source
 from trainables.scoring.scores import Mark
 
 Settings = Callable[..., StudySettings]

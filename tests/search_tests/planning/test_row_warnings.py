@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 
 from search.planning.row_warnings import content_of, row_warnings, sentences_of, token_warnings
 from spaces.study import StudySettings
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import (
     ChoiceExample,

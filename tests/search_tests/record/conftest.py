@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 
 EXPERIMENT = "transfer-search"
 
 
 @pytest.fixture
-def record(uri: str, tmp_path: Path) -> Iterator[Record]:
-    opened = Record.open(
+def record(uri: str, tmp_path: Path) -> Iterator[RecordWriter]:
+    opened = RecordWriter.open(
         tracking_uri=uri, experiment=EXPERIMENT, study="pocket", outbox=tmp_path / "outbox.jsonl"
     )
     yield opened

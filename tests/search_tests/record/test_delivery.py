@@ -9,7 +9,7 @@ import pytest
 from search.record import entries
 from search.record.delivery import Delivery
 from search.record.mlflow_client import Tracker, connect
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 
 EXPERIMENT = "transfer-search"
 
@@ -53,7 +53,7 @@ def test_after_a_failure_the_tracker_is_opened_anew(uri: str, tmp_path: Path) ->
 
 def test_what_mlflow_will_never_take_is_set_aside(uri: str, tmp_path: Path, planted: Any) -> None:
     outbox = tmp_path / "outbox"
-    record = Record(tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=outbox)
+    record = RecordWriter(tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=outbox)
     record.outbox.append({"kind": "of another version", "time": 0})
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
     record.outbox.start()

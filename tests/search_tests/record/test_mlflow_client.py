@@ -14,7 +14,7 @@ import pytest
 
 from search.record.mlflow_client import Tracker, connect
 from search.record.reader import list_studies, read_study
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 
 EXPERIMENT = "transfer-search"
 
@@ -44,7 +44,7 @@ class DyingClient:
         return call
 
 
-def write(record: Record, planted: Any) -> None:
+def write(record: RecordWriter, planted: Any) -> None:
     """A short study: two trials, one phase, one model."""
     rows = (planted.scored(0, 0.5, None), planted.scored(1, 0.6, "fact"))
     record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
@@ -106,7 +106,7 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
     client, study = connect(uri), f"lost-{lost}"
     deaf = Counting(client, lost)
     place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": study}
-    record = Record(**place, outbox=tmp_path / study, connect=lambda _: deaf)
+    record = RecordWriter(**place, outbox=tmp_path / study, connect=lambda _: deaf)
     write(record, planted)
     with pytest.raises(ConnectionError):
         record.outbox.deliver_all()
@@ -120,7 +120,7 @@ def test_runs_of_a_new_study_are_not_searched_for(uri: str, tmp_path: Path, plan
     searches = []
     for _ in range(2):
         client = Counting(connect(uri))
-        record = Record(**place, outbox=tmp_path / "new", connect=lambda _, c=client: c)
+        record = RecordWriter(**place, outbox=tmp_path / "new", connect=lambda _, c=client: c)
         record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
         for number in range(5):
             row = planted.scored(number, 0.5, None)
@@ -150,12 +150,12 @@ def test_a_kill_after_any_call_to_mlflow_leaves_no_trace(
             "study": study,
             "outbox": tmp_path / study,
         }
-        record = Record(**given, connect=lambda _, dying=dying: dying)
+        record = RecordWriter(**given, connect=lambda _, dying=dying: dying)
         write(record, planted)
         try:
             survived = record.outbox.deliver_all()
         except Killed:
-            after = Record(**given, connect=lambda _: client)
+            after = RecordWriter(**given, connect=lambda _: client)
             assert after.outbox.deliver_all()
             if dies_after > 3:  # the first calls make the experiment: each time another
                 check(uri, study, planted)
@@ -167,7 +167,9 @@ def test_metrics_of_many_languages_go_in_several_calls(
     uri: str, tmp_path: Path, planted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.record.mlflow_client._MAX_METRICS", 4)
-    record = Record(tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=tmp_path / "outbox")
+    record = RecordWriter(
+        tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=tmp_path / "outbox"
+    )
     row = planted.scored(0, 0.5, None)
     record.trial_finished(row, baseline=None)
     assert record.outbox.deliver_all()
@@ -248,7 +250,7 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
     (tmp_path / "server.db").write_bytes(empty_database)
     uri = f"http://127.0.0.1:{port}"
     given: dict[str, Any] = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    record = Record.open(**given, outbox=tmp_path / "outbox")
+    record = RecordWriter.open(**given, outbox=tmp_path / "outbox")
     row = planted.scored(0, 0.5, None)
     record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
     record.trial_started(0, params=row.params, plan=row.plan, phase_keys=row.phase_keys)
@@ -262,7 +264,7 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
     assert not record.close(0.5)
     with server(tmp_path, port):
         # Another process takes the outbox up: with the second trial, and a model.
-        after = Record.open(**given, outbox=tmp_path / "outbox")
+        after = RecordWriter.open(**given, outbox=tmp_path / "outbox")
         second = planted.scored(1, 0.6, "fact")
         after.trial_finished(second, baseline=None)
         after.log_models([second], {second.phase_keys[1]: {"uri": "file:///x"}})

@@ -10,9 +10,9 @@ import pytest
 from search.record import entries
 from search.record.mlflow_client import connect
 from search.record.mlflow_files import fetch, put_files, put_paths, read_json
-from search.record.outbox import Undeliverable
+from search.record.outbox import UndeliverableError
 from search.record.reader import read_outcomes
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from trainables.scoring import outcomes
 
 EXPERIMENT = "transfer-search"
@@ -50,13 +50,13 @@ def test_documents_and_files_come_back(run: tuple[Any, str], tmp_path: Path) -> 
 
 
 def test_a_file_that_is_gone_is_undeliverable(run: tuple[Any, str], tmp_path: Path) -> None:
-    with pytest.raises(Undeliverable, match=r"rows/rel.bin cannot be sent: .*gone is gone"):
+    with pytest.raises(UndeliverableError, match=r"rows/rel.bin cannot be sent: .*gone is gone"):
         put_paths(*run, {"rows/rel.bin": str(tmp_path / "gone")})
 
 
 def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, planted: Any) -> None:
     given = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "pocket"}
-    record = Record.open(**given, outbox=tmp_path / "outbox.jsonl")
+    record = RecordWriter.open(**given, outbox=tmp_path / "outbox.jsonl")
     rows = {"de": outcomes.of_values([1, 0, 1]), "tr": outcomes.of_counts([(1, 2, 3)])}
     file = tmp_path / "home" / "rel-of-some-digest.safetensors"
     outcomes.write(file, outcomes.ByLanguage(rows))

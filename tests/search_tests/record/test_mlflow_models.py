@@ -8,14 +8,14 @@ import pytest
 from search.record.mlflow_client import connect
 from search.record.mlflow_models import Models
 from search.record.mlflow_runs import Runs
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
 
 
 def test_models_by_reference_are_linked_to_their_trial(
-    record: Record, uri: str, planted: Any
+    record: RecordWriter, uri: str, planted: Any
 ) -> None:
     row = planted.scored(2, 0.6, "fact")
     record.trial_finished(row, baseline=None)

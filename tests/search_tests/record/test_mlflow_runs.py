@@ -8,7 +8,7 @@ import pytest
 
 from search.record.mlflow_client import connect
 from search.record.mlflow_runs import Runs, filter_of, tagged
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
@@ -68,7 +68,9 @@ def test_labels_in_the_words_of_mlflow() -> None:
 def test_a_deleted_experiment_is_named_and_nothing_is_lost(
     uri: str, tmp_path: Path, planted: Any
 ) -> None:
-    record = Record(tracking_uri=uri, experiment="gone", study="s", outbox=tmp_path / "outbox")
+    record = RecordWriter(
+        tracking_uri=uri, experiment="gone", study="s", outbox=tmp_path / "outbox"
+    )
     client = connect(uri)
     client.delete_experiment(client.create_experiment("gone"))
     record.phase_finished(planted.phase_row("k"), plan_phase={})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from search.record.outbox import Outbox, Undeliverable
+from search.record.outbox import Outbox, UndeliverableError
 
 
 class Killed(BaseException):
@@ -132,13 +132,13 @@ def test_a_refused_record_is_set_aside_and_blocks_no_other(
 
     def deliver(record: Mapping[str, Any]) -> None:
         if record["n"] == 1:
-            raise Undeliverable("never")
+            raise UndeliverableError("never")
         taken.append(record["n"])
 
     outbox = filled(tmp_path / "outbox", deliver)
     with caplog.at_level(logging.ERROR):
         for _ in range(2):
-            with pytest.raises(Undeliverable):
+            with pytest.raises(UndeliverableError):
                 outbox.deliver_all()
         assert outbox.deliver_all()
     assert taken == [0, 2]

@@ -7,14 +7,16 @@ import pytest
 
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, list_studies, read_study
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"
 
 
-def written(uri: str, outbox: Path, study: str = "pocket", experiment: str = EXPERIMENT) -> Record:
-    record = Record(tracking_uri=uri, experiment=experiment, study=study, outbox=outbox)
+def written(
+    uri: str, outbox: Path, study: str = "pocket", experiment: str = EXPERIMENT
+) -> RecordWriter:
+    record = RecordWriter(tracking_uri=uri, experiment=experiment, study=study, outbox=outbox)
     record.study_started(settings={}, digest="d", versions={})
     return record
 

@@ -8,7 +8,7 @@ import pytest
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, read_study
 from search.record.registry import Registry
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.trials.ranking import TrialState
 from spaces.refusal import Refusal
 
@@ -21,7 +21,7 @@ def runs_of(uri: str) -> dict[str, Any]:
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
-def test_retrains_are_runs_below_the_study(record: Record, uri: str, planted: Any) -> None:
+def test_retrains_are_runs_below_the_study(record: RecordWriter, uri: str, planted: Any) -> None:
     record.study_started(settings={}, digest="", versions={})
     for role, source in (("winner", "fact"), ("baseline", None)):
         plan = planted.plan(source).with_seed(7)
@@ -62,7 +62,7 @@ class Predictor:
 
 
 def test_a_registered_model_loads_by_its_alias_without_pickle(
-    record: Record, uri: str, planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: RecordWriter, uri: str, planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -108,7 +108,7 @@ def test_a_registered_model_loads_by_its_alias_without_pickle(
 
 
 def test_registering_without_files_or_run_is_refused(
-    record: Record, planted: Any, tmp_path: Path
+    record: RecordWriter, planted: Any, tmp_path: Path
 ) -> None:
     given = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}
     with pytest.raises(Refusal, match="has no run"):
@@ -121,7 +121,7 @@ def test_registering_without_files_or_run_is_refused(
 
 def test_nothing_is_registered_while_records_wait(uri: str, tmp_path: Path) -> None:
     place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    record = Record(**place, outbox=tmp_path / "waiting")
+    record = RecordWriter(**place, outbox=tmp_path / "waiting")
     retrain = record.retrain("r")
     retrain.closed(summary={})
     given: dict[str, Any] = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}

@@ -9,7 +9,7 @@ import pytest
 
 from search.record.mlflow_client import connect
 from search.record.reader import StudyRecord, read_study
-from search.record.writer import Record, drain_left
+from search.record.writer import RecordWriter, drain_left
 from search.trials.ranking import TrialState
 from spaces.refusal import Refusal
 
@@ -23,7 +23,7 @@ def read(uri: str, study: str = "pocket") -> StudyRecord:
 SETTINGS = {"study": {"name": "pocket", "seed": 0}, "budget": {"num_trials": 9}}
 
 
-def write_study(record: Record, planted: Any) -> None:
+def write_study(record: RecordWriter, planted: Any) -> None:
     rows = planted.study_rows()
     record.study_started(
         settings=SETTINGS, digest="abc", versions={"torch": "2.13"}, world={"train": {"a@en": "d"}}
@@ -48,7 +48,7 @@ def runs_of(uri: str) -> dict[str, Any]:
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
-def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any) -> None:
+def test_a_study_is_read_back_bit_for_bit(record: RecordWriter, uri: str, planted: Any) -> None:
     write_study(record, planted)
     found = read(uri)
     assert found.rows == planted.study_rows()
@@ -60,7 +60,9 @@ def test_a_study_is_read_back_bit_for_bit(record: Record, uri: str, planted: Any
     assert found.versions == {"torch": "2.13"}
 
 
-def test_a_study_that_goes_on_is_read_run_by_run(record: Record, uri: str, planted: Any) -> None:
+def test_a_study_that_goes_on_is_read_run_by_run(
+    record: RecordWriter, uri: str, planted: Any
+) -> None:
     """What stood in one file when it ended is not all there is any more."""
     write_study(record, planted)
     new = planted.scored(9, 0.7, "fact")
@@ -73,7 +75,7 @@ def test_a_study_that_goes_on_is_read_run_by_run(record: Record, uri: str, plant
     assert read(uri).rows == (new,)  # the file is what is read, and no trial's run
 
 
-def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
+def test_runs_say_what_happened(record: RecordWriter, uri: str, planted: Any) -> None:
     write_study(record, planted)
     runs = runs_of(uri)
     assert len(runs) == 9 + 1 + 1
@@ -100,7 +102,7 @@ def test_runs_say_what_happened(record: Record, uri: str, planted: Any) -> None:
 
 
 def test_what_a_trial_drops_is_measured_again_in_the_end(
-    record: Record, uri: str, planted: Any
+    record: RecordWriter, uri: str, planted: Any
 ) -> None:
     """As it ended it was allowed, beside a weaker baseline than its own."""
     baselines = [planted.scored(n, 0.3 + n / 2, None, target_rate=(n + 1) * 1e-4) for n in (0, 1)]
@@ -130,7 +132,7 @@ def test_what_a_trial_drops_is_measured_again_in_the_end(
     assert run.data.metrics["objective.hours"] == 0.5
 
 
-def test_states_become_mlflow_states(record: Record, uri: str, planted: Any) -> None:
+def test_states_become_mlflow_states(record: RecordWriter, uri: str, planted: Any) -> None:
     write_study(record, planted)
     client = connect(uri)
     by_number = {
@@ -151,7 +153,7 @@ def test_states_become_mlflow_states(record: Record, uri: str, planted: Any) -> 
 
 
 def test_gains_are_corrected_once_all_baselines_are_there(
-    record: Record, uri: str, planted: Any
+    record: RecordWriter, uri: str, planted: Any
 ) -> None:
     """While the study ran, trial 3 was measured against the first baseline."""
     write_study(record, planted)
@@ -163,7 +165,7 @@ def test_gains_are_corrected_once_all_baselines_are_there(
     assert len(client.get_metric_history(best, "objective")) == 1
 
 
-def test_a_trial_taken_up_again_has_one_run(record: Record, uri: str, planted: Any) -> None:
+def test_a_trial_taken_up_again_has_one_run(record: RecordWriter, uri: str, planted: Any) -> None:
     row = planted.scored(0, 0.5, None)
     for _ in range(2):
         record.trial_started(0, params=row.params, plan=row.plan, phase_keys=row.phase_keys)
@@ -177,7 +179,7 @@ def test_a_trial_taken_up_again_has_one_run(record: Record, uri: str, planted: A
     assert [m.value for m in history] == [0.5]
 
 
-def test_a_resumed_study_may_have_another_budget(record: Record, uri: str) -> None:
+def test_a_resumed_study_may_have_another_budget(record: RecordWriter, uri: str) -> None:
     for num_trials in (9, 20):
         settings = {**SETTINGS, "budget": {"num_trials": num_trials}}
         record.study_started(settings=settings, digest="abc", versions={})
@@ -186,7 +188,9 @@ def test_a_resumed_study_may_have_another_budget(record: Record, uri: str) -> No
     assert not list(Path(record.outbox.path.parent).glob("*.refused"))
 
 
-def test_a_phase_is_logged_once_whoever_reports_it(record: Record, uri: str, planted: Any) -> None:
+def test_a_phase_is_logged_once_whoever_reports_it(
+    record: RecordWriter, uri: str, planted: Any
+) -> None:
     for _ in range(2):
         record.phase_finished(planted.phase_row("k1"), plan_phase={})
     record.phase_finished(planted.phase_row("k2", dev_score=None, parent="k1"), plan_phase={})
@@ -203,7 +207,7 @@ def test_what_an_ended_driver_left_is_sent_by_the_next_reader(
     given: dict[str, Any] = {"experiment": EXPERIMENT, "study": "pocket"}
     outbox = tmp_path / "left"
     drain_left(tracking_uri=uri, **given, outbox=outbox)
-    record = Record(tracking_uri=uri, **given, outbox=outbox)
+    record = RecordWriter(tracking_uri=uri, **given, outbox=outbox)
     record.study_started(settings={}, digest="d", versions={})
     with pytest.raises(Refusal, match="does not answer"):
         drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
@@ -214,6 +218,6 @@ def test_what_an_ended_driver_left_is_sent_by_the_next_reader(
     drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
 
 
-def test_a_record_is_never_pickled(record: Record) -> None:
+def test_a_record_is_never_pickled(record: RecordWriter) -> None:
     with pytest.raises(TypeError, match="stays in the driver"):
         pickle.dumps(record)

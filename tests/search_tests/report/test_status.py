@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
-from search.report.status import Standing
+from search.report.status import StudyStatus
 from search.trials.ranking import TrialState
 
 
@@ -29,7 +29,7 @@ def record(planted: Any, rows: Any, **settings: Any) -> StudyRecord:
 
 def test_the_numbers(planted: Any) -> None:
     rows = planted.study_rows()
-    standing = Standing.of(
+    standing = StudyStatus.of(
         record(
             planted,
             rows,
@@ -61,18 +61,18 @@ def test_the_gpu_hours_left_are_less_what_finished_trials_took(planted: Any) -> 
         planted.unscored(2, TrialState.RUNNING),
     ]
     budget = {"num_trials": 10, "max_gpu_hours": 3.0}
-    standing = Standing.of(record(planted, rows, budget=budget))
+    standing = StudyStatus.of(record(planted, rows, budget=budget))
     assert standing.gpu_hours_left == 0.5
     assert standing.lines()[2] == "GPU-hours: 0.50 of the budget left"
-    spent = Standing.of(record(planted, rows, budget={**budget, "max_gpu_hours": 1.0}))
+    spent = StudyStatus.of(record(planted, rows, budget={**budget, "max_gpu_hours": 1.0}))
     assert spent.gpu_hours_left == 0
 
 
 def test_a_study_that_has_only_begun(planted: Any) -> None:
     running = planted.unscored(0, TrialState.RUNNING)
-    standing = Standing.of(record(planted, [running]))
+    standing = StudyStatus.of(record(planted, [running]))
     assert (standing.best_trial, standing.trials_left, standing.num_reused) == (None, 0, 0)
     assert not any(line.startswith("best") for line in standing.lines())
-    empty = Standing.of(record(planted, []))
+    empty = StudyStatus.of(record(planted, []))
     assert "trials: none yet" in empty.lines()[1]
     assert empty.to_dict()["trials"] == {}

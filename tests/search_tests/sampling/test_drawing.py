@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from search.sampling.drawing import Seen, as_shown, distributions, draws
+from search.sampling.drawing import ShownTrial, as_shown, distributions, draws
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -16,26 +16,30 @@ Params = Mapping[str, Any]
 RATES = {"low": 1e-5, "high": 1e-1}
 
 
-def scored(value: float | tuple[float, ...], **changes: Any) -> Seen:
+def scored(value: float | tuple[float, ...], **changes: Any) -> ShownTrial:
     """A baseline's trial at some rate."""
     params = {"intermediate": "none", "target.learning_rate": 1e-3}
     values = value if isinstance(value, tuple) else (value,)
-    return Seen(**{"params": params, "state": TrialState.COMPLETE, "values": values, **changes})
+    return ShownTrial(
+        **{"params": params, "state": TrialState.COMPLETE, "values": values, **changes}
+    )
 
 
-def failed(**changes: Any) -> Seen:
+def failed(**changes: Any) -> ShownTrial:
     return scored((), state=TrialState.FAIL, **changes)
 
 
-def shown(settings: StudySettings, own: list[Seen], earlier: list[list[Seen]] | None = None) -> Any:
+def shown(
+    settings: StudySettings, own: list[ShownTrial], earlier: list[list[ShownTrial]] | None = None
+) -> Any:
     return as_shown(settings, settings.search_space(), own, earlier or [])
 
 
 def search(
     settings: StudySettings, worth: Callable[[Params], float | None], num: int
-) -> list[Seen]:
+) -> list[ShownTrial]:
     """As many trials, each told before the next is drawn; None: the plan fails."""
-    points, own = settings.search_space().first_points(), list[Seen]()
+    points, own = settings.search_space().first_points(), list[ShownTrial]()
     for index in range(num):
         point = points[index] if index < len(points) else None
         params = next(draws(settings, index=index, own=own, point=point)).params

@@ -13,12 +13,12 @@ from search.sampling.history import (
     MEASURE,
     REASON,
     History,
-    Told,
+    PlanResult,
     seen_of,
 )
 from search.sampling.warm_start import DUPLICATE_OF
-from search.trials.feasibility import Measure
-from search.trials.spending import Took
+from search.trials.feasibility import BaselineMeasure
+from search.trials.spending import TrialSpending
 from spaces.space import SearchSpace
 from spaces.study import StudySettings
 
@@ -48,12 +48,12 @@ def test_a_scored_trial_is_counted_once_and_told(space: SearchSpace) -> None:
     history = History(space)
     measure = {"objective": 0.6, "scores": {}}
     done = trial(space, 3, TrialState.COMPLETE, **{MEASURE: measure})
-    history.took[3] = Took(10.0, 7200.0)
+    history.took[3] = TrialSpending(10.0, 7200.0)
     for _ in range(2):
         assert history.remember(done) is None
     plan = space.decode(PARAMS)
-    assert history.told == {plan: Told(3, (0.6,), {})}
-    assert history.measures == [Measure(plan, **measure)]
+    assert history.told == {plan: PlanResult(3, (0.6,), {})}
+    assert history.measures == [BaselineMeasure(plan, **measure)]
     assert (history.num_counted, history.gpu_hours) == (1, 2.0)
 
 

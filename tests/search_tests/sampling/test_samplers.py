@@ -10,7 +10,7 @@ import pytest
 from optuna.study import StudyDirection
 
 from search.sampling.samplers import directions
-from search.sampling.study import Asked, OptunaStudy
+from search.sampling.study import AskedTrial, OptunaStudy
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -21,14 +21,14 @@ SPACE = {
 }
 
 
-def worth(asked: Asked) -> tuple[float, float]:
+def worth(asked: AskedTrial) -> tuple[float, float]:
     """A score that rises with the target rate; hours that an intermediate task takes more of."""
     rate = asked.params["target.learning_rate"]
     first = asked.params["intermediate"]
     return 0.5 + rate, 0.1 + 0.1 * len(first.split("+")) * (first != "none")
 
 
-def drop(asked: Asked) -> dict[str, float]:
+def drop(asked: AskedTrial) -> dict[str, float]:
     """What has `coh` in it is not allowed."""
     return {"max_drop": 0.2 if "coh" in asked.params["intermediate"] else -0.01}
 

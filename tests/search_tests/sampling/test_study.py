@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.sampling.study import Asked, OptunaStudy
+from search.sampling.study import AskedTrial, OptunaStudy
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, parse_text, read_text
 
@@ -28,7 +28,7 @@ def raw(url: str, name: str = "tiny") -> optuna.Study:
     return optuna.load_study(study_name=name, storage=url)
 
 
-def fixed(asked: Asked) -> float:
+def fixed(asked: AskedTrial) -> float:
     """The same in every process, unlike `hash` of text."""
     return 0.5 + sum(ord(letter) for letter in repr(sorted(asked.params.items()))) % 97 / 400
 

@@ -12,21 +12,21 @@ from search.report.findings import find
 from search.trials.ranking import TrialRow, TrialState, ranked
 from spaces.phases import TrialPlan
 from trainables.scoring.scores import Mark, Scores
+from trainables.training.context import TrialContext
 from trainables.training.stage import get_or_train
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 SOUND, TOO_HIGH, FAR_TOO_HIGH = 3e-3, 0.1, 0.9
 
 
 @pytest.fixture
-def open_shop(
+def open_context(
     mirror: Path, small_base: Path, settings_of: Callable[..., Any], tmp_path: Path
-) -> Callable[..., Workshop]:
-    """A workshop that trains POS of the mirror, in English; keywords set the recipe's keys."""
+) -> Callable[..., TrialContext]:
+    """A context that trains POS of the mirror, in English; keywords set the recipe's keys."""
 
-    def open_(**recipe: Any) -> Workshop:
+    def open_(**recipe: Any) -> TrialContext:
         recipe = {
             "num_steps": 60,
             "batch_size": 16,
@@ -44,7 +44,7 @@ def open_shop(
             training={"intermediate": recipe, "target": recipe},
             evaluation={"languages": ["de"], "max_rows": 60},
         )
-        return Workshop.open(
+        return TrialContext.open(
             settings, home=tmp_path / "home", encoder=str(small_base), workers=Workers.alone()
         )
 
@@ -54,14 +54,14 @@ def open_shop(
 Events = list[dict[str, Any]]
 
 
-def train(shop: Workshop, rate: float) -> tuple[TrialPlan, Scores | None, Events]:
+def train(context: TrialContext, rate: float) -> tuple[TrialPlan, Scores | None, Events]:
     params = {"intermediate": "none", "target.learning_rate": rate}
-    plan, events = shop.settings.search_space().decode(params), []
-    return plan, run_trial(plan, shop, events.append), events
+    plan, events = context.settings.search_space().decode(params), []
+    return plan, run_trial(plan, context, events.append), events
 
 
-def trial_row(shop: Workshop, number: int, rate: float) -> TrialRow:
-    plan, scores, events = train(shop, rate)
+def trial_row(context: TrialContext, number: int, rate: float) -> TrialRow:
+    plan, scores, events = train(context, rate)
     assert scores is not None
     assert events[-1]["state"] == "scored"
     return TrialRow(
@@ -69,7 +69,7 @@ def trial_row(shop: Workshop, number: int, rate: float) -> TrialRow:
         state=TrialState.SCORED,
         params={"intermediate": "none", "target.learning_rate": rate},
         plan=plan,
-        phase_keys=tuple(key for key, _, _ in shop.world.stages(plan)),
+        phase_keys=tuple(key for key, _, _ in context.key_facts.stages(plan)),
         objective=scores.zero_shot_mean,
         scores=scores,
     )
@@ -89,14 +89,14 @@ def record_of(*rows: TrialRow) -> StudyRecord:
 
 
 def test_a_rate_that_is_too_high_collapses_and_counts_at_its_true_score(
-    open_shop: Callable[..., Workshop],
+    open_context: Callable[..., TrialContext],
 ) -> None:
-    shop = open_shop()
-    collapsed, sound = trial_row(shop, 0, TOO_HIGH), trial_row(shop, 1, SOUND)
+    context = open_context()
+    collapsed, sound = trial_row(context, 0, TOO_HIGH), trial_row(context, 1, SOUND)
     marks = [row.scores.targets[0].mark for row in (collapsed, sound) if row.scores]
     assert marks == [Mark.COLLAPSED, Mark.NONE]
     # It trained to its end, its losses fell: what it says is one tag, and that is its true score.
-    stage = get_or_train(collapsed.plan.targets[0].phase, None, shop, lambda event: None)
+    stage = get_or_train(collapsed.plan.targets[0].phase, None, context, lambda event: None)
     assert stage.loss_fell
     assert not stage.retry_of
     assert all(math.isfinite(loss) for loss in stage.losses)
@@ -114,11 +114,11 @@ def test_a_rate_that_is_too_high_collapses_and_counts_at_its_true_score(
 
 
 def test_a_rate_at_which_the_loss_is_no_number_is_halved_once_and_fails(
-    open_shop: Callable[..., Workshop], tmp_path: Path
+    open_context: Callable[..., TrialContext], tmp_path: Path
 ) -> None:
     """The decay of a step is rate times weight decay: -8 times the weights, at half of it -3.5."""
-    shop = open_shop(weight_decay=10.0)
-    plan, scores, events = train(shop, FAR_TOO_HIGH)
+    context = open_context(weight_decay=10.0)
+    plan, scores, events = train(context, FAR_TOO_HIGH)
     assert scores is None
     assert [event["event"] for event in events] == ["phase", "end"]
     end, stage = events[-1], events[0]["record"]
@@ -129,5 +129,5 @@ def test_a_rate_at_which_the_loss_is_no_number_is_halved_once_and_fails(
         assert told.endswith(f"on udpos at learning rate {rate:g}")
     assert stage["reason"] == end["reason"]
     assert stage["retried_as"] is None
-    ((key, _, _),) = shop.world.stages(plan)
+    ((key, _, _),) = context.key_facts.stages(plan)
     assert [path.name for path in (tmp_path / "home" / "phases").iterdir()] == [key]

@@ -11,7 +11,7 @@ import pytest
 
 from search.addresses import secret_key
 from search.record.reader import list_studies, read_study
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -78,7 +78,7 @@ def test_an_experiment_s_name_is_a_name(value: str, uri: str, tmp_path: Path) ->
     """It is taken as it stands: others are as before, and artifacts lie where artifacts lie."""
 
     def write(experiment: str, study: str) -> bool:
-        record = Record(
+        record = RecordWriter(
             tracking_uri=uri, experiment=experiment, study=study, outbox=tmp_path / study
         )
         record.study_started(settings={"evaluation": {}}, digest="d", versions={})

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spaces.hub_tasks import NLI, XNLI
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import read_study
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -132,7 +132,7 @@ def answers(url: str) -> bool:
 
 def test_the_record(tracking_uri: str, tmp_path: Path, planted: Any) -> None:
     """Whatever the store behind the server, what is read is what was written."""
-    record = Record(
+    record = RecordWriter(
         tracking_uri=tracking_uri, experiment=EXPERIMENT, study="tiny", outbox=tmp_path / "outbox"
     )
     rows = planted.study_rows()

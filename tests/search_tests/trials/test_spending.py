@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.trials.spending import Spending, Took
+from search.trials.spending import Spending, TrialSpending
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -27,7 +27,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def spending(settings_of: Settings, clock: Clock) -> Callable[..., Spending]:
-    def make(before: dict[int, Took] | None = None, scored: Any = (), **budget: Any) -> Spending:
+    def make(
+        before: dict[int, TrialSpending] | None = None, scored: Any = (), **budget: Any
+    ) -> Spending:
         settings = settings_of(
             budget={"num_trials": 9, **budget}, resources={"num_workers": 2, "gpus_per_worker": 4}
         )
@@ -40,18 +42,18 @@ def test_gpu_hours_are_of_all_drivers_and_of_running_trials(
     spending: Callable[..., Spending], clock: Clock
 ) -> None:
     """Trial 0 is finished, trial 1 was left by an earlier driver that had other GPUs."""
-    before = {0: Took(HOUR, HOUR), 1: Took(HOUR, 2 * HOUR)}
+    before = {0: TrialSpending(HOUR, HOUR), 1: TrialSpending(HOUR, 2 * HOUR)}
     one = spending(before, [0], max_gpu_hours=20)
     assert one.gpu_hours == 3
     one.begin(1)
     one.begin(2)
     clock.now += HOUR / 2
-    assert one.took(1) == Took(1.5 * HOUR, 6 * HOUR)
+    assert one.took(1) == TrialSpending(1.5 * HOUR, 6 * HOUR)
     assert one.gpu_hours == 1 + 6 + 4
     assert one.limit is None
-    assert one.end(2, is_scored=False) == Took(HOUR / 2, 4 * HOUR)
+    assert one.end(2, is_scored=False) == TrialSpending(HOUR / 2, 4 * HOUR)
     clock.now += HOUR
-    assert one.took(2) == Took(HOUR / 2, 4 * HOUR), "it is over"
+    assert one.took(2) == TrialSpending(HOUR / 2, 4 * HOUR), "it is over"
     assert one.gpu_hours == 1 + 14 + 4
     assert one.limit is None, "the scored trial took one GPU-hour, and one is left"
     clock.now += HOUR / 8
@@ -62,7 +64,11 @@ def test_no_trial_that_would_take_more_gpu_hours_than_are_left(
     spending: Callable[..., Spending], clock: Clock
 ) -> None:
     """Those that run are counted as long as the median, or as what they took already."""
-    one = spending({0: Took(HOUR, 8 * HOUR), 1: Took(HOUR, 8 * HOUR)}, [0, 1], max_gpu_hours=40)
+    one = spending(
+        {0: TrialSpending(HOUR, 8 * HOUR), 1: TrialSpending(HOUR, 8 * HOUR)},
+        [0, 1],
+        max_gpu_hours=40,
+    )
     one.begin(2)
     clock.now += HOUR / 4
     assert one.limit is None, "16 and 8 are taken, or will be; 16 are left for trials of 8"
@@ -99,7 +105,7 @@ def test_no_trial_that_would_end_after_the_deadline(
 
 
 def test_the_median_is_of_earlier_runs_too(spending: Callable[..., Spending]) -> None:
-    before = {n: Took(hours * HOUR) for n, hours in enumerate((3, 3, 0.1, 0.1, 0.1))}
+    before = {n: TrialSpending(hours * HOUR) for n, hours in enumerate((3, 3, 0.1, 0.1, 0.1))}
     assert spending(before, [0, 1], max_hours=2).limit is not None
     assert spending(before, [0, 1, 2, 3, 4], max_hours=2).limit is None
     assert spending(before, [0, 1]).limit is None, "without a limit nothing ends a search"

@@ -18,15 +18,15 @@ from sklearn.metrics import accuracy_score
 
 from search.cli.views import show_evaluation
 from search.home import Home
-from search.record.writer import Record
+from search.record.writer import RecordWriter
 from search.trials.ranking import TrialRow, TrialState, ranked
 from search.winner.evaluate import Evaluation, evaluate_trial
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.scoring.scores import TargetScores
+from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
 
 EXPERIMENT = "transfer-search"
 
@@ -225,10 +225,12 @@ def made(tmp_path: Path, small_base: Path, make_root: Callable[..., Path], uri: 
     study = {**STUDY["study"], "encoder": str(small_base), "data_root": str(root)}
     settings = StudySettings.parse({**STUDY, "study": study})
     home = Home.of(tmp_path / "home")
-    shop = Workshop.open(settings, home=home.path, encoder=str(small_base), workers=Workers.alone())
+    context = TrialContext.open(
+        settings, home=home.path, encoder=str(small_base), workers=Workers.alone()
+    )
     events: list[Any] = []
     plan = settings.search_space().decode({"intermediate": "none", "target.learning_rate": 3e-3})
-    scores = run_trial(plan, shop, events.append)
+    scores = run_trial(plan, context, events.append)
     assert scores is not None
     row = TrialRow(
         number=0,
@@ -239,7 +241,7 @@ def made(tmp_path: Path, small_base: Path, make_root: Callable[..., Path], uri: 
         objective=0.5,
         scores=scores,
     )
-    record = Record(
+    record = RecordWriter(
         tracking_uri=uri, experiment=EXPERIMENT, study="made", outbox=tmp_path / "outbox"
     )
     record.study_started(settings=settings.model_dump(mode="json"), digest="", versions={})

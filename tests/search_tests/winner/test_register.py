@@ -17,17 +17,17 @@ from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry
 from search.winner import register as registering
 from search.winner.register import _halved, crown, rates_of, register, version_tags
-from search.winner.verdict import Retrained, Verdict
+from search.winner.verdict import RetrainedSeed, Verdict
 from trainables.scoring import outcomes
 from trainables.scoring.scores import Mark
 from trainables.store.phase_store import PhaseRecord
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 
 def verdict(planted: Any, *levels: float, **protocol: Any) -> Verdict:
     """Seeds from 0 on, as good on validation rows as on test rows."""
     runs = tuple(
-        Retrained(
+        RetrainedSeed(
             role=WINNER,
             seed=seed,
             plan=planted.plan("fact"),
@@ -123,7 +123,7 @@ def test_the_alias_moves_only_to_what_is_shown_to_be_as_good(
 def test_a_folder_says_at_which_rates_it_was_really_trained(planted: Any) -> None:
     """The plan beside it says the rate that diverged; the card says both."""
     plan = planted.plan("fact", 2e-4, 1e-4)
-    world = World("weights", "tokenizer")
+    world = KeyFacts("weights", "tokenizer")
     (stem, _, phase), *_ = world.stages(plan)
     half = replace(phase, learning_rate=1e-4)
     retry = world.key(half, None)
@@ -135,17 +135,17 @@ def test_a_folder_says_at_which_rates_it_was_really_trained(planted: Any) -> Non
     store = SimpleNamespace(
         resolve=records.get, trained_as=lambda k: records[k].key if k in records else k
     )
-    shop: Any = SimpleNamespace(world=world, store=store)
+    context: Any = SimpleNamespace(key_facts=world, store=store)
     rel, retrieval = plan.targets[0], plan.targets[2]
-    assert rates_of(plan, rel, shop) == {"intermediate": 1e-4, "target": 1e-4}
-    assert rates_of(plan, retrieval, shop) == {"intermediate": 1e-4}
-    (told,) = _halved(plan, "rel", shop)
+    assert rates_of(plan, rel, context) == {"intermediate": 1e-4, "target": 1e-4}
+    assert rates_of(plan, retrieval, context) == {"intermediate": 1e-4}
+    (told,) = _halved(plan, "rel", context)
     assert told == (
         "Its intermediate phase diverged at the planned learning rate 2e-04 and was trained at "
         "half of it, 1e-04."
     )
     records[stem] = PhaseRecord(key=stem, parent=None, phase=phase.to_dict())
-    assert _halved(plan, "rel", shop) == []
+    assert _halved(plan, "rel", context) == []
 
 
 def test_the_rows_of_both_models_decide(

@@ -23,16 +23,16 @@ from search.report.forms import report_json
 from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from search.winner.champion import Claim
 from search.winner.register import about_target
-from search.winner.retrain import Wishes, _beside, fresh_seeds, retrain, roles
+from search.winner.retrain import RetrainRequest, _beside, fresh_seeds, retrain, roles
 from search.winner.verdict import Verdict
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.exporting.predictor import load_predictor
 from trainables.scoring.outcomes import score_of
+from trainables.training.context import TrialContext
+from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.workers import Workers
-from trainables.training.workshop import Workshop
-from trainables.training.world import TRAINING_VERSION
 
 ROWS = [
     {"text_a": "The capital of France is Paris.", "text_b": "It lies in Europe."},
@@ -89,7 +89,7 @@ class Done:
         return retrain(
             study,
             self.home,
-            Wishes(**wishes),
+            RetrainRequest(**wishes),
             experiment="transfer-search",
             tracking_uri=self.uri,
             on_done=lambda done, of: None,
@@ -122,7 +122,7 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     verdict = retrain(
         "tiny",
         home,
-        Wishes(num_seeds=2, trial=row.number),
+        RetrainRequest(num_seeds=2, trial=row.number),
         experiment="transfer-search",
         tracking_uri=uri,
         on_done=lambda done, of: told.append((done, of)),
@@ -454,15 +454,15 @@ def test_unknown_names_are_refused(done: Done, finished: Any) -> None:
 def test_a_retrieval_model_comes_from_the_intermediate_phase(finished: Any) -> None:
     """Also where a target phase is the same phase again, from another parent."""
     settings = finished.settings
-    shop = Workshop.open(
+    context = TrialContext.open(
         settings,
         home=finished.home,
         encoder=settings.study.encoder,
         workers=Workers.alone(),
     )
     row = next(row for row in ranked(finished.record.rows) if not row.plan.is_baseline)
-    keys = [key for key, _, _ in shop.world.stages(row.plan)]
-    assert about_target(row.plan, "retrieval", shop).phase_key == keys[0]
-    assert about_target(row.plan, "rel", shop).phase_key == keys[1]
-    assert about_target(row.plan.baseline(), "retrieval", shop).phase_key is None
+    keys = [key for key, _, _ in context.key_facts.stages(row.plan)]
+    assert about_target(row.plan, "retrieval", context).phase_key == keys[0]
+    assert about_target(row.plan, "rel", context).phase_key == keys[1]
+    assert about_target(row.plan.baseline(), "retrieval", context).phase_key is None
     assert isinstance(row.plan.intermediate, Phase)

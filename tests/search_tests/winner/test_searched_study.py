@@ -79,6 +79,6 @@ def test_it_opens_with_the_encoder_that_the_study_names(
 ) -> None:
     settings = settings_of(study={"encoder": str(small_base)})
     searched = SearchedStudy(planted.record_of(tuple(planted.study_rows())), settings)
-    encoder, shop = searched.open(Home.of(tmp_path))
+    encoder, context = searched.open(Home.of(tmp_path))
     assert encoder == str(small_base)
-    assert (shop.settings, shop.home, shop.workers.size) == (settings, tmp_path, 1)
+    assert (context.settings, context.home, context.workers.size) == (settings, tmp_path, 1)

@@ -16,7 +16,7 @@ from search.record.reader import BASELINE, TWIN, WINNER
 from search.report.sentences import MEANING
 from search.stats.intervals import paired_difference
 from search.trials.language_verdicts import by_language
-from search.winner.verdict import Retrained, Verdict, judged_pairs
+from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
 from search.winner.verdict_text import card
 from spaces.sections import SelectionRule
 from trainables.scoring import outcomes
@@ -24,12 +24,14 @@ from trainables.scoring.outcomes import of_values
 from trainables.scoring.scores import Mark, Scores
 
 
-def run(planted: Any, role: str, seed: int, level: float | None) -> Retrained:
+def run(planted: Any, role: str, seed: int, level: float | None) -> RetrainedSeed:
     scores = None if level is None else planted.scores(level)
-    return Retrained(role=role, seed=seed, plan=planted.plan("fact"), scores=scores, phase_keys=())
+    return RetrainedSeed(
+        role=role, seed=seed, plan=planted.plan("fact"), scores=scores, phase_keys=()
+    )
 
 
-def verdict_of(*runs: Retrained) -> Verdict:
+def verdict_of(*runs: RetrainedSeed) -> Verdict:
     return Verdict(study="tiny", trial=2, runs=runs, models=())
 
 

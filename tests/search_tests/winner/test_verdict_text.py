@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import WINNER
-from search.winner.verdict import Retrained, Verdict
+from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import failures, gain_sentences, seeds, this_model, unregistered
 from spaces.sections import SelectionRule
 from trainables.scoring.scores import Mark, Scores
@@ -25,7 +25,7 @@ def verdict(planted: Any, **levels: list[float | None]) -> Verdict:
         return found
 
     runs = [
-        Retrained(
+        RetrainedSeed(
             role=role,
             seed=seed,
             plan=planted.plan("fact"),

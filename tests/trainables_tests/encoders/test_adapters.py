@@ -11,9 +11,9 @@ from spaces.refusal import Refusal
 from trainables.encoders.adapters import add_adapters, check_adaptable
 from trainables.encoders.model import state_digest
 from trainables.store.folders import write_folder
+from trainables.training.key_facts import KeyFacts
 from trainables.training.loop import Saving
 from trainables.training.stage import get_or_train, model_after
-from trainables.training.world import World
 
 ADAPTED = {"lora_rank": 4, "learning_rate": 1e-2}
 
@@ -100,7 +100,7 @@ def test_a_resumed_phase_ends_like_the_undisturbed_one(
 
 
 def test_the_key_is_of_the_rank_and_without_one_as_it_was(make_phase) -> None:
-    world = World("w", "t")
+    world = KeyFacts("w", "t")
     plain = make_phase("rel")
     keys = {world.key(make_phase("rel", lora_rank=rank), None) for rank in (None, 4, 8)}
     assert len(keys) == 3
@@ -110,16 +110,16 @@ def test_the_key_is_of_the_rank_and_without_one_as_it_was(make_phase) -> None:
     assert type(adapted).from_dict(adapted.to_dict()) == adapted
 
 
-def test_what_a_phase_leaves_is_an_encoder_as_any_other(open_shop, make_phase, events) -> None:
-    shop = open_shop()
+def test_what_a_phase_leaves_is_an_encoder_as_any_other(open_context, make_phase, events) -> None:
+    context = open_context()
     options = {"num_steps": 4, "max_train_rows": 30}
-    stem = get_or_train(make_phase("rel", **ADAPTED, **options), None, shop, events.append)
-    encoder, _ = shop.store.load(stem.key)
-    assert encoder.keys() == shop.base.encoder.state_dict().keys()
-    assert state_digest(encoder) != shop.base.weights_digest
-    model = model_after(stem.key, ("rel",), shop)
+    stem = get_or_train(make_phase("rel", **ADAPTED, **options), None, context, events.append)
+    encoder, _ = context.store.load(stem.key)
+    assert encoder.keys() == context.base.encoder.state_dict().keys()
+    assert state_digest(encoder) != context.base.weights_digest
+    model = model_after(stem.key, ("rel",), context)
     assert state_digest(model.encoder.state_dict()) == state_digest(encoder)
-    after = get_or_train(make_phase("coh", **options), stem.key, shop, events.append)
+    after = get_or_train(make_phase("coh", **options), stem.key, context, events.append)
     assert after.parent == stem.key
 
 
@@ -134,9 +134,9 @@ def test_encoders_that_cannot_be_adapted() -> None:
         check_adaptable(strange, 4, key="lora_rank")
 
 
-def test_a_study_that_its_encoder_cannot_serve(open_shop) -> None:
+def test_a_study_that_its_encoder_cannot_serve(open_context) -> None:
     recipe = {"num_steps": 1, "batch_size": 4, "max_length": 64, "lora_rank": 99}
     with pytest.raises(Refusal, match="lora_rank is 99"):
-        open_shop(training={"target": recipe})
+        open_context(training={"target": recipe})
     with pytest.raises(Refusal, match=r"a rank of space\.lora is 99"):
-        open_shop(space={"lora": {"ranks": [99]}})
+        open_context(space={"lora": {"ranks": [99]}})

@@ -18,11 +18,11 @@ from transformers import (
 
 from spaces.refusal import Refusal
 from spaces.sections import Precision
-from spaces.tasks import TASKS, Source, TaskKind
+from spaces.task_catalog import TASKS, Source, TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest, text_digest
 from trainables.formats.base import collate
 from trainables.formats.kinds import format_of
-from trainables.training.world import World
+from trainables.training.key_facts import KeyFacts
 
 SIZES = {
     "hidden_size": 32,
@@ -119,7 +119,7 @@ def test_another_config_is_another_encoder(
     other = loaded(tmp_path / "other", encoder_folder, **{name: CHANGES[name]})
     assert other.weights_digest == base.weights_digest
     assert other.settings == {**base.settings, name: CHANGES[name]}
-    worlds = [World.of(one, precision=Precision.FP32) for one in (base, other)]
+    worlds = [KeyFacts.of(one, precision=Precision.FP32) for one in (base, other)]
     one, another = (world.key(make_phase("rel"), None) for world in worlds)
     assert one != another
 

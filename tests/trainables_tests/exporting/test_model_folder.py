@@ -16,36 +16,36 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
-from spaces.tasks import TASKS, TaskKind, get_task
+from spaces.task_catalog import TASKS, TaskKind, get_task
 from trainables.exporting.model_folder import (
     ABOUT,
     HEAD,
-    About,
+    ModelDescription,
     export_target,
 )
 from trainables.exporting.predictor import load_predictor
-from trainables.training.workshop import Workshop
+from trainables.training.context import TrialContext
 
-OpenShop = Callable[..., Workshop]
+OpenShop = Callable[..., TrialContext]
 
 
-def about(task: str, **fields: Any) -> About:
+def about(task: str, **fields: Any) -> ModelDescription:
     given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
-    return About(task=task, **{**given, **fields})
+    return ModelDescription(task=task, **{**given, **fields})
 
 
 @pytest.fixture
-def shop(open_shop: OpenShop) -> Workshop:
-    return open_shop()
+def context(open_context: OpenShop) -> TrialContext:
+    return open_context()
 
 
-def exported(shop: Workshop, folder: Path, task: str, **fields: Any) -> Path:
-    export_target(folder, shop, about(task, **fields), card="# a card\n")
+def exported(context: TrialContext, folder: Path, task: str, **fields: Any) -> Path:
+    export_target(folder, context, about(task, **fields), card="# a card\n")
     return folder
 
 
-def test_the_folder_is_a_plain_one(shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel")
+def test_the_folder_is_a_plain_one(context: TrialContext, tmp_path: Path) -> None:
+    folder = exported(context, tmp_path / "out", "rel")
     assert {path.name for path in folder.iterdir()} >= {
         "config.json",
         "model.safetensors",
@@ -57,17 +57,17 @@ def test_the_folder_is_a_plain_one(shop: Workshop, tmp_path: Path) -> None:
     encoder, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer("the old cat", return_tensors="pt")
     with torch.inference_mode():
-        ours = shop.base.encoder(**inputs).last_hidden_state
+        ours = context.base.encoder(**inputs).last_hidden_state
         theirs = encoder.eval()(**inputs).last_hidden_state
     assert torch.equal(ours, theirs)
     assert (folder / "README.md").read_text() == "# a card\n"
 
 
 def test_tags_are_those_of_transformers(
-    shop: Workshop, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
+    context: TrialContext, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
 ) -> None:
     task = get_task(task_of_kind(TaskKind.TAGGING))
-    folder = exported(shop, tmp_path / "out", task.name)
+    folder = exported(context, tmp_path / "out", task.name)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model, loading = AutoModelForTokenClassification.from_pretrained(
         folder, output_loading_info=True
@@ -90,9 +90,9 @@ def test_tags_are_those_of_transformers(
 
 
 def test_spans_are_those_of_transformers(
-    shop: Workshop, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
+    context: TrialContext, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
 ) -> None:
-    folder = exported(shop, tmp_path / "out", task_of_kind(TaskKind.SPAN))
+    folder = exported(context, tmp_path / "out", task_of_kind(TaskKind.SPAN))
     model, loading = AutoModelForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
     assert not loading["missing_keys"]
     assert not loading["unexpected_keys"]
@@ -112,21 +112,23 @@ def test_spans_are_those_of_transformers(
     assert context[offsets[first][0] : offsets[last][1]].strip() == found
 
 
-def test_a_mean_of_all_tokens_is_no_head_of_transformers(shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel")
+def test_a_mean_of_all_tokens_is_no_head_of_transformers(
+    context: TrialContext, tmp_path: Path
+) -> None:
+    folder = exported(context, tmp_path / "out", "rel")
     config = AutoModel.from_pretrained(folder).config
-    assert config.architectures == shop.base.config.architectures
+    assert config.architectures == context.base.config.architectures
     assert load_file(folder / HEAD)
-    assert load_file(exported(shop, tmp_path / "vectors", "retrieval") / HEAD) == {}
+    assert load_file(exported(context, tmp_path / "vectors", "retrieval") / HEAD) == {}
 
 
-def test_a_folder_in_use(shop: Workshop, tmp_path: Path) -> None:
+def test_a_folder_in_use(context: TrialContext, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     for folder in (tmp_path, tmp_path / "file"):
         with pytest.raises(Refusal, match="not an empty folder"):
-            exported(shop, folder, "rel")
+            exported(context, folder, "rel")
     with pytest.raises(Refusal, match="cannot be written"):
-        exported(shop, tmp_path / "file" / "below", "rel")
+        exported(context, tmp_path / "file" / "below", "rel")
     assert (tmp_path / "file").read_text() == "kept"
 
 

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spaces.refusal import Refusal
-from spaces.tasks import TaskKind, get_task
+from spaces.task_catalog import TaskKind, get_task
 from trainables.encoders.model import BaseEncoder
-from trainables.exporting.model_folder import ABOUT, HEAD, About, export_target
+from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription, export_target
 from trainables.exporting.predictor import Predictor, load_predictor
-from trainables.training.workshop import Workshop
+from trainables.training.context import TrialContext
 
-OpenShop = Callable[..., Workshop]
+OpenShop = Callable[..., TrialContext]
 NOT_A_NUMBER = float("nan")
 
 ROWS: Mapping[TaskKind, list[dict[str, Any]]] = {
@@ -40,18 +40,18 @@ ROWS: Mapping[TaskKind, list[dict[str, Any]]] = {
 }
 
 
-def about(task: str, **fields: Any) -> About:
+def about(task: str, **fields: Any) -> ModelDescription:
     given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
-    return About(task=task, **{**given, **fields})
+    return ModelDescription(task=task, **{**given, **fields})
 
 
 @pytest.fixture
-def shop(open_shop: OpenShop) -> Workshop:
-    return open_shop()
+def context(open_context: OpenShop) -> TrialContext:
+    return open_context()
 
 
-def exported(shop: Workshop, folder: Path, task: str, **fields: Any) -> Path:
-    export_target(folder, shop, about(task, **fields), card="# a card\n")
+def exported(context: TrialContext, folder: Path, task: str, **fields: Any) -> Path:
+    export_target(folder, context, about(task, **fields), card="# a card\n")
     return folder
 
 
@@ -105,12 +105,12 @@ def test_vectors_are_of_the_layer_that_was_scored(base: BaseEncoder) -> None:
         assert np.allclose(vector, layers[layer].mean(dim=1)[0], atol=1e-6)
 
 
-def test_what_was_exported_answers_alike(shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel", max_length=32, plan={"encoder": "tiny"})
+def test_what_was_exported_answers_alike(context: TrialContext, tmp_path: Path) -> None:
+    folder = exported(context, tmp_path / "out", "rel", max_length=32, plan={"encoder": "tiny"})
     predictor = load_predictor(folder)
     assert predictor.about == about("rel", max_length=32, plan={"encoder": "tiny"})
-    model = shop.base.model(("rel",), encoder=None, seed=0)
-    direct = Predictor(model, shop.base, predictor.about)
+    model = context.base.model(("rel",), encoder=None, seed=0)
+    direct = Predictor(model, context.base, predictor.about)
     rows = ROWS[TaskKind.CLASSIFICATION]
     assert predictor.predict(rows) == direct.predict(rows)
 
@@ -145,22 +145,22 @@ def test_rows_that_are_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_foreign_folders(shop: Workshop, encoder_folder: Path, tmp_path: Path) -> None:
+def test_foreign_folders(context: TrialContext, encoder_folder: Path, tmp_path: Path) -> None:
     for folder in (encoder_folder, tmp_path / "nowhere"):
         with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
             load_predictor(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": "rel"}', '{"labels": 3}'])
-def test_a_broken_description(content: str, shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel")
+def test_a_broken_description(content: str, context: TrialContext, tmp_path: Path) -> None:
+    folder = exported(context, tmp_path / "out", "rel")
     (folder / ABOUT).write_text(content)
     with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
         load_predictor(folder)
 
 
-def test_labels_that_changed_since(shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel")
+def test_labels_that_changed_since(context: TrialContext, tmp_path: Path) -> None:
+    folder = exported(context, tmp_path / "out", "rel")
     content = json.loads((folder / ABOUT).read_text())
     (folder / ABOUT).write_text(json.dumps({**content, "labels": content["labels"][::-1]}))
     with pytest.raises(Refusal, match="which are now"):
@@ -170,8 +170,8 @@ def test_labels_that_changed_since(shop: Workshop, tmp_path: Path) -> None:
         load_predictor(folder)
 
 
-def test_a_head_of_another_shape(shop: Workshop, tmp_path: Path) -> None:
-    folder = exported(shop, tmp_path / "out", "rel")
+def test_a_head_of_another_shape(context: TrialContext, tmp_path: Path) -> None:
+    folder = exported(context, tmp_path / "out", "rel")
     heads = load_file(folder / HEAD)
     save_file({name: value[:1].contiguous() for name, value in heads.items()}, folder / HEAD)
     with pytest.raises(Refusal, match="is not one of task 'rel'"):

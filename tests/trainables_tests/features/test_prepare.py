@@ -5,7 +5,7 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
-from spaces.tasks import TASKS
+from spaces.task_catalog import TASKS
 from trainables.features.features import Data
 from trainables.features.prepare import prepare, wanted_by
 from trainables.rows.rows import Rows

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.tasks import TaskKind
+from spaces.task_catalog import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states
-from trainables.features.features import Data, Wanted
+from trainables.features.features import Data, RowsToEncode
 from trainables.formats.base import IGNORED, collate
 from trainables.probing.transferability import (
     SPAN_TOKENS,
@@ -22,9 +22,9 @@ from trainables.probing.transferability import (
 )
 
 
-def wanted(task: str, language: str = "en", **fields: Any) -> Wanted:
+def wanted(task: str, language: str = "en", **fields: Any) -> RowsToEncode:
     given: dict[str, Any] = {"split": "validation", "max_rows": 24, "max_length": 64, **fields}
-    return Wanted(task=task, language=language, **given)
+    return RowsToEncode(task=task, language=language, **given)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def data(base: BaseEncoder, tmp_path) -> Data:
     return Data(tmp_path, base)
 
 
-def states(data: Data, one: Wanted, sequence: int) -> list[np.ndarray]:
+def states(data: Data, one: RowsToEncode, sequence: int) -> list[np.ndarray]:
     """Every layer's states [L, H] of one sequence, alone in its batch."""
     features = data.features(
         one.task, one.language, one.split, max_rows=one.max_rows, max_length=one.max_length

@@ -8,7 +8,7 @@ import pytest
 
 from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
-from spaces.tasks import METRICS, TASKS, TaskKind, tabulate
+from spaces.task_catalog import METRICS, TASKS, TaskKind, tabulate
 from trainables.examples import PairExample
 from trainables.formats.kinds import format_for
 from trainables.rows.rows import Rows, _fingerprint, _load
@@ -52,7 +52,7 @@ def rows(tmp_path: Path, monkeypatch) -> Rows:
     pair = {"question1": "Warum?", "question2": "Wieso?", "label": "duplicate"}
     qqp.write_text(json.dumps(pair))
     table = tabulate((*TASKS.values(), *tasks), {"qqp": own_rows("qqp", "de")})
-    monkeypatch.setattr("spaces.tasks.TASKS", table)
+    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
     yield Rows(str(tmp_path))
     _load.cache_clear()
     _fingerprint.cache_clear()
@@ -60,7 +60,7 @@ def rows(tmp_path: Path, monkeypatch) -> Rows:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> None:
-    from spaces.tasks import get_task
+    from spaces.task_catalog import get_task
 
     task = get_task(f"own-{kind}")
     assert task.metric == METRICS[kind][0]

@@ -1,7 +1,7 @@
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.rows.raw_row import Row, nearest, read_squad, read_tagged
 
 

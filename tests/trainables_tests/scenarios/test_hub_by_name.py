@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spaces.hub_tasks import REVISIONS
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from tests.hub_server import DATASETS, MODELS, HubServer, Repo, serving
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows

@@ -9,7 +9,7 @@ import pytest
 
 from spaces.hub_tasks import XNLI
 from spaces.refusal import Refusal
-from spaces.tasks import TASKS, get_task
+from spaces.task_catalog import TASKS, get_task
 from trainables.examples import (
     Answer,
     ChoiceExample,

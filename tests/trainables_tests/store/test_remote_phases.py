@@ -238,18 +238,18 @@ def test_what_is_stored_is_listed_and_removed(
 
 
 def test_a_half_done_phase_is_taken_over_bit_for_bit(
-    open_shop, make_phase, leave_half_done, tmp_path: Path, bucket: str, object_server, events
+    open_context, make_phase, leave_half_done, tmp_path: Path, bucket: str, object_server, events
 ) -> None:
     """One machine ends in the middle; another goes on from its checkpoint on the store."""
     phase = make_phase("rel", num_steps=25, max_train_rows=40)
-    alone = get_or_train(phase, None, open_shop(tmp_path / "alone"), events.append)
+    alone = get_or_train(phase, None, open_context(tmp_path / "alone"), events.append)
 
     resources = {"phase_store": bucket}
-    shop = open_shop(tmp_path / "one", resources=resources)
-    key = shop.world.key(phase, None)
-    attempt = shop.store.attempt(key)
-    leave_half_done(phase, shop, attempt)
-    other = open_shop(tmp_path / "two", resources=resources)
+    context = open_context(tmp_path / "one", resources=resources)
+    key = context.key_facts.key(phase, None)
+    attempt = context.store.attempt(key)
+    leave_half_done(phase, context, attempt)
+    other = open_context(tmp_path / "two", resources=resources)
     newest = other.store.newest_checkpoint(key)
     assert newest is not None
     assert newest.name == "checkpoint-000000010"
@@ -260,6 +260,6 @@ def test_a_half_done_phase_is_taken_over_bit_for_bit(
         one, two = (state_digest(load_file(file / f"{name}.safetensors")) for file in files)
         assert one == two
     told = len(events)
-    again = get_or_train(phase, None, open_shop(tmp_path / "three", resources=resources), print)
+    again = get_or_train(phase, None, open_context(tmp_path / "three", resources=resources), print)
     assert again == record
     assert len(events) == told

@@ -23,31 +23,31 @@ def test_a_mark_is_there_from_the_start_and_set_once(tmp_path: Path) -> None:
 
 
 def test_a_drained_phase_goes_on_where_it_was_left(
-    open_shop: Any, make_phase: Any, events: list[Any]
+    open_context: Any, make_phase: Any, events: list[Any]
 ) -> None:
     phase = make_phase("rel", num_steps=40, max_train_rows=40)
-    alone = open_shop()
+    alone = open_context()
     expected = get_or_train(phase, None, alone, events.append)
-    shop = open_shop(alone.store._phases.parent.parent / "other")
+    context = open_context(alone.store._phases.parent.parent / "other")
     asked: list[None] = []
 
     def after_two_questions() -> bool:
         asked.append(None)
         return len(asked) > 2
 
-    object.__setattr__(shop, "is_stopping", after_two_questions)
+    object.__setattr__(context, "is_stopping", after_two_questions)
     with pytest.raises(DrainedError, match="saved at step 20"):
-        get_or_train(phase, None, shop, events.append)
-    key = shop.world.key(phase, None)
-    left = shop.store.newest_checkpoint(key)
+        get_or_train(phase, None, context, events.append)
+    key = context.key_facts.key(phase, None)
+    left = context.store.newest_checkpoint(key)
     assert left is not None
     assert left.name.endswith("20"), "long before checkpoint_seconds"
     with pytest.raises(DrainedError, match="not begun"):
-        get_or_train(phase, None, shop, events.append)
-    object.__setattr__(shop, "is_stopping", lambda: False)
-    record = get_or_train(phase, None, shop, events.append)
+        get_or_train(phase, None, context, events.append)
+    object.__setattr__(context, "is_stopping", lambda: False)
+    record = get_or_train(phase, None, context, events.append)
     assert record.losses == expected.losses
     assert (
-        shop.store.location(key)["encoder.safetensors"]
+        context.store.location(key)["encoder.safetensors"]
         == (alone.store.location(key)["encoder.safetensors"])
     )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spaces.sections import Precision
-from spaces.tasks import TASKS, TaskKind, get_task
+from spaces.task_catalog import TASKS, TaskKind, get_task
 from trainables.examples import ChoiceExample, PairExample, TaggingExample
 from trainables.formats.base import Features, Ragged
 from trainables.scoring.scores import Mark, TargetScores
@@ -42,70 +42,70 @@ def scoring_of(task: str, *languages: str, **changes) -> Scoring:
     return replace(scoring, **changes)
 
 
-def model_of(shop, task: str):
+def model_of(context, task: str):
     entry = get_task(task)
-    return shop.base.model([entry.training_task] if entry.trains else [], encoder=None, seed=0)
+    return context.base.model([entry.training_task] if entry.trains else [], encoder=None, seed=0)
 
 
 @pytest.mark.parametrize("task", SCORED)
-def test_languages_do_not_change_each_others_scores(open_shop, task: str) -> None:
-    shop = open_shop()
-    model = model_of(shop, task)
+def test_languages_do_not_change_each_others_scores(open_context, task: str) -> None:
+    context = open_context()
+    model = model_of(context, task)
     languages = ("de", "ja", "sw") if not get_task(task).trains else ("en", "de", "ja")
-    scores = evaluate(model, scoring_of(task, *languages), shop)
+    scores = evaluate(model, scoring_of(task, *languages), context)
     assert set(scores.languages) == set(languages)
     assert all(0 <= v <= 1 for found in scores.languages.values() for v in found.values())
     assert scores.num_rows == dict.fromkeys(languages, 15)
     for language in languages:
         alone = scoring_of(task, language)
-        predictions = predict(model, alone, shop)
-        assert score(predictions, alone, shop)[language] == scores.languages[language]
+        predictions = predict(model, alone, context)
+        assert score(predictions, alone, context)[language] == scores.languages[language]
 
 
 @pytest.mark.parametrize("task", SCORED)
-def test_batches_do_not_change_predictions(open_shop, task: str) -> None:
-    large, small = open_shop(), open_shop(evaluation={"max_rows": 12, "max_batch_tokens": 1})
+def test_batches_do_not_change_predictions(open_context, task: str) -> None:
+    large, small = open_context(), open_context(evaluation={"max_rows": 12, "max_batch_tokens": 1})
     model, scoring = model_of(large, task), scoring_of(task, "de", "ja")
     assert predict(model, scoring, large) == predict(model, scoring, small)
 
 
-def test_predictions_are_one_a_row_in_order(open_shop) -> None:
+def test_predictions_are_one_a_row_in_order(open_context) -> None:
     """A head that tells the number of tokens of a row, whatever batch it was in."""
-    shop = open_shop()
-    found = predict(model_of(shop, "fact"), scoring_of("fact", "ja", "de"), shop)
+    context = open_context()
+    found = predict(model_of(context, "fact"), scoring_of("fact", "ja", "de"), context)
     assert list(found) == ["ja", "de"]
     assert [len(rows) for rows in found.values()] == [15, 15]
-    assert predict(model_of(shop, "fact"), scoring_of("fact", languages=()), shop) == {}
+    assert predict(model_of(context, "fact"), scoring_of("fact", languages=()), context) == {}
 
 
-def test_dropout_is_off_and_no_gradient_is_kept(open_shop) -> None:
-    shop = open_shop()
-    model = model_of(shop, "coh")
+def test_dropout_is_off_and_no_gradient_is_kept(open_context) -> None:
+    context = open_context()
+    model = model_of(context, "coh")
     model.train()
-    evaluate(model, scoring_of("coh"), shop)
+    evaluate(model, scoring_of("coh"), context)
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_retrieval_is_scored_at_the_layer_asked_for(open_shop) -> None:
-    shop = open_shop()
-    model = model_of(shop, "retrieval")
+def test_retrieval_is_scored_at_the_layer_asked_for(open_context) -> None:
+    context = open_context()
+    model = model_of(context, "retrieval")
     for layer in (1, 2):
-        found = evaluate(model, scoring_of("retrieval", retrieval_layer=layer), shop)
+        found = evaluate(model, scoring_of("retrieval", retrieval_layer=layer), context)
         for values in found.languages.values():
             assert values["accuracy"] == values[f"accuracy.layer_{layer}"]
         assert found.protocol.layer == layer
         assert found.source is None
 
 
-def test_rows_that_were_cut_are_counted_by_language(open_shop) -> None:
-    shop = open_shop()
-    model = model_of(shop, "coh")
-    whole = evaluate(model, scoring_of("coh", "en", "de", max_length=128), shop)
+def test_rows_that_were_cut_are_counted_by_language(open_context) -> None:
+    context = open_context()
+    model = model_of(context, "coh")
+    whole = evaluate(model, scoring_of("coh", "en", "de", max_length=128), context)
     assert whole.num_truncated == {"en": 0, "de": 0}
-    short = evaluate(model, scoring_of("coh", "en", "de", max_length=16), shop)
+    short = evaluate(model, scoring_of("coh", "en", "de", max_length=16), context)
     lengths = {
-        code: shop.data.features("coh", code, "validation", max_rows=15, max_length=128)
+        code: context.data.features("coh", code, "validation", max_rows=15, max_length=128)
         for code in ("en", "de")
     }
     expected = {code: int((f.input_ids.lengths > 16).sum()) for code, f in lengths.items()}
@@ -212,10 +212,10 @@ def test_the_commonest_tag_is_guessed_by_the_tasks_own_metric(metric: str, expec
     assert _guessing(task, rows, [row.tags for row in rows]) == expected
 
 
-def test_the_commonest_label_is_counted_on_source_rows(open_shop) -> None:
-    shop = open_shop()
+def test_the_commonest_label_is_counted_on_source_rows(open_context) -> None:
+    context = open_context()
     for name in ("coh", "fact"):
-        task, rows = get_task(name), shop.data.examples(name, "en", "validation", max_rows=15)
+        task, rows = get_task(name), context.data.examples(name, "en", "validation", max_rows=15)
         labels = [row.label for row in rows]
         most = max(labels.count(label) for label in labels) / 15
         assert _guessing(task, rows, labels) == pytest.approx(most)
@@ -249,11 +249,11 @@ def test_chance_of_retrieval_is_one_of_the_candidates() -> None:
     assert chance_of(get_task("coh"), {"en": 100, "de": 100}) == get_task("coh").chance
 
 
-def test_guessing_among_few_candidates_is_no_signal(open_shop) -> None:
+def test_guessing_among_few_candidates_is_no_signal(open_context) -> None:
     """Fifteen rows a language: one of them is hit by chance, which is 7 %, not one of hundreds."""
-    shop = open_shop()
-    model = model_of(shop, "retrieval")
-    scores = evaluate(model, scoring_of("retrieval", "de", "ja"), shop)
+    context = open_context()
+    model = model_of(context, "retrieval")
+    scores = evaluate(model, scoring_of("retrieval", "de", "ja"), context)
     assert scores.chance == pytest.approx(1 / 15)
     at_chance = replace(scores, languages={c: {"accuracy": 1 / 15} for c in ("de", "ja")})
     task = get_task("retrieval")
@@ -269,29 +269,29 @@ def test_a_tagger_of_one_tag_is_collapsed(task_of_kind) -> None:
     assert mark_of(task, scores, [(one, other, one)] * 100, rows, loss_fell=True) is Mark.NONE
 
 
-def test_a_collapsed_model_is_marked(open_shop) -> None:
-    shop = open_shop()
-    model = model_of(shop, "coh")
+def test_a_collapsed_model_is_marked(open_context) -> None:
+    context = open_context()
+    model = model_of(context, "coh")
     with torch.no_grad():
         model.heads["coh"].out_proj.weight.zero_()
         model.heads["coh"].out_proj.bias.copy_(torch.tensor([0.0, 9.0]))
-    scores = evaluate(model, scoring_of("coh", "en", "de"), shop)
+    scores = evaluate(model, scoring_of("coh", "en", "de"), context)
     assert scores.mark is Mark.COLLAPSED
 
 
 @pytest.mark.parametrize("task", [name for name in SCORED if get_task(name).trains])
-def test_heads_compute_in_float32_whatever_the_encoder_does(open_shop, task: str) -> None:
+def test_heads_compute_in_float32_whatever_the_encoder_does(open_context, task: str) -> None:
     """In bf16 the logits of a batch would fall on a coarse grid, and tie."""
-    shop = open_shop()
-    half = replace(shop, workers=replace(shop.workers, precision=Precision.BF16))
-    model, scoring = model_of(shop, task), scoring_of(task, "de")
+    context = open_context()
+    half = replace(context, workers=replace(context.workers, precision=Precision.BF16))
+    model, scoring = model_of(context, task), scoring_of(task, "de")
     seen: dict[str, torch.dtype] = {}
     head = model.heads[get_task(task).training_task]
     layer = next(module for module in head.modules() if isinstance(module, torch.nn.Linear))
     query = model.encoder.encoder.layer[0].attention.self.query
     layer.register_forward_hook(lambda _, given, out: seen.update(head=out.dtype))
     query.register_forward_hook(lambda _, given, out: seen.update(encoder=out.dtype))
-    features = shop.data.features(task, "de", "validation", max_rows=15, max_length=64)
+    features = context.data.features(task, "de", "validation", max_rows=15, max_length=64)
     outputs = _outputs(model, scoring, features, half)
     assert seen == {"encoder": torch.bfloat16, "head": torch.float32}
     values = torch.cat([torch.from_numpy(output).flatten() for output in outputs])
@@ -382,22 +382,24 @@ def corpora(tmp_path):
 
 
 def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
-    open_shop, corpora
+    open_context, corpora
 ) -> None:
-    shop = open_shop(study={"name": "tiny", "encoder": "e", "seed": 0, "data_root": str(corpora)})
-    task, model = get_task("bucc"), model_of(shop, "bucc")
+    context = open_context(
+        study={"name": "tiny", "encoder": "e", "seed": 0, "data_root": str(corpora)}
+    )
+    task, model = get_task("bucc"), model_of(context, "bucc")
     test = scoring_of("bucc", "de", split="test", max_rows=None, retrieval_layer=1)
     dev = replace(test, split="validation")
-    mined = {s.split: predict(model, s, shop)["de"] for s in (test, dev)}
-    rows = {s: shop.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
+    mined = {s.split: predict(model, s, context)["de"] for s in (test, dev)}
+    rows = {s: context.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
 
     fixed = test.form.fixed_on(mined["validation"], rows["validation"])
     by_hand = fixed.score(mined["test"], rows["test"], task, "de")
-    found = evaluate(model, test, shop)
+    found = evaluate(model, test, context)
     assert found.languages["de"] == by_hand
     assert found.by_language["de"] == by_hand["f1"] > 0.5
     assert found.protocol.layer == 1
     assert found.num_rows == {"de": 60}
     # On the validation rows the threshold is their own, the best there is.
     best = fixed.score(mined["validation"], rows["validation"], task, "de")
-    assert evaluate(model, dev, shop).languages["de"] == best
+    assert evaluate(model, dev, context).languages["de"] == best

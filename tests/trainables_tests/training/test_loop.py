@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spaces.phases import Phase, Recipe
 from spaces.sections import Precision
-from spaces.tasks import TaskKind
+from spaces.task_catalog import TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of

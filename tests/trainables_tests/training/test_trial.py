@@ -21,19 +21,19 @@ BASELINE = {"intermediate": "none", "target.learning_rate": 1e-3}
 TARGETS = {"targets": ["coh", "retrieval", "fact"]}
 
 
-def plan_of(shop, params):
-    return shop.settings.search_space().decode(params)
+def plan_of(context, params):
+    return context.settings.search_space().decode(params)
 
 
-def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
-    shop = open_shop(space=TARGETS)
-    plan = plan_of(shop, PARAMS)
-    scores = run_trial(plan, shop, events.append)
+def test_a_trial_tells_what_it_does_in_order(open_context, events) -> None:
+    context = open_context(space=TARGETS)
+    plan = plan_of(context, PARAMS)
+    scores = run_trial(plan, context, events.append)
     assert scores is not None
     told = [event["event"] for event in events if event["event"] != "progress"]
     phase = ["trained", "phase"]
     assert told == [*phase, *phase, *phase, "end"]
-    stages = [key for key, _, _ in shop.world.stages(plan)]
+    stages = [key for key, _, _ in context.key_facts.stages(plan)]
     assert [event["key"] for event in events if event["event"] == "phase"] == stages
     end = events[-1]
     assert end["state"] == "scored"
@@ -42,15 +42,15 @@ def test_a_trial_tells_what_it_does_in_order(open_shop, events) -> None:
     assert Scores.from_dict(json.loads(json.dumps(end["scores"]))) == scores
 
 
-def test_rungs_are_told_half_way_through_target_phases(open_shop, tmp_path, events) -> None:
+def test_rungs_are_told_half_way_through_target_phases(open_context, tmp_path, events) -> None:
     """By the same few rows of every language, and without a trace in what is trained."""
     pruned = {
         "space": TARGETS,
         "study": {"pruner": "lowest_third"},
         "evaluation": {"probe_rows": 5},
     }
-    shop = open_shop(tmp_path / "pruned", **pruned)
-    scores = run_trial(plan_of(shop, PARAMS), shop, events.append)
+    context = open_context(tmp_path / "pruned", **pruned)
+    scores = run_trial(plan_of(context, PARAMS), context, events.append)
     told = [event["event"] for event in events if event["event"] != "progress"]
     phase = ["trained", "phase"]
     assert told == [*phase, "rung", *phase, "rung", *phase, "end"]
@@ -61,16 +61,16 @@ def test_rungs_are_told_half_way_through_target_phases(open_shop, tmp_path, even
     assert [target.task for target in (*first, *last)] == ["coh", "fact"]
     assert set(first[0].num_rows.values()) == {5}
     events.clear()
-    other = open_shop(tmp_path / "other", space=TARGETS)
+    other = open_context(tmp_path / "other", space=TARGETS)
     assert run_trial(plan_of(other, PARAMS), other, events.append) == scores
     events.clear()
-    run_trial(plan_of(shop, PARAMS), shop, events.append)
+    run_trial(plan_of(context, PARAMS), context, events.append)
     assert "rung" not in {event["event"] for event in events}, "nothing is left to save"
 
 
-def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
-    shop = open_shop()
-    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+def test_a_trial_keeps_what_each_row_got(open_context, events, tmp_path) -> None:
+    context = open_context()
+    scores = run_trial(plan_of(context, BASELINE), context, events.append)
     assert scores is not None
     files = {task: Path(file) for task, file in events[-1]["outcomes"].items()}
     assert list(files) == ["coh", "retrieval"]
@@ -85,15 +85,15 @@ def test_a_trial_keeps_what_each_row_got(open_shop, events, tmp_path) -> None:
     assert files["retrieval"].parent.name.startswith("encoder-")
 
 
-def test_two_splits_are_scored_while_the_model_is_there(open_shop, events, monkeypatch) -> None:
+def test_two_splits_are_scored_while_the_model_is_there(open_context, events, monkeypatch) -> None:
     """Each model is loaded once, each split gets the scores that it would get alone."""
-    shop, loaded = open_shop(space=TARGETS), []
+    context, loaded = open_context(space=TARGETS), []
     monkeypatch.setattr(
         "trainables.training.trial.model_after",
         lambda *given: loaded.append(given[0]) or model_after(*given),
     )
-    plan = plan_of(shop, PARAMS)
-    scores = run_trial(plan, shop, events.append, split="test", also=("validation",))
+    plan = plan_of(context, PARAMS)
+    scores = run_trial(plan, context, events.append, split="test", also=("validation",))
     assert len(loaded) == 3
     end = events[-1]
     assert scores == Scores.from_dict(end["scores"])
@@ -101,29 +101,29 @@ def test_two_splits_are_scored_while_the_model_is_there(open_shop, events, monke
     assert all("-test-" in file for file in end["outcomes"].values())
     assert list(end["also"]) == ["validation"]
     dev = Scores.from_dict(json.loads(json.dumps(end["also"]["validation"])))
-    alone = run_trial(plan, shop, events.append)
+    alone = run_trial(plan, context, events.append)
     assert dev == alone
     assert dev.zero_shot_mean != scores.zero_shot_mean
     assert events[-1]["also"] == {}
 
 
-def test_a_trial_keeps_which_rows_go_together(open_shop, events) -> None:
+def test_a_trial_keeps_which_rows_go_together(open_context, events) -> None:
     """Some countries are asked about twice."""
-    shop = open_shop(space={"targets": ["fact"]}, evaluation={"max_rows": 40})
-    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+    context = open_context(space={"targets": ["fact"]}, evaluation={"max_rows": 40})
+    scores = run_trial(plan_of(context, BASELINE), context, events.append)
     assert scores is not None
     kept = read(Path(events[-1]["outcomes"]["fact"]))
     assert kept.groups.keys() == kept.rows.keys() == scores.targets[0].languages.keys()
     for language, groups in kept.groups.items():
-        rows = shop.data.examples("fact", language, "validation", max_rows=40)
+        rows = context.data.examples("fact", language, "validation", max_rows=40)
         texts = [row.text for row in rows]
         assert len(set(groups.tolist())) == len(set(texts)) < len(texts)
         assert len(set(zip(groups.tolist(), texts, strict=True))) == len(set(texts))
 
 
-def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:
-    shop = open_shop(space=TARGETS)
-    scores = run_trial(plan_of(shop, BASELINE), shop, events.append)
+def test_scores_are_of_the_languages_asked_for(open_context, events) -> None:
+    context = open_context(space=TARGETS)
+    scores = run_trial(plan_of(context, BASELINE), context, events.append)
     assert scores is not None
     assert [target.task for target in scores.targets] == ["coh", "retrieval", "fact"]
     coh, retrieval, _ = scores.targets
@@ -134,69 +134,71 @@ def test_scores_are_of_the_languages_asked_for(open_shop, events) -> None:
     assert 0 <= objective(scores, SelectionRule.TARGET_DEV) <= 1
 
 
-def test_trials_that_share_an_intermediate_phase_train_it_once(open_shop, events) -> None:
-    shop = open_shop(
+def test_trials_that_share_an_intermediate_phase_train_it_once(open_context, events) -> None:
+    context = open_context(
         space={"target_learning_rate": [1e-3, 2e-3]},
     )
     for rate in (1e-3, 2e-3):
-        run_trial(plan_of(shop, {**PARAMS, "target.learning_rate": rate}), shop, events.append)
+        run_trial(
+            plan_of(context, {**PARAMS, "target.learning_rate": rate}), context, events.append
+        )
     reused = [event["reused"] for event in events if event["event"] == "phase"]
     assert reused == [False, False, True, False]
 
 
-def test_a_trial_run_again_finds_everything(open_shop, events) -> None:
-    shop = open_shop()
-    first = run_trial(plan_of(shop, PARAMS), shop, events.append)
+def test_a_trial_run_again_finds_everything(open_context, events) -> None:
+    context = open_context()
+    first = run_trial(plan_of(context, PARAMS), context, events.append)
     events.clear()
     torch.manual_seed(5)
-    again = run_trial(plan_of(shop, PARAMS), open_shop(), events.append)
+    again = run_trial(plan_of(context, PARAMS), open_context(), events.append)
     assert again == first
     assert [event["event"] for event in events] == ["phase", "phase", "end"]
     assert all(event["reused"] for event in events if event["event"] == "phase")
 
 
-def test_scores_do_not_depend_on_what_ran_before(open_shop, tmp_path, events) -> None:
-    one, two = open_shop(tmp_path / "one"), open_shop(tmp_path / "two")
+def test_scores_do_not_depend_on_what_ran_before(open_context, tmp_path, events) -> None:
+    one, two = open_context(tmp_path / "one"), open_context(tmp_path / "two")
     run_trial(plan_of(one, BASELINE), one, events.append)
     after = run_trial(plan_of(one, PARAMS), one, events.append)
     assert run_trial(plan_of(two, PARAMS), two, events.append) == after
 
 
-def test_a_diverged_trial_ends_with_its_reason(open_shop, events) -> None:
-    shop = open_shop()
+def test_a_diverged_trial_ends_with_its_reason(open_context, events) -> None:
+    context = open_context()
     with torch.no_grad():
-        next(shop.base.encoder.parameters()).fill_(float("inf"))
-    assert run_trial(plan_of(shop, PARAMS), shop, events.append) is None
+        next(context.base.encoder.parameters()).fill_(float("inf"))
+    assert run_trial(plan_of(context, PARAMS), context, events.append) is None
     assert [event["event"] for event in events] == ["phase", "end"]
     assert events[-1]["state"] == "failed"
     assert "again at half the rate" in events[-1]["reason"]
     assert "scores" not in events[-1]
     # remembered: the trial fails again without training
     events.clear()
-    assert run_trial(plan_of(shop, PARAMS), shop, events.append) is None
+    assert run_trial(plan_of(context, PARAMS), context, events.append) is None
     assert [event["event"] for event in events] == ["phase", "end"]
     assert events[0]["reused"]
 
 
-def test_a_broken_store_is_no_failed_trial(open_shop, events, tmp_path) -> None:
-    shop = open_shop()
-    plan = plan_of(shop, PARAMS)
-    run_trial(plan, shop, events.append)
-    key = shop.world.stages(plan)[0][0]
+def test_a_broken_store_is_no_failed_trial(open_context, events, tmp_path) -> None:
+    context = open_context()
+    plan = plan_of(context, PARAMS)
+    run_trial(plan, context, events.append)
+    key = context.key_facts.stages(plan)[0][0]
     (tmp_path / "home" / "phases" / key / "record.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged"):
-        run_trial(plan, shop, events.append)
+        run_trial(plan, context, events.append)
 
 
-def test_how_a_target_is_scored(open_shop) -> None:
-    shop = open_shop(
+def test_how_a_target_is_scored(open_context) -> None:
+    context = open_context(
         evaluation={"max_rows": 7, "retrieval_layer": 1, "retrieval_max_length": 48},
     )
-    coh, retrieval = plan_of(shop, BASELINE).targets
-    scoring = scoring_of(coh, shop, split="test")
+    coh, retrieval = plan_of(context, BASELINE).targets
+    scoring = scoring_of(coh, context, split="test")
     assert (scoring.task, scoring.split, scoring.max_length) == ("coh", "test", 64)
     assert (scoring.max_rows, scoring.selection) == (7, "target_dev")
-    scoring = scoring_of(retrieval, shop, split="validation")
+    scoring = scoring_of(retrieval, context, split="validation")
     assert (scoring.max_length, scoring.retrieval_layer) == (48, 1)
     assert "en" not in scoring.languages
 
@@ -208,13 +210,13 @@ REAL = {
 
 
 def test_real_rows_score_the_same_by_data_root_and_by_name(
-    open_shop, mirror, tmp_path, monkeypatch, events
+    open_context, mirror, tmp_path, monkeypatch, events
 ) -> None:
     def run(home: str, **study) -> Scores:
         keys = {"name": "tiny", "seed": 0, "encoder": "unused", **study}
-        shop = open_shop(tmp_path / home, **REAL, study=keys)
+        context = open_context(tmp_path / home, **REAL, study=keys)
         params = {**PARAMS, "intermediate": "csqa"}
-        scores = run_trial(plan_of(shop, params), shop, events.append)
+        scores = run_trial(plan_of(context, params), context, events.append)
         assert scores is not None
         return scores
 
@@ -238,10 +240,10 @@ def clear_rows() -> None:
     _fingerprint.cache_clear()
 
 
-def test_a_target_without_rows_in_any_zero_shot_language_is_refused(open_shop, mirror) -> None:
+def test_a_target_without_rows_in_any_zero_shot_language_is_refused(open_context, mirror) -> None:
     keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": str(mirror)}
     space = {"targets": ["pawsx"], "intermediate": ["csqa"]}
-    shop = open_shop(space=space, study=keys, evaluation={"languages": ["ko", "fr"]})
-    target = plan_of(shop, {**PARAMS, "intermediate": "csqa"}).targets[0]
+    context = open_context(space=space, study=keys, evaluation={"languages": ["ko", "fr"]})
+    target = plan_of(context, {**PARAMS, "intermediate": "csqa"}).targets[0]
     with pytest.raises(Refusal, match=r"'pawsx' has no test rows .* asks for \(en, fr, ko\)"):
-        scoring_of(target, shop, split="test")
+        scoring_of(target, context, split="test")

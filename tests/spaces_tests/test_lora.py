@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from spaces.adapters import Adapters
 from spaces.domains import Choice, Grid, Range
+from spaces.lora import Adapters
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 from spaces.study import StudySettings

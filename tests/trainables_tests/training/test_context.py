@@ -5,35 +5,35 @@ import pytest
 from spaces.refusal import Refusal
 from spaces.sections import Precision
 from trainables.rows.rows import Rows
-from trainables.training.workshop import Workshop, check_encoder
-from trainables.training.world import World
+from trainables.training.context import TrialContext, check_encoder
+from trainables.training.key_facts import KeyFacts
 
 
-def test_a_workshop_is_opened(open_shop, base, tmp_path) -> None:
-    shop = open_shop()
-    assert isinstance(shop, Workshop)
-    assert shop.world == World.of(base, precision=Precision.FP32)
-    assert shop.base.weights_digest == base.weights_digest
-    assert shop.data.folder == tmp_path / "home" / "data"
-    assert shop.store.record("a" * 40) is None
+def test_a_context_is_opened(open_context, base, tmp_path) -> None:
+    context = open_context()
+    assert isinstance(context, TrialContext)
+    assert context.key_facts == KeyFacts.of(base, precision=Precision.FP32)
+    assert context.base.weights_digest == base.weights_digest
+    assert context.data.folder == tmp_path / "home" / "data"
+    assert context.store.record("a" * 40) is None
     assert not (tmp_path / "home").exists()  # nothing is written before something is trained
 
 
-def test_rows_are_read_where_the_study_says(open_shop) -> None:
+def test_rows_are_read_where_the_study_says(open_context) -> None:
     keys = {"name": "tiny", "seed": 0, "encoder": "unused", "data_root": "/rows"}
-    shop = open_shop(study=keys)
-    assert shop.data.rows == shop.world.rows == Rows("/rows")
-    shop = open_shop(study=keys, evaluation={"halves": False})
-    assert shop.data.rows == shop.world.rows == Rows("/rows", halves=False)
+    context = open_context(study=keys)
+    assert context.data.rows == context.key_facts.rows == Rows("/rows")
+    context = open_context(study=keys, evaluation={"halves": False})
+    assert context.data.rows == context.key_facts.rows == Rows("/rows", halves=False)
 
 
-def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_shop) -> None:
-    shop = open_shop()
-    whole = shop.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
-    other = shop.scoring_by(whole)
+def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_context) -> None:
+    context = open_context()
+    whole = context.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
+    other = context.scoring_by(whole)
     assert other.settings.evaluation == whole
-    assert (other.data.rows, other.world) == (Rows(halves=False), shop.world)
-    assert other.store is shop.store
+    assert (other.data.rows, other.world) == (Rows(halves=False), context.key_facts)
+    assert other.store is context.store
 
 
 RECIPE = {"num_steps": 1, "batch_size": 1}
@@ -82,18 +82,20 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
         ),
     ],
 )
-def test_what_the_encoder_cannot_do_is_refused_before_training(open_shop, tables, message) -> None:
+def test_what_the_encoder_cannot_do_is_refused_before_training(
+    open_context, tables, message
+) -> None:
     with pytest.raises(Refusal, match=re.escape(message)):
-        open_shop(**tables)
+        open_context(**tables)
 
 
-def test_what_no_target_reads_is_not_checked(open_shop) -> None:
-    shop = open_shop(space={"targets": ["coh"]}, evaluation={"retrieval_layer": 3})
-    check_encoder(shop.settings, shop.base)
+def test_what_no_target_reads_is_not_checked(open_context) -> None:
+    context = open_context(space={"targets": ["coh"]}, evaluation={"retrieval_layer": 3})
+    check_encoder(context.settings, context.base)
 
 
-def test_an_encoder_that_cannot_compute_activations_twice_is_refused(open_shop, monkeypatch):
-    shop = open_shop(resources={"gradient_checkpointing": True})
-    monkeypatch.setattr(type(shop.base.encoder), "supports_gradient_checkpointing", False)
+def test_an_encoder_that_cannot_compute_activations_twice_is_refused(open_context, monkeypatch):
+    context = open_context(resources={"gradient_checkpointing": True})
+    monkeypatch.setattr(type(context.base.encoder), "supports_gradient_checkpointing", False)
     with pytest.raises(Refusal, match=r"resources.gradient_checkpointing is true, but"):
-        check_encoder(shop.settings, shop.base)
+        check_encoder(context.settings, context.base)

@@ -11,18 +11,18 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
 from spaces.sections import Precision
-from spaces.tasks import Source, get_task
+from spaces.task_catalog import Source, get_task
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
 from trainables.formats.kinds import format_of
 from trainables.rows.rows import Rows
 from trainables.training.batches import by_length, units_of
+from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
 from trainables.training.loop import Saving, train_phase
 from trainables.training.workers import Workers
-from trainables.training.world import TRAINING_VERSION, World
 
-WORLD = World(weights_digest="w", tokenizer_digest="t", config_digest="c")
+WORLD = KeyFacts(weights_digest="w", tokenizer_digest="t", config_digest="c")
 
 
 def test_facts_name_all_that_a_phase_depends_on(make_phase) -> None:
@@ -96,7 +96,7 @@ def test_stages_are_the_phases_of_a_plan_in_order(make_phase) -> None:
 
 
 def test_a_world_is_of_an_encoder(base) -> None:
-    world = World.of(base, precision=Precision.BF16)
+    world = KeyFacts.of(base, precision=Precision.BF16)
     assert world.weights_digest == base.weights_digest
     assert world.tokenizer_digest == base.tokenizer_digest
     assert world.config_digest == settings_digest(base.settings)
@@ -111,8 +111,8 @@ GOLDEN_LOSSES = (0.8988, 0.8969, 0.9365)
 GOLDEN_SCORES = {"coh": 0.6, "fact": 0.3375}
 FORGOTTEN = (
     "The same phase gives other results than before. If that is meant, raise TRAINING_VERSION in "
-    "trainables/training/world.py (else stored phases and scores of the old code are mixed with "
-    "the new) "
+    "trainables/training/key_facts.py (else stored phases and scores of the old code are mixed "
+    "with the new) "
     "and pin the new numbers here; if not, find what changed them."
 )
 

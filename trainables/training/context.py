@@ -7,7 +7,7 @@ from pathlib import Path
 from spaces.refusal import Refusal
 from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
-from spaces.tasks import Source, TaskKind, get_task
+from spaces.task_catalog import Source, TaskKind, get_task
 from trainables.encoders.adapters import check_adaptable
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
@@ -15,21 +15,21 @@ from trainables.formats.retrieval import RetrievalFormat
 from trainables.rows.rows import Rows
 from trainables.store.phase_store import PhaseStore
 from trainables.store.stores import address_of, open_store
+from trainables.training.key_facts import KeyFacts
 from trainables.training.workers import Workers
-from trainables.training.world import World
 
 DATA = "data"  # the folder of encoded rows under the home folder
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class TrialContext:
     """Opened once a process; a trial takes nothing else but its plan. `home` is the folder of all
     stores, `is_stopping` tells whether the driver is going away."""
 
     settings: StudySettings
     base: BaseEncoder
     data: Data
-    world: World
+    key_facts: KeyFacts
     store: PhaseStore
     workers: Workers
     home: Path
@@ -44,7 +44,7 @@ class Workshop:
         encoder: str,
         workers: Workers,
         is_stopping: Callable[[], bool] = lambda: False,
-    ) -> "Workshop":
+    ) -> "TrialContext":
         """Load the encoder and open the stores under `home`. Raises Refusal.
 
         Args:
@@ -58,7 +58,7 @@ class Workshop:
             settings=settings,
             base=base,
             data=Data(home / DATA, base, rows),
-            world=World.of(base, rows, precision=precision),
+            key_facts=KeyFacts.of(base, rows, precision=precision),
             store=open_store(
                 home, owner=settings.study.name, address=address_of(settings.resources)
             ),
@@ -67,9 +67,9 @@ class Workshop:
             is_stopping=is_stopping,
         )
 
-    def scoring_by(self, evaluation: EvaluationSection) -> "Workshop":
-        """The same models scored in another way. The world stays: keys of phases depend on the rows
-        that they were trained on."""
+    def scoring_by(self, evaluation: EvaluationSection) -> "TrialContext":
+        """The same models scored in another way. The key facts stay: keys of phases depend on the
+        rows that they were trained on."""
         settings = self.settings.model_copy(update={"evaluation": evaluation})
         data = replace(self.data, rows=Rows.of(settings))
         return replace(self, settings=settings, data=data)

@@ -13,7 +13,7 @@ from trainables.rows.hub import raw_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class OpenedRows:
     """(place, row) of every row, the place being its name where it has none of its own; `commit`
     is "" where they are from no data set of the hub."""
 
@@ -21,7 +21,9 @@ class Raw:
     commit: str = ""
 
 
-def raw_of(origin: Origin, language: str, names: Sequence[str], data_root: str | None) -> Raw:
+def raw_of(
+    origin: Origin, language: str, names: Sequence[str], data_root: str | None
+) -> OpenedRows:
     """The rows of these splits, one after the other.
 
     Args:
@@ -37,7 +39,7 @@ def raw_of(origin: Origin, language: str, names: Sequence[str], data_root: str |
         rows, commit = _read(origin, language, name, data_root)
         found += [(f"{name}-{number:06d}", row) for number, row in enumerate(rows)]
         commits.append(commit)
-    return Raw(found, " ".join(sorted({*commits} - {""})))
+    return OpenedRows(found, " ".join(sorted({*commits} - {""})))
 
 
 def parts_of(

@@ -4,9 +4,9 @@ import pytest
 
 from spaces.origin import Layout, Origin, Splits
 from spaces.refusal import Refusal
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.rows.bundle import OwnPart, Part
-from trainables.rows.origins import licence, parts_of, raw_of
+from trainables.rows.opened_rows import licence, parts_of, raw_of
 
 
 def test_joined_splits_are_read_one_after_the_other(make_root) -> None:

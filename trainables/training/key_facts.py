@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
 from spaces.sections import Precision
-from spaces.tasks import get_task
+from spaces.task_catalog import get_task
 from trainables.encoders.model import BaseEncoder, settings_digest
 from trainables.features.features import ENCODING_VERSION, splits_read
 from trainables.rows.rows import Rows
@@ -17,7 +17,7 @@ TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class KeyFacts:
     """The encoder's weights, config and tokenizer, where rows come from, and what encoders compute
     in; the rows' digests and the versions are looked up for each phase."""
 
@@ -34,7 +34,7 @@ class World:
         rows: Rows = Rows(),  # noqa: B008
         *,
         precision: Precision,
-    ) -> "World":
+    ) -> "KeyFacts":
         return cls(
             weights_digest=base.weights_digest,
             tokenizer_digest=base.tokenizer_digest,
