@@ -20,7 +20,7 @@ SETTLE_SECONDS = 0.5  # until the first renewal
 # Attributes of the study: the driver that runs it, and the one that last tried to take it.
 MARK, CLAIM = "driver", "driver_claim"
 
-Mark = dict[str, Any]  # an attribute as Optuna keeps it: id, time, renewal, host and pid
+Mark = dict[str, Any]  # an attribute as Optuna keeps it: id, time, renewal, host, pid
 
 
 class Fence:
