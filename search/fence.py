@@ -24,8 +24,8 @@ Mark = dict[str, Any]  # an attribute as Optuna keeps it: id, time, renewal, hos
 
 
 class Fence:
-    """Holds a study for one driver: `__enter__` takes it (raises Refusal), a thread renews the mark,
-    `__exit__` gives the study back.
+    """Holds a study for one driver. `__enter__` takes the study (raises Refusal), a thread renews
+    the mark, `__exit__` gives the study back.
 
     If the database fails, the thread tries again. After STALE_SECONDS without a renewed mark any
     driver may take the study, so this driver counts it as lost. `lost` says why; until then it is
