@@ -12,7 +12,6 @@ from pathlib import Path
 from search.addresses import check_reachable, hide_password, sqlite_path
 from search.home import Home, check_writable
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 OURS = ("search", "trainables", "spaces")
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
@@ -115,13 +114,18 @@ def _read_database(path: Path) -> None:
         connection.close()
 
 
-def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
+def check_places(home: Home, *, tracking_uri: str, phase_store: str | None) -> None:
     """Raise Refusal if the home folder cannot be written, or the phase store or MLflow cannot be
-    reached; nothing is created."""
-    check_writable(home.path, "the home folder")
-    from trainables.store.stores import address_of, check_store  # it brings torch
+    reached; nothing is created.
 
-    check_store(address_of(settings.resources))
+    Args:
+        tracking_uri: the address of MLflow.
+        phase_store: the address of the object store for phases; None: the home folder alone.
+    """
+    check_writable(home.path, "the home folder")
+    from trainables.store.stores import check_store  # it imports torch
+
+    check_store(phase_store)
     path = sqlite_path(tracking_uri)
     if path is None:
         check_reachable(tracking_uri)
