@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Heavy imports wait for their command."""
+"""The command line: parse, call one function, print. Heavy imports stand in their command."""
 
 import sys
 from collections.abc import Callable
@@ -28,10 +28,10 @@ from search.home import Home
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS
 
-UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
-INTERRUPTED = 130  # what a shell says of Ctrl-C
+UsageError: Any = typer.BadParameter.__mro__[1]  # typer has its own copy of click
+INTERRUPTED = 130  # the exit code of a shell after Ctrl-C
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
-UNREGISTERED = 4  # retrained, but no seed learned any target: there is no model
+UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
 
 app = typer.Typer(
     name="transfer-search",
@@ -42,15 +42,15 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error and exit code 2, an interruption one
-    line and 130."""
+    """Run the command line: a refusal prints one line on standard error and exits with code 2, an
+    interruption prints one line and exits with code 130."""
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (Refusal, UsageError) as error:
         code = 2
         _complain(error.format_message() if hasattr(error, "format_message") else str(error))
     if code == INTERRUPTED:
-        _complain("interrupted; the same command goes on from here")
+        _complain("interrupted; run the same command again to continue")
     sys.exit(code)
 
 
@@ -66,7 +66,10 @@ def run(
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study, or take it up where an earlier run left it; then print its report."""
+    """Run a study and print its report.
+
+    If an earlier run of the study was interrupted, continue where it stopped.
+    """
     from search.base_encoder import find_encoder
     from search.display.progress import SearchProgress, counting
     from search.driver.runner import run_study
@@ -76,16 +79,16 @@ def run(
     from search.sampling.warm_start import check_earlier
     from trainables.store.stores import phase_store_address
 
-    console, place, settings = Console(), Home.of(home), load(study, name, data_root)
+    console, home_folder, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
     cluster = cluster_of(address, home, can_grow=autoscaling)
     check_places(
-        place,
-        tracking_uri=place.mlflow_uri(settings),
+        home_folder,
+        tracking_uri=home_folder.mlflow_uri(settings),
         phase_store=phase_store_address(settings.resources.phase_store),
     )
-    check_earlier(place.optuna_url(settings), settings)
-    find_encoder(settings, place, console=console)
+    check_earlier(home_folder.optuna_url(settings), settings)
+    find_encoder(settings, home_folder, console=console)
     with (
         counting(console, "tokenising") as on_prepared,
         counting(console, "checking rows") as on_checked,
@@ -94,7 +97,7 @@ def run(
     ):
         outcome = run_study(
             settings,
-            place,
+            home_folder,
             watch,
             cluster=cluster,
             on_prepared=on_prepared,
@@ -113,19 +116,28 @@ def report(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write one HTML page here.")] = None,
-    force: Annotated[bool, typer.Option(help="Mix scores of unlike protocols.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="File to write the report to, as one HTML page.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Report scores of different protocols together.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what came of a study, from MLflow alone."""
+    """Show the results of a study.
+
+    Everything is read from MLflow.
+    """
     from search.record.address import RecordAddress
     from search.record.reader import read_study
     from search.record.writer import drain_left
     from search.report.forms import render, render_html, report_json
 
-    folder = Home.of(home)
-    address = RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri)
-    drain_left(address, outbox=folder.outbox(address.study))
+    home_folder = Home.of(home)
+    address = RecordAddress.find(
+        study, home_folder, experiment=experiment, tracking_uri=tracking_uri
+    )
+    drain_left(address, outbox=home_folder.outbox(address.study))
     record = read_study(address)
     if html is not None:
         try:
@@ -144,24 +156,33 @@ def retrain(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for all plans.")] = 5,
-    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Fresh seeds to train; each trains the winner, its baseline and its twin."
+        ),
+    ] = 5,
+    trial: Annotated[
+        int | None, typer.Option(help="Number of the trial; default: the best trial.")
+    ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The trial that is best for this target, and what serves it.")
+        str | None,
+        typer.Option(help="Retrain the trial that is best for this target, for this target only."),
     ] = None,
     force: Annotated[
-        bool, typer.Option(help="Go on where data or code changed since the search.")
+        bool, typer.Option(help="Continue although the data or the code changed since the search.")
     ] = False,
     promote: Annotated[
-        bool, typer.Option(help="Make the models champions, whatever stands there.")
+        bool, typer.Option(help="Make the new models the champions without comparing them.")
     ] = False,
     data_root: DataRootOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial and the best baseline with fresh seeds, score the test split, and
-    register the models.
+    """Train the best trial and the best baseline again, with fresh seeds.
+
+    Score them on the test split and register the models of the best trial.
 
     Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
     any target, and no model is registered.
@@ -171,10 +192,10 @@ def retrain(
     from search.winner import retrain as retraining
     from search.winner.verdict_json import verdict_json
 
-    folder, errors = Home.of(home), Console(stderr=True)
+    home_folder, errors = Home.of(home), Console(stderr=True)
     verdict = retraining.retrain(
-        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri),
-        folder,
+        RecordAddress.find(study, home_folder, experiment=experiment, tracking_uri=tracking_uri),
+        home_folder,
         wishes=retraining.RetrainRequest(
             num_seeds=seeds,
             trial=trial,
@@ -195,21 +216,25 @@ def retrain(
 
 def export(
     study: NameArgument,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    target: Annotated[str, typer.Option(help="The target to export.")],
+    folder: Annotated[Path, typer.Argument(help="New folder to write.")],
+    target: Annotated[str, typer.Option(help="Target to export.")],
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Number of the trial; default: the best trial.")
+    ] = None,
     data_root: DataRootOption = None,
 ) -> None:
-    """Write one target of a trial as a Hugging Face folder."""
+    """Write one target of a trial as a Hugging Face model folder."""
     from search.record.address import RecordAddress
     from search.winner.export import export_trial
 
-    of_study = Home.of(home)
-    address = RecordAddress.find(study, of_study, experiment=experiment, tracking_uri=tracking_uri)
-    export_trial(address, folder, of_study, target=target, trial=trial, data_root=data_root)
+    home_folder = Home.of(home)
+    address = RecordAddress.find(
+        study, home_folder, experiment=experiment, tracking_uri=tracking_uri
+    )
+    export_trial(address, folder, home_folder, target=target, trial=trial, data_root=data_root)
     print(f"wrote {folder}")
 
 
@@ -218,42 +243,52 @@ def gc(
     tracking_uri: TrackingOption = None,
     keep_best: Annotated[
         int | None,
-        typer.Option(min=1, help="Of finished studies hold this many trials, not all of them."),
+        typer.Option(
+            min=1, help="Best trials to keep of each finished study; default: all trials."
+        ),
     ] = None,
     phase_store: Annotated[
         str | None,
-        typer.Option(help="s3://BUCKET/PREFIX; else $TRANSFER_SEARCH_PHASE_STORE, else the home."),
+        typer.Option(
+            help="Object store of the phases, s3://BUCKET/PREFIX; default: "
+            "$TRANSFER_SEARCH_PHASE_STORE, else the home folder."
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
+    """Remove phases that the record no longer needs.
+
+    A phase is removed if no trial or retrain in MLflow needs it and it is older than a day.
+    """
     from search.sweep import sweep
 
-    place = Home.of(home)
-    found = sweep(
-        place,
-        tracking_uri=tracking_uri or place.mlflow_uri(),
+    home_folder = Home.of(home)
+    swept = sweep(
+        home_folder,
+        tracking_uri=tracking_uri or home_folder.mlflow_uri(),
         phase_store=phase_store,
         keep_best=keep_best,
         dry_run=dry_run,
     )
 
     def show(console: Console) -> None:
-        for name in found.removed:
+        for name in swept.removed:
             console.print(name, highlight=False, markup=False)
         verb = "would be removed" if dry_run else "removed"
         console.print(
-            f"{len(found.removed)} {verb}, {found.num_bytes / 1e9:.2f} GB; held {found.num_held}, "
-            f"younger than a day {found.num_young}",
+            f"{len(swept.removed)} {verb} ({swept.num_bytes / 1e9:.2f} GB); kept: "
+            f"{swept.num_held} that the record needs, {swept.num_young} younger than a day",
             highlight=False,
         )
 
-    output(found, as_json, show)
+    output(swept, as_json, show)
 
 
 def tasks(as_json: JsonOption = False) -> None:
-    """List the tasks: kind, languages, metric."""
+    """List the tasks with their kind, languages and metric."""
     rows = {
         name: {
             "kind": task.kind.value,
@@ -279,7 +314,10 @@ def tasks(as_json: JsonOption = False) -> None:
 
 
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Look at Python, packages, disk, devices and MLflow; exit code 2 if anything is amiss."""
+    """Check this machine and this installation.
+
+    Python, packages, disk, devices and MLflow are checked. Exit code 2 if a check fails.
+    """
     from search.preflight import examine
 
     findings = list(examine(Home.of(home)))
@@ -289,8 +327,8 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             mark = "ok  " if finding.is_good else "BAD "
             console.print(f"{mark} {finding.what}: {finding.detail}", markup=False, soft_wrap=True)
 
-    found = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
-    output(found, as_json, show)
+    content = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
+    output(content, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
 

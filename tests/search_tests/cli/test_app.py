@@ -258,10 +258,13 @@ def test_how_a_retrain_ends(
         )
         if code:
             verdict = replace(verdict, curse=Below())  # type: ignore[arg-type]
-        monkeypatch.setattr("search.winner.retrain.retrain", lambda made=verdict, **given: made)
+        monkeypatch.setattr("search.winner.retrain.retrain", lambda *_, made=verdict, **given: made)
         result = cli("retrain", "tiny", "--home", tmp_path)
         assert result.code == code, result.err
-        assert ("No model of rel is registered: of 1 fresh seed" in result.out) is (code == 4)
+        assert (
+            "No model of rel is registered, because no seed learned it: of 1 fresh seed"
+            in result.out
+        ) is (code == 4)
 
 
 # ---- on the finished study

@@ -80,7 +80,7 @@ def test_evaluate(cli: Run, finished: Any, tmp_path: Path) -> None:
     assert (result.code, result.err) == (0, "")
     assert "rel, test split" in result.out
     assert "layer_1" not in result.out
-    assert "task score, mean over its languages" in result.out
+    assert "task score (mean over its languages)" in result.out
     out = tmp_path / "out"
     refused(cli("evaluate", "tiny", *home, "--xtreme", out), "none of XTREME's nine")
     refused(cli("evaluate", "tiny", *home, "--split", "tset"), "Did you mean 'test'")
