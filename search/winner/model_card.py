@@ -4,7 +4,7 @@ Pure."""
 import json
 from collections.abc import Mapping, Sequence
 
-from spaces.languages import LANGUAGES
+from spaces.languages import get_language, known_language
 from spaces.task_catalog import Task, TaskKind
 
 _ROWS: Mapping[TaskKind, str] = {
@@ -53,8 +53,8 @@ def sections(
         licences: of the rows it was trained on, by source; None is not known.
         cautions: sentences that whoever uses the model must know.
     """
-    names = ", ".join(LANGUAGES[code].name for code in languages if code in LANGUAGES)
-    source = LANGUAGES[task.source_language].name
+    names = ", ".join(known.name for code in languages if (known := known_language(code)))
+    source = get_language(task.source_language).name
     trained = f"Its last phase was trained in {source} alone"
     if not task.trains:
         trained = "It was trained on no pairs of sentences"
