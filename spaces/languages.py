@@ -1,4 +1,5 @@
-"""The languages: ISO codes, names, scripts, families. Distances between them come from URIEL."""
+"""The table of languages: ISO codes, names, scripts, families. Distances between them come from
+URIEL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from spaces.refusal import unknown
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`script` is an ISO 15924 code, `family` Glottolog's top-level family, `iso3` the code by
-    which Tatoeba's data sets name the language, `name` the one by which Universal Dependencies
-    do."""
+    """One language. `code` is its ISO 639-1 code, `iso3` its code in Tatoeba's data sets, `name`
+    its name in Universal Dependencies, `script` an ISO 15924 code, `family` Glottolog's top-level
+    family."""
 
     code: str
     iso3: str
@@ -21,29 +22,29 @@ class Language:
 
     @property
     def flores(self) -> str:
-        """The name that FLORES-200 has for it: `deu_Latn`."""
+        """The name of the language in FLORES-200: `deu_Latn`."""
         return f"{_FLORES.get(self.code, self.iso3)}_{self.script}"
 
     @property
     def has_spaces(self) -> bool:
-        """Whether its script parts words by spaces."""
+        """Whether its script writes spaces between words."""
         return self.script not in _UNSPACED
 
     @property
     def uriel(self) -> str:
-        """The ISO 639-3 code under which URIEL knows most of it."""
+        """The ISO 639-3 code under which URIEL has the most data on it."""
         return _URIEL.get(self.code, self.iso3)
 
 
 # Scripts that put no spaces between words.
 _UNSPACED = frozenset({"Hans", "Jpan", "Mymr", "Thai"})
 
-# Where FLORES-200 names a language by another code than Tatoeba does.
+# The languages that have another code in FLORES-200 than in Tatoeba.
 _FLORES: Mapping[str, str] = MappingProxyType(
     {"ar": "arb", "az": "azj", "ms": "zsm", "qu": "quy", "zh": "zho"}
 )
 
-# Where URIEL describes the macrolanguage more fully than its best-known member.
+# The languages whose macrolanguage has more data in URIEL than its best-known member.
 _URIEL: Mapping[str, str] = MappingProxyType({"fa": "fas", "zh": "zho"})
 
 _INDO_EUROPEAN = "Indo-European"
@@ -109,6 +110,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 
 
 def get_language(code: str) -> Language:
+    """The language with this code. Raises Refusal for an unknown code."""
     if code not in LANGUAGES:
         raise unknown("language", code, LANGUAGES)
     return LANGUAGES[code]

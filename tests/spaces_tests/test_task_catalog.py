@@ -59,7 +59,7 @@ def test_a_source_is_read_as_it_is_written(name: str) -> None:
         ("fcat", "unknown task 'fcat'. Did you mean 'fact'"),
         ("fact@xx", "unknown language of task 'fact' 'xx'"),
         ("retrieval", "has no training rows"),
-        ("xquad", "has no training rows of its own: name 'squad'"),
+        ("xquad", "has no training rows of its own; use 'squad'"),
         ("", "unknown task ''"),
         ("../fact", "unknown task '../fact'"),
     ],
