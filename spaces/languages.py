@@ -36,7 +36,7 @@ class Language:
 
     @property
     def has_spaces(self) -> bool:
-        """Whether its script separates words by spaces."""
+        """Whether its script writes spaces between words."""
         return self.script not in _UNSPACED
 
     @property
@@ -48,12 +48,12 @@ class Language:
 # Scripts that put no spaces between words.
 _UNSPACED = frozenset({"Hani", "Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"})
 
-# Where FLORES-200 names a language by another code than Tatoeba does.
+# The languages that have another code in FLORES-200 than in Tatoeba.
 _FLORES: Mapping[str, str] = MappingProxyType(
     {"ar": "arb", "az": "azj", "ms": "zsm", "qu": "quy", "zh": "zho"}
 )
 
-# Where URIEL describes the macrolanguage more fully than its best-known member.
+# The languages whose macrolanguage has more data in URIEL than its best-known member.
 _URIEL: Mapping[str, str] = MappingProxyType({"fa": "fas", "nb": "nor", "nn": "nor", "zh": "zho"})
 
 _INDO_EUROPEAN = "Indo-European"

@@ -97,7 +97,7 @@ def study_objects(
     Raises:
         Refusal: if the study cannot run on Kubernetes, or a name is none there.
     """
-    settings = StudySettings.parse(parse_text(text, where), where=where)
+    settings = StudySettings.parse(parse_text(text, where), file=where)
     shape = WorkerPods.of(settings)
     overlay = overlay or (Overlay.GPU if shape.gpus else Overlay.BASE)
     _check_study(settings, text)

@@ -29,7 +29,7 @@ class SearchedStudy:
         Raises Refusal."""
         record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
         where = f"the record of study {study!r}"
-        settings = StudySettings.parse(dict(record.settings), where=where)
+        settings = StudySettings.parse(dict(record.settings), file=where)
         return cls(record, settings.with_data_root(data_root))
 
     def for_target(self, task: str) -> "SearchedStudy":

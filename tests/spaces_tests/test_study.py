@@ -39,7 +39,7 @@ num_trials = 2
 
 def refusal(content: dict[str, Any]) -> str:
     with pytest.raises(Refusal) as refused:
-        StudySettings.parse(content, where="my.toml")
+        StudySettings.parse(content, file="my.toml")
     message = str(refused.value)
     assert message.startswith("my.toml: ")
     assert "\n" not in message
@@ -198,7 +198,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         (
             "budget.max_gpu_hours",
             3,
-            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials take no "
+            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials use no "
             "GPU; set max_hours instead, or gpus_per_worker",
         ),
         ("space.temperature", 0, "space.temperature is 0; expected a number above 0"),

@@ -48,7 +48,7 @@ def test_only_languages_of_the_task_have_a_single_split() -> None:
 
 
 def test_a_pair_without_an_order_is_a_pair() -> None:
-    with pytest.raises(Refusal, match="without an order is for the kind classification, not tag"):
+    with pytest.raises(Refusal, match="is_symmetric needs the kind classification; got tag"):
         dataclasses.replace(TASK, is_symmetric=True)
 
 

@@ -61,7 +61,7 @@ def test_a_source_is_read_as_it_is_written(name: str) -> None:
         ("fact@iw", "the code of Hebrew is 'he'; write that"),
         ("fact@sv", "unknown language of task 'fact' 'sv'"),
         ("retrieval", "has no training rows"),
-        ("xquad", "has no training rows of its own: name 'squad'"),
+        ("xquad", "has no training rows of its own; use 'squad'"),
         ("", "unknown task ''"),
         ("../fact", "unknown task '../fact'"),
     ],

@@ -25,7 +25,7 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.formats.base import Features
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.store.phase_store import Attempt
 from trainables.training.context import TrialContext
 from trainables.training.loop import Progress, Saving, train_phase
@@ -211,7 +211,7 @@ def make_features(
         for name in names:
             task, rng = get_task(name), random.Random(name)
             rows = [made_row(task, number, rng) for number in range(num_rows)]
-            form = format_of(task.kind)
+            form = format_of_kind(task.kind)
             for row in rows:
                 form.check(row, task)
             made[Source(name, "en")] = form.encode(rows, task, tokenizer=tokenizer, max_length=64)

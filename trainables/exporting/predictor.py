@@ -25,7 +25,7 @@ from trainables.examples import (
 )
 from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription
 from trainables.formats.base import Features, Format, collate
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
 from trainables.training.batches import by_length, units_of
@@ -140,7 +140,7 @@ def _form_of(task: Task, about: ModelDescription) -> Format[Any, Any]:
     """The task's own format; of retrieval one that reads single sentences."""
     if task.kind is TaskKind.RETRIEVAL:
         return MiningFormat(layer=about.layer)
-    return format_for(task)
+    return format_of_task(task)
 
 
 def _labels(said: _Outputs) -> list[dict[str, Any]]:

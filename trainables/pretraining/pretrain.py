@@ -27,7 +27,7 @@ from transformers import (
 
 from spaces.task_catalog import Source, get_task
 from trainables.encoders.model import TransferModel
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.formats.mlm import MlmHead
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.pretraining.corpus import TaskText
@@ -123,7 +123,7 @@ def train_base(
     if recipe.has_parallel_embeddings:
         _start_from_translations(encoder, recipe, tokenizer, workers)
     task = get_task(TASK)
-    form = format_of(task.kind)
+    form = format_of_kind(task.kind)
     head = form.build_head(task, encoder)
     assert head is not None
     features = form.encode(text, task, tokenizer=tokenizer, max_length=max_length)

@@ -11,7 +11,7 @@ from spaces.refusal import unknown
 from spaces.study import StudySettings
 from spaces.task_catalog import SPLITS, Task, get_task
 from trainables.examples import Example
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
 from trainables.rows import opened_rows
 from trainables.rows.bundle import OwnPart, Part
@@ -174,7 +174,7 @@ def _load(source: Rows, task: str, language: str, split: str) -> LoadedRows:
         loaded = _read(entry, language, split, source)
     if not loaded.examples:
         raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
-    form = format_for(entry)
+    form = format_of_task(entry)
     for example in loaded.examples:
         form.check(example, entry)
     return loaded

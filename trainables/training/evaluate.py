@@ -17,7 +17,7 @@ from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judgement, collate
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import SentenceFormat
 from trainables.rows.rows import Rows
@@ -47,7 +47,7 @@ class Scoring:
 
     @property
     def form(self) -> Format[Any, Any]:
-        return format_for(get_task(self.task), retrieval_layer=self.retrieval_layer)
+        return format_of_task(get_task(self.task), retrieval_layer=self.retrieval_layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,8 @@ def _fixed(
     dev = replace(scoring, split="validation")
     mined = predict(model, dev, context)
     return {
-        code: form.fixed_on(found, _examples(dev, code, context)) for code, found in mined.items()
+        code: form.with_threshold_of(found, _examples(dev, code, context))
+        for code, found in mined.items()
     }
 
 
@@ -311,7 +312,7 @@ def _guessing(task: Task, rows: Sequence[Example], golds: Sequence[Any]) -> floa
     commonest = Counter(_flat(golds)).most_common(1)[0][0]
     is_tagged = task.kind is TaskKind.TAGGING
     said = [(commonest,) * len(gold) if is_tagged else commonest for gold in golds]
-    judged = format_for(task).judge(said, rows, task, task.source_language)
+    judged = format_of_task(task).judge(said, rows, task, task.source_language)
     return float(judged.metrics[task.metric])
 
 

@@ -17,7 +17,7 @@ from spaces.task_catalog import Source, get_task
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
 from trainables.formats.base import Batch, Features
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.store.folders import (
     optimizer_tensors,
     read_document,
@@ -176,7 +176,7 @@ def _backward(
     Dividing by the global number of items makes workers and micro-batches change nothing but
     the order of summation.
     """
-    form, head = format_of(get_task(step.source.task).kind), heads[step.source.task]
+    form, head = format_of_kind(get_task(step.source.task).kind), heads[step.source.task]
     num_items = max(1, form.num_items(step.batch))
     parts = shard(
         step.batch, step.sizes, rank=workers.rank, size=workers.size, max_tokens=max_tokens

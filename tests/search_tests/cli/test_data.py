@@ -79,7 +79,7 @@ def test_bundle(cli: Run, file: Path, mirror: Path, tmp_path: Path) -> None:
     assert cli("data", "check", file, "--data-root", tmp_path / "out").code == 0
     again = cli("data", "bundle", file, tmp_path / "out", "--data-root", mirror)
     assert again.code == 2
-    assert again.err.endswith("is there already and not an empty folder; name a new one\n")
+    assert again.err.endswith("exists already and is not an empty folder; name a new one\n")
 
 
 def test_a_bundle_says_what_it_leaves_out(

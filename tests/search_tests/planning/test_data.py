@@ -127,7 +127,7 @@ ROWS: list[tuple[str, str, Callable[[list[dict[str, Any]]], None], str]] = [
         "google/xtreme",
         "PAN-X.de/validation",
         lambda rows: rows[3]["ner_tags"].append(0),
-        r"task 'panx', row 'validation-000003': \d+ words and \d+ tags, expected one tag a word",
+        r"task 'panx', row 'validation-000003': \d+ words and \d+ tags, expected one tag per word",
     ),
     (
         "google/xtreme",

@@ -26,14 +26,14 @@ from trainables.exporting.submission import (
     file_name,
     write_submission,
 )
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.rows.rows import Rows
 from trainables.scoring.scores import XTREME_GROUPS
 
 
 def predicted(task: str, examples: list[Any], predictions: list[Any], **fields: Any) -> Predicted:
-    form = fields.pop("form", format_for(get_task(task)))
+    form = fields.pop("form", format_of_task(get_task(task)))
     given = {"dropped": (), "form": form, **fields}
     return Predicted(examples=examples, predictions=predictions, **given)
 

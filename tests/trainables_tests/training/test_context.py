@@ -32,7 +32,7 @@ def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_conte
     whole = context.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
     other = context.scoring_by(whole)
     assert other.settings.evaluation == whole
-    assert (other.data.rows, other.world) == (Rows(halves=False), context.key_facts)
+    assert (other.data.rows, other.key_facts) == (Rows(halves=False), context.key_facts)
     assert other.store is context.store
 
 
@@ -78,7 +78,7 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
                     "target": {**RECIPE, "max_length": 64},
                 }
             },
-            "num_frozen_layers is 3; the encoder has 2",
+            "num_frozen_layers is 3; expected at most 2, the",
         ),
     ],
 )

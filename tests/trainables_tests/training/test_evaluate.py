@@ -393,7 +393,7 @@ def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
     mined = {s.split: predict(model, s, context)["de"] for s in (test, dev)}
     rows = {s: context.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
 
-    fixed = test.form.fixed_on(mined["validation"], rows["validation"])
+    fixed = test.form.with_threshold_of(mined["validation"], rows["validation"])
     by_hand = fixed.score(mined["test"], rows["test"], task, "de")
     found = evaluate(model, test, context)
     assert found.languages["de"] == by_hand
