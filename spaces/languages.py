@@ -170,7 +170,7 @@ def _preferred(code: str) -> str | None:
     from langcodes.tag_parser import LanguageTagError
 
     try:
-        known = code.isascii() and tag_is_valid(code)
+        known = code.isascii() and code.isprintable() and tag_is_valid(code)
         tag = standardize_tag(code, macro=True) if known else ""
     except (LanguageTagError, ValueError):
         return None
@@ -188,7 +188,8 @@ def _meant_by_name(name: str) -> str:
     import langcodes
 
     try:
-        code = str(langcodes.find(name)) if 3 < len(name) < 60 else None
+        is_name = 3 < len(name) < 60 and name.isprintable()
+        code = str(langcodes.find(name)) if is_name else None
     except LookupError:
         code = None
     if code is None:

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spaces.languages import LANGUAGES, Language, get_language, known_language
@@ -118,6 +118,7 @@ def test_what_names_no_language_is_refused_in_a_short_line(code: str) -> None:
 
 
 @given(st.text())
+@example("A\x0000")
 def test_any_text_is_a_language_or_refused(code: str) -> None:
     language = known_language(code)
     assert language is None or (language.code == code and re.fullmatch("[A-Za-z0-9-]+", code))
