@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from search.addresses import refusing
 from search.record import entries
 from search.record.mlflow_client import Tracker, connect
 from search.record.mlflow_runs import Run
+from search.record.recorded_settings import RecordedSettings
 from search.trials.feasibility import judge_all
-from search.trials.ranking import PhaseRow, TrialRow, TrialState
+from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from trainables.scoring import outcomes
@@ -27,9 +29,18 @@ _FILES: Mapping[str, str] = {
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
-# What a run of a retrain is there for: the chosen plan; the best baseline of the search; the
-# chosen plan's own target phases without its intermediate one.
-WINNER, BASELINE, TWIN = "winner", "baseline", "twin"
+
+
+class RetrainRole(StrEnum):
+    """What a run of a retrain trains: the chosen plan; the best baseline of the search; the chosen
+    plan's own target phases without its intermediate one."""
+
+    WINNER = "winner"
+    BASELINE = "baseline"
+    TWIN = "twin"
+
+
+WINNER, BASELINE, TWIN = RetrainRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +53,7 @@ class RetrainRow:
 
     name: str
     seed: int
-    role: str
+    role: RetrainRole
     state: TrialState
     plan: TrialPlan
     phase_keys: tuple[str, ...]
@@ -59,7 +70,7 @@ class StudyRecord:
     name: str
     state: str
     digest: str
-    settings: Mapping[str, Any]
+    settings: RecordedSettings
     rows: tuple[TrialRow, ...]
     phases: tuple[PhaseRow, ...]
     summary: Mapping[str, Any]
@@ -68,6 +79,14 @@ class StudyRecord:
     world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
     versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
     retrain_summaries: tuple[Mapping[str, Any], ...] = ()
+
+    def seen_test_rows(self, row: TrialRow) -> dict[str, list[str]]:
+        """Target -> the languages whose test rows are the rows that chose the trial; none where the
+        study cuts single evaluation splits in halves."""
+        evaluation = self.settings.evaluation
+        if evaluation.halves:
+            return {}
+        return seen_languages(row, evaluation.selection, pivot_languages=evaluation.pivot_languages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +132,13 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
     rows = [TrialRow.from_dict(data) for data in found[entries.TRIAL]]
+    recorded = RecordedSettings.parse(settings or {}, where=f"the record of study {study!r}")
     return StudyRecord(
         name=study,
         state=_state(of_study),
         digest=of_study.tags.get("digest", ""),
-        settings=settings or {},
-        rows=judge_all(
-            sorted(rows, key=lambda row: row.number), (settings or {}).get("evaluation", {})
-        ),
+        settings=recorded,
+        rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
         phases=tuple(PhaseRow.from_dict(data["row"]) for data in found[entries.PHASE]),
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
@@ -210,7 +228,7 @@ def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
     return RetrainRow(
         name=data["name"],
         seed=data["seed"],
-        role=data["role"],
+        role=RetrainRole(data["role"]),
         state=TrialState(data["state"]),
         plan=TrialPlan.from_dict(data["plan"]),
         phase_keys=tuple(data["phase_keys"]),

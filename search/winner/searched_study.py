@@ -29,7 +29,7 @@ class SearchedStudy:
         Raises Refusal."""
         record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
         where = f"the record of study {study!r}"
-        settings = StudySettings.parse(dict(record.settings), where=where)
+        settings = record.settings.whole(where=where)
         return cls(record, settings.with_data_root(data_root))
 
     def for_target(self, task: str) -> "SearchedStudy":
@@ -51,7 +51,7 @@ class SearchedStudy:
             return replace(row, scores=scores, objective=value, values={})
 
         restricted_rows = [restricted(row) for row in self.record.rows]
-        rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
+        rows = judge_all(restricted_rows, evaluation)
         settings = self.settings.model_copy(update={"evaluation": evaluation})
         return SearchedStudy(replace(self.record, rows=rows), settings)
 
