@@ -112,7 +112,7 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Da
     if check.errors:
         raise Refusal(check.errors[0])
     parts, own = parts_of(check.found), own_parts_of(check.found)
-    if not parts and all(part.why_left for part in own):
+    if not parts and all(part.reason_not_copied for part in own):
         left = "".join(f"; {line}" for line in bundle.left_out(own))
         raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{left}")
     with whole_folder(folder) as draft:
@@ -129,7 +129,7 @@ def parts_of(found: Sequence[RowsDescription]) -> list[bundle.Part]:
 
 def own_parts_of(found: Sequence[RowsDescription]) -> list[bundle.OwnPart]:
     """The splits of folders of one's own that the rows came out of, each once."""
-    return sorted({part for description in found for part in description.own})
+    return sorted({part for description in found for part in description.own_parts})
 
 
 def not_copied(found: DataCheck) -> list[str]:
@@ -139,7 +139,9 @@ def not_copied(found: DataCheck) -> list[str]:
 
 def _compare(found: Sequence[RowsDescription], copied: Rows) -> None:
     for one in found:
-        if any(part.why_left for part in one.own) or not (one.parts or one.own):
+        if any(part.reason_not_copied for part in one.own_parts) or not (
+            one.parts or one.own_parts
+        ):
             continue
         if copied.fingerprint(one.task, one.language, one.split) != one.digest:
             raise Refusal(

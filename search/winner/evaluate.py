@@ -175,7 +175,7 @@ def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> d
             examples=loaded.examples,
             predictions=predictions,
             dropped=loaded.dropped,
-            form=predicted.forms.get(language, scoring.form),
+            format=predicted.forms.get(language, scoring.form),
         )
         found[file_name(task, language)] = content_of(task, of_language)
     return found

@@ -254,7 +254,7 @@ def protocol_of(
         pooling="mean" if layer is not None else None,
         max_length=scoring.max_length,
         training_version=TRAINING_VERSION,
-        cut=rows.cut_of(*place),
+        cut=rows.describe_cut(*place),
         revision=rows.commits(*place),
     )
 

@@ -100,7 +100,7 @@ def test_a_bundle_says_what_it_leaves_out(
     assert done.code == 0, done.err
     wrote, left = done.out.splitlines()
     assert wrote == f"wrote {tmp_path / 'out'}"
-    assert left.startswith("not copied: 'bucc2018': BUCC 2018's corpora are to be had from")
+    assert left.startswith("not copied: 'bucc2018': only its shared task may hand out")
     assert not (tmp_path / "out" / "bucc2018").exists()
 
 

@@ -91,9 +91,13 @@ def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
         (TaskKind.CLASSIFICATION, {"label": 1}, "unknown label '1'"),
         (TaskKind.CLASSIFICATION, {"sentence1": ""}, "text_a is empty"),
         (TaskKind.CLASSIFICATION, {"sentence2": 3}, "column 'sentence2' is 3, expected text"),
-        (TaskKind.CHOICE, {"label": 3}, "label '3' is none of its choices 0, 1, 2"),
+        (TaskKind.CHOICE, {"label": 3}, "label '3' is not one of its choices 0, 1, 2"),
         (TaskKind.TAGGING, {"tags": ["bug"] * 3}, "2 words and 3 tags"),
-        (TaskKind.SPAN, {"answers": {"text": ["Mombasa"], "answer_start": [3]}}, "nor elsewhere"),
+        (
+            TaskKind.SPAN,
+            {"answers": {"text": ["Mombasa"], "answer_start": [3]}},
+            "is nowhere in it",
+        ),
         (TaskKind.RETRIEVAL, {"translation": None}, "column 'translation' is None"),
     ],
 )
