@@ -17,7 +17,8 @@ from search.winner.verdict_text import failures, gain_sentences, unregistered
 from search.winner.winners_curse import WinnersCurse
 from trainables.scoring.scores import TargetScores
 
-if TYPE_CHECKING:  # it brings torch, which a plan need not wait for
+if TYPE_CHECKING:  # they bring torch, which a plan need not wait for
+    from search.planning.measure import Measurement
     from search.winner.evaluate import Evaluation, Submission
 
 MAX_FIRST = 6  # plans that are named of those that come first
@@ -69,35 +70,35 @@ def _cost(cost: Cost) -> str:
     )
 
 
-def show_forecast(found: dict[str, Any], console: Console) -> None:
+def show_forecast(measured: "Measurement", console: Console) -> None:
     """What was measured, and how long all trials would take by it."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     table = Table("measured stage", "steps", "seconds a step (range)", "a stage", box=None)
-    for row in found["stages"]:
-        each = f"{row['step_seconds']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        whole = f"{row['stage_seconds']:.1f} s"
-        table.add_row(Text(row["kind"]), str(row["num_steps"]), each, whole)
+    for stage in measured.stages:
+        each = f"{stage.step_seconds:.3f} ({stage.low:.3f} to {stage.high:.3f})"
+        whole = f"{stage.stage_seconds:.1f} s"
+        table.add_row(Text(stage.kind), str(stage.num_steps), each, whole)
     console.print(table)
-    scored = ", ".join(f"{task} {value:.1f} s" for task, value in found["evaluation"].items())
+    scored = ", ".join(f"{task} {value:.1f} s" for task, value in measured.evaluation.items())
     say(f"scoring a trial takes: {scored}")
-    count, side = found["num_trials"], found["max_concurrent_trials"]
+    total = measured.forecast
     say(
-        f"{count} trials, {side} at a time: about {duration(found['seconds'])} "
-        f"({duration(found['low'])} to {duration(found['high'])}); "
-        f"{duration(found['training_seconds'])} of training and "
-        f"{duration(found['evaluation_seconds'])} of scoring; not counted: reading and tokenising "
+        f"{total.num_trials} trials, {total.max_concurrent_trials} at a time: about "
+        f"{duration(total.seconds)} ({duration(total.low)} to {duration(total.high)}); "
+        f"{duration(total.training_seconds)} of training and "
+        f"{duration(total.evaluation_seconds)} of scoring; not counted: reading and tokenising "
         "rows, the start of Ray, what phases that stop early save"
     )
-    num_saved = found["num_phases"] - found["num_stages"]
     say(
-        f"{found['num_phases']} phases, {num_saved} of them shared with an earlier trial: "
-        f"{duration(found['saved_seconds'])} saved; disk {found['disk_bytes'] / 1e9:,.2f} GB"
+        f"{total.num_phases} phases, {total.num_phases - total.num_stages} of them shared with an "
+        f"earlier trial: {duration(total.saved_seconds)} saved; disk "
+        f"{total.disk_bytes / 1e9:,.2f} GB"
     )
-    if found["gpu_hours"] is not None:
-        say(f"GPU-hours: {found['gpu_hours']:,.2f}")
+    if total.gpu_hours is not None:
+        say(f"GPU-hours: {total.gpu_hours:,.2f}")
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

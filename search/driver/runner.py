@@ -36,6 +36,7 @@ from search.sampling.pareto import pareto_set
 from search.sampling.study import OptunaStudy
 from search.trials.language_verdicts import of_selection
 from search.trials.ranking import TrialRow, ranked
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
@@ -188,7 +189,7 @@ def _rank(
     where the run is interrupted."""
     found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
     if found is not None:
-        study.keep_priors(found)
+        study.keep_priors(to_json(found))
 
 
 def _search(

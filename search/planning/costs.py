@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
@@ -58,9 +57,6 @@ class Cost:
     sequences_per_second: float
     gpu_hours: float
     disk_bytes: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "not_counted": list(self.not_counted)}
 
 
 def cost_of(

@@ -1,9 +1,8 @@
 """data check, fetch, bundle: what a study reads, whether it is there, and taking it along."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from spaces.refusal import Refusal
 from spaces.sections import POCKET, PRETRAINED
@@ -37,14 +36,6 @@ class DataCheck:
     found: tuple[RowsDescription, ...]
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "study": self.study,
-            "found": [asdict(description) for description in self.found],
-            "missing": [asdict(place) for place in self.missing],
-            "errors": list(self.errors),
-        }
 
 
 def places_of(settings: StudySettings) -> list[StudyRows]:

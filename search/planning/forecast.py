@@ -8,10 +8,10 @@ options, shares more stages and so takes less.
 import heapq
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import exp, fsum, log
 from statistics import fmean, stdev
-from typing import Any
+from typing import TypeVar
 
 from search.planning.plan import stage_paths
 from spaces.phases import Phase, Recipe, TrialPlan
@@ -20,6 +20,8 @@ from spaces.task_catalog import get_task
 
 MAX_DRAWS = 50  # for every trial of the budget: then the space is taken to be exhausted
 MAX_KINDS = 12  # kinds of stages that are told apart by their tasks; more, by the kinds of these
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +70,25 @@ class Forecast:
     disk_bytes: int
     max_concurrent_trials: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class RandomDraw:
     """Values of a trial's params at random: the part of an Optuna trial that a space needs."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.params: dict[str, Any] = {}
+        self.params: dict[str, object] = {}
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.params[name] = self._rng.choice(choices)
-        return self.params[name]
+    def suggest_categorical(self, name: str, choices: Sequence[_Value]) -> _Value:
+        chosen = self._rng.choice(choices)
+        self.params[name] = chosen
+        return chosen
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        self.params[name] = (
-            _logarithmic(self._rng, low, high) if log else self._rng.uniform(low, high)
-        )
-        return float(self.params[name])
+        drawn = _logarithmic(self._rng, low, high) if log else self._rng.uniform(low, high)
+        self.params[name] = drawn
+        return drawn
 
 
 def drawn_plans(settings: StudySettings) -> list[TrialPlan]:
@@ -113,7 +112,7 @@ def kinds_of(plans: Iterable[TrialPlan]) -> dict[StageKind, Phase]:
     return by_tasks if len(by_tasks) <= MAX_KINDS else _first(phases, by_kind=True)
 
 
-def kind_of(phase: Phase, kinds: Mapping[StageKind, Any]) -> StageKind:
+def kind_of(phase: Phase, kinds: Mapping[StageKind, object]) -> StageKind:
     """The one of these kinds that a stage is of."""
     named = StageKind(_tasks(phase), phase.recipe)
     return named if named in kinds else StageKind(_kinds(phase), phase.recipe)

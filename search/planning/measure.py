@@ -4,10 +4,9 @@ it is kept."""
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,6 +18,7 @@ from search.planning.forecast import (
     forecast,
     kinds_of,
 )
+from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, Target
 from spaces.study import StudySettings
 from trainables.encoders.model import TransferModel
@@ -34,7 +34,35 @@ NUM_WARMUP = 5  # the first of them, which are slower and not counted
 MAX_TRAIN_ROWS = 2000  # tokenised for them, of a source
 MAX_SCORED_ROWS = 64  # of a language
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStage:
+    """A kind of stage: seconds of a step (mean, least and most), of one scoring of the validation
+    rows, of copying and storing the weights, and of a whole stage."""
+
+    kind: str
+    num_steps: int
+    step_seconds: float
+    low: float
+    high: float
+    dev_seconds: float
+    around_seconds: float
+    stage_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was measured, and the forecast of the study from it. `evaluation` has the seconds that
+    scoring each target takes in one trial."""
+
+    forecast: Forecast
+    stages: tuple[MeasuredStage, ...]
+    evaluation: Mapping[str, float]
+
+    def to_dict(self) -> JsonObject:
+        """As JSON values: the forecast's own fields, and what was measured beside them."""
+        found = to_json(self)
+        return {**to_json(self.forecast), **{k: found[k] for k in ("stages", "evaluation")}}
 
 
 def measure(
@@ -44,8 +72,8 @@ def measure(
     max_concurrent: int,
     startup: float,
     on_done: Callable[[int, int], None] = lambda done, of: None,
-) -> Json:
-    """The forecast of a study as JSON values, with what was measured for it.
+) -> Measurement:
+    """The forecast of a study, with what was measured for it.
 
     Args:
         context: over stores that are thrown away.
@@ -74,28 +102,21 @@ def measure(
         phase_bytes=phase_bytes,
         max_concurrent=max_concurrent,
     )
-    return _content(found, costs, evaluation)
+    stages = tuple(_measured(kind, cost) for kind, cost in costs.items())
+    return Measurement(forecast=found, stages=stages, evaluation=evaluation)
 
 
-def _content(
-    found: Forecast,
-    costs: Mapping[StageKind, StageCost],
-    evaluation: Mapping[str, float],
-) -> Json:
-    stages = [
-        {
-            "kind": kind.name,
-            "num_steps": kind.recipe.num_steps,
-            "step_seconds": sum(cost.steps) / len(cost.steps),
-            "low": min(cost.steps),
-            "high": max(cost.steps),
-            "dev_seconds": cost.dev,
-            "around_seconds": cost.around,
-            "stage_seconds": cost.seconds(kind.recipe),
-        }
-        for kind, cost in costs.items()
-    ]
-    return {**found.to_dict(), "stages": stages, "evaluation": dict(evaluation)}
+def _measured(kind: StageKind, cost: StageCost) -> MeasuredStage:
+    return MeasuredStage(
+        kind=kind.name,
+        num_steps=kind.recipe.num_steps,
+        step_seconds=sum(cost.steps) / len(cost.steps),
+        low=min(cost.steps),
+        high=max(cost.steps),
+        dev_seconds=cost.dev,
+        around_seconds=cost.around,
+        stage_seconds=cost.seconds(kind.recipe),
+    )
 
 
 def _measure_stage(phase: Phase, context: TrialContext) -> tuple[StageCost, int]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from search.planning.costs import SEQUENCES_PER_SECOND, Cost, cost_of
 from spaces.intermediates import NONE
+from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -35,7 +35,8 @@ class StudyPlan:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
+        """As JSON values; each plan of `first` as the record has it."""
         return {
             "study": self.study,
             "num_trials": self.num_trials,
@@ -46,7 +47,7 @@ class StudyPlan:
             "examples": self.examples,
             "examples_without_tree": self.examples_without_tree,
             "stages": dict(self.stages),
-            "cost": self.cost.to_dict() if self.cost else None,
+            "cost": to_json(self.cost) if self.cost else None,
             "errors": list(self.errors),
             "warnings": list(self.warnings),
         }

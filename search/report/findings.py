@@ -11,7 +11,7 @@ from search.degradation.gaps import by_language_of_intermediate, degradation
 from search.degradation.paired_scores import of_retrains, paired_scores_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
-from search.planning.priors import hindsight
+from search.planning.priors import Priors, hindsight
 from search.record.reader import StudyRecord
 from search.trials.gains import (
     BySeed,
@@ -38,6 +38,7 @@ from search.trials.ranking import (
     seen_languages,
     transfer_gain,
 )
+from spaces.json_values import to_json
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -93,7 +94,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "intermediates": _intermediates(order, trials),
         "gains": gain_table(order, baseline),
         "degradation": _degradation(record, order),
-        "priors": hindsight(record.summary.get("priors"), record.rows),
+        "priors": _priors(record),
         "learning_rates": learning_rates(order),
         "flat_intermediates": flat_intermediates(record.rows, record.phases),
         "half_rates": half_rates(record.rows, record.phases),
@@ -118,6 +119,13 @@ def _degradation(record: StudyRecord, order: Sequence[TrialRow]) -> Json:
         **degradation(paired_scores_of(record), lookup=lookup),
         "intermediate_languages": by_source,
     }
+
+
+def _priors(record: StudyRecord) -> Json | None:
+    """The priors with what came of each option, as JSON values; None where nothing was ranked."""
+    stored = record.summary.get("priors")
+    found = hindsight(Priors.from_dict(stored) if stored else None, record.rows)
+    return None if found is None else to_json(found)
 
 
 def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
