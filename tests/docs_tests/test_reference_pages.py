@@ -129,3 +129,17 @@ def test_the_lines_that_the_pages_quote_are_lines_of_the_program() -> None:
         missing = [p for p in pieces if p and not any(p in text for text in texts)]
         assert quoted, page
         assert not missing, page
+
+
+def test_links_outside_the_site_lead_somewhere() -> None:
+    """MkDocs checks the pages of docs/ itself."""
+    for page in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "examples/README.md",
+        "examples/own-data/README.md",
+    ):
+        text = (ROOT / page).read_text()
+        links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+        missing = [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+        assert not missing, page
