@@ -166,9 +166,10 @@ def retrain(
     Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
     any target, and no model is registered.
     """
-    from search.cli.views import show_verdict, verdict_json
+    from search.cli.views import show_verdict
     from search.record.address import RecordAddress
     from search.winner import retrain as retraining
+    from search.winner.verdict_json import verdict_json
 
     folder, errors = Home.of(home), Console(stderr=True)
     verdict = retraining.retrain(
@@ -248,7 +249,7 @@ def gc(
             highlight=False,
         )
 
-    output(found.to_dict(), as_json, show)
+    output(found, as_json, show)
 
 
 def tasks(as_json: JsonOption = False) -> None:

@@ -101,26 +101,6 @@ def show_forecast(measured: "Measurement", console: Console) -> None:
         say(f"GPU-hours: {total.gpu_hours:,.2f}")
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON values: test scores by target, role and language, the paired gain."""
-    return {
-        "study": verdict.study,
-        "trial": verdict.trial,
-        **verdict.summary(),
-        "scores": {
-            task: {
-                role: verdict.by_language(role, task)
-                for role in dict.fromkeys((WINNER, BASELINE, *verdict.roles))
-            }
-            for task in verdict.tasks
-            if verdict.scores_of(WINNER) or verdict.scores_of(BASELINE)
-        },
-        "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
-        "unregistered": list(unregistered(verdict)),
-        "champions": [decision.to_dict() for decision in verdict.decisions],
-    }
-
-
 def show_verdict(verdict: Verdict, console: Console) -> None:
     """Test scores of the winner beside its baseline's, the gains with their intervals, how many
     seeds failed, the models."""
@@ -128,32 +108,15 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    found = verdict_json(verdict)
-    for task, scores in found["scores"].items():
-        table = Table(
-            *("language", f"{WINNER} ± std", f"{BASELINE} ± std", "difference", "verdict"),
-            title=Text(f"{task}, test split"),
-            box=None,
-        )
-        winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
-        called = verdict.called(task)
-        for language, value in scores[WINNER].items():
-            against, cell = scores[BASELINE].get(language), called.get(language)
-            difference = points(None if against is None else value - against)
-            table.add_row(
-                language,
-                spread(winner[language]),
-                spread(baseline.get(language)),
-                between(cell) if cell else difference,
-                cell["call"] if cell else "",
-            )
-        console.print(table)
+    for task in verdict.scored_tasks:
+        console.print(_score_table(verdict, task))
     for sentence in failures(verdict):
         say(sentence)
-    for task in (*verdict.tasks, None):
-        for sentence in gain_sentences(verdict, task):
+    for task_or_all in (*verdict.tasks, None):
+        for sentence in gain_sentences(verdict, task_or_all):
             say(sentence)
-    for sentence in (*meaning(found["languages"]), *seen_rows(verdict.seen)):
+    cells = [cell.to_dict() for cell in verdict.languages]
+    for sentence in (*meaning(cells), *seen_rows(verdict.seen)):
         say(sentence)
     if verdict.curse is not None:
         say(curse_sentence(verdict.curse))
@@ -162,11 +125,33 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     for sentence in unregistered(verdict):
         say(sentence)
     for model in verdict.models:
-        seed = f", of seed {model.tags['seed']}" if "seed" in model.tags else ""
+        seed = f", trained with seed {model.tags['seed']}" if "seed" in model.tags else ""
         say(f"registered {model.name} version {model.version}{seed}")
     for decision in verdict.decisions:
-        now = "is champion" if decision.is_champion else "is not made champion"
+        now = "is now the champion" if decision.is_champion else "does not become the champion"
         say(f"{decision.name}: the new version {now}: {decision.reason}")
+
+
+def _score_table(verdict: Verdict, task: str) -> Table:
+    """One row for each language of a target: both sides, their difference, and the verdict."""
+    table = Table(
+        *("language", f"{WINNER} ± std", f"{BASELINE} ± std", "difference", "verdict"),
+        title=Text(f"{task}, test split"),
+        box=None,
+    )
+    winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
+    called = verdict.called(task)
+    for language, interval in winner.items():
+        other, judged = baseline.get(language), called.get(language)
+        difference = points(None if other is None else interval.mean - other.mean)
+        table.add_row(
+            language,
+            spread(interval),
+            spread(other),
+            between(judged.difference) if judged else difference,
+            judged.call.value if judged else "",
+        )
+    return table
 
 
 def curse_sentence(curse: WinnersCurse) -> str:

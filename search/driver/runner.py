@@ -180,7 +180,7 @@ def _tell_start(
         digest=settings.digest(),
         versions=versions(),
         warnings=[*contract_warnings(settings), *warnings],
-        world=world_facts(settings, base, rows),
+        world=to_json(world_facts(settings, base, rows)),
     )
 
 

@@ -1,4 +1,4 @@
-"""export: one target of a searched trial as a Hugging Face folder."""
+"""export: write one target of a trial as a Hugging Face folder."""
 
 from pathlib import Path
 
@@ -21,7 +21,8 @@ def export_trial(
     trial: int | None,
     data_root: str | None = None,
 ) -> None:
-    """Write encoder, head, tokenizer and card of the best trial, or of the one named.
+    """Write the encoder, head, tokenizer and card of one target of the best trial, or of the trial
+    with the number `trial`.
 
     Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
     not in the phase store.
@@ -38,20 +39,20 @@ def export_trial(
     lines = [
         f"# {address.study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{address.study}`; validation scores "
-        f"({scores.main}), which also chose the trial:",
+        f"Target `{target}` of trial {row.number} of study `{address.study}`. Scores "
+        f"({scores.main}) on validation rows, which also chose the trial:",
         "",
         "| language | score |",
         "|---|---|",
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
-    fell = f"its training collapsed: in trial {row.number}, {target} was not learned"
+    collapsed = f"its training collapsed: trial {row.number} did not learn {target}"
     card = whole_card(
         "\n".join([*lines, ""]),
         row.plan,
         target,
         context,
         languages=list(scores.by_language),
-        cautions=(fell,) if collapsed_on(row.scores, target) else (),
+        cautions=(collapsed,) if collapsed_on(row.scores, target) else (),
     )
     export_target(folder, context, about, card=card)

@@ -1,4 +1,4 @@
-"""A study as its record has it: which trial of it is asked for, and what opens its models."""
+"""A study read from its record: choose one of its trials, and open its encoder and data."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from trainables.training.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class SearchedStudy:
-    """The record of a study, and the settings that it was searched with.
+    """The record of a study, and the settings of its search.
 
     `phase_store` is the address of the object store that holds the phases, resolved here from these
     settings and this process's environment; None: the home folder alone.
@@ -30,8 +30,8 @@ class SearchedStudy:
 
     @classmethod
     def read(cls, address: RecordAddress, *, data_root: str | None) -> "SearchedStudy":
-        """From MLflow alone; `data_root` overrides the folder of the rows that the search read.
-        Raises Refusal."""
+        """Read the study from MLflow; `data_root` overrides the folder of the rows that the search
+        read. Raises Refusal if there is no such study."""
         record = read_study(address)
         where = f"the record of study {address.study!r}"
         settings = record.settings.whole(where=where)
@@ -39,9 +39,9 @@ class SearchedStudy:
         return cls(record, settings.with_data_root(data_root), phase_store)
 
     def for_target(self, task: str) -> "SearchedStudy":
-        """The study as if the target were its only one: its scores alone rank the trials, whatever
-        the study's objectives are, and a plan trains only what serves it. Raises Refusal if it is
-        no target."""
+        """The study as if the target were its only one: only this target's scores rank the trials,
+        whatever the objectives of the study are, and a plan trains only what this target needs.
+        Raises Refusal if the study has no such target."""
         self.check_target(task)
         evaluation = self.settings.evaluation.model_copy(update={"objective": (task,)})
         rule, pivots = evaluation.selection, evaluation.pivot_languages
@@ -62,13 +62,13 @@ class SearchedStudy:
         return replace(self, record=replace(self.record, rows=rows), settings=settings)
 
     def check_target(self, task: str) -> None:
-        """Raise Refusal if the task is no target of the study."""
+        """Raise Refusal if the task is not a target of the study."""
         targets = self.settings.space.targets
         if task not in targets:
             raise unknown(f"target of study {self.record.name!r}", task, targets)
 
     def choose(self, trial: int | None) -> TrialRow:
-        """The trial asked for, or the best one. Raises Refusal if it has no score."""
+        """The trial with this number, or the best one (None). Raises Refusal if it has no score."""
         rows = self.record.rows
         if trial is None:
             return best(rows)
@@ -78,8 +78,9 @@ class SearchedStudy:
         return scored[str(trial)]
 
     def open(self, home: Home) -> tuple[str, TrialContext]:
-        """(the folder or hub name of its encoder, a trial context of this process). An encoder
-        that is made is made first, if it is not there. Raises Refusal."""
+        """(the folder or hub name of the study's encoder, a trial context of this process). If the
+        study pretrains its encoder and it is not in `home` yet, it is pretrained first. Raises
+        Refusal if the encoder cannot be found."""
         encoder = find_encoder(self.settings, home)
         context = TrialContext.open(
             self.settings,

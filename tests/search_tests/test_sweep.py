@@ -126,7 +126,9 @@ def test_nothing_is_swept_in_doubt(home: Path, uri: str, tmp_path: Path, planted
     outbox = Home(home).outbox("third")
     record = RecordWriter(ExperimentAddress(uri, EXPERIMENT).for_study("third"), outbox=outbox)
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
-    with pytest.raises(Refusal, match="records of study 'third' wait for MLflow: `report third`"):
+    with pytest.raises(
+        Refusal, match="records of study 'third' wait for MLflow; send them with `report third`"
+    ):
         sweep(Home(home), tracking_uri=uri)
     assert there(home) == {"loose"}
 
