@@ -180,15 +180,6 @@ def gap_of(new: Claim, old: Claim) -> Gap | None:
     if new.rows is not None and old.rows is not None:
         # Seeded by what was scored: the same models get the same interval.
         rng = np.random.default_rng(int(new.protocol.digest, 16))
-<<<<<<< HEAD
-        found = model_difference(new.rows, old.rows, rng)
-        low, high, num = found.low, found.high, found.num_rows
-        interval = Interval(mean=found.mean, low=low, high=high, std=None, num=num)
-        return Gap(interval, f"row by row (of {num} rows a language)")
-    if new.own is not None and old.own is not None and new.num_rows and old.num_rows:
-        gap, num = new.own - old.own, min(new.num_rows, old.num_rows)
-        variance = sum(own * (1 - own) for own in (new.own, old.own)) / num
-=======
         paired = model_difference(new.rows, old.rows, rng)
         low, high, num = paired.low, paired.high, paired.num_rows
         interval = Interval(mean=paired.mean, low=low, high=high, std=None, num=num)
@@ -197,7 +188,6 @@ def gap_of(new: Claim, old: Claim) -> Gap | None:
     if means[0] is not None and means[1] is not None and new.num_rows and old.num_rows:
         gap, num = means[0] - means[1], min(new.num_rows, old.num_rows)
         variance = sum(mean * (1 - mean) for mean in (means[0], means[1])) / num
->>>>>>> results
         half = float(ndtri(0.5 + CONFIDENCE / 2)) * math.sqrt(variance)
         interval = Interval(mean=gap, low=gap - half, high=gap + half, std=None, num=num)
         return Gap(interval, f"from the number of rows alone ({num} in each language)")

@@ -54,15 +54,9 @@ def sections(
         licences: the licence of the rows it was trained on, by source; None is not known.
         cautions: sentences that users of the model must know.
     """
-<<<<<<< HEAD
     names = ", ".join(known.name for code in languages if (known := known_language(code)))
     source = get_language(task.source_language).name
     trained = f"Its last phase was trained in {source} only"
-=======
-    names = ", ".join(LANGUAGES[code].name for code in languages if code in LANGUAGES)
-    source = LANGUAGES[task.source_language].name
-    trained = f"Its last phase was trained in {source} only"
->>>>>>> results
     if not task.trains:
         trained = "It was not trained on pairs of sentences"
     lines = [
