@@ -25,7 +25,7 @@ from trainables.encoders.model import TransferModel
 from trainables.store.folders import check_folder, read_tensors, write_folder
 from trainables.training.context import TrialContext
 from trainables.training.evaluate import evaluate
-from trainables.training.loop import Saving, train_phase
+from trainables.training.loop import Callbacks, Saving, train_phase
 from trainables.training.stage import dev_score, training_rows, untrained_model
 from trainables.training.trial import scoring_of
 
@@ -135,9 +135,8 @@ def _measure_stage(phase: Phase, context: TrialContext) -> tuple[StageCost, int]
         tokenizer=context.base.tokenizer,
         workers=context.workers,
         max_device_tokens=context.settings.resources.max_device_tokens,
-        dev_score=lambda model: 0.0,
         saving=Saving(save=lambda *_: None, every_seconds=float("inf")),
-        on_step=lambda step: times.append(_now(context)),
+        callbacks=Callbacks(on_step=lambda step: times.append(_now(context))),
     )
     steps = [after - before for before, after in pairwise(times)]
     dev = _measure_dev(model, phase, context) if phase.recipe.evaluate_every else 0.0

@@ -21,8 +21,8 @@ from trainables.probing.transferability import (
     Vectors,
     cosine,
     layer_of_texts,
-    look,
-    placed,
+    on_device,
+    probe_rows,
 )
 from trainables.rows.hub import NoRowsError
 from trainables.training.workers import best_device
@@ -61,7 +61,7 @@ def explain(
     looked: dict[Source, tuple[TextEvidence, str]] = {}
     texts: dict[str, TextCenters] = {}
     total = len(sources) + len(settings.space.targets)
-    with placed(data.base, best_device()):
+    with on_device(data.base, best_device()):
         for done, (source, max_length) in enumerate(sources.items()):
             if is_stopping():
                 return None
@@ -107,7 +107,7 @@ def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[T
             max_length=max_length,
         )
         try:
-            return look(wanted, data, layer=layer, with_labels=True), split
+            return probe_rows(wanted, data, layer=layer, with_labels=True), split
         except NoRowsError:
             if split == "train":
                 raise
@@ -127,7 +127,7 @@ def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> Text
         max_length=settings.max_length_of(task),
     )
     of_language = (replace(wanted, language=code) for code in languages)
-    vectors = [look(one, data, layer=layer, with_labels=False).text for one in of_language]
+    vectors = [probe_rows(one, data, layer=layer, with_labels=False).text for one in of_language]
     return TextCenters(languages, np.mean(vectors, axis=0))
 
 

@@ -28,7 +28,7 @@ from trainables.features.prepare import wanted_by
 from trainables.formats.base import Features
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import POCKET, Rows
-from trainables.scoring.groups import normal
+from trainables.scoring.groups import normal_form
 
 TRUNCATED_SHARE = 0.05  # of a language's rows: more are worth a word
 UNKNOWN_SHARE = 0.01  # of a language's tokens
@@ -180,7 +180,7 @@ def content_of(example: Example, task: Task) -> tuple[str, ...]:
             texts = (example.text, example.pair or "")
         case SentenceExample():
             texts = (example.text,)
-    found = [normal(text) for text in texts]
+    found = [normal_form(text) for text in texts]
     return (type(example).__name__, *(sorted(found) if task.is_symmetric else found))
 
 
@@ -201,7 +201,7 @@ def sentences_of(example: Example) -> frozenset[bytes]:
             found = (example.text, example.pivot)
         case TextExample():
             found = (example.text, example.pair)
-    return frozenset(_digest(normal(text).replace(" ", "")) for text in found if text)
+    return frozenset(_digest(normal_form(text).replace(" ", "")) for text in found if text)
 
 
 def _contents(rows: Rows, wanted: RowsToEncode) -> frozenset[bytes]:

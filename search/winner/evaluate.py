@@ -170,7 +170,7 @@ def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> d
             examples=loaded.examples,
             predictions=predictions,
             dropped=loaded.dropped,
-            format=predicted.forms.get(language, scoring.form),
+            format=predicted.formats.get(language, scoring.format),
         )
         files[file_name(task, language)] = content_of(task, of_language)
     return files

@@ -18,7 +18,7 @@ from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
 from trainables.rows.reading import Reading
-from trainables.scoring.groups import KINDS_WITH_IDS, half_of, keys_of, word_of
+from trainables.scoring.groups import KINDS_WITH_IDS, group_names, half_of, unit_of_cut
 
 POCKET = "pocket"
 CLDR = "Unicode-3.0 (CLDR)"
@@ -153,7 +153,7 @@ class Rows:
             return ""
         named = "" if len(single) == len(languages) else f" ({' '.join(single)})"
         if self.halves:
-            return f"half of {entry.splits.test} by {word_of(entry)}{named}"
+            return f"half of {entry.splits.test} by {unit_of_cut(entry)}{named}"
         return f"whole {entry.splits.test} as validation and test{named}"
 
     def _has_rows(self, task: str, language: str, split: str) -> bool:
@@ -237,12 +237,12 @@ def _half(
 ) -> list[Reading]:
     """The rows of this half. Dropped rows are kept in both."""
     examples = [reading.example for reading in readings if reading.example is not None]
-    keys = iter(keys_of(examples, task, twins=_twins(task, language, split, source)))
+    keys = iter(group_names(examples, task, twins=_twins(task, language, split, source)))
     half = [r for r in readings if r.example is None or half_of(next(keys)) == split]
     if examples and not any(reading.example for reading in half):
         raise NoRowsError(
             f"task {task.name!r} has no {split} rows in {language!r}: its only evaluation split "
-            f"is cut by {word_of(task)}, and all {len(examples)} rows are in the other half"
+            f"is cut by {unit_of_cut(task)}, and all {len(examples)} rows are in the other half"
         )
     return half
 
@@ -261,7 +261,7 @@ def _twins(task: Task, language: str, split: str, source: Rows) -> dict[str, str
         whole = replace(source, halves=False).examples(task.name, source_language, split)
     except NoRowsError:
         return {}
-    return {row.id: key for row, key in zip(whole, keys_of(whole, task), strict=True)}
+    return {row.id: key for row, key in zip(whole, group_names(whole, task), strict=True)}
 
 
 def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[OwnPart, ...]:

@@ -11,7 +11,7 @@ from trainables.examples import RetrievalExample, SpanExample
 from trainables.rows.bundle import Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import Rows, _fingerprint, _load
-from trainables.scoring.groups import links_of
+from trainables.scoring.groups import shared_texts
 
 XTREME = "google/xtreme"
 CUT = [
@@ -114,7 +114,7 @@ def test_halves_share_nothing(rows: Rows, is_mirrored) -> None:
             for split, links in halves.items():
                 found = rows.examples(task, language, split)
                 assert found, f"{task} in {language}"
-                links |= {link for row in found for link in links_of(row, TASKS[task])}
+                links |= {link for row in found for link in shared_texts(row, TASKS[task])}
     cut = {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "squad2", "csqa", "cosmosqa"}
     assert cut <= set(seen)
     for task, halves in seen.items():
@@ -146,7 +146,7 @@ def test_whose_validation_rows_have_whose_is_what_the_tasks_say(rows: Rows, is_m
     hub = [t for t in TASKS.values() if t.dataset != "pocket" and is_mirrored(t.name, "en")]
     for split in ("validation", "test"):
         for task in [t for t in hub if rows.languages(t.name, ("en",), split)]:
-            texts = [links_of(row, task) for row in whole.examples(task.name, "en", split)]
+            texts = [shared_texts(row, task) for row in whole.examples(task.name, "en", split)]
             found[task.name, split] = {(task.kind, link) for links in texts for link in links}
     assert len(found) > 20
     held = {

@@ -215,9 +215,7 @@ def test_results_change_only_with_the_training_version() -> None:
         tokenizer=tokenizer,
         workers=Workers.alone(torch.device("cpu")),
         max_device_tokens=100,
-        dev_score=lambda model: 0.0,
         saving=Saving(save=lambda *_: None, every_seconds=1e9),
-        on_step=lambda step: None,
     )
     model.eval()
     found = {

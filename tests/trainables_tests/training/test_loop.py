@@ -18,6 +18,7 @@ from trainables.store.folders import check_folder, write_folder
 from trainables.training.batches import Steps, shard
 from trainables.training.loop import (
     READ_EVERY,
+    Callbacks,
     DivergedError,
     Progress,
     Saving,
@@ -182,9 +183,8 @@ def run(
         tokenizer=base.tokenizer,
         workers=Workers.alone(),
         max_device_tokens=300,
-        dev_score=dev_score,
+        callbacks=Callbacks(dev_score=dev_score),
         saving=Saving(save=save, every_seconds=every_seconds, resume=resume),
-        on_step=lambda step: None,
     )
     return model, progress
 

@@ -43,7 +43,7 @@ def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
     context = open_context(resources={"gpus_per_worker": 1})
     assert context.key_facts.precision is Precision.BF16
     told = (
-        r"'tiny' are trained in bf16, and this worker \(cpu\) computes in fp32; .*precision = 'fp"
+        r"'tiny' are trained in bf16, but this worker \(cpu\) computes in fp32; .*precision = 'fp"
     )
     with pytest.raises(Refusal, match=told):
         get_or_train(phase, None, context, events.append)
