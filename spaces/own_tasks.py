@@ -1,7 +1,7 @@
 """One's own tasks, and one's own rows of tasks that are there: entries to add here.
 
-A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet; docs/how-to/data.md says
-with which columns, and has an example of each kind of entry.
+A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet; docs/how-to/own-task.md
+lists the columns, and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping

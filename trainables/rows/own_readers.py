@@ -1,4 +1,4 @@
-"""The readers of one's own rows: for each task kind, the columns that docs/how-to/data.md lists."""
+"""The readers of one's own rows: for each kind, the columns that docs/how-to/own-task.md lists."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
