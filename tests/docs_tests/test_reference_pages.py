@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import command_page
-from search.cli.app import INTERRUPTED, UNEXPECTED, UNREGISTERED
 from search.record.mlmodel import ADDED
 from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription
 
@@ -17,6 +16,7 @@ SOURCES = [
     for folder in ("search", "trainables", "spaces", "deploy")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
+COMMANDS = sorted((ROOT / "search/cli").glob("*.py"))
 # A variable's name: capitals with an underscore, as MLflow's error codes are too.
 NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 ERROR_CODES = {
@@ -72,16 +72,20 @@ def test_every_variable_of_ours_on_the_page_is_in_the_code() -> None:
 
 
 def exit_codes() -> Iterator[int]:
-    names = {"INTERRUPTED": INTERRUPTED, "UNEXPECTED": UNEXPECTED, "UNREGISTERED": UNREGISTERED}
-    for path in sorted((ROOT / "search/cli").glob("*.py")):
-        tree = ast.parse(path.read_text())
-        own = {**names, "FAILED": 1}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "typer.Exit" and node.args:
-                (value,) = node.args
-                yield own[value.id] if isinstance(value, ast.Name) else ast.literal_eval(value)
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":
-                yield from [node.value.value] if isinstance(node.value, ast.Constant) else []
+    """What the commands end with: `typer.Exit(CODE)`, and `code = ...` of the entry point."""
+    nodes = [node for path in COMMANDS for node in ast.walk(ast.parse(path.read_text()))]
+    constants = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            name, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
+            names, values = name.strip("()").split(", "), value.strip("()").split(", ")
+            constants |= {n: v for n, v in zip(names, values, strict=False) if n.isupper()}
+            if name == "code" and value.isdigit():
+                yield int(value)
+    for node in nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "typer.Exit" and node.args:
+            code = ast.unparse(node.args[0])
+            yield int(constants.get(code, code))
 
 
 def test_the_exit_codes_on_the_page_are_those_of_the_program() -> None:
