@@ -157,8 +157,8 @@ def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float
             best = logits.argmax(axis=-1)
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
         examples = context.data.examples(task.name, language, DEV, max_rows=None)
-        predicted[language] = scoring.form.decode(outputs, features, examples, task)
-    judged = judge(predicted, scoring, context, forms={})
+        predicted[language] = scoring.format.decode(outputs, features, examples, task)
+    judged = judge(predicted, scoring, context, formats={})
     scores = {language: found.metrics[task.metric] for language, found in judged.items()}
     return statistics.fmean(
         value for language, value in scores.items() if language != task.source_language

@@ -99,11 +99,11 @@ class Bench:
             lengths = features.input_ids.lengths.tolist()
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
             examples = self.context.data.examples(TASK, language, SPLIT, max_rows=max_rows)
-            tags[language] = scoring.form.decode(outputs, features, examples, get_task(TASK))
+            tags[language] = scoring.format.decode(outputs, features, examples, get_task(TASK))
         return tags, self.scores(tags, scoring)
 
     def scores(self, tags: Tags, scoring: Scoring) -> Mapping[str, float]:
-        judged = judge(tags, scoring, self.context, forms={})
+        judged = judge(tags, scoring, self.context, formats={})
         return {language: found.metrics["f1"] for language, found in judged.items()}
 
     def trainer(self, *, is_padded: bool) -> QuietTrainer:

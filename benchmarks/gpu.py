@@ -78,9 +78,7 @@ class Bench:
                 tokenizer=self.base.tokenizer,
                 workers=workers,
                 max_device_tokens=16_384,
-                dev_score=lambda model: 0.0,
                 saving=NO_SAVING,
-                on_step=lambda step: None,
             ),
         )
         useful = progress.num_useful_tokens / progress.num_tokens

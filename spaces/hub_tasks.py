@@ -1,4 +1,4 @@
-"""Tasks with rows on the Hugging Face hub: what is trained on first, and plain text."""
+"""Intermediate tasks and plain text, with their rows on the Hugging Face hub."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from spaces.languages import LANGUAGES
 from spaces.origin import Layout, Origin, Splits
 from spaces.task import METRICS, AnswerRules, Task, TaskKind
 
-# What is read of a data set: a commit; `main` only where no commit is known to hold Parquet.
+# The commit that is read of each data set; `main` only where no commit is known to hold Parquet.
 REVISIONS: Mapping[str, str] = MappingProxyType(
     {
         "Rowan/hellaswag": "218ec52e09a7e7462a5400043bb9a69a41d06b76",
@@ -32,22 +32,25 @@ XNLI = tuple(sorted((*_EUROPEAN, "ar", "hi", "sw", "th", "tr", "ur", "vi", "zh")
 
 NLI = ("entailment", "neutral", "contradiction")
 
-# CCGbank's categories are its licence's: a label is a category's rank in the training sections.
-# 425 of them occur ten times there (Clark and Curran 2007); the rest are one label.
+# CCGbank's licence does not allow its categories here, so a label is the rank of a category in the
+# training sections. 425 categories occur ten times or more there (Clark and Curran 2007); all other
+# categories share one label.
 NUM_SUPERTAGS = 425
 SUPERTAGS = (*(f"supertag-{rank}" for rank in range(1, NUM_SUPERTAGS + 1)), "other")
 
-# Any three words of a context: F1 of 0.035 (XQuAD) to 0.057 (TyDiQA) on English validation rows.
+# The F1 of answering with any three words of the context: between 0.035 (XQuAD) and 0.057 (TyDiQA)
+# on English validation rows.
 SPAN_CHANCE = 0.05
 
-# Test labels are hidden (or there is no test split): the validation rows are cut in halves.
+# For data sets with hidden test labels or without a test split: the validation rows are cut in
+# halves.
 ONE_SPLIT = Splits(test="validation")
 ANLI_ROUNDS = Splits(
     "train_r1+train_r2+train_r3", "dev_r1+dev_r2+dev_r3", "test_r1+test_r2+test_r3"
 )
 
-# Machine-translated rows to train on. The validation rows are XNLI's, and so are the test rows,
-# which are left to the target `xnli`.
+# Machine-translated training rows. The validation rows are those of XNLI. The test rows are those
+# of XNLI too, and are left to the target `xnli`.
 MNLI_TRANSLATED = Origin(
     dataset="facebook/xnli",
     languages=tuple(code for code in XNLI if code != "en"),
@@ -222,7 +225,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
     ),
 )
 
-# Plain text for masked language modelling; its `dev` rows are the ones trained on.
+# Plain text for masked language modelling; training reads its `dev` rows.
 TEXT_TASKS: tuple[Task, ...] = (
     hub_task(
         "flores",

@@ -1,7 +1,7 @@
-"""One's own tasks, and one's own rows of tasks that are there: entries to add here.
+"""Your own tasks, and your own rows for the tasks of the catalogue: add entries here.
 
-A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet; docs/how-to/data.md says
-with which columns, and has an example of each kind of entry.
+A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet. docs/how-to/own-task.md lists
+the columns and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,15 @@ def own_task(
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
     train_rows: Mapping[str, int] = MappingProxyType({}),
 ) -> Task:
-    """An entry of OWN_TASKS; the first of the languages is the one it is trained in, of whose rows
-    `num_train_rows` counts those to train on; `train_rows` counts other languages', if unlike."""
+    """An entry of OWN_TASKS.
+
+    Args:
+        languages: the languages with rows; the first one is the source language, which is trained
+            on.
+        num_train_rows: training rows in the source language.
+        train_rows: training rows in other languages, where there are not as many.
+        chance: the score of guessing; for classification the default is 1 / number of labels.
+    """
     return Task(
         name=name,
         kind=kind,
@@ -52,10 +59,10 @@ def own_task(
 
 
 def own_rows(folder: str, *languages: str) -> Origin:
-    """An entry of OWN_ROWS: rows of a task in these languages, with the task's own columns."""
+    """An entry of OWN_ROWS: rows of a task in these languages, with the columns of the task."""
     return Origin(dataset=folder, languages=languages, config="{code}", layout=Layout.ROWS)
 
 
 OWN_TASKS: tuple[Task, ...] = ()
 
-OWN_ROWS: Mapping[str, Origin] = {}  # by the name of the task
+OWN_ROWS: Mapping[str, Origin] = {}  # by task name

@@ -24,7 +24,7 @@ from scipy.special import ndtri
 
 from search.display.number_format import percent, points
 from search.stats.intervals import Interval, mean_interval, unpaired_difference
-from search.stats.significance import CONFIDENCE, of_models
+from search.stats.significance import CONFIDENCE, model_difference
 from trainables.scoring.outcomes import ByLanguage, score_of
 from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
 
@@ -180,7 +180,7 @@ def gap_of(new: Claim, old: Claim) -> Gap | None:
     if new.rows is not None and old.rows is not None:
         # Seeded by what was scored: the same models get the same interval.
         rng = np.random.default_rng(int(new.protocol.digest, 16))
-        paired = of_models(new.rows, old.rows, rng)
+        paired = model_difference(new.rows, old.rows, rng)
         low, high, num = paired.low, paired.high, paired.num_rows
         interval = Interval(mean=paired.mean, low=low, high=high, std=None, num=num)
         return Gap(interval, f"compared row by row ({num} rows in each language)")

@@ -7,7 +7,6 @@ from pathlib import Path
 from search.home import Home
 from search.record.address import RecordAddress
 from search.record.reader import StudyRecord
-from search.report.findings import rule_of
 from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
@@ -171,7 +170,7 @@ def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> d
             examples=loaded.examples,
             predictions=predictions,
             dropped=loaded.dropped,
-            form=predicted.forms.get(language, scoring.form),
+            format=predicted.formats.get(language, scoring.format),
         )
         files[file_name(task, language)] = content_of(task, of_language)
     return files
@@ -195,5 +194,5 @@ def _submit(folder: Path, files: Mapping[str, str], scored: Sequence[TargetScore
 def _seen(record: StudyRecord, row: TrialRow, scored_by: StudySettings) -> dict[str, list[str]]:
     if scored_by.evaluation.halves:
         return {}
-    rule, pivots = rule_of(record)
-    return seen_languages(row, rule, pivot_languages=pivots)
+    recorded = record.settings.evaluation
+    return seen_languages(row, recorded.selection, pivot_languages=recorded.pivot_languages)

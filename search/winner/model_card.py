@@ -4,7 +4,7 @@ it. Pure."""
 import json
 from collections.abc import Mapping, Sequence
 
-from spaces.languages import LANGUAGES
+from spaces.languages import get_language, known_language
 from spaces.task_catalog import Task, TaskKind
 
 _ROWS: Mapping[TaskKind, str] = {
@@ -54,8 +54,8 @@ def sections(
         licences: the licence of the rows it was trained on, by source; None is not known.
         cautions: sentences that users of the model must know.
     """
-    names = ", ".join(LANGUAGES[code].name for code in languages if code in LANGUAGES)
-    source = LANGUAGES[task.source_language].name
+    names = ", ".join(known.name for code in languages if (known := known_language(code)))
+    source = get_language(task.source_language).name
     trained = f"Its last phase was trained in {source} only"
     if not task.trains:
         trained = "It was not trained on pairs of sentences"

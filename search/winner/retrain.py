@@ -18,7 +18,6 @@ from search.record.registry import Registry
 from search.record.retrains import RetrainRecord
 from search.record.writer import DRAIN_SECONDS, recording
 from search.report.description import describe
-from search.report.findings import rule_of, seen_test_rows
 from search.trials.language_verdicts import by_language
 from search.trials.ranking import TrialRow, best_baseline
 from search.winner.register import crown, model_name, register
@@ -193,17 +192,17 @@ def _judge(
 ) -> Verdict:
     """The verdict of the runs, before a model is registered."""
     pairs = judged_pairs(runs, lambda file: outcomes.read(Path(file)))
-    rule, pivots = rule_of(record)
+    recorded = record.settings.evaluation
     verdict = Verdict(
         study=record.name,
         trial=row.number,
         runs=runs,
         models=(),
-        seen=seen_test_rows(record, row),
+        seen=record.seen_test_rows(row),
         languages=tuple(by_language(pairs)),
         cautions=cautions,
-        rule=rule,
-        pivot_languages=pivots,
+        rule=recorded.selection,
+        pivot_languages=recorded.pivot_languages,
     )
     fresh, fresh_baseline = (verdict.scores_of(role) for role in (WINNER, BASELINE))
     outcomes_of = [(first.rows, second.rows) for first, second in pairs]

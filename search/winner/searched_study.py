@@ -34,7 +34,7 @@ class SearchedStudy:
         read. Raises Refusal if there is no such study."""
         record = read_study(address)
         where = f"the record of study {address.study!r}"
-        settings = StudySettings.parse(dict(record.settings), where=where)
+        settings = record.settings.whole(where=where)
         phase_store = phase_store_address(settings.resources.phase_store)
         return cls(record, settings.with_data_root(data_root), phase_store)
 
@@ -57,7 +57,7 @@ class SearchedStudy:
             return replace(row, scores=scores, objective=value, values={})
 
         restricted_rows = [restricted(row) for row in self.record.rows]
-        rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
+        rows = judge_all(restricted_rows, evaluation)
         settings = self.settings.model_copy(update={"evaluation": evaluation})
         return replace(self, record=replace(self.record, rows=rows), settings=settings)
 

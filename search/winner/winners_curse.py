@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, ndtr
 
-from search.stats.shrinkage import likely, pooled_variance
+from search.stats.shrinkage import likely_cuts, pooled_variance
 from search.trials.ranking import TrialRow, TrialState, over_seeds
 from trainables.scoring.outcomes import ByLanguage, Outcomes
 from trainables.scoring.scores import Scores
@@ -200,7 +200,7 @@ def _predict(sides: Sequence[_Side], noise: _Noise) -> tuple[float, float, float
     errors = [noise.of_seed / n + noise.of_search_rows for side in sides for n in side.counts]
     width = max(float(np.ptp(means)), 1e-9)
     parts = []
-    for _, core in likely([float(mean) for mean in means], errors, within=LIKELY):
+    for _, core in likely_cuts([float(mean) for mean in means], errors, within=LIKELY):
         aside = len(means) - len(core)
         chance = float(betaln(len(core) + 1, aside + 1)) - aside * math.log(width)
         inside = np.isin(np.arange(len(means)), core)

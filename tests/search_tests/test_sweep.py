@@ -145,7 +145,7 @@ def test_an_object_store_is_swept_by_the_same_rules(
 ) -> None:
     """Its clock says how old an object is: a day passes here."""
     held = next(iter(keys_of(planted, 0)))
-    objects = ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1)
+    objects = ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1)
     for key in (held, "loose"):
         manifest = {"upload": "u", "hashes": {"w": "0"}, "documents": {}}
         objects.put_new(f"phases/{key}/manifest.json", json.dumps(manifest).encode())

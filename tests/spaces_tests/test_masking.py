@@ -48,7 +48,7 @@ def test_without_masking_is_always_tried() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"text": "mnli"}, "task 'mnli' is no text task"),
+        ({"text": "mnli"}, "task 'mnli' is not a text task"),
         ({"text": "florse"}, "unknown task 'florse'"),
         ({"languages": ("de", "swa")}, "unknown language of 'flores' 'swa'"),
         ({"exponent": 0.0}, "exponent must lie in (0, 1]"),

@@ -48,7 +48,7 @@ def check_store(address: str | None) -> None:
 
 def _remote(address: str, *, max_attempts: int = 8) -> "RemoteFolders":
     """`max_attempts` of a request, with growing pauses: eight are half a minute."""
-    bucket = Bucket.parse(address, what="the phase store")
+    bucket = Bucket.parse(address, setting="the phase store")
     try:
         from trainables.store.object_store import ObjectStore
         from trainables.store.remote_folders import RemoteFolders

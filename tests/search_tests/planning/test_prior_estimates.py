@@ -59,8 +59,8 @@ def test_the_small_base_ranks_the_options(
         assert 0 < row.similarity <= 1
         assert row.similarity_by_target.keys() == {"rel"}
         assert row.ranks.keys() == {"logme", "similarity"}
-    assert any("no rows of retrieval" in note for note in priors.notes)
-    assert any("typology tells nothing apart" in note for note in priors.notes)
+    assert any("retrieval is left out of the comparison" in note for note in priors.notes)
+    assert any("typology does not distinguish them" in note for note in priors.notes)
     assert priors.sources["fact@en"].rows.endswith("validation rows")
     assert len(priors.first) == 2
     assert explain(settings, data) == priors, "the same again"

@@ -183,7 +183,8 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         assert row.validation == run.validation
         assert row.phase_keys == run.phase_keys
         assert row.lock == done.verdict.lock
-    assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
+    settings = record.settings.whole()
+    assert settings.tracking.mlflow is None, "the settings are the search's still"
 
 
 @pytest.mark.ray

@@ -11,7 +11,7 @@ from trainables.store.stores import check_store
 
 
 def opened(address: str, *, max_attempts: int = 1) -> ObjectStore:
-    return ObjectStore(Bucket.parse(address, what="x"), max_attempts=max_attempts)
+    return ObjectStore(Bucket.parse(address, setting="x"), max_attempts=max_attempts)
 
 
 def test_bytes_go_and_come(bucket: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trainables.store.remote_folders import Manifest, RemoteFolders, manifests_f
 
 @pytest.fixture
 def remote(bucket: str) -> RemoteFolders:
-    return RemoteFolders(ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1))
+    return RemoteFolders(ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1))
 
 
 def written(folder: Path, value: float = 1.0) -> Path:

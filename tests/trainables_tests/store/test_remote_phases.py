@@ -34,7 +34,7 @@ def state_of(value: float) -> dict[str, dict[str, torch.Tensor]]:
 
 @pytest.fixture
 def remote(bucket: str) -> RemoteFolders:
-    return RemoteFolders(ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1))
+    return RemoteFolders(ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1))
 
 
 @pytest.fixture
