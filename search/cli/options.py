@@ -9,7 +9,6 @@ from rich.console import Console
 
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 StudyArgument = Annotated[
     str, typer.Argument(help="Name of a shipped study, or path of a TOML file.")
@@ -39,15 +38,6 @@ ExperimentOption = Annotated[
 TrackingOption = Annotated[
     str | None, typer.Option(help="Address of MLflow; default: the address that `run` uses.")
 ]
-
-
-def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
-    """The settings of a study, with another name and another data root if these are given."""
-    settings = StudySettings.load(study).with_data_root(data_root)
-    if name is None:
-        return settings
-    content = settings.model_dump(mode="json")
-    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
 
 
 def check_seeds(seeds: int | None, *, retrain: bool) -> None:

@@ -18,7 +18,6 @@ from search.cli.options import (
     JsonOption,
     RenameOption,
     StudyArgument,
-    load,
     output,
 )
 from search.home import Home
@@ -70,11 +69,11 @@ def plan(
 
     The study is not started. Exit code 2 if there are errors.
     """
+    from search import api
     from search.cli.views import show_plan
-    from search.planning.plan import plan_study
 
-    settings = load(study, name, data_root)
-    planned = plan_study(settings, sequences_per_second=sequences_per_second)
+    settings = api.load_settings(study, name=name, data_root=data_root)
+    planned = api.plan(settings, sequences_per_second=sequences_per_second)
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
         planned = replace(planned, warnings=(*planned.warnings, *warned))
@@ -158,8 +157,10 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext
     to import and load them. If the study pretrains its encoder and it is not in the home folder
     yet, it is pretrained first."""
     from search.base_encoder import find_encoder
+    from search.display.progress import counting
 
-    encoder = find_encoder(settings, home, console=Console(stderr=True))
+    with counting(Console(stderr=True), "pretraining") as on_step:
+        encoder = find_encoder(settings, home, on_step=on_step)
     began = time.monotonic()
     from trainables.training.context import TrialContext
     from trainables.training.workers import Workers

@@ -17,7 +17,6 @@ from search.cli.options import (
     TrackingOption,
     output,
 )
-from search.home import Home
 from spaces.refusal import Refusal
 
 
@@ -41,19 +40,22 @@ def evaluate(
 
     Nothing is trained or recorded.
     """
+    from search import api
     from search.cli.views import show_evaluation
-    from search.record.address import RecordAddress
-    from search.winner.evaluate import evaluate_trial
+    from search.display.progress import counting
 
-    home_folder = Home.of(home)
-    evaluation = evaluate_trial(
-        RecordAddress.find(study, home_folder, experiment=experiment, tracking_uri=tracking_uri),
-        home_folder,
-        split=split,
-        trial=trial,
-        xtreme=xtreme,
-        data_root=data_root,
-    )
+    with counting(Console(stderr=True), "pretraining") as on_pretrained:
+        evaluation = api.evaluate(
+            study,
+            split=split,
+            trial=trial,
+            xtreme=xtreme,
+            data_root=data_root,
+            home=home,
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            on_pretrained=on_pretrained,
+        )
     output(evaluation.to_dict(), as_json, lambda console: show_evaluation(evaluation, console))
 
 
@@ -71,19 +73,12 @@ def compare(
 
     Everything is read from MLflow.
     """
+    from search import api
     from search.cli.views import show_comparison
-    from search.record.address import RecordAddress
-    from search.record.reader import read_study
-    from search.record.writer import drain_left
     from search.report.comparison import compare as compare_records
 
-    home_folder, records = Home.of(home), []
-    for address in [
-        RecordAddress.find(study, home_folder, experiment=experiment, tracking_uri=tracking_uri)
-        for study in studies
-    ]:
-        drain_left(address, outbox=home_folder.outbox(address.study))
-        records.append(read_study(address))
+    where = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    records = [api.read(study, **where).record for study in studies]
     content = compare_records(records, force=force)
     output(content, as_json, lambda console: show_comparison(content, console))
 
@@ -111,17 +106,18 @@ def predict(
 
     The output has one JSON line for each row, in the order of the rows.
     """
+    from search import api
     from search.display.progress import counting
-    from search.winner.predict import format_of, load_model, predict_rows
+    from search.winner.predict import format_of, predict_rows
 
     chosen, errors = format_of(file, form), Console(stderr=True)
     if file is None and sys.stdin.isatty():
         raise Refusal("there are no rows; name a file, or pipe rows to standard input")
-    predictor = load_model(model, tracking_uri=tracking_uri or Home.of(home).mlflow_uri())
+    predictor = api.load_model(model, home=home, tracking_uri=tracking_uri)
     try:
-        with counting(errors, "predicting") as on_done:
-            counted = on_done if errors.is_terminal else lambda done, of: None
-            predict_rows(predictor, file, form=chosen, out=out, on_done=counted)
+        with counting(errors, "predicting") as show:
+            on_done = show if errors.is_terminal else lambda done, of: None
+            predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)
     except BrokenPipeError:
         # The reader of the answers has gone: what is left in the buffer is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
