@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypedDict
 
 from spaces.languages import get_language
 from spaces.origin import Layout, Origin, Splits
@@ -43,6 +44,25 @@ class AnswerRules(StrEnum):
     SQUAD_V1 = "squad_v1"  # every question has an answer; English normalisation
     SQUAD_V2 = "squad_v2"  # like v1, but a question may have no answer
     MLQA = "mlqa"  # every question has an answer; normalisation by its language
+
+
+class TaskFields(TypedDict, total=False):
+    """The fields of `Task` that an entry of the catalogue may set by keyword."""
+
+    labels: tuple[str, ...]
+    train_on: str | None
+    reader: str
+    splits: Splits
+    single_split: tuple[str, ...]
+    holds: tuple[str, ...]
+    is_symmetric: bool
+    layout: Layout
+    elsewhere: tuple[Origin, ...]
+    parts: tuple[str, ...]
+    includes: tuple[str, ...]
+    answer_rules: AnswerRules
+    train_rows: Mapping[str, int]
+    num_dev_rows: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +117,8 @@ class Task:
     num_dev_rows: int | None = None
 
     def __post_init__(self) -> None:
+        # A plain dict, because tasks are sent between processes, and a mapping proxy cannot be.
+        object.__setattr__(self, "train_rows", dict(self.train_rows))
         # Names become part of parameter names, file names and module names of heads.
         if not re.fullmatch("[a-z][a-z0-9_-]*", self.name):
             raise Refusal(f"task name {self.name!r}: expected lower-case letters, digits, _ and -")
