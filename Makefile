@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help search test test-slow test-all check format bench bench-gpu ui clean image image-test sbom audit
+.PHONY: help search test test-slow test-all check format docs docs-serve docs-images bench bench-gpu ui clean image image-test sbom audit
 
 # What `make help` shows stands behind ## in the line of the target.
 help:  ## show this list
@@ -37,11 +37,27 @@ format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: $(READY)  ## format, lint, types, the import contract
+check: $(READY)  ## format, lint, types, the import contract, the links of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MKDOCS) build --strict --quiet
+
+# MkDocs' theme prints news of its makers otherwise.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+docs: $(READY)  ## write the page of commands, build the documentation into build/docs
+	$(BIN)/python -m scripts.command_page
+	$(MKDOCS) build --strict
+	@echo "open build/docs/index.html"
+
+docs-serve: $(READY)  ## the documentation at http://127.0.0.1:8000, built again as pages change
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+
+# The pictures of README and tutorial, from the record of a study in a home: HOME_FOLDER=... STUDY=...
+HOME_FOLDER ?= .transfer-search
+docs-images: $(READY)  ## draw docs/images from a finished study
+	$(BIN)/python -m scripts.docs_images $(STUDY) --home $(HOME_FOLDER)
 
 # Minutes each, one after the other; numbers to benchmarks/RESULTS.md. DATA_ROOT: rows from a folder
 # in the hub's layout. `bench-gpu` on a machine with a GPU.

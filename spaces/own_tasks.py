@@ -1,7 +1,7 @@
 """Your own tasks, and your own rows for the tasks of the catalogue: add entries here.
 
-A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet. docs/how-to/data.md lists the
-columns and has an example of each kind of entry.
+A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet. docs/how-to/own-task.md lists
+the columns and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping

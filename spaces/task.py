@@ -46,6 +46,10 @@ class AnswerRules(StrEnum):
     MLQA = "mlqa"  # every question has an answer; normalisation by its language
 
 
+# The languages that MLQA's script has rules for (facebookresearch/MLQA, mlqa_evaluation_v1.py).
+MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+
+
 class TaskFields(TypedDict, total=False):
     """The fields of `Task` that an entry of the catalogue may set by keyword."""
 
@@ -126,6 +130,13 @@ class Task:
             raise unknown(f"metric of {self.name!r}", self.metric, METRICS[self.kind])
         for language in (*self.languages, *self.train_rows):
             get_language(language)
+        ruleless = [code for code in self.languages if code not in MLQA_LANGUAGES]
+        if self.answer_rules is AnswerRules.MLQA and ruleless:
+            raise Refusal(
+                f"task {self.name!r} compares answers by MLQA's rules, which exist for "
+                f"{', '.join(MLQA_LANGUAGES)}, not for {', '.join(ruleless)}; give these rows to a "
+                "task with answer_rules squad_v1"
+            )
         needs_source = self.trains and self.train_on is None
         if needs_source and self.source_language not in self.languages:
             raise unknown(f"source language of {self.name!r}", self.source_language, self.languages)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from spaces.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS
+from spaces.languages import get_language
 from spaces.origin import Layout, Origin, Splits
 from spaces.own_tasks import OWN_ROWS, OWN_TASKS
 from spaces.pocket_tasks import POCKET_TASKS
@@ -47,6 +48,7 @@ class Source:
             raise Refusal(f"task {name!r} has no training rows of its own; use {task.train_on!r}")
         language = language or task.source_language
         if language not in task.languages:
+            get_language(language)
             raise unknown(f"language of task {name!r}", language, task.languages)
         return cls(name, language)
 

@@ -58,7 +58,7 @@ def test_names_that_are_taken_or_unknown_are_refused() -> None:
 
 
 def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "how-to" / "data.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "own-task.md").read_text()
     entries = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     for entry in entries:
         names = {"own_task": own_task, "own_rows": own_rows, "TaskKind": TaskKind}

@@ -159,7 +159,7 @@ def test_a_key_at_its_default_changes_no_digest(tables) -> None:
         ("training.targets.cohh", {}, "unknown task 'cohh'. Did you mean 'coh'?"),
         ("training.targets.rel", {}, "unknown target of the study 'rel'"),
         ("space.targets", ["cho"], "unknown task 'cho'. Did you mean 'coh'?"),
-        ("space.intermediate", ["fact@xx"], "unknown language of task 'fact' 'xx'"),
+        ("space.intermediate", ["fact@xx"], "unknown language 'xx'"),
         ("evaluation.languages", ["xx"], "unknown language 'xx'"),
         ("evaluation.objective", ["rel"], "unknown target of the study 'rel'"),
         ("space.points", [{"intermediat": "fact"}], "point 1: the parameters"),

@@ -1,4 +1,4 @@
-"""The readers of your own rows. Each task kind reads the columns that docs/how-to/data.md lists."""
+"""The readers of your own rows. docs/how-to/own-task.md lists the columns of each task kind."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

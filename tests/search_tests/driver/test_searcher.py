@@ -462,7 +462,7 @@ def test_a_trial_that_diverged_fails_with_its_reason(drive: Callable[..., Drive]
     assert trial.state is OptunaState.FAIL
     assert trial.user_attrs["reason"] == row.reason
     assert one.study.num_counted == 1
-    assert one.plans["a"] in one.study.told
+    assert one.plans["a"] in one.study.results
 
 
 def test_a_plan_whose_worker_died_may_be_tried_again(drive: Callable[..., Drive]) -> None:

@@ -183,7 +183,7 @@ def test_a_target_needs_a_zero_shot_language(mirror: Path) -> None:
     space = {**study(None).space.model_dump(mode="json"), "targets": ["pawsx"]}
     found = check(mirror, space=space, evaluation={"languages": ["ko"]})
     (error,) = found.errors
-    assert "'pawsx' has no validation rows in a zero-shot language" in error
+    assert "'pawsx' has no validation rows in any zero-shot language" in error
 
 
 def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) -> None:
@@ -306,5 +306,5 @@ def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
 
 
 def test_fetch_is_from_the_hub_alone(mirror: Path) -> None:
-    with pytest.raises(Refusal, match="there is nothing to fetch"):
+    with pytest.raises(Refusal, match="so there is nothing to fetch"):
         fetch_data(study(mirror), on_done=quiet)

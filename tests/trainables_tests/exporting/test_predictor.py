@@ -163,7 +163,7 @@ def test_labels_that_changed_since(context: TrialContext, tmp_path: Path) -> Non
     folder = exported(context, tmp_path / "out", "rel")
     content = json.loads((folder / ABOUT).read_text())
     (folder / ABOUT).write_text(json.dumps({**content, "labels": content["labels"][::-1]}))
-    with pytest.raises(Refusal, match="but task 'rel' now has"):
+    with pytest.raises(Refusal, match=r"but task 'rel' now has"):
         load_predictor(folder)
     (folder / ABOUT).write_text(json.dumps({**content, "task": "rell"}))
     with pytest.raises(Refusal, match="Did you mean 'rel'"):
