@@ -21,7 +21,6 @@ from search.cli.options import (
     RenameOption,
     StudyArgument,
     TrackingOption,
-    find_record,
     load,
     output,
 )
@@ -75,11 +74,16 @@ def run(
     from search.preflight import check_places
     from search.report.forms import render
     from search.sampling.warm_start import check_earlier
+    from trainables.store.stores import phase_store_address
 
     console, place, settings = Console(), Home.of(home), load(study, name, data_root)
     check_study(settings)
     cluster = cluster_of(address, home, can_grow=autoscaling)
-    check_places(place, place.mlflow_uri(settings), settings)
+    check_places(
+        place,
+        tracking_uri=place.mlflow_uri(settings),
+        phase_store=phase_store_address(settings.resources.phase_store),
+    )
     check_earlier(place.optuna_url(settings), settings)
     find_encoder(settings, place, console=console)
     with (
@@ -114,14 +118,15 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show what came of a study, from MLflow alone."""
+    from search.record.address import RecordAddress
     from search.record.reader import read_study
     from search.record.writer import drain_left
     from search.report.forms import render, render_html, report_json
 
-    place = Home.of(home)
-    found = find_record(study, place, experiment, tracking_uri)
-    drain_left(**found, outbox=place.outbox(found["study"]))
-    record = read_study(**found)
+    folder = Home.of(home)
+    address = RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri)
+    drain_left(address, outbox=folder.outbox(address.study))
+    record = read_study(address)
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -162,13 +167,13 @@ def retrain(
     any target, and no model is registered.
     """
     from search.cli.views import show_verdict, verdict_json
+    from search.record.address import RecordAddress
     from search.winner import retrain as retraining
 
-    place = Home.of(home)
-    errors = Console(stderr=True)
+    folder, errors = Home.of(home), Console(stderr=True)
     verdict = retraining.retrain(
-        home=place,
-        **find_record(study, place, experiment, tracking_uri),
+        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri),
+        folder,
         wishes=retraining.RetrainRequest(
             num_seeds=seeds,
             trial=trial,
@@ -198,13 +203,12 @@ def export(
     data_root: DataRootOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face folder."""
+    from search.record.address import RecordAddress
     from search.winner.export import export_trial
 
-    place = Home.of(home)
-    found = find_record(study, place, experiment, tracking_uri)
-    export_trial(
-        folder=folder, home=place, target=target, trial=trial, data_root=data_root, **found
-    )
+    of_study = Home.of(home)
+    address = RecordAddress.find(study, of_study, experiment=experiment, tracking_uri=tracking_uri)
+    export_trial(address, folder, of_study, target=target, trial=trial, data_root=data_root)
     print(f"wrote {folder}")
 
 
@@ -224,13 +228,12 @@ def gc(
 ) -> None:
     """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
     from search.sweep import sweep
-    from trainables.store.stores import address_of
 
     place = Home.of(home)
     found = sweep(
         place,
         tracking_uri=tracking_uri or place.mlflow_uri(),
-        phase_store=phase_store or address_of(None),
+        phase_store=phase_store,
         keep_best=keep_best,
         dry_run=dry_run,
     )

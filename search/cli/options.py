@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from search.home import Home
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -49,19 +48,6 @@ def check_seeds(seeds: int | None, *, retrain: bool) -> None:
     """Where a command may search or retrain."""
     if seeds is not None and not retrain:
         raise Refusal("--seeds needs --retrain; a search takes its seeds from the study file")
-
-
-def find_record(
-    study: str, place: Home, experiment: str | None, tracking_uri: str | None
-) -> dict[str, str]:
-    """The study's name and where its record is; a study file knows both."""
-    settings = StudySettings.load(study) if study.endswith(".toml") else None
-    tracking = settings.tracking if settings else None
-    return {
-        "study": settings.study.name if settings else study,
-        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
-        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
-    }
 
 
 def output(content: object, as_json: bool, show: Callable[[Console], None]) -> None:

@@ -15,7 +15,6 @@ from search.cli.options import (
     JsonOption,
     NameArgument,
     TrackingOption,
-    find_record,
     output,
 )
 from search.home import Home
@@ -38,12 +37,13 @@ def evaluate(
 ) -> None:
     """Score the best trial as it stands, by target, language and metric. Trains nothing."""
     from search.cli.views import show_evaluation
+    from search.record.address import RecordAddress
     from search.winner.evaluate import evaluate_trial
 
-    place = Home.of(home)
+    folder = Home.of(home)
     evaluation = evaluate_trial(
-        home=place,
-        **find_record(study, place, experiment, tracking_uri),
+        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri),
+        folder,
         split=split,
         trial=trial,
         xtreme=xtreme,
@@ -64,14 +64,18 @@ def compare(
 ) -> None:
     """Show studies side by side, by target, from MLflow alone."""
     from search.cli.views import show_comparison
+    from search.record.address import RecordAddress
     from search.record.reader import read_study
     from search.record.writer import drain_left
     from search.report.comparison import compare as compare_records
 
-    place, records = Home.of(home), []
-    for found in [find_record(study, place, experiment, tracking_uri) for study in studies]:
-        drain_left(**found, outbox=place.outbox(found["study"]))
-        records.append(read_study(**found))
+    folder, records = Home.of(home), []
+    for address in [
+        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri)
+        for study in studies
+    ]:
+        drain_left(address, outbox=folder.outbox(address.study))
+        records.append(read_study(address))
     content = compare_records(records, force=force)
     output(content, as_json, lambda console: show_comparison(content, console))
 

@@ -27,6 +27,7 @@ from search.planning.prior_estimates import explain
 from search.planning.row_warnings import row_warnings, token_warnings
 from search.preflight import check_places
 from search.provenance import versions, world_facts
+from search.record.address import RecordAddress
 from search.record.entries import trial_labels
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_outcomes, read_study
@@ -47,7 +48,7 @@ from trainables.quiet import quiet_libraries
 from trainables.rows.rows import Rows
 from trainables.scoring.outcomes import ByLanguage
 from trainables.store.phase_store import PhaseStore
-from trainables.store.stores import address_of, open_store
+from trainables.store.stores import open_store, phase_store_address
 from trainables.training.context import DATA, check_encoder
 from trainables.training.drain import DrainMark
 from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
@@ -89,20 +90,21 @@ def run_study(
     """
     quiet_libraries()
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    uri, experiment = home.mlflow_uri(settings), settings.tracking.experiment
-    check_places(home, uri, settings)
+    address = RecordAddress.of(settings, home)
+    phase_store = phase_store_address(settings.resources.phase_store)
+    check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
     encoder = find_encoder(settings, home)
     base, rows, warnings = _prepare(settings, home, encoder, on_prepared, on_checked)
-    store = open_store(home.path, owner=settings.study.name, address=address_of(settings.resources))
+    store = open_store(home.path, owner=settings.study.name, address=phase_store)
     study = OptunaStudy.open(home.optuna_url(settings), settings)
     check_version(study, settings)
     with refusing():
-        prepare(uri)
+        prepare(address.tracking_uri)
     observer = Observer(watch, settings, gpu_hours=study.gpu_hours)
     with (
         logging_to(home.path, settings.study.name),
         driving(study, settings) as stop,
-        recording(settings.study.name, home, tracking_uri=uri, experiment=experiment) as record,
+        recording(address, home) as record,
     ):
         _tell_start(study, record, settings, base, rows, warnings)
         if settings.study.priors and study.priors is None:
@@ -118,13 +120,17 @@ def run_study(
             max_concurrent=max_concurrent,
         )
         launch = on_ray.Launch.of(
-            settings, home=home.path, encoder=encoder, driver=uuid.uuid4().hex
+            settings,
+            home=home.path,
+            encoder=encoder,
+            phase_store=phase_store,
+            driver=uuid.uuid4().hex,
         )
         _search(searcher, launch, observer, cluster, max_concurrent=max_concurrent)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return SearchResult(None, is_finished=False)
-        return _finish(settings, uri, study, searcher, record, store)
+        return _finish(settings, address, study, searcher, record, store)
 
 
 def check_version(study: OptunaStudy, settings: StudySettings) -> None:
@@ -261,34 +267,29 @@ class _Stopper(tune.Stopper):
 
 def _finish(
     settings: StudySettings,
-    tracking_uri: str,
+    address: RecordAddress,
     study: OptunaStudy,
     searcher: StudySearcher,
     record: RecordWriter,
     store: PhaseStore,
 ) -> SearchResult:
     """Write the summary and the best trials' models once the budget is used up."""
-    place = {
-        "tracking_uri": tracking_uri,
-        "experiment": settings.tracking.experiment,
-        "study": settings.study.name,
-    }
 
     def read() -> StudyRecord:
         if not record.drain(DRAIN_SECONDS):
             raise Refusal(
                 f"study {settings.study.name!r} is searched to its end, but {record.pending} "
-                f"records wait for MLflow at {hide_password(tracking_uri)}: run it again when "
-                "MLflow answers"
+                f"records wait for MLflow at {hide_password(address.tracking_uri)}: run it again "
+                "when MLflow answers"
             )
-        return read_study(**place)
+        return read_study(address)
 
     def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
-        return read_outcomes(**place, labels=trial_labels(row.number))
+        return read_outcomes(address, trial_labels(row.number))
 
     searched = read()
     rows, names = searched.rows, settings.evaluation.objectives
-    importances = {name.value: study.importance(place) for place, name in enumerate(names)}
+    importances = {name.value: study.importance(index) for index, name in enumerate(names)}
     summary = {
         "verdicts": of_selection(rows, outcomes_of),
         "importance": importances[names[0].value] if names else study.importance(),

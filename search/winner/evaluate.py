@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.home import Home
+from search.record.address import RecordAddress
 from search.record.reader import StudyRecord
 from search.report.findings import rule_of
 from search.trials.gains import averages, task_scores
@@ -83,11 +84,9 @@ class Evaluation:
 
 
 def evaluate_trial(
-    study: str,
+    address: RecordAddress,
     home: Home,
     *,
-    experiment: str,
-    tracking_uri: str,
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
@@ -108,15 +107,13 @@ def evaluate_trial(
         raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
     if xtreme is not None:
         check_new(xtreme)
-    searched = SearchedStudy.read(
-        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
-    )
+    searched = SearchedStudy.read(address, data_root=data_root)
     settings, row = searched.settings, searched.choose(trial)
     if xtreme is not None and not any(target.task in FOLDERS for target in row.plan.targets):
         targets = ", ".join(target.task for target in row.plan.targets)
         raise Refusal(
-            f"trial {row.number} of study {study!r} has the targets {targets}: none of XTREME's "
-            f"nine ({', '.join(FOLDERS)}), of which a submission is made"
+            f"trial {row.number} of study {address.study!r} has the targets {targets}: none of "
+            f"XTREME's nine ({', '.join(FOLDERS)}), of which a submission is made"
         )
     _, context = searched.open(home)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
@@ -124,7 +121,7 @@ def evaluate_trial(
         context = context.scoring_by(_benchmarks_own(settings))
     scored, files = _score(row, keys, context, split=split, writes=xtreme is not None)
     return Evaluation(
-        study=study,
+        study=address.study,
         trial=row.number,
         name=str(row.plan),
         split=split,

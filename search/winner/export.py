@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from search.home import Home
+from search.record.address import RecordAddress
 from search.trials.gains import collapsed_on
 from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
@@ -12,12 +13,10 @@ from trainables.whole import check_new
 
 
 def export_trial(
-    study: str,
+    address: RecordAddress,
     folder: Path,
     home: Home,
     *,
-    experiment: str,
-    tracking_uri: str,
     target: str,
     trial: int | None,
     data_root: str | None = None,
@@ -29,9 +28,7 @@ def export_trial(
     """
     quiet_libraries()
     check_new(folder)
-    searched = SearchedStudy.read(
-        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
-    )
+    searched = SearchedStudy.read(address, data_root=data_root)
     searched.check_target(target)
     row = searched.choose(trial)
     _, context = searched.open(home)
@@ -39,9 +36,9 @@ def export_trial(
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)
     lines = [
-        f"# {study}-{target}",
+        f"# {address.study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{study}`; validation scores "
+        f"Target `{target}` of trial {row.number} of study `{address.study}`; validation scores "
         f"({scores.main}), which also chose the trial:",
         "",
         "| language | score |",

@@ -12,6 +12,7 @@ from search.cluster.ray_runtime import Cluster, max_concurrent_trials, ray_of
 from search.home import Home
 from search.preflight import check_places
 from search.provenance import differences, lock, scored_facts, version_warnings, world_facts
+from search.record.address import RecordAddress
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_study
 from search.record.registry import Registry
 from search.record.retrains import RetrainRecord
@@ -54,12 +55,10 @@ class RetrainRequest:
 
 
 def retrain(
-    study: str,
+    address: RecordAddress,
     home: Home,
     wishes: RetrainRequest,
     *,
-    experiment: str,
-    tracking_uri: str,
     cluster: Cluster | None = None,
     on_done: Callable[[int, int], None],
 ) -> Verdict:
@@ -71,19 +70,18 @@ def retrain(
     anything is trained.
     """
     quiet_libraries()
-    place = {"tracking_uri": tracking_uri, "experiment": experiment}
-    searched = SearchedStudy.read(study, **place, data_root=wishes.data_root)
+    searched = SearchedStudy.read(address, data_root=wishes.data_root)
     if wishes.target is not None:
         searched = searched.for_target(wishes.target)
     settings, record = searched.settings, searched.record
     row, baseline = searched.choose(wishes.trial), best_baseline(record.rows)
-    check_places(home, tracking_uri, settings)
+    check_places(home, tracking_uri=address.tracking_uri, phase_store=searched.phase_store)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     tasks = [target.task for target in row.plan.targets]
     with refusing():
-        registry = Registry.open(tracking_uri)
+        registry = Registry.open(address.tracking_uri)
         for task in tasks:
-            registry.check_owner(model_name(study, task), study)
+            registry.check_owner(model_name(address.study, task), address.study)
     encoder, context = searched.open(home)
     cautions = (*_barred(row), *_beside(row, baseline))
     cautions += _check_lock(row, record, context, is_forced=wishes.is_forced)
@@ -91,7 +89,7 @@ def retrain(
     by_role = roles(row.plan, baseline.plan if baseline else None)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
-    with recording(study, home, **place) as log:
+    with recording(address, home) as log:
         world = world_facts(settings, context.base, context.data.rows)
         locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
         retrain = log.retrain(name)
@@ -99,7 +97,9 @@ def retrain(
         for role, seed, plan in plans:
             given = {"seed": seed, "role": role, "plan": plan, "lock": locked["digest"]}
             retrain.started(phase_keys=(), **given)
-        launch = on_ray.Launch.of(settings, home=home.path, encoder=encoder)
+        launch = on_ray.Launch.of(
+            settings, home=home.path, encoder=encoder, phase_store=searched.phase_store
+        )
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
         _record(retrain, runs, locked["digest"])
@@ -108,7 +108,7 @@ def retrain(
         champions = [each.to_dict() for each in verdict.decisions]
         retrain.closed(summary={**verdict.summary(), "champions": champions})
         if log.drain(DRAIN_SECONDS):
-            describe(log, read_study(**place, study=study))
+            describe(log, read_study(address))
         return verdict
 
 

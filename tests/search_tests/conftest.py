@@ -14,6 +14,7 @@ import optuna
 import pytest
 
 from search.cli.app import main
+from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
 from search.record.registry import RegisteredModel
@@ -343,9 +344,13 @@ class Finished:
         return f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
+    def address(self) -> RecordAddress:
+        experiment = ExperimentAddress(self.uri, self.settings.tracking.experiment)
+        return experiment.for_study(self.settings.study.name)
+
+    @property
     def record(self) -> StudyRecord:
-        name, experiment = self.settings.study.name, self.settings.tracking.experiment
-        return read_study(tracking_uri=self.uri, experiment=experiment, study=name)
+        return read_study(self.address)
 
     def copy(self, folder: Path) -> Path:
         """A home of one's own with the same databases, phases and records."""
@@ -453,7 +458,7 @@ def add(
         name: str, study: str, task: str = "rel", outcomes: Path | None = None
     ) -> RegisteredModel:
         record = RecordWriter.open(
-            tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
+            ExperimentAddress(uri, "e").for_study(study), outbox=tmp_path / f"{study}.jsonl"
         )
         plan = planted.plan("fact")
         record.retrain("r").started(seed=1, role="winner", plan=plan, phase_keys=())

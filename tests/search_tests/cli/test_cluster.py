@@ -11,6 +11,7 @@ import pytest
 from search.cli.cluster import StudyView, cluster_of, shown_lines
 from search.cluster.jobs import Job
 from search.cluster.ray_runtime import Cluster
+from search.record.address import ExperimentAddress
 from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
@@ -81,9 +82,7 @@ def test_where_no_cluster_can_be_joined(
 
 
 def test_status_is_read_from_the_record(cli: Run, uri: str, tmp_path: Path, planted: Any) -> None:
-    record = RecordWriter(
-        tracking_uri=uri, experiment="transfer-search", study="tiny", outbox=tmp_path / "outbox"
-    )
+    record = RecordWriter(ExperimentAddress(uri).for_study("tiny"), outbox=tmp_path / "outbox")
     budget = {"budget": {"num_trials": 12}}
     record.study_started(settings=budget, digest="d", versions={})
     for row in planted.study_rows():

@@ -31,6 +31,7 @@ from search.driver.runner import (
 )
 from search.home import Home
 from search.preflight import check_places
+from search.record.address import ExperimentAddress
 from search.record.entries import trial_labels
 from search.record.reader import StudyRecord, read_outcomes, read_study
 from search.sampling.study import OptunaStudy
@@ -63,7 +64,7 @@ def optuna_trials(home: Path) -> list[optuna.trial.FrozenTrial]:
 
 def record_of(home: Path) -> StudyRecord:
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    return read_study(tracking_uri=uri, experiment="transfer-search", study="tiny")
+    return read_study(ExperimentAddress(uri).for_study("tiny"))
 
 
 def outcome(record: StudyRecord) -> dict[int, Any]:
@@ -129,12 +130,12 @@ def test_the_databases_agree(finished: Any) -> None:
 @pytest.mark.ray
 def test_what_each_row_got_is_in_mlflow_and_the_best_is_judged_by_it(finished: Any) -> None:
     record = finished.record
-    place = {"tracking_uri": finished.uri, "experiment": "transfer-search", "study": "tiny"}
+    address = ExperimentAddress(finished.uri).for_study("tiny")
     best, baseline = ranked(record.rows)[0], best_baseline(record.rows)
     for row in (best, baseline):
         assert row is not None
         assert row.scores is not None
-        kept = read_outcomes(**place, labels=trial_labels(row.number))
+        kept = read_outcomes(address, trial_labels(row.number))
         assert {
             task: {language: score_of(rows) for language, rows in found.items()}
             for task, found in kept.items()
@@ -255,17 +256,16 @@ def test_a_study_the_encoder_cannot_train(
     assert not (tmp_path / "home").exists()
 
 
-def test_places_are_looked_at_and_not_made(
-    settings_of: Settings, bucket: str, tmp_path: Path
-) -> None:
-    home, settings = Home.of(tmp_path / "home"), settings_of()
-    check_places(home, f"sqlite:///{tmp_path}/other/mlflow.db", settings)
+def test_places_are_looked_at_and_not_made(bucket: str, tmp_path: Path) -> None:
+    home, uri = Home.of(tmp_path / "home"), f"sqlite:///{tmp_path}/other/mlflow.db"
+    check_places(home, tracking_uri=uri, phase_store=None)
+    check_places(home, tracking_uri=uri, phase_store=bucket)
     (tmp_path / "file").write_text("")
     with pytest.raises(Refusal, match="is a file"):
-        check_places(home, f"sqlite:///{tmp_path}/file/mlflow.db", settings)
-    nowhere = settings_of(resources={"phase_store": f"{bucket.rpartition('/')[0]}x/team"})
+        check_places(home, tracking_uri=f"sqlite:///{tmp_path}/file/mlflow.db", phase_store=None)
+    nowhere = f"{bucket.rpartition('/')[0]}x/team"
     with pytest.raises(Refusal, match="unknown bucket"):
-        check_places(home, f"sqlite:///{tmp_path}/other/mlflow.db", nowhere)
+        check_places(home, tracking_uri=uri, phase_store=nowhere)
     assert written(tmp_path) == ["file"]
 
 
@@ -358,8 +358,9 @@ def test_mlflow_away_at_the_end(settings_of: Settings, optuna_url: str, tmp_path
     study: Any = OptunaStudy.open(optuna_url, settings)
     record: Any = Waiting()
     nothing: Any = None
+    away = ExperimentAddress("https://me:hunter2@m").for_study("tiny")
     with pytest.raises(Refusal, match="searched to its end, but 3 records wait") as caught:
-        _finish(settings, "https://me:hunter2@m", study, nothing, record, nothing)
+        _finish(settings, away, study, nothing, record, nothing)
     assert "hunter2" not in str(caught.value)
 
 
