@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Unpack
 
 from spaces.languages import LANGUAGES
 from spaces.origin import Layout, Origin, Splits
-from spaces.task import METRICS, AnswerRules, Task, TaskKind
+from spaces.task import METRICS, AnswerRules, Task, TaskFields, TaskKind
 
 # The commit that is read of each data set; `main` only where no commit is known to hold Parquet.
 REVISIONS: Mapping[str, str] = MappingProxyType(
@@ -67,49 +68,28 @@ def hub_task(
     config: str | None = None,
     *,
     num_train_rows: int,
+    languages: tuple[str, ...] = ("en",),
     metric: str | None = None,
     chance: float | None = None,
-    languages: tuple[str, ...] = ("en",),
-    labels: tuple[str, ...] = (),
-    train_on: str | None = None,
-    reader: str | None = None,
-    splits: Splits = Splits(),  # noqa: B008, it is frozen
-    single_split: tuple[str, ...] = (),
-    holds: tuple[str, ...] = (),
-    is_symmetric: bool = False,
-    layout: Layout = Layout.HUB,
-    elsewhere: tuple[Origin, ...] = (),
-    parts: tuple[str, ...] = (),
-    includes: tuple[str, ...] = (),
-    answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
-    train_rows: Mapping[str, int] = MappingProxyType({}),
-    num_dev_rows: int | None = None,
+    **fields: Unpack[TaskFields],
 ) -> Task:
-    """An entry: the main metric of its kind, the revision of its data set, a reader of its name."""
+    """An entry of the catalogue with rows on the hub; `fields` are fields of `Task`.
+
+    Defaults: the main metric of the kind, the score of guessing by kind and labels, a reader of the
+    task's name. The revision is the one that `REVISIONS` pins.
+    """
+    fields.setdefault("reader", name)
     return Task(
         name=name,
         kind=kind,
         dataset=dataset,
         config=config,
         revision=REVISIONS.get(dataset),
-        reader=reader or name,
         languages=languages,
         metric=metric or METRICS[kind][0],
-        chance=chance or _chance(kind, labels),
+        chance=chance or _chance(kind, fields.get("labels", ())),
         num_train_rows=num_train_rows,
-        labels=labels,
-        train_on=train_on,
-        splits=splits,
-        single_split=single_split,
-        holds=holds,
-        is_symmetric=is_symmetric,
-        layout=layout,
-        elsewhere=elsewhere,
-        parts=parts,
-        includes=includes,
-        answer_rules=answer_rules,
-        train_rows=dict(train_rows),
-        num_dev_rows=num_dev_rows,
+        **fields,
     )
 
 

@@ -98,7 +98,7 @@ class Intermediates:
         ensures that it has a source."""
         if not share or self.masking is None:
             return self._unmasked(option, params, max_train_rows)
-        masked = self.masking.alone(max_train_rows=max_train_rows)
+        masked = self.masking.mixture(max_train_rows=max_train_rows)
         if option == NONE:
             return masked
         if share == PROPORTIONAL:
@@ -108,7 +108,8 @@ class Intermediates:
                 cap=self.cap,
                 max_train_rows=max_train_rows,
             )
-        return self._unmasked(option, params, max_train_rows).beside(masked, share=float(share))
+        mixture = self._unmasked(option, params, max_train_rows)
+        return mixture.combined_with(masked, share=float(share))
 
     def _unmasked(
         self, option: str, params: Mapping[str, Any], max_train_rows: int | None

@@ -12,7 +12,7 @@ def to_json(result: object) -> JsonObject:
     Dataclasses inside become objects too, tuples become lists, enums their values, paths and times
     text. Raises TypeError where the result is something else than an object.
     """
-    found = to_jsonable_python(result)
-    if not isinstance(found, dict):
+    json_value = to_jsonable_python(result)
+    if not isinstance(json_value, dict):
         raise TypeError(f"expected a dataclass or a mapping, got {type(result).__name__}")
-    return found
+    return json_value

@@ -1,9 +1,9 @@
 """The languages: their codes, names, scripts and families.
 
-The table has the languages of the shipped tasks, with the names that data sets have for them. Every
-other language of BCP 47 (so of ISO 639-1 and 639-3, with a script and a region where wanted) is
-described by the libraries langcodes and Babel when it is named. Distances between languages come
-from URIEL (search/degradation/typology.py).
+The table has the languages of the shipped tasks with their names in the data sets. Any other
+language of BCP 47 (which includes ISO 639-1 and 639-3, with an optional script and region) is
+described by the libraries langcodes and Babel when a study names it. Distances between languages
+come from URIEL (search/degradation/typology.py).
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from spaces.refusal import Refusal
 class Language:
     """A language by its `code`.
 
-    `script` is an ISO 15924 code ("" where CLDR knows none), `family` Glottolog's top-level family
-    ("" outside the table), `iso3` the code by which Tatoeba's data sets name the language (outside
-    the table: ISO 639-3), `name` the English one, by which Universal Dependencies name it.
+    `script` is an ISO 15924 code ("" where CLDR has none), `family` Glottolog's top-level family
+    ("" outside the table), `iso3` the code in Tatoeba's data sets (outside the table: ISO 639-3),
+    `name` the English name, as in Universal Dependencies.
     """
 
     code: str
@@ -31,7 +31,7 @@ class Language:
 
     @property
     def flores(self) -> str:
-        """The name that FLORES-200 has for it: `deu_Latn`."""
+        """The name of the language in FLORES-200: `deu_Latn`."""
         return f"{_FLORES.get(self.code, self.iso3)}_{self.script}"
 
     @property
@@ -41,7 +41,7 @@ class Language:
 
     @property
     def uriel(self) -> str:
-        """The ISO 639-3 code under which URIEL knows most of it."""
+        """The ISO 639-3 code under which URIEL has the most data on it."""
         return _URIEL.get(self.code, self.iso3)
 
 
@@ -118,21 +118,24 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 )
 
 
-_SPECIAL = frozenset({"art", "mis", "mul", "und", "zxx"})  # ISO 639-3 codes of no one language
+_SPECIAL = frozenset(
+    {"art", "mis", "mul", "und", "zxx"}
+)  # ISO 639-3 codes that name no single language
 
 
 def get_language(code: str) -> Language:
-    """The language of a code: one of the table, or any language of BCP 47.
+    """The language of a code, from the table or from BCP 47.
 
-    A language has one code: the table's, else the shortest that BCP 47 prefers. Raises Refusal for
-    another code of it (`iw`, `deu`, `EN`), for a name, and for what names no language; the message
-    says which code is meant.
+    A language has one code: that of the table, else the shortest one that BCP 47 prefers. Raises
+    Refusal for another code of the language (`iw`, `deu`, `EN`), for a name, and for an unknown
+    code; the message says which code to write.
     """
     return LANGUAGES.get(code) or _described(code)
 
 
 def known_language(code: str) -> Language | None:
-    """The same, and None where `get_language` refuses: for records, which may name anything."""
+    """Like `get_language`, but None where that raises Refusal: a record may have any text as a
+    code."""
     try:
         return get_language(code)
     except Refusal:
@@ -141,8 +144,9 @@ def known_language(code: str) -> Language | None:
 
 @lru_cache(maxsize=1024)
 def _described(code: str) -> Language:
-    """A language that the table lacks, by langcodes (codes, names) and Babel (CLDR's scripts)."""
-    from langcodes import Language as Tag  # 30 ms, and few studies need it
+    """A language outside the table, described by langcodes (codes, names) and Babel (CLDR's
+    scripts)."""
+    from langcodes import Language as Tag  # imported here: it takes 30 ms, and few studies need it
 
     preferred = _preferred(code)
     if preferred is None:
@@ -162,10 +166,8 @@ def _described(code: str) -> Language:
 
 
 def _preferred(code: str) -> str | None:
-    """The one code of the language that `code` names; None where it names none.
-
-    Extensions and codes for private use are no languages of their own: `de-u-co-phonebk`, `qaa`.
-    """
+    """The preferred code of the language that `code` names; None where it names none. Extensions
+    and private codes (`de-u-co-phonebk`, `qaa`) name none."""
     from langcodes import standardize_tag, tag_is_valid
     from langcodes.tag_parser import LanguageTagError
 
@@ -178,13 +180,14 @@ def _preferred(code: str) -> str | None:
     is_private = len(parts[0]) == 3 and "qaa" <= parts[0] <= "qtz"
     if not tag or is_private or parts[0] in _SPECIAL or any(len(part) == 1 for part in parts):
         return None
-    # What CLDR prefers another code for than the table has: Filipino's for Tagalog.
-    by_preferred = {standardize_tag(own, macro=True): own for own in LANGUAGES}
+    # CLDR prefers other codes than the table for some languages: Filipino's for Tagalog.
+    by_preferred = {standardize_tag(listed, macro=True): listed for listed in LANGUAGES}
     return by_preferred.get(tag, tag)
 
 
 def _meant_by_name(name: str) -> str:
-    """`: German has the code 'de'`, where a name of a language was given in place of its code."""
+    """`: German has the code 'de'` for the name of a language in place of its code; else what is
+    expected."""
     import langcodes
 
     try:
@@ -206,13 +209,13 @@ def _short(code: str) -> str:
 
 
 def _name_of(tag: object) -> str:
-    """The English name, in the table's words where the table has the language."""
-    own = LANGUAGES.get(str(tag))
-    return own.name if own else str(tag.display_name("en"))  # type: ignore[attr-defined]
+    """The English name: the table's, where the table has the language."""
+    listed = LANGUAGES.get(str(tag))
+    return listed.name if listed else str(tag.display_name("en"))  # type: ignore[attr-defined]
 
 
 def _likely_script(code: str) -> str:
-    """The script that a language is mostly written in, by CLDR; "" where CLDR does not say."""
+    """The script that the language is mostly written in, by CLDR; "" where CLDR does not say."""
     from babel.core import get_global
 
     likely = get_global("likely_subtags")

@@ -59,7 +59,7 @@ class Masking:
         languages = self.languages or text_task(self.text).languages
         return tuple(f"{self.text}@{language}" for language in languages)
 
-    def alone(self, *, max_train_rows: int | None) -> Mixture:
+    def mixture(self, *, max_train_rows: int | None) -> Mixture:
         """The mixture of the text in all its languages."""
         return Mixture.proportional(
             self.sources,

@@ -64,7 +64,7 @@ class Mixture:
         read = rows_read(sources, max_train_rows)
         return cls.of(proportions(read, temperature=temperature, cap=cap))
 
-    def beside(self, other: "Mixture", *, share: float) -> "Mixture":
+    def combined_with(self, other: "Mixture", *, share: float) -> "Mixture":
         """A mixture of both: the other one in `share` of the steps, this one in the rest. Raises
         Refusal for a share outside (0, 1)."""
         if not 0 < share < 1:

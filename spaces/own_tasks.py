@@ -5,10 +5,10 @@ the columns and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from typing import Unpack
 
 from spaces.origin import Layout, Origin
-from spaces.task import METRICS, AnswerRules, Task, TaskKind
+from spaces.task import METRICS, Task, TaskFields, TaskKind
 
 
 def own_task(
@@ -18,15 +18,9 @@ def own_task(
     *,
     languages: tuple[str, ...],
     num_train_rows: int,
-    labels: tuple[str, ...] = (),
     metric: str | None = None,
     chance: float = 0.0,
-    reader: str = "",
-    train_on: str | None = None,
-    single_split: tuple[str, ...] = (),
-    is_symmetric: bool = False,
-    answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
-    train_rows: Mapping[str, int] = MappingProxyType({}),
+    **fields: Unpack[TaskFields],
 ) -> Task:
     """An entry of OWN_TASKS.
 
@@ -34,27 +28,24 @@ def own_task(
         languages: the languages with rows; the first one is the source language, which is trained
             on.
         num_train_rows: training rows in the source language.
-        train_rows: training rows in other languages, where there are not as many.
+        metric: the main score; by default the main metric of the kind.
         chance: the score of guessing; for classification the default is 1 / number of labels.
+        fields: other fields of `Task`, such as `labels`, `train_on`, `single_split` or
+            `train_rows`.
     """
+    fields["layout"] = Layout.ROWS
+    labels = fields.get("labels", ())
     return Task(
         name=name,
         kind=kind,
         dataset=folder,
         config="{code}",
-        layout=Layout.ROWS,
-        reader=reader,
         languages=languages,
         source_language=languages[0],
         metric=metric or METRICS[kind][0],
         chance=chance or (1 / len(labels) if kind is TaskKind.CLASSIFICATION else 0.0),
         num_train_rows=num_train_rows,
-        labels=labels,
-        train_on=train_on,
-        single_split=single_split,
-        is_symmetric=is_symmetric,
-        answer_rules=answer_rules,
-        train_rows=dict(train_rows),
+        **fields,
     )
 
 

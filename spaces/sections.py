@@ -206,8 +206,8 @@ class EvaluationSection(Section):
     `halves` cuts it: one half selects, the other tests. Without `halves` both are the whole split,
     the rows of the benchmark. A pruner sees `probe_rows` rows of each language. `objective` names
     targets; `objectives` says what is optimised in them, by default their mean score alone. A trial
-    may win only if no selecting language is more than `max_drop` (a part of the range above chance)
-    below its baseline. `max_batch_tokens` counts padded tokens; None: as many as suit the device.
+    cannot win if the score of a selecting language is significantly more than `max_drop` below its
+    baseline. `max_batch_tokens` counts padded tokens; None: as many as suit the device.
     """
 
     selection: SelectionRule = SelectionRule.TARGET_DEV

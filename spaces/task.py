@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypedDict
 
 from spaces.languages import get_language
 from spaces.origin import Layout, Origin, Splits
@@ -47,6 +48,25 @@ class AnswerRules(StrEnum):
 
 # The languages that MLQA's script has rules for (facebookresearch/MLQA, mlqa_evaluation_v1.py).
 MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+
+
+class TaskFields(TypedDict, total=False):
+    """The fields of `Task` that an entry of the catalogue may set by keyword."""
+
+    labels: tuple[str, ...]
+    train_on: str | None
+    reader: str
+    splits: Splits
+    single_split: tuple[str, ...]
+    holds: tuple[str, ...]
+    is_symmetric: bool
+    layout: Layout
+    elsewhere: tuple[Origin, ...]
+    parts: tuple[str, ...]
+    includes: tuple[str, ...]
+    answer_rules: AnswerRules
+    train_rows: Mapping[str, int]
+    num_dev_rows: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +121,8 @@ class Task:
     num_dev_rows: int | None = None
 
     def __post_init__(self) -> None:
+        # A plain dict, because tasks are sent between processes, and a mapping proxy cannot be.
+        object.__setattr__(self, "train_rows", dict(self.train_rows))
         # Names become part of parameter names, file names and module names of heads.
         if not re.fullmatch("[a-z][a-z0-9_-]*", self.name):
             raise Refusal(f"task name {self.name!r}: expected lower-case letters, digits, _ and -")

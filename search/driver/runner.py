@@ -73,7 +73,7 @@ def run_study(
     quiet_libraries()
     callbacks = callbacks or StartCallbacks()
     started = start_study(settings, home, cluster, callbacks)
-    observer = Observer(watch or Unwatched(), settings, gpu_hours=started.optuna.gpu_hours)
+    observer = Observer(watch or Unwatched(), settings, gpu_hours=started.optuna.history.gpu_hours)
     with (
         logging_to(home.path, settings.study.name),
         driving(started.optuna, settings) as stop,
@@ -92,7 +92,7 @@ def run_study(
 def _record_start(started: StartedStudy, record: RecordWriter) -> None:
     """Record that the study begins or continues, with its settings and what it is made of."""
     settings, optuna = started.settings, started.optuna
-    if not optuna.num_counted:
+    if not optuna.history.num_counted:
         optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     record.study_started(
         settings=_recorded(settings),

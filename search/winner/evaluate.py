@@ -91,15 +91,17 @@ def evaluate_trial(
 ) -> Evaluation:
     """Score the best trial, or the one with the number `trial`, in all its targets and languages.
 
+    With `xtreme`, the trial is scored on all test rows of the benchmark, in all its languages, and
+    the predictions are written to that folder as a submission.
+
     Args:
         address: where the record of the study is.
         split: `test` or `validation`.
         trial: the number of another trial than the best.
-        xtreme: a new folder. The trial is scored on all test rows of the benchmark, in all its
-            languages, and the predictions are written to this folder as a submission.
+        xtreme: a new folder for the submission.
         data_root: overrides the folder of the rows that the search read.
-        on_pretrained: called with the number of steps that are done and the number of all steps, if
-            the encoder has to be pretrained first.
+        on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
+            be pretrained first.
 
     Raises:
         Refusal: an unknown study, trial or split, a phase that is not in the phase store, a folder

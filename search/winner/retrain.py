@@ -44,7 +44,7 @@ class RetrainRequest:
     """The options of a retrain. Raises Refusal for fewer than one seed.
 
     Attributes:
-        num_seeds: how many fresh seeds each plan is trained with.
+        num_seeds: the number of fresh seeds that each plan is trained with.
         trial: the number of another trial than the best.
         target: retrain the trial that is best for this target, and only the phases it needs.
         data_root: overrides the folder of the rows that the search read.
@@ -79,9 +79,9 @@ def retrain(
 
     Args:
         cluster: where to train; None: a local Ray on this machine.
-        on_pretrained: called with the number of steps that are done and the number of all steps, if
-            the encoder has to be pretrained first.
-        on_done: called with the number of trained plans and the number of all plans.
+        on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
+            be pretrained first.
+        on_done: called with the numbers of trained and of all plans.
 
     Raises:
         Refusal: before anything is trained.

@@ -80,13 +80,10 @@ class SearchedStudy:
         return scored[str(trial)]
 
     def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
-        """(the folder or hub name of the study's encoder, a trial context of this process). Raises
-        Refusal if the encoder cannot be found.
-
-        Args:
-            on_pretrained: called with the number of steps that are done and the number of all
-                steps, if the encoder has to be pretrained first.
-        """
+        """(the folder or hub name of the study's encoder, a trial context of this process). If the
+        study pretrains its encoder and it is not in `home` yet, it is pretrained first, and
+        `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
+        the encoder cannot be found."""
         encoder = find_encoder(self.settings, home, on_step=on_pretrained)
         context = TrialContext.open(
             self.settings,

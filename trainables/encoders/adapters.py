@@ -1,6 +1,6 @@
 """LoRA adapters (Hu et al. 2021): a phase trains low-rank matrices beside frozen weights.
 
-The adapters stand beside the query and value projections and are merged into these at the end of
+The adapters are added to the query and value projections and are merged into these at the end of
 the phase. So the next phase gets an encoder without adapters. Only this module knows peft.
 """
 
