@@ -117,7 +117,7 @@ EDITS = [
     ("seed = 3", "sed = 3", "unknown key in [study] 'sed'. Did you mean 'seed'"),
     ("seed = 3", 'seed = "three"', "study.seed is 'three'; expected a whole number"),
     ('"fact", "rel"', '"fakt", "rel"', "unknown task 'fakt'. Did you mean 'fact'"),
-    ('["de", "es"]', '["de", "ess"]', "unknown language 'ess'"),
+    ('["de", "es"]', '["de", "esss"]', "unknown language 'esss'"),
     ('["coh", "retrieval"]', '["coh", "retreival"]', "Did you mean 'retrieval'"),
     ("[budget]", "[budgett]", "Did you mean 'budget'"),
     ("num_trials = 5", "num_trials = 0", "budget.num_trials is 0"),
