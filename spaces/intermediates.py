@@ -108,7 +108,8 @@ class Intermediates:
                 cap=self.cap,
                 max_train_rows=max_train_rows,
             )
-        return self._unmasked(option, params, max_train_rows).combined_with(masked, share=float(share))
+        mixture = self._unmasked(option, params, max_train_rows)
+        return mixture.combined_with(masked, share=float(share))
 
     def _unmasked(
         self, option: str, params: Mapping[str, Any], max_train_rows: int | None

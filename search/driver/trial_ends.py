@@ -61,7 +61,7 @@ class TrialEnds:
 
     def tell_duplicate(self, asked: AskedTrial) -> bool:
         """What an equal plan got, at once; False where there was none."""
-        told = self._study.results.get(asked.plan)
+        told = self._study.history.results.get(asked.plan)
         if told is None:
             return False
         row = duplicate_row(asked, told, self._settings)
@@ -71,7 +71,9 @@ class TrialEnds:
         return True
 
     def _judged(self, row: TrialRow) -> tuple[TrialRow, BaselineMeasure | None]:
-        """With what it drops against the baselines so far, itself among them; as one of these."""
+        """The row with its largest drop against the baselines so far, and the measure that it adds
+        to them, if it is a baseline."""
         evaluation = self._settings.evaluation
         own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
-        return judged(row, [*self._study.measures, *([own] if own else [])], evaluation), own
+        measures = [*self._study.history.measures, *([own] if own else [])]
+        return judged(row, measures, evaluation), own

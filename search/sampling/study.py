@@ -51,10 +51,8 @@ class AskedTrial:
 
 
 class OptunaStudy:
-    """One study of the database, opened by one driver.
-
-    Every method raises Refusal if the database fails.
-    """
+    """One study of the database, opened by one driver; `history` holds the results so far. Every
+    method raises Refusal if the database fails."""
 
     def __init__(
         self,
@@ -65,7 +63,7 @@ class OptunaStudy:
         self._ledger = Ledger(study)
         self._settings = settings
         self._space = settings.search_space()
-        self._history = History(self._space)
+        self.history = History(self._space)
         shown = [[ShownTrial.from_frozen(frozen) for frozen in trials] for trials in earlier]
         self._proposals = Proposals(settings, shown)
         self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
@@ -73,39 +71,10 @@ class OptunaStudy:
         for frozen in study.get_trials(deepcopy=False):
             self._restore(frozen)
 
-    @property
-    def num_counted(self) -> int:
-        """Number of finished trials that count against the budget: all but duplicates and
-        incomplete trials."""
-        return self._history.num_counted
-
-    @property
-    def gpu_hours(self) -> float:
-        """GPU hours of the trials in `num_counted`."""
-        return self._history.gpu_hours
-
-    @property
-    def results(self) -> Mapping[TrialPlan, PlanResult]:
-        """Plan -> its result."""
-        return self._history.results
-
-    @property
-    def measures(self) -> Sequence[BaselineMeasure]:
-        """Measures of the baselines so far, which other trials are compared with."""
-        return self._history.measures
-
-    @property
-    def spent(self) -> Mapping[int, TrialSpending]:
-        """Trial -> time that it used until now."""
-        return self._history.spent
-
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
-        """Open or create the study.
-
-        Raises Refusal if the database cannot be reached, if it holds a study of this name that
-        another study file made, or if it lacks a study that this one starts from.
-        """
+        """Open or create the study. Raises Refusal if the database cannot be reached, has a study
+        of this name from another study file, or lacks a study that this one starts from."""
         study, earlier = _open_study(url, settings)
         with reaching(url):
             return cls(study, settings, earlier)
@@ -128,13 +97,10 @@ class OptunaStudy:
         self._proposals.add(priors["first"])
 
     def ask(self) -> AskedTrial | None:
-        """Create the next trial in the database.
+        """Create the next trial in the database; return None if there is nothing new to try now.
 
         First come the baselines, the points of the study file and the promising options, then the
         sampler's draws; a grid is tried point by point.
-
-        Returns:
-            The trial; None if there is nothing new to try now.
         """
         drawn = self._proposals.next(informative_trials(self._ledger.trials()))
         if drawn is None:
@@ -148,10 +114,8 @@ class OptunaStudy:
         return AskedTrial(trial.number, trial.params, plan)
 
     def running(self) -> list[AskedTrial]:
-        """Return the trials that an earlier driver left running, in order.
-
-        Incomplete trials among them, which lack params, are marked as failed instead.
-        """
+        """Return the trials that an earlier driver left running, in order. Incomplete trials, which
+        lack params, are marked as failed instead."""
         running = []
         for frozen in self._ledger.trials(TrialState.RUNNING):
             try:
@@ -167,7 +131,7 @@ class OptunaStudy:
         """Store the time that a trial used until now; Optuna allows it only before the trial's
         result is told."""
         self._ledger.mark(trial.number, TOOK, [spent.seconds, spent.gpu_seconds])
-        self._history.spent[trial.number] = spent
+        self.history.spent[trial.number] = spent
 
     def tell_scored(
         self,
@@ -180,9 +144,8 @@ class OptunaStudy:
 
         Args:
             values: one per objective of the study.
-            constraints: name -> value; 0 or less is satisfied. All trials of a study have the same
-                names.
-            measure: measure that later trials are compared with, if this trial is a baseline.
+            constraints: name -> value, satisfied at 0 or less; the names are equal for all trials.
+            measure: what later trials are compared with, if this trial is a baseline.
         """
         if measure is not None:
             content = {"objective": measure.objective, "scores": dict(measure.scores)}
@@ -191,12 +154,8 @@ class OptunaStudy:
         self._tell(trial.number, TrialState.COMPLETE, values)
 
     def tell_failed(self, trial: AskedTrial, reason: str, *, is_broken: bool = False) -> None:
-        """Report a failed trial.
-
-        Args:
-            is_broken: whether a worker failed and not the plan. The plan may then be tried again in
-                another trial.
-        """
+        """Report a failed trial; if a worker failed and not the plan (`is_broken`), the plan may be
+        tried again in another trial."""
         self._ledger.mark(trial.number, REASON, reason)
         if is_broken:
             self._ledger.mark(trial.number, BROKEN, True)
@@ -207,17 +166,13 @@ class OptunaStudy:
         self._tell(trial.number, TrialState.PRUNED)
 
     def tell_duplicate(self, trial: AskedTrial, original: PlanResult) -> None:
-        """Give a trial the result of an earlier trial with an equal plan, without running it.
-
-        The duplicate does not count against the budget. Samplers do not see it: a result that is
-        shown twice would look twice as certain.
-        """
+        """Give a trial the result of an earlier trial with an equal plan, without running it. It
+        does not count against the budget, and samplers do not see it: a result that is shown twice
+        would look twice as certain."""
         self._ledger.mark(trial.number, DUPLICATE_OF, original.number)
         self._ledger.constrain(trial.number, original.constraints)
-        if original.values:
-            state = TrialState.COMPLETE
-        else:
-            state = TrialState.PRUNED if original.is_pruned else TrialState.FAIL
+        without_values = TrialState.PRUNED if original.is_pruned else TrialState.FAIL
+        state = TrialState.COMPLETE if original.values else without_values
         self._tell(trial.number, state, original.values)
 
     def prunes(self, trial: AskedTrial, *, rung: int, value: float) -> bool:
@@ -237,13 +192,8 @@ class OptunaStudy:
         return _option(trial.params) in scored and is_among_the_lowest_third(value, at_rung)
 
     def importance(self, objective_index: int = 0) -> dict[str, float]:
-        """Return how much of an objective's variation each parameter explains (fANOVA).
-
-        Empty if too few trials are scored.
-
-        Args:
-            objective_index: index of the objective among the study's objectives.
-        """
+        """Return how much of the variation of one of the study's objectives each parameter explains
+        (fANOVA); empty if too few trials are scored."""
         trials = self._ledger.trials(TrialState.COMPLETE)
         scored = [trial for trial in trials if DUPLICATE_OF not in trial.user_attrs]
         return parameter_importances(scored, objective_index, seed=self._settings.study.seed)
@@ -262,17 +212,16 @@ class OptunaStudy:
         self._remember(frozen)
 
     def _restore(self, frozen: FrozenTrial) -> None:
-        """Take in a trial that an earlier driver asked; an incomplete one does not make its plan
-        tried."""
+        """Take in a trial of an earlier driver; an incomplete trial does not count as tried."""
         if INCOMPLETE not in frozen.user_attrs:
             with suppress(Refusal):
                 self._proposals.on_asked(self._space.decode(frozen.params))
         self._remember(frozen)
         if TOOK in frozen.user_attrs:
-            self._history.spent[frozen.number] = TrialSpending(*frozen.user_attrs[TOOK])
+            self.history.spent[frozen.number] = TrialSpending(*frozen.user_attrs[TOOK])
 
     def _remember(self, frozen: FrozenTrial) -> None:
-        broken_plan = self._history.remember(frozen)
+        broken_plan = self.history.remember(frozen)
         if broken_plan is not None:
             self._proposals.on_broken(broken_plan)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.record.reader import StudyRecord
@@ -85,15 +86,26 @@ def evaluate_trial(
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
-    data_root: str | None = None,
+    data_root: str | Path | None = None,
+    on_pretrained: OnDone = ignore,
 ) -> Evaluation:
     """Score the best trial, or the one with the number `trial`, in all its targets and languages.
 
     With `xtreme`, the trial is scored on all test rows of the benchmark, in all its languages, and
     the predictions are written to that folder as a submission.
 
-    Raises Refusal: an unknown study, trial or split, a phase that is not in the phase store, a
-    folder that is not empty, a trial without any of XTREME's tasks.
+    Args:
+        address: where the record of the study is.
+        split: `test` or `validation`.
+        trial: the number of another trial than the best.
+        xtreme: a new folder for the submission.
+        data_root: overrides the folder of the rows that the search read.
+        on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
+            be pretrained first.
+
+    Raises:
+        Refusal: an unknown study, trial or split, a phase that is not in the phase store, a folder
+            that is not empty, a trial without any of XTREME's tasks.
     """
     quiet_libraries()
     if split not in EVALUATED:
@@ -110,7 +122,7 @@ def evaluate_trial(
             f"trial {row.number} of study {address.study!r} has the targets {targets}; a "
             f"submission needs at least one of XTREME's nine tasks ({', '.join(FOLDERS)})"
         )
-    _, context = searched.open(home)
+    _, context = searched.open(home, on_pretrained=on_pretrained)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_all_rows(settings.evaluation))

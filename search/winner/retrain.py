@@ -2,12 +2,13 @@
 test split, and register the models of the seeds that are best on validation rows."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.addresses import refusing
+from search.callbacks import OnDone, ignore
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials, ray_of
 from search.home import Home
 from search.preflight import check_places
@@ -40,19 +41,27 @@ SPLIT = "test"  # read here and by `evaluate` only
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRequest:
-    """The options of a retrain.
+    """The options of a retrain. Raises Refusal for fewer than one seed.
 
-    With a `target`, the trial is the best one for that target, and only the phases that this target
-    needs are trained. `is_forced` continues although the data or the code changed since the search;
-    `is_promoted` makes the new versions champions without a comparison.
+    Attributes:
+        num_seeds: the number of fresh seeds that each plan is trained with.
+        trial: the number of another trial than the best.
+        target: retrain the trial that is best for this target, and only the phases it needs.
+        data_root: overrides the folder of the rows that the search read.
+        is_forced: continue although the data or the code changed since the search.
+        is_promoted: make the new versions champions without a comparison.
     """
 
     num_seeds: int
     trial: int | None = None
     target: str | None = None
-    data_root: str | None = None
+    data_root: str | Path | None = None
     is_forced: bool = False
     is_promoted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_seeds < 1:
+            raise Refusal(f"a retrain with {self.num_seeds} seeds; expected 1 or more (--seeds)")
 
 
 def retrain(
@@ -61,15 +70,21 @@ def retrain(
     wishes: RetrainRequest,
     *,
     cluster: Cluster | None = None,
-    on_done: Callable[[int, int], None],
+    on_pretrained: OnDone = ignore,
+    on_done: OnDone = ignore,
 ) -> Verdict:
     """Train the best trial (or the trial requested), the best baseline, and the trial's target
-    phases without its intermediate phase, each with the same fresh seeds.
+    phases without its intermediate phase, each with the same fresh seeds. The plans are read from
+    MLflow.
 
-    The plans are read from MLflow. The `data_root` of the request names the folder of the rows, if
-    it is not that of the search; `cluster` is where to train, if not on this machine. `on_done` is
-    called with the number of trained plans and the number of all plans. Raises Refusal before
-    anything is trained.
+    Args:
+        cluster: where to train; None: a Ray of the run's own on this machine.
+        on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
+            be pretrained first.
+        on_done: called with the numbers of trained and of all plans.
+
+    Raises:
+        Refusal: before anything is trained.
     """
     quiet_libraries()
     searched = SearchedStudy.read(address, data_root=wishes.data_root)
@@ -79,28 +94,24 @@ def retrain(
     row, baseline = searched.choose(wishes.trial), best_baseline(record.rows)
     check_places(home, tracking_uri=address.tracking_uri, phase_store=searched.phase_store)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    tasks = [target.task for target in row.plan.targets]
-    with refusing():
-        registry = Registry.open(address.tracking_uri)
-        for task in tasks:
-            registry.check_owner(model_name(address.study, task), address.study)
-    encoder, context = searched.open(home)
+    registry = _registry(address, row.plan)
+    encoder, context = searched.open(home, on_pretrained=on_pretrained)
     cautions = (*_infeasible(row), *_without_baseline(row, baseline))
     cautions += _check_lock(row, record, context, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
     by_role = roles(row.plan, baseline.plan if baseline else None)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
+    world = world_facts(settings, context.base, context.data.rows)
+    locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
+    launch = on_ray.Launch.of(
+        settings, home=home.path, encoder=encoder, phase_store=searched.phase_store
+    )
     with recording(address, home) as log:
-        world = world_facts(settings, context.base, context.data.rows)
-        locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
         retrain = log.retrain(name)
         retrain.locked(to_json(locked))
         for role, seed, plan in plans:
             retrain.started(seed=seed, role=role, plan=plan, phase_keys=(), lock=locked.digest)
-        launch = on_ray.Launch.of(
-            settings, home=home.path, encoder=encoder, phase_store=searched.phase_store
-        )
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
         _record(retrain, runs, locked.digest)
@@ -111,6 +122,16 @@ def retrain(
         if log.drain(DRAIN_SECONDS):
             describe(log, read_study(address))
         return verdict
+
+
+def _registry(address: RecordAddress, plan: TrialPlan) -> Registry:
+    """The registry of models. Raises Refusal where a name that the models will have belongs to
+    another study."""
+    with refusing():
+        registry = Registry.open(address.tracking_uri)
+        for target in plan.targets:
+            registry.check_owner(model_name(address.study, target.task), address.study)
+    return registry
 
 
 def _registered(
@@ -239,7 +260,7 @@ def _train(
     plans: Sequence[tuple[str, int, TrialPlan]],
     launch: on_ray.Launch,
     max_concurrent: int,
-    on_done: Callable[[int, int], None],
+    on_done: OnDone,
 ) -> list[RetrainedSeed]:
     """Train all plans through the same phase store, as many at once as fit, and score them on the
     test split. The winner is also scored on validation rows, which choose between its seeds."""

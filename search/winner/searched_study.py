@@ -1,8 +1,10 @@
 """A study read from its record: choose one of its trials, and open its encoder and data."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from search.base_encoder import find_encoder
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.record.reader import StudyRecord, read_study
@@ -29,7 +31,7 @@ class SearchedStudy:
     phase_store: str | None = None
 
     @classmethod
-    def read(cls, address: RecordAddress, *, data_root: str | None) -> "SearchedStudy":
+    def read(cls, address: RecordAddress, *, data_root: str | Path | None) -> "SearchedStudy":
         """Read the study from MLflow; `data_root` overrides the folder of the rows that the search
         read. Raises Refusal if there is no such study."""
         record = read_study(address)
@@ -77,11 +79,12 @@ class SearchedStudy:
             raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
         return scored[str(trial)]
 
-    def open(self, home: Home) -> tuple[str, TrialContext]:
+    def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
         """(the folder or hub name of the study's encoder, a trial context of this process). If the
-        study pretrains its encoder and it is not in `home` yet, it is pretrained first. Raises
-        Refusal if the encoder cannot be found."""
-        encoder = find_encoder(self.settings, home)
+        study pretrains its encoder and it is not in `home` yet, it is pretrained first, and
+        `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
+        the encoder cannot be found."""
+        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
         context = TrialContext.open(
             self.settings,
             home=home.path,

@@ -33,8 +33,8 @@ from trainables.scoring.outcomes import ByLanguage, Outcomes
 from trainables.scoring.scores import Scores
 
 # The central part of the posterior that is reported as the 95 % interval. In simulated searches
-# (benchmarks/curse.py) it contains the gain of fresh seeds in 95 % of cases; the central 95 % does
-# so in 93 %.
+# (benchmarks/promise_coverage.py) it contains the gain of fresh seeds in 95 % of cases; the central
+# 95 % does so in 93 %.
 MIDDLE = 0.97
 NUM_STEPS = 31  # of the grid, for the spread and for the noise
 LIKELY = 8.0  # a set of spoilt plans that is less likely than the best by e to this is left out

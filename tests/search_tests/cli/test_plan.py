@@ -95,5 +95,5 @@ def test_without_the_encoder_rows_alone_are_checked(
     file = on_rows(study={"encoder": "our/unheard-of"}, evaluation={"languages": ["de", "th"]})
     result = cli("plan", file, "--rows")
     assert result.code == 0
-    assert "no validation rows of udpos in th" in result.out
+    assert "udpos has no validation rows in th" in result.out
     assert "the encoder is not on this machine yet" in result.out

@@ -175,7 +175,7 @@ def test_all_57_plans_of_the_pocket_study_are_scored(sampler: str, seed: int) ->
     while (asked := study.ask()) is not None:
         plans.add(asked.plan)
         study.tell_scored(asked, fixed(asked))
-    assert study.num_counted == len(plans) == 57
+    assert study.history.num_counted == len(plans) == 57
     assert study.exhausted == "space"
 
 
@@ -259,7 +259,7 @@ def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: s
     study.tell_failed(broken, "OSError: no space", is_broken=True)
     study.prunes(pruned, rung=0, value=0.25)
     study.tell_pruned(pruned)
-    study.tell_duplicate(second, study.results[scored.plan])
+    study.tell_duplicate(second, study.history.results[scored.plan])
     for one in (study, OptunaStudy.open(optuna_url, settings)):
         assert one.num_counted == 4
         assert one.results[scored.plan].values == (0.6,)
@@ -285,9 +285,9 @@ def test_a_duplicate_of_a_failed_plan_fails(settings_of: Settings, optuna_url: s
     study = OptunaStudy.open(optuna_url, settings_of())
     first, second = study.ask(), study.ask()
     study.tell_failed(first, "diverged")
-    study.tell_duplicate(second, study.results[first.plan])
+    study.tell_duplicate(second, study.history.results[first.plan])
     assert raw(optuna_url).trials[1].state is TrialState.FAIL
-    assert study.num_counted == 1
+    assert study.history.num_counted == 1
 
 
 def test_a_duplicate_of_a_pruned_plan_is_not_trained_again(
@@ -299,10 +299,10 @@ def test_a_duplicate_of_a_pruned_plan_is_not_trained_again(
     study.tell_pruned(first)
     for one in (OptunaStudy.open(optuna_url, settings_of(space={"points": [BASELINES[0]]})), study):
         assert one.results[again.plan].is_pruned
-    study.tell_duplicate(again, study.results[again.plan])
+    study.tell_duplicate(again, study.history.results[again.plan])
     trial = raw(optuna_url).trials[again.number]
     assert (trial.state, trial.value) == (TrialState.PRUNED, None)
-    assert study.num_counted == 1
+    assert study.history.num_counted == 1
 
 
 def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> None:
@@ -312,8 +312,8 @@ def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> No
     study.tell_scored(asked, 0.7)
     study.tell_failed(asked, "too late")
     study.tell_pruned(asked)
-    assert study.num_counted == 1
-    assert study.results[asked.plan].values == (0.6,)
+    assert study.history.num_counted == 1
+    assert study.history.results[asked.plan].values == (0.6,)
     trial = raw(optuna_url).trials[0]
     assert (trial.state, trial.value, trial.user_attrs) == (TrialState.COMPLETE, 0.6, {})
 
@@ -412,8 +412,8 @@ def test_importance_counts_each_plan_once(settings_of: Settings, optuna_url: str
     study.tell_scored(first, 0.1)
     for _ in range(4):
         asked = study.ask()
-        if asked.plan in study.results:
-            study.tell_duplicate(asked, study.results[asked.plan])
+        if asked.plan in study.history.results:
+            study.tell_duplicate(asked, study.history.results[asked.plan])
     study.tell_failed(asked, "it diverged")
     assert sum(trial.state is TrialState.COMPLETE for trial in raw(optuna_url).trials) == 4
     assert study.importance() == {}, "two plans are too few"

@@ -84,8 +84,8 @@ def test_the_first_draw_of_its_own_has_learned(later_of: Settings, optuna_url: s
         other = later_of(study={"seed": seed, "name": f"later-{seed}"})
         own += draw(OptunaStudy.open(optuna_url, other), num_baselines + 5)[num_baselines:]
     assert sum(params["target.learning_rate"] > 1e-3 for params in own) >= 16, "half, at random"
-    assert study.num_counted == len(drawn), "the earlier ones do not count"
-    assert len(study.results) == len(drawn), "nor are their plans known"
+    assert study.history.num_counted == len(drawn), "the earlier ones do not count"
+    assert len(study.history.results) == len(drawn), "nor are their plans known"
     stored = optuna.load_study(study_name="later", storage=optuna_url)
     assert [trial.number for trial in stored.trials] == list(range(len(drawn)))
     assert stored.best_value == max(worth(params) for params in drawn)

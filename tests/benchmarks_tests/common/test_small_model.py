@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.small_model import ForTrainer, Shape, rows_of, write_encoder
+from benchmarks.common.small_model import ForTrainer, Shape, rows_of, write_encoder
 from spaces.task_catalog import get_task
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.formats.base import Features, Ragged, collate
