@@ -66,7 +66,9 @@ def test_spans_are_counted_where_they_end(rows: tuple[list[list[str]], list[list
     of one letter has no type: seqeval takes it for what went on in the sentence before."""
     counts = metrics.span_counts(*rows)
     assert metrics.micro_f1(counts) == metrics.span_f1(*rows)
-    alone = [metrics.span_counts([answer], [gold])[0] for answer, gold in zip(*rows, strict=True)]
+    alone = [
+        metrics.span_counts([predicted], [gold])[0] for predicted, gold in zip(*rows, strict=True)
+    ]
     if not any(len(tag) == 1 and tag != "O" for side in rows for tags in side for tag in tags):
         assert counts == alone
 
@@ -115,8 +117,8 @@ def test_one_answer_to_everything_is_collapsed_where_there_are_others(
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60), st.permutations(range(3)))
 def test_collapse_does_not_depend_on_what_labels_are_called(rows, order: list[int]) -> None:
     names = dict(zip(("O", "B-X", "I-X"), (f"{number}" for number in order), strict=True))
-    answer, golds = ([row[side] for row in rows] for side in (0, 1))
-    renamed = metrics.collapsed_to([names[s] for s in answer], [names[g] for g in golds])
+    predictions, golds = ([row[side] for row in rows] for side in (0, 1))
+    renamed = metrics.collapsed_to([names[p] for p in predictions], [names[g] for g in golds])
     result = metrics.collapsed_to(predictions, golds)
     assert renamed == (None if result is None else names[result])
 
@@ -201,8 +203,8 @@ def test_token_f1_is_the_f1_of_bags(answer: list[str], gold: list[str]) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1))
 def test_accuracy_is_scikit_learns(rows: list[tuple[str, str]]) -> None:
-    answer, golds = [a for a, _ in rows], [b for _, b in rows]
-    assert metrics.accuracy(answer, golds) == pytest.approx(accuracy_score(golds, answer))
+    predictions, golds = [a for a, _ in rows], [b for _, b in rows]
+    assert metrics.accuracy(predictions, golds) == pytest.approx(accuracy_score(golds, predictions))
     flat = accuracy_score(golds, predictions)
     assert metrics.tag_accuracy([predictions], [golds]) == pytest.approx(flat)
 
