@@ -35,6 +35,7 @@ from benchmarks.small_model import (
     rows_of,
     write_pocket_encoder,
 )
+from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
 from spaces.study import StudySettings
@@ -230,7 +231,7 @@ def ours(study: Path, home: Path) -> StudyRecord:
     line = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    return read_study(tracking_uri=uri, experiment="transfer-search", study=NAME)
+    return read_study(ExperimentAddress(uri).for_study(NAME))
 
 
 def theirs(study: Path, home: Path, folder: Path) -> dict[str, Any]:

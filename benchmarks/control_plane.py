@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of, spread
 from benchmarks.record import TASKS, target
 from search.driver.searcher import StudySearcher
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import prepare
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
@@ -133,7 +134,7 @@ def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]
     prepare(uri)
     settings = study(num_trials)
     record = RecordWriter(
-        tracking_uri=uri, experiment="stub", study="stub", outbox=folder / "outbox.jsonl"
+        ExperimentAddress(uri, "stub").for_study("stub"), outbox=folder / "outbox.jsonl"
     )
     record.study_started(settings={"evaluation": {}}, digest="stub", versions={})
     searcher = StudySearcher(

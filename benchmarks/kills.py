@@ -25,6 +25,7 @@ import psutil
 
 from benchmarks.measuring import RESULTS, figures, options, publish, seconds_of
 from benchmarks.small_model import TINY, write_pocket_encoder
+from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from spaces.study import StudySettings
 from trainables.pocket.cldr import LANGUAGES
@@ -203,7 +204,7 @@ def check(search: Search, expected: dict[int, Any]) -> None:
 
 def read(home: Path) -> StudyRecord:
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    return read_study(tracking_uri=uri, experiment="transfer-search", study=NAME)
+    return read_study(ExperimentAddress(uri).for_study(NAME))
 
 
 def write_study(folder: Path) -> Path:

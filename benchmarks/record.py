@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
 from search.record.writer import RecordWriter
@@ -51,12 +52,12 @@ def main() -> None:
 
 def measure(uri: str, folder: Path, num_trials: int, num_languages: int) -> dict[str, Any]:
     rows = drawn(num_trials, num_languages)
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": STUDY}
-    writer = RecordWriter(**place, outbox=folder / "outbox.jsonl")
+    address = ExperimentAddress(uri, EXPERIMENT).for_study(STUDY)
+    writer = RecordWriter(address, outbox=folder / "outbox.jsonl")
     seconds = write(rows, writer)
-    running = timed(lambda: read_study(**place), times=1)
+    running = timed(lambda: read_study(address), times=1)
     finish(rows, writer)
-    record = read_study(**place)
+    record = read_study(address)
     assert len(record.rows) == num_trials
     return {
         "trials": num_trials,
@@ -70,7 +71,7 @@ def measure(uri: str, folder: Path, num_trials: int, num_languages: int) -> dict
         "ui": {name: timed(lambda q=query: ask(uri, **q)) for name, query in queries().items()},
         "read_study_seconds": {
             "while_it_runs": running,
-            "finished": timed(lambda: read_study(**place), times=3),
+            "finished": timed(lambda: read_study(address), times=3),
         },
         **reported(record),
     }

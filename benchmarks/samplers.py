@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.measuring import RESULTS, Line, options, publish, seconds_of
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.winner.evaluate import evaluate_trial
 from spaces.study import read_text
 from trainables.quiet import quiet_libraries
@@ -55,7 +56,7 @@ def write_study(folder: Path, side: str, seed: int, num_trials: int) -> Path:
 def chosen(home: Path, name: str) -> float:
     """Zero-shot mean on the test split of the trial that the search chose."""
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    found = evaluate_trial(name, Home(home), experiment="transfer-search", tracking_uri=uri)
+    found = evaluate_trial(ExperimentAddress(uri).for_study(name), Home(home))
     return found.scores.zero_shot_mean
 
 

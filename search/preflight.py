@@ -12,7 +12,6 @@ from pathlib import Path
 from search.addresses import check_reachable, hide_password, sqlite_path
 from search.home import Home, check_writable
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 OURS = ("search", "trainables", "spaces")
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
@@ -111,12 +110,17 @@ def _read_database(path: Path) -> None:
         connection.close()
 
 
-def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
-    """Refuse what cannot be written or does not answer, before anything is made."""
-    check_writable(home.path, "the home folder")
-    from trainables.store.stores import address_of, check_store  # it brings torch
+def check_places(home: Home, *, tracking_uri: str, phase_store: str | None) -> None:
+    """Refuse a place that cannot be written or does not answer; nothing is created.
 
-    check_store(address_of(settings.resources))
+    Args:
+        tracking_uri: the address of MLflow.
+        phase_store: the address of the object store for phases; None: the home folder alone.
+    """
+    check_writable(home.path, "the home folder")
+    from trainables.store.stores import check_store  # it imports torch
+
+    check_store(phase_store)
     path = sqlite_path(tracking_uri)
     if path is None:
         check_reachable(tracking_uri)

@@ -13,13 +13,14 @@ from typing import Any
 from search.addresses import check_reachable, refusing
 from search.fence import MARK, driver_of, sign_of_life
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import list_experiments
 from search.record.outbox import Outbox
 from search.record.reader import StudyRecord, held_phase_keys, list_studies, read_study
 from search.sampling.study import read_marks
 from search.trials.ranking import best_baseline, ranked
 from spaces.refusal import Refusal
-from trainables.store.stores import open_store
+from trainables.store.stores import open_store, phase_store_address
 
 YOUNG_SECONDS = 24 * 3600.0  # a study elsewhere may have trained it for a trial to come
 
@@ -49,7 +50,8 @@ def sweep(
 
     Args:
         tracking_uri: where the record of all studies of this home is; all its experiments count.
-        phase_store: an object store whose cache the home is; swept by the same rules.
+        phase_store: the address of an object store whose cache the home is, swept by the same
+            rules; None: that of TRANSFER_SEARCH_PHASE_STORE, if it is set.
         keep_best: of every finished study, hold this many best trials, the best baseline and all
             retrains alone; None: all trials.
         dry_run: only say what would go.
@@ -57,13 +59,15 @@ def sweep(
     Raises:
         Refusal: a study is being searched, or the record is away, empty or incomplete.
     """
+    if keep_best is not None and keep_best < 1:
+        raise Refusal(f"gc holds {keep_best} best trials; expected 1 or more (--keep-best)")
     _refuse_live(home)
     check_reachable(tracking_uri)
     with refusing():
         experiments = list_experiments(tracking_uri)
     _refuse_waiting(home)
     held = _held(experiments, tracking_uri, keep_best)
-    store = open_store(home.path, owner="gc", address=phase_store)
+    store = open_store(home.path, owner="gc", address=phase_store_address(phase_store))
     stored, now = store.stored(), time.time()
     loose = [one for one in stored if one.key not in held]
     old = [one for one in loose if now - one.changed > YOUNG_SECONDS]
@@ -112,14 +116,14 @@ def _held(experiments: Sequence[str], tracking_uri: str, keep_best: int | None) 
     """Keys that trials and retrains of all experiments list."""
     held, num_studies = set[str](), 0
     for experiment in experiments:
-        place = {"tracking_uri": tracking_uri, "experiment": experiment}
-        studies = list_studies(**place)
+        address = ExperimentAddress(tracking_uri, experiment)
+        studies = list_studies(address)
         num_studies += len(studies)
         if keep_best is None:
-            held |= held_phase_keys(**place)
+            held |= held_phase_keys(address)
             continue
         for study in studies:
-            held |= _best_keys(read_study(**place, study=study.name), keep_best)
+            held |= _best_keys(read_study(address.for_study(study.name)), keep_best)
     if not num_studies:
         raise Refusal(
             "the record holds no study, so that every phase would go: is it the one that belongs "

@@ -29,7 +29,6 @@ from spaces.sections import TrackingSection
 from spaces.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores
-from trainables.store.stores import address_of
 from trainables.training.context import TrialContext
 from trainables.training.drain import DrainedError, DrainMark
 from trainables.training.trial import DEV, run_trial
@@ -40,26 +39,48 @@ MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every worker of a study is told, once: the settings (as JSON), where the stores are,
-    the folder that the study's encoder stands for, and the one that the driver was started in,
-    which relative names mean, and a name of the driver's own. Ray writes it to disk: where the
-    record goes, which may hold a password, is left out. Where the phases lie is the driver's word:
-    another machine's environment may name another store."""
+    """What the driver gives to every worker of a study, once.
+
+    Ray writes it to disk, so the addresses of the record, which may contain a password, are left
+    out.
+
+    Attributes:
+        settings: the settings of the study, as JSON, without `[tracking]`.
+        home: the home folder, an absolute path.
+        encoder: the folder (or hub name) that the study's encoder stands for.
+        phase_store: the address of the object store as the driver resolved it, from the study file
+            or from its own environment; None: the home folder alone. Workers use this answer,
+            because the environment of another machine may name another store.
+        started_in: the driver's working directory, to which relative paths refer.
+        driver: a name that tells this driver from every other one.
+    """
 
     settings: str
     home: str
     encoder: str
+    phase_store: str | None
     started_in: str
     driver: str
 
     @classmethod
-    def of(cls, settings: StudySettings, *, home: Path, encoder: str, driver: str = "") -> "Launch":
-        resources = settings.resources.model_copy(
-            update={"phase_store": address_of(settings.resources)}
+    def of(
+        cls,
+        settings: StudySettings,
+        *,
+        home: Path,
+        encoder: str,
+        phase_store: str | None = None,
+        driver: str = "",
+    ) -> "Launch":
+        without_tracking = settings.model_copy(update={"tracking": TrackingSection()})
+        return cls(
+            settings=without_tracking.model_dump_json(),
+            home=str(home.resolve()),
+            encoder=encoder,
+            phase_store=phase_store,
+            started_in=str(Path.cwd()),
+            driver=driver,
         )
-        told = settings.model_copy(update={"tracking": TrackingSection(), "resources": resources})
-        here = str(Path.cwd())
-        return cls(told.model_dump_json(), str(home.resolve()), encoder, here, driver)
 
     @property
     def train_folder(self) -> Path:
@@ -99,6 +120,7 @@ def _opened(launch: Launch) -> TrialContext:
         home=Path(launch.home),
         encoder=launch.encoder,
         workers=workers,
+        phase_store=launch.phase_store,
         is_stopping=launch.drain.is_set,
     )
 

@@ -1,36 +1,44 @@
-"""A study as its record has it: which trial of it is asked for, and what opens its models."""
+"""A study that was searched, read from its record: chooses a trial, and opens its models."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from search.base_encoder import find_encoder
+from search.callbacks import OnDone, ignore
 from search.home import Home
+from search.record.address import RecordAddress
 from search.record.reader import StudyRecord, read_study
 from search.trials.feasibility import judge_all
 from search.trials.ranking import TrialRow, TrialState, best
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from trainables.scoring.scores import Scores, objective
+from trainables.store.stores import phase_store_address
 from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedStudy:
-    """The record of a study, and the settings that it was searched with."""
+    """The record of a study, and the settings that it was searched with.
+
+    `phase_store` is the address of the object store that holds the phases, resolved here from these
+    settings and this process's environment; None: the home folder alone.
+    """
 
     record: StudyRecord
     settings: StudySettings
+    phase_store: str | None = None
 
     @classmethod
-    def read(
-        cls, study: str, *, experiment: str, tracking_uri: str, data_root: str | None
-    ) -> "SearchedStudy":
-        """From MLflow alone; `data_root` says where rows lie, if elsewhere than in the search.
+    def read(cls, address: RecordAddress, *, data_root: str | Path | None) -> "SearchedStudy":
+        """From MLflow alone; `data_root` overrides the folder of the rows that the search read.
         Raises Refusal."""
-        record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
-        where = f"the record of study {study!r}"
+        record = read_study(address)
+        where = f"the record of study {address.study!r}"
         settings = StudySettings.parse(dict(record.settings), where=where)
-        return cls(record, settings.with_data_root(data_root))
+        phase_store = phase_store_address(settings.resources.phase_store)
+        return cls(record, settings.with_data_root(data_root), phase_store)
 
     def for_target(self, task: str) -> "SearchedStudy":
         """The study as if the target were its only one: its scores alone rank the trials, whatever
@@ -53,7 +61,7 @@ class SearchedStudy:
         restricted_rows = [restricted(row) for row in self.record.rows]
         rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
         settings = self.settings.model_copy(update={"evaluation": evaluation})
-        return SearchedStudy(replace(self.record, rows=rows), settings)
+        return replace(self, record=replace(self.record, rows=rows), settings=settings)
 
     def check_target(self, task: str) -> None:
         """Raise Refusal if the task is no target of the study."""
@@ -71,10 +79,19 @@ class SearchedStudy:
             raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
         return scored[str(trial)]
 
-    def open(self, home: Home) -> tuple[str, TrialContext]:
-        """(the folder or hub name of its encoder, a trial context of this process). An encoder
-        that is made is made first, if it is not there. Raises Refusal."""
-        encoder = find_encoder(self.settings, home)
-        workers = Workers.alone()
-        context = TrialContext.open(self.settings, home=home.path, encoder=encoder, workers=workers)
+    def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
+        """(the folder or hub name of its encoder, a trial context of this process). Raises Refusal.
+
+        Args:
+            on_pretrained: called with how many of how many steps are done, where the encoder is
+                one that has to be made first.
+        """
+        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
+        context = TrialContext.open(
+            self.settings,
+            home=home.path,
+            encoder=encoder,
+            workers=Workers.alone(),
+            phase_store=self.phase_store,
+        )
         return encoder, context

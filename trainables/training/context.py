@@ -14,7 +14,7 @@ from trainables.features.features import Data
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.rows.rows import Rows
 from trainables.store.phase_store import PhaseStore
-from trainables.store.stores import address_of, open_store
+from trainables.store.stores import open_store
 from trainables.training.key_facts import KeyFacts
 from trainables.training.workers import Workers
 
@@ -23,8 +23,8 @@ DATA = "data"  # the folder of encoded rows under the home folder
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
-    """Opened once a process; a trial takes nothing else but its plan. `home` is the folder of all
-    stores, `is_stopping` tells whether the driver is going away."""
+    """Opened once in each process; a trial needs only this and its plan. `home` is the folder of
+    all stores; `is_stopping` tells whether the driver is about to end."""
 
     settings: StudySettings
     base: BaseEncoder
@@ -43,12 +43,15 @@ class TrialContext:
         home: Path,
         encoder: str,
         workers: Workers,
+        phase_store: str | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> "TrialContext":
         """Load the encoder and open the stores under `home`. Raises Refusal.
 
         Args:
             encoder: the folder (or hub name) that the study's encoder stands for.
+            phase_store: the address of the object store as the driver resolved it (see `stores`);
+                neither the settings nor the environment are asked again. None: `home` alone.
         """
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
@@ -59,9 +62,7 @@ class TrialContext:
             base=base,
             data=Data(home / DATA, base, rows),
             key_facts=KeyFacts.of(base, rows, precision=precision),
-            store=open_store(
-                home, owner=settings.study.name, address=address_of(settings.resources)
-            ),
+            store=open_store(home, owner=settings.study.name, address=phase_store),
             workers=workers.computing_in(precision),
             home=home,
             is_stopping=is_stopping,

@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 from search.cli.views import verdict_json
 from search.display.number_format import percent, points
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.entries import retrain_labels
 from search.record.mlflow_client import Tracker, connect
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
@@ -87,17 +88,15 @@ class Done:
 
     def again(self, study: str = "tiny", **wishes: Any) -> Verdict:
         return retrain(
-            study,
+            ExperimentAddress(self.uri).for_study(study),
             self.home,
             RetrainRequest(**wishes),
-            experiment="transfer-search",
-            tracking_uri=self.uri,
             on_done=lambda done, of: None,
         )
 
     @property
     def record(self) -> StudyRecord:
-        return read_study(tracking_uri=self.uri, experiment="transfer-search", study="tiny")
+        return read_study(ExperimentAddress(self.uri).for_study("tiny"))
 
     @property
     def row(self) -> TrialRow:
@@ -120,11 +119,9 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     row = next((r for r in others if r.plan.baseline() != tuned), row)
     told: list[tuple[int, int]] = []
     verdict = retrain(
-        "tiny",
+        ExperimentAddress(uri).for_study("tiny"),
         home,
         RetrainRequest(num_seeds=2, trial=row.number),
-        experiment="transfer-search",
-        tracking_uri=uri,
         on_done=lambda done, of: told.append((done, of)),
     )
     return Done(home, uri, row.number, verdict, told)
@@ -214,7 +211,7 @@ def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
 @pytest.mark.ray
 def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
     client = connect(done.uri)
-    tracker = Tracker(client, tracking_uri=done.uri, experiment="transfer-search")
+    tracker = Tracker(client, ExperimentAddress(done.uri))
     (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
     lock, row = tracker.read_json(run, "lock.json"), done.row
     plans = {role: TrialPlan.from_dict(plan) for role, plan in lock["plans"].items()}
@@ -294,9 +291,7 @@ def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> 
     # The same rows are in MLflow, run by run.
     for run in verdict.runs:
         labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)
-        kept = read_outcomes(
-            tracking_uri=done.uri, experiment="transfer-search", study="tiny", labels=labels
-        )
+        kept = read_outcomes(ExperimentAddress(done.uri).for_study("tiny"), labels=labels)
         assert run.scores is not None
         for target in run.scores.targets:
             found = {code: score_of(rows) for code, rows in kept[target.task].items()}
