@@ -59,23 +59,23 @@ HOME_FOLDER ?= .transfer-search
 docs-images: $(READY)  ## draw docs/images from a finished study
 	$(BIN)/python -m scripts.docs_images $(STUDY) --home $(HOME_FOLDER)
 
-# Minutes each, one after the other; numbers to benchmarks/RESULTS.md. DATA_ROOT: rows from a folder
-# in the hub's layout. `bench-gpu` on a machine with a GPU.
+# Each script takes minutes; they run one after the other and write benchmarks/RESULTS.md. DATA_ROOT
+# reads rows from a folder in the hub's layout. `bench-gpu` needs a machine with a GPU.
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python -m
 ROWS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
-bench: $(VENV)/.bench  ## minutes each: side by side with what others do
-	$(BENCH) benchmarks.training --write $(ROWS)
-	$(BENCH) benchmarks.evaluation --write $(ROWS)
-	$(BENCH) benchmarks.by_hand --write
-	$(BENCH) benchmarks.tree --write
-	$(BENCH) benchmarks.scaling --write $(ROWS)
-	$(BENCH) benchmarks.mining --write
-	$(BENCH) benchmarks.control_plane --write
-	$(BENCH) benchmarks.samplers --write
-	$(BENCH) benchmarks.kills --write
+bench: $(VENV)/.bench  ## compare with other tools; each benchmark takes minutes
+	$(BENCH) benchmarks.training_throughput --write $(ROWS)
+	$(BENCH) benchmarks.scoring_throughput --write $(ROWS)
+	$(BENCH) benchmarks.search_by_hand --write
+	$(BENCH) benchmarks.stage_sharing --write
+	$(BENCH) benchmarks.worker_scaling --write $(ROWS)
+	$(BENCH) benchmarks.mining_speed --write
+	$(BENCH) benchmarks.control_plane_cost --write
+	$(BENCH) benchmarks.sampler_comparison --write
+	$(BENCH) benchmarks.kill_recovery --write
 
-bench-gpu: $(VENV)/.bench  ## the same on a machine with a GPU
-	$(BIN)/python -m benchmarks.gpu --write
+bench-gpu: $(VENV)/.bench  ## compare training on a GPU
+	$(BIN)/python -m benchmarks.gpu_throughput --write
 
 # BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/how-to/docker.md).
 image:  ## the image of the service

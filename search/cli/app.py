@@ -155,8 +155,9 @@ def retrain(
     any target, and no model is registered.
     """
     from search import api
-    from search.cli.views import show_verdict, verdict_json
+    from search.cli.views import show_verdict
     from search.display.progress import counting
+    from search.winner.verdict_json import verdict_json
 
     errors = Console(stderr=True)
     with counting(errors, "pretraining") as on_pretrained:
@@ -248,7 +249,7 @@ def gc(
             highlight=False,
         )
 
-    output(found.to_dict(), as_json, show)
+    output(found, as_json, show)
 
 
 def tasks(as_json: JsonOption = False) -> None:

@@ -67,7 +67,7 @@ def bundle(
 
 
 def _conclude(found: "DataCheck", as_json: bool) -> None:
-    output(found.to_dict(), as_json, lambda console: _print(found, console))
+    output(found, as_json, lambda console: _print(found, console))
     if found.errors:
         raise typer.Exit(2)
 

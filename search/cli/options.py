@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
@@ -39,9 +40,9 @@ def check_seeds(seeds: int | None, *, retrain: bool) -> None:
         raise Refusal("--seeds needs --retrain; a search takes its seeds from the study file")
 
 
-def output(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
-    """As one JSON object, or as `show` prints it."""
+def output(content: object, as_json: bool, show: Callable[[Console], None]) -> None:
+    """Print the content, a dataclass or a mapping, as one JSON object, or as `show` prints it."""
     if as_json:
-        print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(to_json(content), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         show(Console())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,9 +22,12 @@ from search.cli.options import (
 )
 from search.home import Home
 from search.planning.costs import SEQUENCES_PER_SECOND
+from spaces.json_values import to_json
 from spaces.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
+    from search.planning.measure import Measurement
+    from search.planning.priors import Priors
     from trainables.training.context import TrialContext
 
 
@@ -64,23 +67,27 @@ def plan(
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
         found = replace(found, warnings=(*found.warnings, *warned))
-    more: dict[str, Any] = {}
+    priors: Priors | None = None
+    measured: Measurement | None = None
     if (explain or measure) and not found.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
-            more |= {"priors": _explained(settings, context)} if explain else {}
-            more |= {"measured": _measured(settings, context, seconds)} if measure else {}
+            priors = _explained(settings, context) if explain else None
+            measured = _measured(settings, context, seconds) if measure else None
 
     def show(console: Console) -> None:
         from search.cli.views import show_forecast
         from search.report.priors import show_priors
 
         show_plan(found, console)
-        if "priors" in more:
-            show_priors(more["priors"], console, is_used=settings.study.priors)
-        if "measured" in more:
-            show_forecast(more["measured"], console)
+        if priors is not None:
+            show_priors(priors, console, is_used=settings.study.priors)
+        if measured is not None:
+            show_forecast(measured, console)
 
-    output({**found.to_dict(), **more}, as_json, show)
+    content = found.to_dict()
+    content |= {"priors": to_json(priors)} if priors is not None else {}
+    content |= {"measured": measured.to_dict()} if measured is not None else {}
+    output(content, as_json, show)
     if found.errors:
         raise typer.Exit(2)
 
@@ -114,7 +121,7 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
         return [*warned, *found]
 
 
-def _explained(settings: StudySettings, context: "TrialContext") -> Any:
+def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | None":
     from search.display.progress import counting
     from search.planning.prior_estimates import explain
 
@@ -122,7 +129,7 @@ def _explained(settings: StudySettings, context: "TrialContext") -> Any:
         return explain(settings, context.data, on_done=on_done)
 
 
-def _measured(settings: StudySettings, context: "TrialContext", seconds: float) -> Any:
+def _measured(settings: StudySettings, context: "TrialContext", seconds: float) -> "Measurement":
     from search.cluster.ray_runtime import this_machine
     from search.display.progress import counting
     from search.planning.measure import measure

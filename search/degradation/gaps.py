@@ -11,6 +11,7 @@ from typing import Any
 
 from search.degradation.paired_scores import PairedScores
 from search.degradation.slopes import Slope, has_slope, slope_of, slope_value
+from search.degradation.typology import family_of
 from search.stats.intervals import (
     Interval,
     grouped_difference,
@@ -19,7 +20,7 @@ from search.stats.intervals import (
 )
 from search.trials.gains import collapsed_counts, scores_by_seed, side_by_side
 from search.trials.ranking import TrialRow, best_baseline
-from spaces.languages import LANGUAGES
+from spaces.languages import known_language
 from spaces.refusal import Refusal
 from spaces.task_catalog import TaskKind, get_task
 from trainables.scoring.scores import Mark, Scores, TargetScores
@@ -189,8 +190,8 @@ def _cells(sides: PairedScores) -> list[Json]:
 
 def _unit(language: str) -> str:
     """What fertility counts the tokens of, as trainables.features.fertility does."""
-    spaced = language not in LANGUAGES or LANGUAGES[language].has_spaces
-    return "word" if spaced else "character"
+    known = known_language(language)
+    return "character" if known and not known.has_spaces else "word"
 
 
 def _by_task(scores: Iterable[Scores]) -> dict[str, list[TargetScores]]:
@@ -283,7 +284,7 @@ def _regressed(
     }
     if len(set(units)) < MIN_LANGUAGES or not has_slope(x, groups):
         return found
-    families = [_family(language) for language in units]
+    families = [family_of(language) for language in units]
 
     def slope(y: Sequence[float]) -> Slope:
         return slope_of(x, y, groups=groups, units=units, families=families)
@@ -318,11 +319,6 @@ def _change_over_seeds(
     )
     compare = paired_difference if len(before) == len(after) else unpaired_difference
     return compare(after, before)
-
-
-def _family(language: str) -> str:
-    """An unknown language is its own."""
-    return LANGUAGES[language].family if language in LANGUAGES else language
 
 
 def _json(found: Slope | Interval) -> Json:

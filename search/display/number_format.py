@@ -1,12 +1,8 @@
 """How scores, differences and durations are written: the report, the terminal and cards share it.
 Pure."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from search.stats.intervals import Interval
-
-Json = Mapping[str, Any]
+from search.stats.significance import Difference
 
 
 def percent(value: float | None) -> str:
@@ -30,9 +26,10 @@ def spread(over_seeds: Interval | None) -> str:
     return f"{percent(over_seeds.mean)}{std}"
 
 
-def between(cell: Json) -> str:
+def between(difference: Difference) -> str:
     """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
-    return f"{points(cell['mean'])} ({points(cell['low'])} to {points(cell['high'])})"
+    low, high = points(difference.low), points(difference.high)
+    return f"{points(difference.mean)} ({low} to {high})"
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from search.display.number_format import duration
-from search.trials.ranking import TrialRow, TrialState
+from search.trials.ranking import TrialRow, TrialState, better_of
 from spaces.phases import TrialPlan
 
 LINES = 10  # of progress where there is no terminal
@@ -118,10 +118,7 @@ class SearchProgress:
         if task is not None:
             self._bars.remove_task(task)
         self._num_finished += 1
-        if row.may_win and row.objective is not None:
-            standing = self._best.objective if self._best else None
-            if standing is None or row.objective > standing:
-                self._best = row
+        self._best = better_of(self._best, row)
         self._bars.update(self._all, completed=self._num_finished, note=self._note())
         self._say(
             f"[{self._num_finished}/{self._num_trials}] trial {row.number} "

@@ -51,7 +51,7 @@ def _summary(started: StartedStudy, searched: StudyRecord) -> dict[str, Any]:
         "pareto": pareto_set(rows, started.settings) if len(names) > 1 else [],
         "priors": study.priors,
         "exhausted": study.exhausted,
-        "num_trials": study.num_counted,
+        "num_trials": study.history.num_counted,
     }
 
 

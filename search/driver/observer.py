@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from search.driver.searcher import Watch
-from search.trials.ranking import TrialRow, TrialState
+from search.trials.ranking import TrialRow, TrialState, better_of
+from search.trials.spending import gpu_hours_left, spent_gpu_hours
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
 
@@ -101,11 +102,11 @@ class Observer:
         self._study = settings.study.name
         self._num_gpus = settings.resources.num_gpus
         self._spent_gpu_hours = gpu_hours  # of finished trials, those of earlier drivers too
-        self._max_gpu_hours = settings.budget.max_gpu_hours
+        self._budget = settings.budget
         self._left = settings.budget.num_trials
         self._counts: Counter[tuple[str, str]] = Counter()
         self._gpu_hours = 0.0
-        self._best: float | None = None
+        self._best: TrialRow | None = None
         self._publish: Callable[..., None] | None = None
 
     def publish_to(self, publish: Callable[..., None]) -> None:
@@ -152,11 +153,11 @@ class Observer:
         self._count("trials", row.state.value)
         self._left -= 1
         self._tell("trials_left", max(0, self._left))
-        self._spent_gpu_hours += (row.seconds or {}).get("gpu", 0.0) / 3600
+        self._spent_gpu_hours += spent_gpu_hours([row])
         self._tell_gpu_hours_left()
-        if row.may_win and row.objective is not None:
-            self._best = max(row.objective, row.objective if self._best is None else self._best)
-            self._tell("best_objective", self._best)
+        self._best = better_of(self._best, row)
+        if row.may_win and self._best is not None and self._best.objective is not None:
+            self._tell("best_objective", self._best.objective)
         self._watch.finished(row)
 
     def _phase(self, number: int, event: Mapping[str, Any]) -> None:
@@ -175,8 +176,9 @@ class Observer:
             self._tell("tokens_per_second", record["num_tokens"] / record["seconds"])
 
     def _tell_gpu_hours_left(self) -> None:
-        if self._max_gpu_hours is not None:
-            self._tell("gpu_hours_left", max(0.0, self._max_gpu_hours - self._spent_gpu_hours))
+        left = gpu_hours_left(self._budget, self._spent_gpu_hours)
+        if left is not None:
+            self._tell("gpu_hours_left", left)
 
     def _count(self, name: str, kind: str, by: int = 1) -> None:
         self._counts[name, kind] += by

@@ -30,6 +30,7 @@ from search.provenance import versions, world_facts
 from search.record.reader import StudyRecord
 from search.record.writer import INTERRUPTED_DRAIN_SECONDS, RecordWriter, recording
 from search.sampling.study import OptunaStudy
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
@@ -72,7 +73,7 @@ def run_study(
     quiet_libraries()
     callbacks = callbacks or StartCallbacks()
     started = start_study(settings, home, cluster, callbacks)
-    observer = Observer(watch or Unwatched(), settings, gpu_hours=started.optuna.gpu_hours)
+    observer = Observer(watch or Unwatched(), settings, gpu_hours=started.optuna.history.gpu_hours)
     with (
         logging_to(home.path, settings.study.name),
         driving(started.optuna, settings) as stop,
@@ -91,14 +92,14 @@ def run_study(
 def _record_start(started: StartedStudy, record: RecordWriter) -> None:
     """Record that the study begins or continues, with its settings and what it is made of."""
     settings, optuna = started.settings, started.optuna
-    if not optuna.num_counted:
+    if not optuna.history.num_counted:
         optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),
         versions=versions(),
         warnings=[*contract_warnings(settings), *started.warnings],
-        world=world_facts(settings, started.base, started.rows),
+        world=to_json(world_facts(settings, started.base, started.rows)),
     )
 
 
@@ -110,7 +111,7 @@ def _rank(started: StartedStudy, on_ranked: OnDone, stop: threading.Event) -> No
         return
     priors = explain(settings, started.data, on_done=on_ranked, is_stopping=stop.is_set)
     if priors is not None:
-        optuna.keep_priors(priors)
+        optuna.keep_priors(to_json(priors))
 
 
 def _search(

@@ -128,7 +128,8 @@ def check_version(study: OptunaStudy, settings: StudySettings) -> None:
     only has to be shown."""
     mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
     version = mark["training_version"]
-    if version == TRAINING_VERSION or not 0 < study.num_counted < settings.budget.num_trials:
+    is_unfinished = 0 < study.history.num_counted < settings.budget.num_trials
+    if version == TRAINING_VERSION or not is_unfinished:
         return
     raise Refusal(
         f"study {settings.study.name!r} was begun with training version {version}, and this "

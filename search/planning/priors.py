@@ -1,58 +1,158 @@
-"""Priors: the order in which intermediate options look promising, what is tried first because of
-it, and how right it was in the end. Pure.
+"""Priors: ranks the intermediate options before the search, chooses those to try first, and
+compares the ranking with the results afterwards. Pure.
 
-Three estimates stand behind the order, each the higher the better (`KINDS`):
+Three estimates decide the ranking (`KINDS`); a higher value is better:
 
-- `logme`: what the frozen encoder knows of the labels (You et al., 2021, arXiv 2102.11005);
-- `similarity`: cosine between the mean vectors of the option's texts and of a target's, the mean
-  over the targets (TextEmb of Vu et al., 2020, arXiv 2005.00770);
-- `typology`: nearness of its source languages to the zero-shot languages (URIEL), where sources are
-  in several languages.
+- `logme`: how much the frozen encoder knows about the labels (You et al., 2021, arXiv 2102.11005);
+- `similarity`: cosine between the mean vectors of the option's texts and of a target's texts,
+  averaged over the targets (TextEmb of Vu et al., 2020, arXiv 2005.00770);
+- `typology`: nearness of the source languages to the zero-shot languages (URIEL), if the sources
+  are in several languages.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import permutations
 from statistics import fmean
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue, TypeAdapter
 from scipy.stats import rankdata, spearmanr
 
 from search.trials.ranking import TrialRow, TrialState
 from spaces.domains import Domain, Grid, Range
 from spaces.intermediates import NONE
+from spaces.json_values import JsonObject
 from spaces.mixture import Mixture
 from spaces.space import SearchSpace
 from spaces.task_catalog import Source
 
-Json = dict[str, Any]
-
 KINDS = ("logme", "similarity", "typology")
-MIN_FIRST = 2  # options that are tried first, where there are so many
-MAX_EXACT = 8  # options of which all orders are gone through
+MIN_FIRST = 2  # smallest number of options that are tried first, if there are so many
+MAX_EXACT = 8  # largest number of options for which all orders are enumerated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Of one source. `logme` is None where it cannot be told (masked language modelling has no
-    labels), `typology` where all sources are in one language. `rows` says what it was taken on."""
+    """The estimates of one source.
+
+    Attributes:
+        logme: LogME; None if it cannot be computed (masked language modelling has no labels).
+        similarity: target -> cosine between the mean vectors of the texts.
+        typology: nearness of the languages; None if all sources are in one language.
+        rows: which rows the estimates were computed on, for people.
+    """
 
     logme: float | None
-    similarity: Mapping[str, float] = field(default_factory=dict)  # by target
+    similarity: Mapping[str, float] = field(default_factory=dict)
     typology: float | None = None
     rows: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedOption:
+    """An option with its estimates and ranks.
+
+    Each estimate is the mean of the estimates of the option's sources, weighted by `shares`.
+
+    Attributes:
+        option: name of the option.
+        shares: source -> share.
+        logme: mean LogME; None if no source has one.
+        similarity: mean of `similarity_by_target`; None if there is none.
+        similarity_by_target: target -> mean similarity.
+        typology: mean nearness; None if no source has one.
+        ranks: kind of estimate -> rank by it.
+        rank: mean of `ranks`.
+        place: position in the order, from 1 for the most promising option.
+    """
+
+    option: str
+    shares: Mapping[str, float] = field(default_factory=dict)  # by source
+    logme: float | None = None
+    similarity: float | None = None
+    similarity_by_target: Mapping[str, float | None] = field(default_factory=dict)
+    typology: float | None = None
+    ranks: Mapping[str, float] = field(default_factory=dict)
+    rank: float
+    place: int
+
+    def estimate(self, kind: str) -> float | None:
+        """Return the estimate of a kind, one of KINDS."""
+        return {"logme": self.logme, "similarity": self.similarity, "typology": self.typology}[kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priors:
+    """The priors of a study, with the field names that its record stores.
+
+    Attributes:
+        options: options in order, most promising first.
+        sources: TASK@LANGUAGE -> estimates of the source.
+        notes: sentences that a reader of the estimates should know.
+        first: params of the trials that are tried first.
+    """
+
+    options: tuple[RankedOption, ...]
+    sources: Mapping[str, Estimate] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    first: tuple[JsonObject, ...] = ()
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, JsonValue]) -> "Priors":
+        """Parse the priors that a record stores."""
+        return _PRIORS.validate_python(stored)
+
+
+_PRIORS = TypeAdapter(Priors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedOption(RankedOption):
+    """An option with the number of its scored trials, and their mean objective."""
+
+    num_trials: int
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Agreement of the order with the results.
+
+    Attributes:
+        correlation: Spearman's rank correlation of the order with the mean objectives.
+        chance: share of all possible orders that agree equally well or better.
+    """
+
+    correlation: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindsight(Priors):
+    """The priors with the results of each option.
+
+    Attributes:
+        options: options in order, with their results.
+        num_tried: options with a scored trial.
+        mean: agreement of the order with the mean objectives; None if fewer than three options have
+            a score, or if all are equal.
+    """
+
+    options: tuple[TriedOption, ...]
+    num_tried: int
+    mean: Agreement | None
+
+
 def ranked_options(space: SearchSpace) -> tuple[str, ...]:
-    """What there is to put in order: the options, or the sources of a simplex."""
+    """Return what is ranked: the options, or the sources if the space mixes them by shares."""
     named = space.sources if space.intermediates.mixture == "shares" else space.options
     return tuple(option for option in named if option != NONE)
 
 
 def mixture_of(space: SearchSpace, option: str) -> Mixture:
-    """The sources of an option with their shares, without masking."""
+    """Return the sources of an option with their shares, without masking."""
     return Mixture.proportional(
         space.intermediates.members(option),
         temperature=space.intermediates.temperature,
@@ -61,57 +161,67 @@ def mixture_of(space: SearchSpace, option: str) -> Mixture:
     )
 
 
-def rank_options(space: SearchSpace, estimates: Mapping[Source, Estimate]) -> list[Json]:
-    """Every option with its estimates and ranks, the most promising first.
+def rank_options(
+    space: SearchSpace, estimates: Mapping[Source, Estimate]
+) -> tuple[RankedOption, ...]:
+    """Return every option with its estimates and ranks, the most promising first.
 
-    A mixture has the mean of its members' estimates, weighted by their shares, over those members
-    that have one. `rank` is the mean of the ranks by each kind; an option without an estimate that
-    others have is the last by that kind, and a kind that tells nothing apart has no say.
+    The estimate of a mixture is the mean of its members' estimates, weighted by their shares, over
+    the members that have one. `rank` is the mean of the ranks by each kind. An option without an
+    estimate of a kind is last by that kind. A kind with fewer than two different values is ignored.
     """
-    rows = [
+    options = [
         _option(option, mixture_of(space, option), estimates) for option in ranked_options(space)
     ]
+    ranks: list[dict[str, float]] = [{} for _ in options]
     for kind in KINDS:
-        values = [row[kind] for row in rows]
+        values = [option.estimate(kind) for option in options]
         if len({value for value in values if value is not None}) < 2:
             continue
-        ranks = rankdata([math.inf if value is None else -value for value in values])
-        for row, rank in zip(rows, ranks, strict=True):
-            row["ranks"][kind] = float(rank)
-    for row in rows:
-        row["rank"] = fmean(row["ranks"].values()) if row["ranks"] else (len(rows) + 1) / 2
-    rows.sort(key=lambda row: row["rank"])  # equal ones stay in the study file's order
-    for place, row in enumerate(rows, start=1):
-        row["place"] = place
-    return rows
+        by_kind = rankdata([math.inf if value is None else -value for value in values])
+        for option_ranks, rank in zip(ranks, by_kind, strict=True):
+            option_ranks[kind] = float(rank)
+    middle_rank = (len(options) + 1) / 2
+    ranked = [
+        replace(
+            option,
+            ranks=option_ranks,
+            rank=fmean(option_ranks.values()) if option_ranks else middle_rank,
+        )
+        for option, option_ranks in zip(options, ranks, strict=True)
+    ]
+    ranked.sort(key=lambda option: option.rank)  # ties keep the order of the study file
+    return tuple(replace(option, place=place) for place, option in enumerate(ranked, start=1))
 
 
 def priors_of(
     space: SearchSpace, estimates: Mapping[Source, Estimate], notes: Sequence[str]
-) -> Json:
-    """All that is kept: options in order, the estimates of their sources, what to know of them, and
-    the params that are tried first."""
+) -> Priors:
+    """Return the priors: the options in order, and everything that the record stores with them."""
     options = rank_options(space, estimates)
-    return {
-        "options": options,
-        "sources": {f"{s.task}@{s.language}": asdict(found) for s, found in estimates.items()},
-        "notes": list(notes),
-        "first": first_points(space, [row["option"] for row in options]),
-    }
+    return Priors(
+        options=options,
+        sources={f"{s.task}@{s.language}": estimate for s, estimate in estimates.items()},
+        notes=tuple(notes),
+        first=tuple(first_points(space, [option.option for option in options])),
+    )
 
 
 def num_first(space: SearchSpace) -> int:
-    """How many options are tried first: the better half, two at least."""
+    """Return how many options are tried first: the better half, but at least MIN_FIRST."""
     count = len(ranked_options(space))
     return min(count, max(MIN_FIRST, math.ceil(count / 2)))
 
 
-def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any]]:
-    """The params of the first options in this order: without masking, at the middle of each rate;
-    without those that the study file tries anyway. None of a simplex or a grid."""
+def first_points(space: SearchSpace, order: Sequence[str]) -> list[JsonObject]:
+    """Return the params of the first options in this order.
+
+    They have no masking and the middle of each learning rate. Points that the study file already
+    names are left out. The list is empty if the space mixes sources by shares or is a grid.
+    """
     if space.intermediates.mixture == "shares" or space.is_grid:
         return []
-    points = []
+    points: list[JsonObject] = []
     for option in order[: num_first(space)]:
         masking = {"mlm.share": 0.0} if space.masking else {}
         domains = space.domains(option, 0.0)
@@ -120,78 +230,86 @@ def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any
     return [point for point in points if point not in [dict(p) for p in space.points]]
 
 
-def hindsight(priors: Json | None, rows: Sequence[TrialRow]) -> Json | None:
-    """How right the order was: each option's mean objective over its scored trials, collapsed ones
-    too, and Spearman's rank correlation of these with the order; None where nothing was ranked.
+def hindsight(priors: Priors | None, rows: Sequence[TrialRow]) -> Hindsight | None:
+    """Compare the order with the results; return None if there are no priors.
 
-    `chance` is the share of all orders that would have agreed as well or better. The best objective
-    of an option says nothing here: options that look promising are tried more often, and the best
-    of more is higher.
+    The result of an option is its mean objective over its scored trials, collapsed ones included.
+    Spearman's rank correlation compares these means with the order. The best objective of an option
+    would be misleading: promising options are tried more often, and the best of more trials is
+    higher.
     """
-    if not priors:
+    if priors is None:
         return None
-    options = [{**row, **_results(row["option"], rows)} for row in priors["options"]]
-    tried = [row for row in options if row["num_trials"]]
-    ranks = [-row["rank"] for row in tried]
-    return {
-        **priors,
-        "options": options,
-        "num_tried": len(tried),
-        "mean": _agreement(ranks, [row["mean"] for row in tried]),
-    }
+    options = tuple(_tried(option, rows) for option in priors.options)
+    tried = [(-option.rank, option.mean) for option in options if option.mean is not None]
+    return Hindsight(
+        options=options,
+        sources=priors.sources,
+        notes=priors.notes,
+        first=priors.first,
+        num_tried=len(tried),
+        mean=_agreement([rank for rank, _ in tried], [mean for _, mean in tried]),
+    )
 
 
-def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate]) -> Json:
+def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate]) -> RankedOption:
+    """Return an option with its estimates, before it is ranked."""
     members = [(estimates[source], share) for source, share in mixture.shares]
-    targets = dict.fromkeys(task for found, _ in members for task in found.similarity)
+    targets = dict.fromkeys(task for estimate, _ in members for task in estimate.similarity)
     by_target = {
-        task: _weighted([(found.similarity.get(task), share) for found, share in members])
+        task: _weighted([(estimate.similarity.get(task), share) for estimate, share in members])
         for task in targets
     }
-    known = [value for value in by_target.values() if value is not None]
-    return {
-        "option": option,
-        "shares": mixture.to_dict(),
-        "logme": _weighted([(found.logme, share) for found, share in members]),
-        "similarity": fmean(known) if known else None,
-        "similarity_by_target": by_target,
-        "typology": _weighted([(found.typology, share) for found, share in members]),
-        "ranks": {},
-    }
+    similarities = [value for value in by_target.values() if value is not None]
+    return RankedOption(
+        option=option,
+        shares=mixture.to_dict(),
+        logme=_weighted([(estimate.logme, share) for estimate, share in members]),
+        similarity=fmean(similarities) if similarities else None,
+        similarity_by_target=by_target,
+        typology=_weighted([(estimate.typology, share) for estimate, share in members]),
+        rank=0.0,
+        place=0,
+    )
 
 
 def _weighted(members: Sequence[tuple[float | None, float]]) -> float | None:
-    known = [(value, share) for value, share in members if value is not None]
-    total = math.fsum(share for _, share in known)
-    return math.fsum(value * share for value, share in known) / total if known else None
+    """Return the weighted mean of the values that are not None; None if there are none."""
+    pairs = [(value, share) for value, share in members if value is not None]
+    total = math.fsum(share for _, share in pairs)
+    return math.fsum(value * share for value, share in pairs) / total if pairs else None
 
 
-def _middle(domain: Domain) -> Any:
-    """The middle rate of a grid (the lower of two) or of a range; of anything else the first."""
+def _middle(domain: Domain) -> JsonValue:
+    """Return the middle of a range or of a grid (the lower of two); else the first value."""
     if isinstance(domain, Range):
         return domain.spread(1)[0]
+    values: Sequence[JsonValue] = domain.values
     if isinstance(domain, Grid):
-        return sorted(domain.values)[(len(domain.values) - 1) // 2]
-    return domain.values[0]
+        rates: list[float] = sorted(domain.values)
+        return rates[(len(rates) - 1) // 2]
+    return values[0]
 
 
-def _results(option: str, rows: Sequence[TrialRow]) -> Json:
+def _tried(option: RankedOption, rows: Sequence[TrialRow]) -> TriedOption:
+    """Return an option with the results of its scored trials."""
     values = [
         row.objective
         for row in rows
         if row.state is TrialState.SCORED and row.objective is not None
-        if row.params.get("intermediate") == option
+        if row.params.get("intermediate") == option.option
     ]
-    return {"num_trials": len(values), "mean": fmean(values) if values else None}
+    ranked = {item.name: getattr(option, item.name) for item in fields(RankedOption)}
+    return TriedOption(**ranked, num_trials=len(values), mean=fmean(values) if values else None)
 
 
-def _agreement(ranks: Sequence[float], values: Sequence[float]) -> Json | None:
+def _agreement(ranks: Sequence[float], values: Sequence[float]) -> Agreement | None:
     """None of fewer than three options, or where all are equal."""
     if len(ranks) < 3 or len(set(ranks)) < 2 or len(set(values)) < 2:
         return None
     found = spearmanr(ranks, values, alternative="greater")
     chance = found.pvalue if len(ranks) > MAX_EXACT else _chance(ranks, values)
-    return {"correlation": float(found.statistic), "chance": float(chance)}
+    return Agreement(correlation=float(found.statistic), chance=float(chance))
 
 
 def _chance(ranks: Sequence[float], values: Sequence[float]) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
+from search.record.recorded_settings import RecordedSettings
 from search.trials.feasibility import judge_all
-from search.trials.ranking import PhaseRow, TrialRow, TrialState
+from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
 from trainables.scoring import outcomes
@@ -28,9 +30,18 @@ _FILES: Mapping[str, str] = {
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
-# What a run of a retrain is there for: the chosen plan; the best baseline of the search; the
-# chosen plan's own target phases without its intermediate one.
-WINNER, BASELINE, TWIN = "winner", "baseline", "twin"
+
+
+class RetrainRole(StrEnum):
+    """What a run of a retrain trains: the chosen plan; the best baseline of the search; the chosen
+    plan's own target phases without its intermediate one."""
+
+    WINNER = "winner"
+    BASELINE = "baseline"
+    TWIN = "twin"
+
+
+WINNER, BASELINE, TWIN = RetrainRole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +54,7 @@ class RetrainRow:
 
     name: str
     seed: int
-    role: str
+    role: RetrainRole
     state: TrialState
     plan: TrialPlan
     phase_keys: tuple[str, ...]
@@ -60,7 +71,7 @@ class StudyRecord:
     name: str
     state: str
     digest: str
-    settings: Mapping[str, Any]
+    settings: RecordedSettings
     rows: tuple[TrialRow, ...]
     phases: tuple[PhaseRow, ...]
     summary: Mapping[str, Any]
@@ -69,6 +80,14 @@ class StudyRecord:
     world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
     versions: Mapping[str, str] = field(default_factory=dict)  # of packages, when it last started
     retrain_summaries: tuple[Mapping[str, Any], ...] = ()
+
+    def seen_test_rows(self, row: TrialRow) -> dict[str, list[str]]:
+        """Target -> the languages whose test rows are the rows that chose the trial; none where the
+        study cuts single evaluation splits in halves."""
+        evaluation = self.settings.evaluation
+        if evaluation.halves:
+            return {}
+        return seen_languages(row, evaluation.selection, pivot_languages=evaluation.pivot_languages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +134,14 @@ def read_study(address: RecordAddress) -> StudyRecord:
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
     rows = [TrialRow.from_dict(data) for data in contents[entries.TRIAL]]
+    where = f"the record of study {address.study!r}"
+    recorded = RecordedSettings.parse(settings or {}, where=where)
     return StudyRecord(
         name=address.study,
         state=_state(of_study),
         digest=of_study.tags.get("digest", ""),
-        settings=settings or {},
-        rows=judge_all(
-            sorted(rows, key=lambda row: row.number), (settings or {}).get("evaluation", {})
-        ),
+        settings=recorded,
+        rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
         phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[entries.PHASE]),
         summary=summary or {},
         retrains=tuple(_retrain_from_dict(data) for data in contents[entries.RETRAIN_RUN]),
@@ -207,7 +226,7 @@ def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
     return RetrainRow(
         name=data["name"],
         seed=data["seed"],
-        role=data["role"],
+        role=RetrainRole(data["role"]),
         state=TrialState(data["state"]),
         plan=TrialPlan.from_dict(data["plan"]),
         phase_keys=tuple(data["phase_keys"]),

@@ -6,7 +6,6 @@ from statistics import fmean
 from typing import Any
 
 from search.record.reader import StudyRecord
-from search.report.findings import rule_of
 from search.trials.gains import (
     BySeed,
     by_seed,
@@ -82,12 +81,12 @@ def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
 
 def _study(shown: _Shown) -> Json:
     record, gain = shown.record, seed_gains(shown.best, shown.other)
-    rule, pivots = rule_of(record)
+    evaluation = record.settings.evaluation
     return {
         "study": record.name,
         "state": record.state,
         "digest": record.digest,
-        "selection": " ".join((rule.value, *pivots)),
+        "selection": " ".join((evaluation.selection.value, *evaluation.pivot_languages)),
         "num_trials": sum(row.state is TrialState.SCORED for row in record.rows),
         "best": _named(shown.top),
         "baseline": _named(shown.baseline) if shown.baseline else None,

@@ -11,7 +11,7 @@ from search.degradation.gaps import by_language_of_intermediate, degradation
 from search.degradation.paired_scores import of_retrains, paired_scores_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
-from search.planning.priors import hindsight
+from search.planning.priors import Priors, hindsight
 from search.record.reader import StudyRecord
 from search.trials.gains import (
     BySeed,
@@ -35,9 +35,9 @@ from search.trials.ranking import (
     is_collapsed,
     paired_gain,
     ranked,
-    seen_languages,
     transfer_gain,
 )
+from spaces.json_values import to_json
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -71,7 +71,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
     baselines, order = Baselines.among(record.rows), ranked(record.rows)
     baseline = baselines.best
     trials = {row.number: _trial(row, baselines) for row in record.rows}
-    evaluation = record.settings.get("evaluation", {})
+    evaluation = record.settings.evaluation
     return {
         "study": record.name,
         "state": record.state,
@@ -81,19 +81,19 @@ def find(record: StudyRecord, *, force: bool = False) -> Json:
         "best": trials[order[0].number] if order else None,
         **_over_seeds(order, baseline),
         "ranked": [row.number for row in order],
-        "objectives": list(evaluation.get("objectives", ())),
+        "objectives": list(evaluation.objectives),
         "pareto": [
             {name: trials[number][name] for name in ("number", "name", "values")}
             for number in record.summary.get("pareto", ())
         ],
-        "max_drop": evaluation.get("max_drop"),
+        "max_drop": evaluation.max_drop,
         "trials": list(trials.values()),
         "verdicts": _verdicts(record, order[0] if order else None, baseline),
         "unscored_languages": _unscored(record),
         "intermediates": _intermediates(order, trials),
         "gains": gain_table(order, baseline),
         "degradation": _degradation(record, order),
-        "priors": hindsight(record.summary.get("priors"), record.rows),
+        "priors": _priors(record),
         "learning_rates": learning_rates(order),
         "flat_intermediates": flat_intermediates(record.rows, record.phases),
         "half_rates": half_rates(record.rows, record.phases),
@@ -120,20 +120,11 @@ def _degradation(record: StudyRecord, order: Sequence[TrialRow]) -> Json:
     }
 
 
-def rule_of(record: StudyRecord) -> tuple[SelectionRule, tuple[str, ...]]:
-    """The selection rule of the study and its pivot languages."""
-    evaluation = record.settings.get("evaluation", {})
-    rule = SelectionRule(evaluation.get("selection", SelectionRule.TARGET_DEV))
-    return rule, tuple(evaluation.get("pivot_languages", ()))
-
-
-def seen_test_rows(record: StudyRecord, row: TrialRow) -> dict[str, list[str]]:
-    """Target -> the languages whose test rows are the rows that chose the trial; none where the
-    study cuts single evaluation splits in halves."""
-    if record.settings.get("evaluation", {}).get("halves", True):
-        return {}
-    rule, pivots = rule_of(record)
-    return seen_languages(row, rule, pivot_languages=pivots)
+def _priors(record: StudyRecord) -> Json | None:
+    """The priors with what came of each option, as JSON values; None where nothing was ranked."""
+    stored = record.summary.get("priors")
+    found = hindsight(Priors.from_dict(stored) if stored else None, record.rows)
+    return None if found is None else to_json(found)
 
 
 def _trial(row: TrialRow, baselines: Baselines) -> Json:
@@ -182,7 +173,8 @@ def _label(plan: TrialPlan) -> str:
 
 def _selection(record: StudyRecord) -> Json:
     """The rule, what the other rules would have chosen, and the targets that it leaves out."""
-    rule, pivots = rule_of(record)
+    evaluation = record.settings.evaluation
+    rule, pivots = evaluation.selection, evaluation.pivot_languages
     rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
     order = ranked(record.rows)
     # What another rule would have made of several objectives is not asked.
@@ -198,7 +190,7 @@ def _selection(record: StudyRecord) -> Json:
             for target in (shown.objective_targets if shown else ())
             if not selecting_languages(target, rule, pivot_languages=pivots)
         ],
-        "seen_test_rows": seen_test_rows(record, best) if best else {},
+        "seen_test_rows": record.seen_test_rows(best) if best else {},
         "other_rules": [
             {
                 "rule": other.value,
@@ -281,7 +273,7 @@ def _cell_means(scores: Sequence[Scores]) -> dict[tuple[str, str], float]:
 
 def _unscored(record: StudyRecord) -> dict[str, list[str]]:
     """Task -> languages the study asked for that no trial has scores in (no rows to select by)."""
-    asked = set(record.settings.get("evaluation", {}).get("languages", ()))
+    asked = set(record.settings.evaluation.languages)
     scored: dict[str, set[str]] = defaultdict(set)
     for target in chain.from_iterable(row.scores.targets for row in record.rows if row.scores):
         scored[target.task].update(target.languages)

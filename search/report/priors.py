@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.planning.priors import KINDS
+from search.planning.priors import KINDS, Priors
 
 Json = dict[str, Any]
 
 FEW = 10  # options: fewer say little, whatever the correlation
 
 
-def show_priors(priors: Json, console: Console, *, is_used: bool) -> None:
+def show_priors(priors: Priors, console: Console, *, is_used: bool) -> None:
     """Every option with its estimates and its rank by each, the most promising first."""
     table = Table(
         *("", "option", "mean rank", *(f"{kind} (rank)" for kind in KINDS)),
@@ -22,15 +22,15 @@ def show_priors(priors: Json, console: Console, *, is_used: bool) -> None:
         title_justify="left",
         box=None,
     )
-    for row in priors["options"]:
-        cells = (f"{_number(row[kind])}{_rank(row['ranks'].get(kind))}" for kind in KINDS)
-        table.add_row(str(row["place"]), Text(row["option"]), f"{row['rank']:.1f}", *cells)
+    for row in priors.options:
+        cells = (f"{_number(row.estimate(kind))}{_rank(row.ranks.get(kind))}" for kind in KINDS)
+        table.add_row(str(row.place), Text(row.option), f"{row.rank:.1f}", *cells)
     console.print(table)
-    first = ", ".join(point["intermediate"] for point in priors["first"]) or "none"
+    first = ", ".join(str(point["intermediate"]) for point in priors.first) or "none"
     use = f"tried first, after the baselines and the points: {first}"
     if not is_used:
         use = f"not used: [study] priors is false; with true these would be tried first: {first}"
-    for line in (*priors["notes"], use):
+    for line in (*priors.notes, use):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

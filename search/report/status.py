@@ -8,6 +8,7 @@ from typing import Any
 from search.display.number_format import duration
 from search.record.reader import StudyRecord
 from search.trials.ranking import TrialState, ranked
+from search.trials.spending import gpu_hours_left, spent_gpu_hours
 
 NOT_COUNTED = (TrialState.RUNNING, TrialState.DUPLICATE)
 
@@ -44,17 +45,13 @@ class StudyStatus:
         }
         seconds = sum(phase.seconds for phase in record.phases)
         tokens = sum(phase.num_tokens for phase in record.phases)
-        resources = record.settings.get("resources", {})
-        gpus = resources.get("num_workers", 1) * resources.get("gpus_per_worker", 0)
-        budget = record.settings.get("budget", {})
-        limit = budget.get("max_gpu_hours")
-        spent = sum((row.seconds or {}).get("gpu", 0.0) for row in record.rows) / 3600
+        budget = record.settings.budget
         counted = sum(1 for row in record.rows if row.state not in NOT_COUNTED)
         return cls(
             study=record.name,
             state=record.state,
             trials=dict(sorted(Counter(row.state.value for row in record.rows).items())),
-            trials_left=max(0, budget.get("num_trials", 0) - counted),
+            trials_left=max(0, budget.num_trials - counted) if budget else 0,
             best_trial=best.number if best else None,
             best_objective=best.objective if best else None,
             best_plan=str(best.plan) if best else None,
@@ -62,8 +59,8 @@ class StudyStatus:
             num_reused=listed - len(listed_keys),
             training_seconds=seconds,
             tokens_per_second=tokens / seconds if tokens and seconds else None,
-            gpu_hours=gpus * seconds / 3600,
-            gpu_hours_left=None if limit is None else max(0.0, limit - spent),
+            gpu_hours=record.settings.resources.num_gpus * seconds / 3600,
+            gpu_hours_left=gpu_hours_left(budget, spent_gpu_hours(record.rows)) if budget else None,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,11 +7,9 @@ both sides got right is not known here. Their variances are added, as if that we
 models of one encoder agree more, so that the interval is too wide rather than too narrow.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from scipy.special import ndtri
 
@@ -103,19 +101,14 @@ def _num_rows(scores: Scores) -> dict[str, int]:
     }
 
 
-def judge_all(rows: Sequence[TrialRow], evaluation: Mapping[str, Any]) -> tuple[TrialRow, ...]:
-    """The trials of a study against the baselines that it has now; as a trial ended, there may have
-    been others.
-
-    Args:
-        evaluation: the study's section as the record has it.
-    """
-    if evaluation.get("max_drop") is None:
+def judge_all(rows: Sequence[TrialRow], evaluation: EvaluationSection) -> tuple[TrialRow, ...]:
+    """The trials of a study against the baselines that it has now; when a trial ended, there may
+    have been other ones."""
+    if evaluation.max_drop is None:
         return tuple(rows)
-    section = EvaluationSection.model_validate_json(json.dumps(evaluation))
-    found = [measure_of(row, section) for row in rows]
+    found = [measure_of(row, evaluation) for row in rows]
     measures = [measure for measure in found if measure is not None]
-    return tuple(judged(row, measures, section) for row in rows)
+    return tuple(judged(row, measures, evaluation) for row in rows)
 
 
 def constraints(row: TrialRow, evaluation: EvaluationSection) -> dict[str, float]:

@@ -209,6 +209,17 @@ def best(rows: Sequence[TrialRow]) -> TrialRow:
     return order[0]
 
 
+def better_of(best: TrialRow | None, row: TrialRow) -> TrialRow | None:
+    """The best trial so far once another one has ended: the one with the higher objective, the
+    earlier one if equal. A trial that may not win leaves it as it is. Seeds are not averaged:
+    while the search runs, a plan may lack some of its seeds."""
+    if not row.may_win or row.objective is None:
+        return best
+    if best is None or best.objective is None or row.objective > best.objective:
+        return row
+    return best
+
+
 def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     """The trial without an intermediate phase that has the best scores, whatever the study's
     objectives are; gains are measured against it."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from search.trials.ranking import TrialRow
+from spaces.sections import BudgetSection
 from spaces.study import StudySettings
 
 
@@ -15,6 +17,16 @@ class TrialSpending:
 
     seconds: float = 0.0
     gpu_seconds: float = 0.0
+
+
+def spent_gpu_hours(rows: Iterable[TrialRow]) -> float:
+    """GPU-hours that ended trials took, over all drivers that ran them."""
+    return sum((row.seconds or {}).get("gpu", 0.0) for row in rows) / 3600
+
+
+def gpu_hours_left(budget: BudgetSection, spent: float) -> float | None:
+    """GPU-hours of the budget that are not spent, 0 at least; None where it does not limit them."""
+    return None if budget.max_gpu_hours is None else max(0.0, budget.max_gpu_hours - spent)
 
 
 class Spending:

@@ -1,4 +1,4 @@
-"""export: one target of a searched trial as a Hugging Face folder."""
+"""export: write one target of a trial as a Hugging Face folder."""
 
 from pathlib import Path
 
@@ -23,7 +23,8 @@ def export_trial(
     data_root: str | Path | None = None,
     on_pretrained: OnDone = ignore,
 ) -> None:
-    """Write encoder, head, tokenizer and card of the best trial, or of the one named.
+    """Write the encoder, head, tokenizer and card of one target of the best trial, or of the trial
+    with the number `trial`.
 
     Args:
         address: where the record of the study is.
@@ -50,20 +51,20 @@ def export_trial(
     lines = [
         f"# {address.study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{address.study}`; validation scores "
-        f"({scores.main}), which also chose the trial:",
+        f"Target `{target}` of trial {row.number} of study `{address.study}`. Scores "
+        f"({scores.main}) on validation rows, which also chose the trial:",
         "",
         "| language | score |",
         "|---|---|",
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
-    fell = f"its training collapsed: in trial {row.number}, {target} was not learned"
+    collapsed = f"its training collapsed: trial {row.number} did not learn {target}"
     card = whole_card(
         "\n".join([*lines, ""]),
         row.plan,
         target,
         context,
         languages=list(scores.by_language),
-        cautions=(fell,) if collapsed_on(row.scores, target) else (),
+        cautions=(collapsed,) if collapsed_on(row.scores, target) else (),
     )
     export_target(folder, context, about, card=card)

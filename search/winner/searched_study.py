@@ -1,4 +1,4 @@
-"""A study that was searched, read from its record: chooses a trial, and opens its models."""
+"""A study read from its record: choose one of its trials, and open its encoder and data."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainables.training.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class SearchedStudy:
-    """The record of a study, and the settings that it was searched with.
+    """The record of a study, and the settings of its search.
 
     `phase_store` is the address of the object store that holds the phases, resolved here from these
     settings and this process's environment; None: the home folder alone.
@@ -32,18 +32,18 @@ class SearchedStudy:
 
     @classmethod
     def read(cls, address: RecordAddress, *, data_root: str | Path | None) -> "SearchedStudy":
-        """From MLflow alone; `data_root` overrides the folder of the rows that the search read.
-        Raises Refusal."""
+        """Read the study from MLflow; `data_root` overrides the folder of the rows that the search
+        read. Raises Refusal if there is no such study."""
         record = read_study(address)
         where = f"the record of study {address.study!r}"
-        settings = StudySettings.parse(dict(record.settings), where=where)
+        settings = record.settings.whole(where=where)
         phase_store = phase_store_address(settings.resources.phase_store)
         return cls(record, settings.with_data_root(data_root), phase_store)
 
     def for_target(self, task: str) -> "SearchedStudy":
-        """The study as if the target were its only one: its scores alone rank the trials, whatever
-        the study's objectives are, and a plan trains only what serves it. Raises Refusal if it is
-        no target."""
+        """The study as if the target were its only one: only this target's scores rank the trials,
+        whatever the objectives of the study are, and a plan trains only what this target needs.
+        Raises Refusal if the study has no such target."""
         self.check_target(task)
         evaluation = self.settings.evaluation.model_copy(update={"objective": (task,)})
         rule, pivots = evaluation.selection, evaluation.pivot_languages
@@ -59,18 +59,18 @@ class SearchedStudy:
             return replace(row, scores=scores, objective=value, values={})
 
         restricted_rows = [restricted(row) for row in self.record.rows]
-        rows = judge_all(restricted_rows, evaluation.model_dump(mode="json"))
+        rows = judge_all(restricted_rows, evaluation)
         settings = self.settings.model_copy(update={"evaluation": evaluation})
         return replace(self, record=replace(self.record, rows=rows), settings=settings)
 
     def check_target(self, task: str) -> None:
-        """Raise Refusal if the task is no target of the study."""
+        """Raise Refusal if the task is not a target of the study."""
         targets = self.settings.space.targets
         if task not in targets:
             raise unknown(f"target of study {self.record.name!r}", task, targets)
 
     def choose(self, trial: int | None) -> TrialRow:
-        """The trial asked for, or the best one. Raises Refusal if it has no score."""
+        """The trial with this number, or the best one (None). Raises Refusal if it has no score."""
         rows = self.record.rows
         if trial is None:
             return best(rows)
@@ -80,12 +80,10 @@ class SearchedStudy:
         return scored[str(trial)]
 
     def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
-        """(the folder or hub name of its encoder, a trial context of this process). Raises Refusal.
-
-        Args:
-            on_pretrained: called with how many of how many steps are done, where the encoder is
-                one that has to be made first.
-        """
+        """(the folder or hub name of the study's encoder, a trial context of this process). If the
+        study pretrains its encoder and it is not in `home` yet, it is pretrained first, and
+        `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
+        the encoder cannot be found."""
         encoder = find_encoder(self.settings, home, on_step=on_pretrained)
         context = TrialContext.open(
             self.settings,

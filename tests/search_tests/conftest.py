@@ -18,6 +18,7 @@ from search.home import Home
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
+from search.record.recorded_settings import RecordedSettings
 from search.record.registry import RegisteredModel
 from search.record.writer import RecordWriter
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
@@ -193,7 +194,7 @@ def record_of(rows: tuple[TrialRow, ...]) -> StudyRecord:
         name="pocket",
         state="finished",
         digest="abc",
-        settings={},
+        settings=RecordedSettings(),
         rows=rows,
         phases=(),
         summary={"importance": {"target.learning_rate": 0.7, "intermediate": 0.3}},

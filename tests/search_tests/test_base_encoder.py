@@ -82,7 +82,7 @@ def test_which_text_is_pretrained_on(mirror: Path, tmp_path: Path) -> None:
     ("wanted", "message"),
     [
         (TextChoice(texts=("a.txt",), task="flores"), "name one text"),
-        (TextChoice(task="mnli"), "'mnli' is no text task"),
+        (TextChoice(task="mnli"), "'mnli' is not a text task"),
         (TextChoice(task="flores", languages=("xx",)), "unknown language"),
     ],
 )

@@ -28,7 +28,7 @@ def test_this_installation_is_fit(tmp_path: Path) -> None:
     assert all(finding.is_good for finding in found.values()), found
     names = {*PACKAGES, *(f"import {name}" for name in OURS)}
     assert names | {"python", "disk", "home", "devices", "record"} == found.keys()
-    assert "the first run makes it" in found["record"].detail
+    assert "the first run creates it" in found["record"].detail
     assert not list(tmp_path.iterdir())
 
 

@@ -126,7 +126,9 @@ def test_nothing_is_swept_in_doubt(home: Path, uri: str, tmp_path: Path, planted
     outbox = Home(home).outbox("third")
     record = RecordWriter(ExperimentAddress(uri, EXPERIMENT).for_study("third"), outbox=outbox)
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
-    with pytest.raises(Refusal, match="records of study 'third' wait for MLflow: `report third`"):
+    with pytest.raises(
+        Refusal, match="records of study 'third' wait for MLflow; send them with `report third`"
+    ):
         sweep(Home(home), tracking_uri=uri)
     assert there(home) == {"loose"}
 
@@ -143,7 +145,7 @@ def test_an_object_store_is_swept_by_the_same_rules(
 ) -> None:
     """Its clock says how old an object is: a day passes here."""
     held = next(iter(keys_of(planted, 0)))
-    objects = ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1)
+    objects = ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1)
     for key in (held, "loose"):
         manifest = {"upload": "u", "hashes": {"w": "0"}, "documents": {}}
         objects.put_new(f"phases/{key}/manifest.json", json.dumps(manifest).encode())

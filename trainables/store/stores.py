@@ -41,14 +41,16 @@ def open_store(root: Path, *, owner: str, address: str | None) -> PhaseStore:
 
 
 def check_store(address: str | None) -> None:
-    """Refuse, within seconds, an object store that cannot be reached, listed, written and read."""
+    """Raises Refusal, within seconds, for an object store that cannot be reached, listed, written
+    and read."""
     if address is not None:
         _remote(address, max_attempts=2).objects.check()
 
 
 def _remote(address: str, *, max_attempts: int = 8) -> "RemoteFolders":
-    """`max_attempts` of a request, with growing pauses: eight are half a minute."""
-    bucket = Bucket.parse(address, what="the phase store")
+    """The folders at this address. A request is made at most `max_attempts` times, with growing
+    pauses; eight attempts take half a minute."""
+    bucket = Bucket.parse(address, setting="the phase store")
     try:
         from trainables.store.object_store import ObjectStore
         from trainables.store.remote_folders import RemoteFolders

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from search.degradation.paired_scores import paired_scores_of, retrain_sides
-from search.record.reader import RetrainRow, StudyRecord
+from search.record.reader import RetrainRole, RetrainRow, StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.trials.ranking import TrialRow, TrialState
 from trainables.scoring.scores import Mark, Scores
 
@@ -16,7 +17,7 @@ def record_of(rows: tuple[TrialRow, ...], retrains: tuple[RetrainRow, ...] = ())
         name="pocket",
         state="finished",
         digest="",
-        settings={},
+        settings=RecordedSettings(),
         rows=rows,
         phases=(),
         summary={},
@@ -29,7 +30,7 @@ def retrained(planted: Any, name: str, role: str, seed: int, level: float, **mor
     return RetrainRow(
         name=name,
         seed=seed,
-        role=role,
+        role=RetrainRole(role),
         state=TrialState.SCORED,
         plan=planted.plan(source),
         phase_keys=(),

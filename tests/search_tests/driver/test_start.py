@@ -92,7 +92,7 @@ def test_every_check_is_made_once(
     assert made == [*checks, "find_encoder", "check_encoder", "check_version"]
     assert (started.max_concurrent, started.phase_store) == (2, None)
     assert started.address.study == "tiny"
-    assert started.optuna.num_counted == 0
+    assert started.optuna.history.num_counted == 0
     assert started.data.folder == home.path / "data"
     assert (home.path / "mlflow.db").exists()
 

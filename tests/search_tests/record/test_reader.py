@@ -8,6 +8,7 @@ import pytest
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, list_studies, read_study
+from search.record.recorded_settings import RecordedSettings
 from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
@@ -50,7 +51,7 @@ def test_a_study_without_trials_is_empty_not_missing(uri: str, tmp_path: Path) -
     assert written(uri, tmp_path / "outbox").outbox.deliver_all()
     found = read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket"))
     assert (found.rows, found.phases, found.retrains) == ((), (), ())
-    assert (found.settings, found.summary, found.state) == ({}, {}, "running")
+    assert (found.settings, found.summary, found.state) == (RecordedSettings(), {}, "running")
 
 
 def test_studies_of_other_names_and_experiments_stay_apart(

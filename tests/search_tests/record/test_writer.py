@@ -55,7 +55,7 @@ def test_a_study_is_read_back_bit_for_bit(record: RecordWriter, uri: str, plante
     assert found.rows == planted.study_rows()
     assert found.phases == (planted.phase_row("fact-0.0002"),)
     assert (found.name, found.digest, found.state) == ("pocket", "abc", "finished")
-    assert found.settings == SETTINGS
+    assert found.settings.content == SETTINGS
     assert found.summary == {"importance": {"rate": 0.1}}
     assert found.world == {"train": {"a@en": "d"}}
     assert found.versions == {"torch": "2.13"}
@@ -185,7 +185,9 @@ def test_a_resumed_study_may_have_another_budget(record: RecordWriter, uri: str)
         settings = {**SETTINGS, "budget": {"num_trials": num_trials}}
         record.study_started(settings=settings, digest="abc", versions={})
     assert record.drain(30)
-    assert read(uri).settings["budget"] == {"num_trials": 20}
+    budget = read(uri).settings.budget
+    assert budget is not None
+    assert budget.num_trials == 20
     assert not list(Path(record.outbox.path.parent).glob("*.refused"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.comparison import compare
 from search.trials.ranking import TrialRow, TrialState
 from spaces.refusal import Refusal
@@ -17,7 +18,7 @@ def record_of(name: str, rows: tuple[TrialRow, ...], **fields: Any) -> StudyReco
         "name": name,
         "state": "finished",
         "digest": "abc",
-        "settings": {},
+        "settings": RecordedSettings.parse({}),
         "phases": (),
         "summary": {},
         "retrains": (),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import RetrainRow, StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.findings import find
 from search.report.sentences import sentences
 from search.trials.ranking import TrialRow, TrialState
@@ -19,7 +20,7 @@ def record_of(rows: tuple[TrialRow, ...], **fields: Any) -> StudyRecord:
         "name": "pocket",
         "state": "finished",
         "digest": "abc",
-        "settings": {},
+        "settings": RecordedSettings(),
         "phases": (),
         "summary": {},
         "retrains": (),
@@ -126,7 +127,9 @@ def test_what_other_rules_would_have_chosen(planted: Any) -> None:
     assert (other["rule"], other["number"]) == ("source_dev", 1)
     assert other["zero_shot_mean"] == pytest.approx(0.55)
     settings = {"evaluation": {"selection": "pivot_dev", "pivot_languages": ["tr"]}}
-    rules = find(record_of(rows, settings=settings))["selection"]["other_rules"]
+    rules = find(record_of(rows, settings=RecordedSettings.parse(settings)))["selection"][
+        "other_rules"
+    ]
     assert {rule["rule"]: rule["number"] for rule in rules} == {"target_dev": 2, "source_dev": 1}
 
 
@@ -135,13 +138,13 @@ def test_targets_without_rows_under_the_rule_are_named(planted: Any) -> None:
     row = planted.scored(0, 0.5, None)
     assert row.scores is not None
     row = replace(row, scores=replace(row.scores, of_interest=()))
-    settings = {"evaluation": {"selection": "source_dev"}}
+    settings = RecordedSettings.parse({"evaluation": {"selection": "source_dev"}})
     assert find(record_of((row,), settings=settings))["selection"]["left_out"] == ["retrieval"]
 
 
 def test_languages_without_rows_are_named(planted: Any) -> None:
     settings = {"evaluation": {"languages": ["de", "tr", "sw"]}}
-    found = find(record_of(planted.study_rows(), settings=settings))
+    found = find(record_of(planted.study_rows(), settings=RecordedSettings.parse(settings)))
     assert found["unscored_languages"] == {"rel": ["sw"], "coh": ["sw"], "retrieval": ["sw"]}
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from search.degradation.typology import distances
 from search.record.reader import StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.forms import render, render_html, report_json
 from search.trials.ranking import TrialRow
 from spaces.refusal import Refusal
@@ -24,7 +25,7 @@ def record_of(rows: tuple[TrialRow, ...], **fields: Any) -> StudyRecord:
         "name": "pocket",
         "state": "finished",
         "digest": "abc",
-        "settings": {"evaluation": {"languages": ["de", "tr", "sw"]}},
+        "settings": RecordedSettings.parse({"evaluation": {"languages": ["de", "tr", "sw"]}}),
         "phases": (),
         "summary": {"importance": {"target.learning_rate": 0.7}},
         "retrains": (),
@@ -144,7 +145,11 @@ def test_the_page_is_whole_and_needs_nothing_else(planted: Any) -> None:
 @pytest.mark.parametrize("rows", [slice(0, 0), slice(5, 9), slice(0, 1), slice(2, 3)])
 def test_studies_that_have_just_begun_render(planted: Any, rows: slice) -> None:
     record = record_of(
-        planted.study_rows()[rows], state="running", settings={}, summary={}, digest=""
+        planted.study_rows()[rows],
+        state="running",
+        settings=RecordedSettings(),
+        summary={},
+        digest="",
     )
     assert report_json(record)["state"] == "running"
     assert on_terminal(record)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from search.record.reader import StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.description import study_note
 from search.report.findings import find
 from search.report.forms import render, render_html, report_json
@@ -34,7 +35,9 @@ def record(planted: Any) -> StudyRecord:
     evaluation = {"objectives": NAMES, "max_drop": 0.01}
     importances = {"zero_shot_mean": {"intermediate": 0.8}, "hours": {"intermediate": 1.0}}
     summary = {**whole.summary, "pareto": [2, 1], "importances": importances}
-    return replace(whole, settings={"evaluation": evaluation}, summary=summary)
+    return replace(
+        whole, settings=RecordedSettings.parse({"evaluation": evaluation}), summary=summary
+    )
 
 
 def test_the_sentences(record: StudyRecord) -> None:
@@ -84,7 +87,9 @@ def test_every_form_of_the_report_has_the_set(record: StudyRecord) -> None:
 def test_a_baseline_may_be_the_best_in_what_it_costs(record: StudyRecord) -> None:
     rows = tuple(replace(row, values=dict(reversed(row.values.items()))) for row in record.rows)
     evaluation = {"objectives": NAMES[::-1]}
-    answer = report_json(replace(record, rows=rows, settings={"evaluation": evaluation}))["answer"]
+    answer = report_json(
+        replace(record, rows=rows, settings=RecordedSettings.parse({"evaluation": evaluation}))
+    )["answer"]
     assert answer[0] == "The best trial in hours, the first objective, is a baseline."
 
 
@@ -94,7 +99,9 @@ def test_a_baseline_may_be_the_best_that_is_allowed(record: StudyRecord, planted
         for row in record.rows
     )
     evaluation = {"max_drop": 0.01}
-    changed = replace(record, rows=rows, settings={"evaluation": evaluation}, summary={})
+    changed = replace(
+        record, rows=rows, settings=RecordedSettings.parse({"evaluation": evaluation}), summary={}
+    )
     answer = report_json(changed)["answer"]
     assert answer[0].startswith("No intermediate training that may win beats the best baseline")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.planning.priors import Priors
 from search.record.reader import StudyRecord
 from search.report.forms import render, render_html, report_json
 from search.report.priors import prior_sentences, show_priors
@@ -18,7 +19,7 @@ def row(place: int, option: str, **fields: Any) -> dict[str, Any]:
     return {**given, **empty, **fields}
 
 
-PRIORS = {
+PRIORS: dict[str, Any] = {
     "options": [row(1, "fact"), row(2, "[red]coh"), row(3, "rel", logme=None)],
     "notes": ["texts are compared at layer 3"],
     "first": [{"intermediate": "fact"}, {"intermediate": "[red]coh"}],
@@ -33,7 +34,7 @@ def recorded(planted: Any, priors: dict[str, Any] | None, *more: Any) -> StudyRe
 @pytest.mark.parametrize(("is_used", "said"), [(True, "tried first, after"), (False, "not used")])
 def test_the_ranks_on_a_terminal(is_used: bool, said: str) -> None:
     console = Console(file=io.StringIO(), width=100)
-    show_priors(PRIORS, console, is_used=is_used)
+    show_priors(Priors.from_dict(PRIORS), console, is_used=is_used)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     lines = [line.split() for line in text.splitlines()]

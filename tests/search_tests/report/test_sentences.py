@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import RetrainRow, StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.findings import find
 from search.report.sentences import MEANING, ONE_SEED, calls, closing, meaning, sentences
 from search.trials.ranking import TrialRow, TrialState
@@ -18,7 +19,7 @@ def said(rows: tuple[TrialRow, ...], **fields: Any) -> str:
         "name": "pocket",
         "state": "finished",
         "digest": "",
-        "settings": {},
+        "settings": RecordedSettings(),
         "phases": (),
         "summary": {},
         "retrains": (),
@@ -108,7 +109,7 @@ def test_a_retrain_says_whether_it_can_be_told_from_none(planted: Any) -> None:
 
 def test_languages_without_rows_are_said_once_for_all_tasks(planted: Any) -> None:
     settings = {"evaluation": {"languages": ["de", "tr", "sw"]}}
-    text = said(planted.study_rows(), settings=settings)
+    text = said(planted.study_rows(), settings=RecordedSettings.parse(settings))
     assert "The rule target_dev finds no rows in sw (for rel, coh, retrieval)." in text
 
 
@@ -175,10 +176,10 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
         targets=(Target(task="xquad", phase=planted.phase("squad", 1e-4)),),
     )
     row = replace(planted.scored(0, 0.55, None), plan=plan, scores=Scores(targets=(target,)))
-    text = said((row,), settings={"evaluation": {"halves": False}})
+    text = said((row,), settings=RecordedSettings.parse({"evaluation": {"halves": False}}))
     assert "Selection used the test rows of xquad (de tr). The benchmark has only one" in text
     for settings in ({}, {"evaluation": {"halves": True}}):
-        assert "Selection used" not in said((row,), settings=settings)
+        assert "Selection used" not in said((row,), settings=RecordedSettings.parse(settings))
 
 
 def test_calls_are_named_and_counted(planted: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.status import StudyStatus
 from search.trials.ranking import TrialState
 
@@ -19,7 +20,7 @@ def record(planted: Any, rows: Any, **settings: Any) -> StudyRecord:
         name="tiny",
         state="running",
         digest="d",
-        settings=settings,
+        settings=RecordedSettings.parse(settings),
         rows=tuple(rows),
         phases=phases,
         summary={},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
+from search.record.recorded_settings import RecordedSettings
 from search.report.findings import find
 from search.trials.ranking import TrialRow, TrialState, ranked
 from spaces.phases import TrialPlan
@@ -80,7 +81,7 @@ def record_of(*rows: TrialRow) -> StudyRecord:
         name="tiny",
         state="finished",
         digest="",
-        settings={},
+        settings=RecordedSettings(),
         rows=rows,
         phases=(),
         summary={},

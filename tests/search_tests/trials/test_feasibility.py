@@ -47,7 +47,7 @@ def rows(planted: Any) -> list[Any]:
 
 
 def test_drops_by_hand(rows: list[Any]) -> None:
-    found = judge_all(rows, STRICT.model_dump(mode="json"))
+    found = judge_all(rows, STRICT)
     # Its twin has 0.40 in Turkish, it has 0.50 - 0.13; coh has no twin: 0.01 above the best one.
     assert [row.largest_drop for row in found] == pytest.approx([0.0, 0.0, 0.03, -0.01])
     assert [row.sure_drop for row in found] == pytest.approx([0.0, 0.0, 0.03, -0.01], abs=1e-4)
@@ -60,7 +60,7 @@ def test_drops_by_hand(rows: list[Any]) -> None:
 
 def test_what_drops_just_so_much_is_allowed(rows: list[Any]) -> None:
     twin = replace(rows[2], scores=falling(rows[0].scores, "tr", 0.01))
-    found = judge_all([rows[0], twin], STRICT.model_dump(mode="json"))[1]
+    found = judge_all([rows[0], twin], STRICT)[1]
     assert found.is_feasible
     assert constraints(found, STRICT) == {"max_drop": pytest.approx(0.0, abs=1e-4)}
 
@@ -69,7 +69,7 @@ def test_what_so_few_rows_may_do_by_chance_is_not_established(rows: list[Any]) -
     """0.03 in one of six cells of 100 rows: the same drop on 10,000 rows is one."""
     for num, allowed in ((100, True), (2500, True), (100_000, False)):
         few = [on_rows(row, num) for row in rows]
-        found = judge_all(few, STRICT.model_dump(mode="json"))[2]
+        found = judge_all(few, STRICT)[2]
         assert (found.largest_drop, found.is_feasible) == (pytest.approx(0.03), allowed), num
         assert found.sure_drop < found.largest_drop
         assert (constraints(found, STRICT)["max_drop"] <= 0) is allowed
@@ -119,13 +119,13 @@ def test_a_language_that_does_not_select_may_fall(rows: list[Any]) -> None:
     german = EvaluationSection(
         selection=SelectionRule.PIVOT_DEV, pivot_languages=("de",), max_drop=0.01
     )
-    found = judge_all(rows, german.model_dump(mode="json"))
+    found = judge_all(rows, german)
     assert [row.is_feasible for row in found] == [True] * 4
 
 
 def test_a_study_that_does_not_ask_changes_no_row(planted: Any) -> None:
     rows = planted.study_rows()
-    assert judge_all(rows, {}) == rows
+    assert judge_all(rows, EvaluationSection()) == rows
     assert judged(rows[3], [], EvaluationSection()) == rows[3]
     assert constraints(rows[3], EvaluationSection()) == {}
 
@@ -145,7 +145,7 @@ def test_a_collapsed_baseline_is_no_measure(planted: Any, rows: list[Any]) -> No
     measure = measure_of(low, STRICT)
     assert measure is not None
     assert set(measure.scores) == {"coh de", "coh tr"}
-    found = judge_all([low, *rows[1:]], STRICT.model_dump(mode="json"))
+    found = judge_all([low, *rows[1:]], STRICT)
     # `rel` in Turkish: 0.42 of the best one, 0.0 of the low one itself, 0.37 of fact.
     assert [row.largest_drop for row in found[:3]] == pytest.approx([0.42, 0.0, 0.05])
     both = replace(
@@ -156,7 +156,7 @@ def test_a_collapsed_baseline_is_no_measure(planted: Any, rows: list[Any]) -> No
 
 
 def test_only_scored_trials_are_judged(planted: Any) -> None:
-    found = judge_all(planted.study_rows(), STRICT.model_dump(mode="json"))
+    found = judge_all(planted.study_rows(), STRICT)
     assert [row.is_feasible for row in found[5:]] == [None] * 4
 
 

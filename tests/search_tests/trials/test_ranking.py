@@ -10,6 +10,7 @@ from search.trials.ranking import (
     TrialState,
     best,
     best_baseline,
+    better_of,
     collapsed_targets,
     is_collapsed,
     paired_gain,
@@ -202,3 +203,13 @@ def test_an_early_end_sees_rows_that_were_drawn_from_those_it_is_chosen_by(
         plan = TrialPlan(encoder="tiny", intermediate=intermediate, targets=targets)
         row = replace(planted.scored(0, 0.5, None), plan=plan, scores=None)
         assert seen_languages(row, SelectionRule.SOURCE_DEV) == seen
+
+
+def test_the_better_of_two_is_one_that_may_win(planted: Any) -> None:
+    low, high = planted.scored(0, 0.5, None), planted.scored(1, 0.6, "fact")
+    assert better_of(None, low) is low
+    assert better_of(low, high) is high
+    assert better_of(high, low) is high
+    assert better_of(low, replace(high, objective=0.5)) is low, "the earlier one if equal"
+    assert better_of(low, replace(high, is_feasible=False)) is low
+    assert better_of(low, planted.unscored(2, TrialState.FAILED)) is low

@@ -1,11 +1,14 @@
 """What trials took, and when the budget has no room for another: by a clock that is set by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from search.trials.spending import Spending, TrialSpending
+from search.trials.ranking import TrialState
+from search.trials.spending import Spending, TrialSpending, gpu_hours_left, spent_gpu_hours
+from spaces.sections import BudgetSection
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -109,3 +112,16 @@ def test_the_median_is_of_earlier_runs_too(spending: Callable[..., Spending]) ->
     assert spending(before, [0, 1], max_hours=2).limit is not None
     assert spending(before, [0, 1, 2, 3, 4], max_hours=2).limit is None
     assert spending(before, [0, 1]).limit is None, "without a limit nothing ends a search"
+
+
+def test_gpu_hours_left_are_the_budget_less_what_ended_trials_took(planted: Any) -> None:
+    rows = [
+        replace(planted.scored(0, 0.5, None), seconds={"total": 9.0, "gpu": 2 * HOUR}),
+        planted.unscored(1, TrialState.FAILED, seconds={"gpu": HOUR / 2}),
+        planted.unscored(2, TrialState.RUNNING),
+    ]
+    assert spent_gpu_hours(rows) == 2.5
+    limited = BudgetSection(num_trials=3, max_gpu_hours=3.0)
+    assert gpu_hours_left(limited, 2.5) == 0.5
+    assert gpu_hours_left(limited, 3.5) == 0
+    assert gpu_hours_left(BudgetSection(num_trials=3), 2.5) is None

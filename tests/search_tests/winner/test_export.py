@@ -54,7 +54,7 @@ def test_a_target_that_collapsed_says_so(
     for task in (first.task, rest[0].task):
         export(finished, tmp_path / task, target=task)
         card = (tmp_path / task / "README.md").read_text()
-        sentence = f"its training collapsed: in trial {row.number}, {first.task} was not learned"
+        sentence = f"its training collapsed: trial {row.number} did not learn {first.task}"
         assert (sentence in card) is (task == first.task)
 
 

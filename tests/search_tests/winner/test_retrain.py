@@ -12,7 +12,6 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from search.cli.views import verdict_json
 from search.display.number_format import percent, points
 from search.home import Home
 from search.record.address import ExperimentAddress
@@ -24,8 +23,9 @@ from search.report.forms import report_json
 from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from search.winner.champion import Claim
 from search.winner.register import about_target
-from search.winner.retrain import RetrainRequest, _beside, fresh_seeds, retrain, roles
+from search.winner.retrain import RetrainRequest, _without_baseline, fresh_seeds, retrain, roles
 from search.winner.verdict import Verdict
+from search.winner.verdict_json import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -65,12 +65,14 @@ def test_who_is_trained(planted: Any) -> None:
     assert roles(twin, tuned) == {WINNER: twin}, "it has nothing beside it"
 
 
-def test_what_stands_beside_it_is_said_where_the_search_has_no_baseline(planted: Any) -> None:
+def test_a_caution_says_that_the_search_has_no_baseline(
+    planted: Any,
+) -> None:
     row = planted.scored(3, 0.61, "fact")
-    (caution,) = _beside(row, None)
-    assert caution.startswith("the search has no scored baseline: the trial's own target phases")
-    assert _beside(row, planted.scored(1, 0.5, None)) == ()
-    assert _beside(planted.scored(1, 0.5, None), None) == ()
+    (caution,) = _without_baseline(row, None)
+    assert caution.startswith("the search has no scored baseline; the trial's target phases")
+    assert _without_baseline(row, planted.scored(1, 0.5, None)) == ()
+    assert _without_baseline(planted.scored(1, 0.5, None), None) == ()
 
 
 # ---- on a local Ray
@@ -128,7 +130,7 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 @pytest.mark.ray
-def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished: Any) -> None:
+def test_fresh_seeds_on_test_rows_with_the_baseline_beside_it(done: Done, finished: Any) -> None:
     verdict = done.verdict
     seeds = fresh_seeds(finished.settings, 2)
     row = done.row
@@ -157,7 +159,9 @@ def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished:
     assert verdict.curse.searched == pytest.approx(searched)
     assert verdict.curse.retrained == pytest.approx(gain.interval.mean)
     assert verdict.cautions == ()
-    assert [decision.reason for decision in verdict.decisions] == ["there was none"] * 2
+    assert [decision.reason for decision in verdict.decisions] == [
+        "there was no champion before"
+    ] * 2
     assert sorted(done.told) == [(number, 6) for number in range(1, 7)]
     assert [p.name for p in (done.home.path / "data").iterdir() if "-test-" in p.name]
 
@@ -179,7 +183,8 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
         assert row.validation == run.validation
         assert row.phase_keys == run.phase_keys
         assert row.lock == done.verdict.lock
-    assert record.settings["tracking"]["mlflow"] is None, "the settings are the search's still"
+    settings = record.settings.whole()
+    assert settings.tracking.mlflow is None, "the settings are the search's still"
 
 
 @pytest.mark.ray
@@ -243,7 +248,7 @@ def test_a_version_is_the_seed_that_is_best_on_validation_rows(done: Done) -> No
         assert claim is not None
         (own,) = (run.of(task) for run in runs if run.seed == chosen)
         assert own is not None
-        assert (claim.own, len(claim.means)) == (own.zero_shot_mean, 2)
+        assert (claim.model_mean, len(claim.means)) == (own.zero_shot_mean, 2)
         assert version.tags["collapsed"] == "0 of 2 seeds"
         # The rows are those of its score, so that the next version is compared with them.
         kept = claim.with_rows(registry.outcomes(version), list(own.zero_shot))
@@ -260,7 +265,9 @@ def test_what_is_refused_before_anything_is_trained(
         done.again(**asked, target="rell")
     with monkeypatch.context() as changed:
         changed.setattr("search.provenance.TRAINING_VERSION", 99)
-        with pytest.raises(Refusal, match=r"training_version was \d+, is 99: .*go on with --force"):
+        with pytest.raises(
+            Refusal, match=r"training_version was \d+ and is now 99; .*retrain with --force"
+        ):
             done.again(**asked)
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
@@ -353,7 +360,7 @@ def test_once_more_trains_nothing(done: Done) -> None:
     assert again.runs == done.verdict.runs
     assert again.gain() == done.verdict.gain()
     assert [m.version for m in again.models] == [m.version for m in done.verdict.models]
-    assert [decision.reason for decision in again.decisions] == ["it was already"] * 2
+    assert [decision.reason for decision in again.decisions] == ["it was the champion already"] * 2
 
 
 @pytest.mark.ray
@@ -404,23 +411,23 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     assert len(again.scores_of(WINNER)) == len(again.scores_of(BASELINE)) == 3
     assert done.phases().items() >= cut.items(), "what was there is not trained again"
     assert len(done.phases()) > len(before)
-    told = f"retrained with --force: training_version was {TRAINING_VERSION}, is 99"
+    told = f"retrained with --force: training_version was {TRAINING_VERSION} and is now 99"
     assert again.cautions == (told,)
     newest = [number_of_versions(done, model.name) for model in again.models]
     assert newest == [number + 1 for number in registered], "the card is another one"
     assert [int(model.version) for model in again.models] == newest
     reason = again.decisions[0].reason
     assert "the best so far at" in reason
-    assert "row by row (of 60 rows a language)" in reason
+    assert "row by row (60 rows in each language)" in reason
     version = Registry.open(done.uri).find(again.models[0].uri)
     card = Path(version.location.removeprefix("file://"), "README.md").read_text()
     assert again.cautions[0] in card
-    assert f"This model is that of seed {version.tags['seed']}, the best one on validation" in card
+    assert f"trained with seed {version.tags['seed']}: the best on validation rows" in card
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_baseline_has_no_baseline_beside_it(done: Done) -> None:
+def test_a_baseline_has_no_baseline_without_baseline_it(done: Done) -> None:
     number = next(row.number for row in done.record.rows if row.plan.is_baseline)
     verdict = done.again(trial=number, num_seeds=1)
     assert [run.role for run in verdict.runs] == [WINNER]

@@ -52,7 +52,7 @@ def test_one_target_is_judged_by_what_itself_drops(
     rel, *rest = rows[1].scores.targets
     low = replace(rel, languages={**rel.languages, "tr": {"accuracy": 0.1}})
     rows[1] = replace(rows[1], scores=replace(rows[1].scores, targets=(low, *rest)))
-    record = planted.record_of(judge_all(rows, settings.evaluation.model_dump(mode="json")))
+    record = planted.record_of(judge_all(rows, settings.evaluation))
     assert [row.is_feasible for row in record.rows] == [True, False]
     searched = SearchedStudy(record, settings)
     assert searched.choose(None).number == 1

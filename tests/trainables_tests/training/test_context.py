@@ -66,7 +66,7 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
         (
             {"evaluation": {"retrieval_max_length": 129}},
             "evaluation.retrieval_max_length: max_length is 129 tokens, but the encoder has "
-            "positions for 128",
+            "128 positions",
         ),
         (
             {
@@ -94,7 +94,7 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
                     "target": {**RECIPE, "max_length": 64},
                 }
             },
-            "num_frozen_layers is 3; the encoder has 2",
+            "num_frozen_layers is 3; expected at most 2, the",
         ),
     ],
 )

@@ -1,11 +1,11 @@
-"""Kills at random moments: of workers and of the driver, until so many were killed; then nothing
-may be lost or doubled, and every score must be that of an undisturbed search.
+"""Kills workers and drivers of a search at random moments, and checks that nothing is lost or
+doubled and that every score equals that of an undisturbed search.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.kills [--workers 50] [--drivers 20] [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.kill_recovery [--workers 50] [--drivers 20] [--write]
 
-A grid of small trials of the pocket's rows, two at a time. A search that is over before the kills
-are used up is checked, and another one begun. Workers are killed at most once in two finished
-trials: a trial whose worker dies three times is failed, as it should be.
+The search is a grid of small trials on the pocket's rows, two at a time. If a search ends before
+the kills are used up, it is checked and another search is started. A worker is killed at most once
+per two finished trials, because a trial whose worker dies three times fails by design.
 """
 
 import random
@@ -23,8 +23,8 @@ from typing import Any
 import optuna
 import psutil
 
-from benchmarks.measuring import RESULTS, figures, options, publish, seconds_of
-from benchmarks.small_model import TINY, write_pocket_encoder
+from benchmarks.common.measuring import RESULTS, figures, options, publish, seconds_of
+from benchmarks.common.small_model import TINY, write_pocket_encoder
 from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from spaces.study import StudySettings
@@ -34,8 +34,8 @@ from trainables.quiet import quiet_libraries
 SPOKEN = LANGUAGES[:3]
 NAME = "kills"
 NUM_TRIALS = 36
-MAX_SECONDS = 900.0  # of one search
-PAUSE = (0.2, 4.0)  # seconds between two kills, drawn
+MAX_SECONDS = 900.0  # longest wait for work in a search
+PAUSE = (0.2, 4.0)  # range of the random pause between two kills, in seconds
 FILE = """
 [study]
 name = "{name}"
@@ -75,7 +75,15 @@ num_trials = {num_trials}
 
 @dataclass(slots=True)
 class Kills:
-    """How many are left to kill, and how long each took until somebody was at work again."""
+    """The kills that are left, and the seconds until a worker was busy again after each kill.
+
+    Attributes:
+        workers: worker kills that are left.
+        drivers: driver kills that are left.
+        draw: source of the random choices.
+        after_worker: seconds after each kill of a worker.
+        after_driver: seconds after each kill of a driver.
+    """
 
     workers: int
     drivers: int
@@ -84,17 +92,18 @@ class Kills:
     after_driver: list[float] = field(default_factory=list)
 
     @property
-    def left(self) -> int:
+    def num_left(self) -> int:
+        """Kills that are left."""
         return self.workers + self.drivers
 
     def is_driver(self) -> bool:
-        """Whom the next one hits, in proportion to what is left."""
-        return self.draw.random() * self.left < self.drivers
+        """Draw whether the next kill hits a driver, in proportion to the kills that are left."""
+        return self.draw.random() * self.num_left < self.drivers
 
 
 @dataclass(slots=True)
 class Search:
-    """A search in a process of its own, killed and started again."""
+    """A search in a separate process that is killed and started again."""
 
     study: Path
     home: Path
@@ -118,36 +127,37 @@ class Search:
         assert code in (None, 0), self.log.read_text()
         return code == 0
 
-    def num_told(self) -> int:
-        """Trials that ended, over all drivers."""
+    def num_ended(self) -> int:
+        """Return the number of ended trials, over all drivers."""
         return self.log.read_text().count("] trial ")
 
     def workers(self) -> list[psutil.Process]:
-        """Those that run a trial."""
+        """Return the processes that run a trial."""
         assert self.process is not None
         try:
-            below = psutil.Process(self.process.pid).children(recursive=True)
+            descendants = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
-        return [one for one in below if _title(one).startswith("ray::Impl")]
+        return [process for process in descendants if _title(process).startswith("ray::Impl")]
 
-    def await_work(self, besides: set[int]) -> float:
-        """Seconds until a worker is busy that was not before, or the search is over."""
+    def await_work(self, busy_before: set[int]) -> float:
+        """Wait until another worker than those in `busy_before` is busy, or the search is over;
+        return the seconds that it took."""
         started = time.monotonic()
-        while not self.is_over and not {one.pid for one in self.workers()} - besides:
+        while not self.is_over and not {worker.pid for worker in self.workers()} - busy_before:
             assert time.monotonic() - started < MAX_SECONDS
             time.sleep(0.05)
         return time.monotonic() - started
 
     def kill_driver(self) -> None:
-        """Without a word, and with it whatever it started: as a machine that goes away."""
+        """Kill the driver and all its processes without warning, as if the machine went away."""
         assert self.process is not None
-        below = psutil.Process(self.process.pid).children(recursive=True)
+        descendants = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        for one in below:
+        for process in descendants:
             try:
-                one.kill()
+                process.kill()
             except psutil.NoSuchProcess:
                 continue
 
@@ -160,13 +170,13 @@ def _title(process: psutil.Process) -> str:
 
 
 def disturb(search: Search, kills: Kills) -> None:
-    """Run a search to its end, killing until none is left to kill."""
+    """Run a search to its end and kill its processes until no kill is left."""
     search.start()
     search.await_work(set())
-    told = -2
+    num_ended = -2  # ended trials at the last kill of a worker
     while not search.is_over:
         time.sleep(kills.draw.uniform(*PAUSE))
-        if search.is_over or not kills.left:
+        if search.is_over or not kills.num_left:
             time.sleep(0.5)
             continue
         if kills.is_driver():
@@ -174,15 +184,15 @@ def disturb(search: Search, kills: Kills) -> None:
             kills.drivers -= 1
             search.start()
             kills.after_driver.append(search.await_work(set()))
-        elif search.num_told() >= told + 2 and (busy := search.workers()):
-            told = search.num_told()
+        elif search.num_ended() >= num_ended + 2 and (busy := search.workers()):
+            num_ended = search.num_ended()
             kills.draw.choice(busy).kill()
             kills.workers -= 1
-            kills.after_worker.append(search.await_work({one.pid for one in busy}))
+            kills.after_worker.append(search.await_work({worker.pid for worker in busy}))
 
 
 def outcome(record: StudyRecord) -> dict[int, Any]:
-    """What has to be equal to the last bit."""
+    """Return what must be equal to the last bit: trial -> its results."""
     return {
         row.number: (row.state, dict(row.params), row.objective, row.scores, row.phase_keys)
         for row in record.rows
@@ -190,7 +200,8 @@ def outcome(record: StudyRecord) -> dict[int, Any]:
 
 
 def check(search: Search, expected: dict[int, Any]) -> None:
-    """No trial lost, none twice, in Optuna and in MLflow; every score as it was undisturbed."""
+    """Fail if a trial is lost or doubled in Optuna or MLflow, or if a score differs from that of
+    the undisturbed search."""
     record = read(search.home)
     assert outcome(record) == expected, sorted(set(outcome(record)) ^ set(expected))
     storage = f"sqlite:///{search.home / 'optuna.db'}"
@@ -217,21 +228,21 @@ def write_study(folder: Path) -> Path:
 
 
 def disturbed(study: Path, folder: Path, kills: Kills, expected: dict[int, Any]) -> Iterator[float]:
-    """Seconds of each search that it took to use up the kills."""
-    while kills.left:
-        search = Search(study, folder / f"disturbed-{kills.left}")
+    """Run searches until the kills are used up; yield the seconds of each."""
+    while kills.num_left:
+        search = Search(study, folder / f"disturbed-{kills.num_left}")
         yield seconds_of(lambda: disturb(search, kills))[0]  # noqa: B023
         check(search, expected)
 
 
 def main() -> None:
-    parser = options("Kills at random moments.")
+    parser = options("Kills workers and drivers of a search at random moments.")
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--drivers", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     quiet_libraries()
-    kills = Kills(given.workers, given.drivers, random.Random(given.seed))
+    kills = Kills(arguments.workers, arguments.drivers, random.Random(arguments.seed))
     with tempfile.TemporaryDirectory(prefix="ts-") as scratch:
         folder = Path(scratch)
         study = write_study(folder)
@@ -241,17 +252,19 @@ def main() -> None:
         assert len(expected) == NUM_TRIALS
         seconds = list(disturbed(study, folder, kills, expected))
     facts = {
-        "kills": f"{given.workers} of a worker, {given.drivers} of the driver with all its "
+        "kills": f"{arguments.workers} of a worker, {arguments.drivers} of the driver with all its "
         f"processes, in {len(seconds)} searches of {NUM_TRIALS} trials",
-        "lost, doubled or scored otherwise": "none",
-        "seconds": f"{figures(alone)} undisturbed, {figures(statistics.median(seconds))} disturbed",
-        "until a worker is at work again": ", ".join(
-            f"{figures(statistics.median(found))} s after a {name} (at most {figures(max(found))})"
-            for name, found in (("worker", kills.after_worker), ("driver", kills.after_driver))
-            if found
+        "lost trials, doubled trials or different scores": "none",
+        "seconds of a search": f"{figures(alone)} undisturbed, "
+        f"{figures(statistics.median(seconds))} disturbed",
+        "time until a worker is busy again": ", ".join(
+            f"{figures(statistics.median(waits))} s after the kill of a {name} (at most "
+            f"{figures(max(waits))} s)"
+            for name, waits in (("worker", kills.after_worker), ("driver", kills.after_driver))
+            if waits
         ),
     }
-    publish("Kills", [], facts=facts, results=RESULTS if given.write else None)
+    publish("Kills", [], facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""A search of twelve trials against the same by hand: Ray Tune over functions that train each phase
-in a Ray Train run of its own with the Hugging Face Trainer, from the encoder that the phase before
-left on disk.
+"""Compares a search of twelve trials with the same trials written by hand with Ray and the Trainer.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.by_hand [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.search_by_hand [--write]
 
-The same twelve plans of the pocket's rows, the same encoder, heads and recipes, two trials at a
-time; batches are padded to their longest. Rows are tokenised before, for both. Theirs trains every
-phase of every trial and records nothing; ours shares stages, and writes Optuna's and MLflow's
-databases. Each side is a process that starts Ray itself, and is timed from its start to its end.
+By hand means: Ray Tune runs a function that trains each phase in a separate Ray Train run with the
+Hugging Face Trainer, starting from the encoder that the previous phase wrote to disk.
+
+Both sides run the same twelve plans on the pocket's rows with the same encoder, heads and recipes,
+two trials at a time. Batches are padded to their longest sequence. The rows are tokenised before
+for both sides. Their side trains every phase of every trial and records nothing. Our side shares
+stages and writes Optuna's and MLflow's databases. Each side is a process that starts Ray itself;
+its time is measured from start to end.
 """
 
 import argparse
@@ -26,8 +28,8 @@ from ray.train.torch import TorchTrainer
 from safetensors.torch import load_file, save_file
 from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding
 
-from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of
-from benchmarks.small_model import (
+from benchmarks.common.measuring import RESULTS, Line, figures, options, publish, seconds_of
+from benchmarks.common.small_model import (
     ForTrainer,
     QuietTrainer,
     Shape,
@@ -105,8 +107,8 @@ def context_of(study: Path, home: Path) -> TrialContext:
 
 
 def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """Ray Train's worker: one phase with the Trainer, from a file of weights to a file of weights;
-    a target is predicted, a language after the other."""
+    """Train one phase with the Trainer in a worker of Ray Train, from a file of weights to a file
+    of weights; predict a target language by language."""
     quiet_libraries()
     context = context_of(Path(config["study"]), Path(config["home"]))
     phase = Phase.from_dict(config["phase"])
@@ -142,7 +144,7 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float:
-    """Zero-shot mean."""
+    """Return the zero-shot mean of a target."""
     scoring, task = scoring_of(target, context, split=DEV), get_task(target.task)
     is_tagged = task.kind is TaskKind.TAGGING
     predicted = {}
@@ -157,8 +159,8 @@ def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float
             best = logits.argmax(axis=-1)
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
         examples = context.data.examples(task.name, language, DEV, max_rows=None)
-        predicted[language] = scoring.form.decode(outputs, features, examples, task)
-    judged = judge(predicted, scoring, context, forms={})
+        predicted[language] = scoring.format.decode(outputs, features, examples, task)
+    judged = judge(predicted, scoring, context, formats={})
     scores = {language: found.metrics[task.metric] for language, found in judged.items()}
     return statistics.fmean(
         value for language, value in scores.items() if language != task.source_language
@@ -171,37 +173,37 @@ def _rows(features: Any, *, is_tagged: bool, context: TrialContext) -> Any:
 
 
 def hand_trial(config: dict[str, Any]) -> None:
-    """Tune's function: the phases of a plan, one Train run after the other."""
+    """Train the phases of a plan, one Ray Train run after the other; Tune calls this function."""
     plan = TrialPlan.from_dict(config["plan"])
     folder = Path(config["folder"], uuid.uuid4().hex)
     folder.mkdir(parents=True)
-    stem = str(folder / "intermediate.safetensors") if plan.intermediate else None
-    runs = [(plan.intermediate, None, stem, None)] if plan.intermediate else []
-    runs += [(target.phase, stem, None, target.to_dict()) for target in plan.targets]
+    intermediate = str(folder / "intermediate.safetensors") if plan.intermediate else None
+    runs = [(plan.intermediate, None, intermediate, None)] if plan.intermediate else []
+    runs += [(target.phase, intermediate, None, target.to_dict()) for target in plan.targets]
     scores, seconds, examples = [], 0.0, 0
     for phase, start, end, target in runs:
         assert phase is not None
-        given = {"phase": phase.to_dict(), "start": start, "end": end, "target": target}
+        run = {"phase": phase.to_dict(), "start": start, "end": end, "target": target}
         trainer: Any = TorchTrainer(
             phase_worker,
-            train_loop_config={**config, **given, "folder": str(folder)},
+            train_loop_config={**config, **run, "folder": str(folder)},
             scaling_config=train.ScalingConfig(num_workers=1),
             run_config=train.RunConfig(name=uuid.uuid4().hex, storage_path=str(folder)),
         )
-        found = trainer.fit().return_value
-        seconds += found["seconds"]
+        report = trainer.fit().return_value
+        seconds += report["seconds"]
         examples += phase.recipe.num_steps * phase.recipe.batch_size
-        scores += [found["score"]] if target else []
+        scores += [report["score"]] if target else []
     tune.report({"score": statistics.fmean(scores), "seconds": seconds, "examples": examples})
 
 
 def by_hand(study: Path, home: Path, folder: Path) -> dict[str, Any]:
-    """What the process of the other side does; its trials together."""
+    """Run all trials of their side in this process and return their results together."""
     space = StudySettings.load(study).search_space()
     plans = [space.decode(point).to_dict() for point in space.grid_points()]
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
-        # The trial waits for its worker: no CPU of its own.
+        # The trial only waits for its worker, so it reserves no CPU.
         tune.with_resources(
             hand_trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])
         ),
@@ -216,11 +218,11 @@ def by_hand(study: Path, home: Path, folder: Path) -> dict[str, Any]:
     )
     results = tuner.fit()
     assert results.num_errors == 0, results.errors
-    found = [result.metrics or {} for result in results]
+    trials = [result.metrics or {} for result in results]
     return {
-        "scores": [metrics["score"] for metrics in found],
-        "seconds": sum(metrics["seconds"] for metrics in found),
-        "examples": sum(metrics["examples"] for metrics in found),
+        "scores": [metrics["score"] for metrics in trials],
+        "seconds": sum(metrics["seconds"] for metrics in trials),
+        "examples": sum(metrics["examples"] for metrics in trials),
     }
 
 
@@ -235,7 +237,7 @@ def ours(study: Path, home: Path) -> StudyRecord:
 
 
 def theirs(study: Path, home: Path, folder: Path) -> dict[str, Any]:
-    line = [sys.executable, "-m", "benchmarks.by_hand", "--alone", str(study), str(home)]
+    line = [sys.executable, "-m", "benchmarks.search_by_hand", "--alone", str(study), str(home)]
     done = subprocess.run(
         [*line, str(folder)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -245,7 +247,7 @@ def theirs(study: Path, home: Path, folder: Path) -> dict[str, Any]:
 def measure(folder: Path, shape: Shape) -> tuple[list[Line], dict[str, Any]]:
     study, home = write_study(folder, shape), folder / "home"
     context = context_of(study, home)
-    prepare(context.settings, context.data, num_processes=2, on_done=lambda done, of: None)
+    prepare(context.settings, context.data, num_processes=2, on_done=lambda done, total: None)
     ours_seconds, record = seconds_of(lambda: ours(study, home))
     theirs_seconds, hand = seconds_of(lambda: theirs(study, home, folder / "hand"))
     scored = [row.objective for row in record.rows if row.objective is not None]
@@ -280,26 +282,27 @@ def measure(folder: Path, shape: Shape) -> tuple[list[Line], dict[str, Any]]:
     warm = [row.seconds for row in record.rows if row.seconds and not row.seconds["startup"]]
     rest = [s["total"] - s["training"] - s.get("evaluation", 0.0) for s in warm]
     return lines, {
-        "outside training": f"{figures(outside[0])} s and {figures(outside[1])} s of two slots, "
-        "starts, evaluation and waiting included",
-        "a warm trial of ours beside training and evaluation": f"{figures(statistics.median(rest))}"
-        " s (wanted at most 2)",
+        "time outside training": f"{figures(outside[0])} s (ours) and {figures(outside[1])} s "
+        "(theirs), summed over both slots; includes starts, evaluation and waiting",
+        "time of a warm trial of ours outside training and evaluation": (
+            f"{figures(statistics.median(rest))} s (wanted: at most 2)"
+        ),
     }
 
 
 def main() -> None:
-    parser = options("Twelve trials against the same by hand.")
+    parser = options("Compares twelve trials with the same trials written by hand.")
     parser.add_argument("--alone", nargs=3, type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     quiet_libraries()
-    if given.alone:
-        print(json.dumps(by_hand(*given.alone)))
+    if arguments.alone:
+        print(json.dumps(by_hand(*arguments.alone)))
         return
     shape = Shape()
     with tempfile.TemporaryDirectory(prefix="ts-") as scratch:
         lines, facts = measure(Path(scratch), shape)
     facts = {"encoder": str(shape), "languages": ", ".join(SPOKEN), **facts}
-    publish("Search by hand", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("Search by hand", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Training against the Hugging Face Trainer: examples a second, of the same model on the same rows
-in as many steps.
+"""Compares training with the Hugging Face Trainer in examples per second: same model, same rows,
+same number of steps.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.training [--data-root DIR] [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.training_throughput [--data-root DIR] [--write]
 
-Rows are MNLI's. Theirs: padded to 128 as run_xnli.py does, padded to the longest of the batch, and
-that with `group_by_length`. Every side trains one whole epoch of as many batches as both sort by
-length together. A fourth Trainer is given our batches at our rates: what it loses must be ours.
+The rows are MNLI's. The Trainer runs in three ways: padded to 128 as run_xnli.py does, padded to
+the longest sequence of the batch, and the latter with `group_by_length`. Every side trains one
+whole epoch of as many batches as both our loop and `group_by_length` sort together. A fourth
+Trainer gets our batches and our learning rates; its losses must equal ours.
 """
 
 import statistics
@@ -17,8 +18,8 @@ from typing import Any
 
 from transformers import DataCollatorWithPadding, default_data_collator
 
-from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
-from benchmarks.small_model import (
+from benchmarks.common.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
+from benchmarks.common.small_model import (
     MAX_LENGTH,
     NO_SAVING,
     ForTrainer,
@@ -43,15 +44,15 @@ from trainables.training.loop import READ_EVERY, Progress, train_phase
 from trainables.training.workers import Workers
 
 TASK, ENCODER = "mnli", "encoder"
-LANGUAGES = ("en", "de", "es", "fr")  # of the tokenizer's text
+LANGUAGES = ("en", "de", "es", "fr")  # of the text that the tokenizer is trained on
 BATCH_SIZE = 16
-MAX_DIFFERENCE = 1e-3  # of a mean loss over ten steps, both sides given the same batches
+MAX_DIFFERENCE = 1e-3  # of a mean loss over ten steps, when both sides get the same batches
 WANTED = {"padded to 128": 2.5, "dynamic padding": None, "group_by_length": 1.3}
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One phase, its rows, and where the Trainer may write."""
+    """One phase, its rows, and the folder that the Trainer may write to."""
 
     base: BaseEncoder
     phase: Phase
@@ -69,7 +70,8 @@ class Bench:
         return self.phase.recipe.num_steps * self.phase.recipe.batch_size
 
     def ours(self, workers: Workers | None = None) -> tuple[float, Progress]:
-        """As one of those workers; alone without any."""
+        """Train with our loop as one of these workers, or alone without workers; return examples
+        per second and progress."""
         model = self.model()
         seconds, progress = seconds_of(
             lambda: train_phase(
@@ -128,7 +130,7 @@ def make_encoder(folder: Path, data_root: str | None, shape: Shape) -> None:
 
 
 def open_bench(folder: Path, data_root: str | None, *, num_steps: int) -> Bench:
-    """With the encoder that was made in the folder, and rows tokenised there once."""
+    """Open the benchmark with the encoder of the folder, and tokenise its rows there once."""
     base = BaseEncoder.load(str(folder / ENCODER))
     num_rows = num_steps * BATCH_SIZE
     recipe = Recipe(
@@ -142,13 +144,13 @@ def open_bench(folder: Path, data_root: str | None, *, num_steps: int) -> Bench:
     return Bench(base, phase, features, folder / "trainer")
 
 
-def measure(found: Bench, *, num_turns: int) -> tuple[list[Line], Mapping[str, Any]]:
+def measure(bench: Bench, *, num_turns: int) -> tuple[list[Line], Mapping[str, Any]]:
     sides: dict[str, Callable[[], tuple[float, Any]]] = {
-        "ours": found.ours,
-        "padded to 128": lambda: found.theirs(padded_to=MAX_LENGTH),
-        "dynamic padding": found.theirs,
-        "group_by_length": lambda: found.theirs(strategy="group_by_length"),
-        "our batches": found.same_batches,
+        "ours": bench.ours,
+        "padded to 128": lambda: bench.theirs(padded_to=MAX_LENGTH),
+        "dynamic padding": bench.theirs,
+        "group_by_length": lambda: bench.theirs(strategy="group_by_length"),
+        "our batches": bench.same_batches,
     }
     timed = in_turns(sides, num_turns=num_turns)
     progress: Progress = timed["ours"][1][0]
@@ -178,30 +180,32 @@ def measure(found: Bench, *, num_turns: int) -> tuple[list[Line], Mapping[str, A
             equal=f"every ten steps' loss, within {difference:.0e}",
         )
     )
-    lengths = found.features.input_ids.lengths
+    lengths = bench.features.input_ids.lengths
     facts = {
         "rows": f"{len(lengths)} of MNLI, {lengths.mean():.0f} tokens (median "
         f"{statistics.median(lengths):.0f}, longest {lengths.max()})",
-        "steps": f"{found.phase.recipe.num_steps} of {BATCH_SIZE} examples",
+        "steps": f"{bench.phase.recipe.num_steps} of {BATCH_SIZE} examples",
         "useful positions": f"{progress.num_useful_tokens / progress.num_tokens:.1%} (wanted 95 %)",
     }
     return lines, facts
 
 
 def main() -> None:
-    parser = options("Training against the Hugging Face Trainer.")
-    parser.add_argument("--steps", type=int, default=POOL_BATCHES, help="best a multiple of 50")
-    given = parser.parse_args()
-    if given.steps % READ_EVERY:
-        parser.error(f"--steps {given.steps}: losses are means of {READ_EVERY}; take a multiple")
+    parser = options("Compares training with the Hugging Face Trainer.")
+    parser.add_argument(
+        "--steps", type=int, default=POOL_BATCHES, help="number of steps; a multiple of 50 is best"
+    )
+    arguments = parser.parse_args()
+    if arguments.steps % READ_EVERY:
+        parser.error(f"--steps is {arguments.steps}; expected a multiple of {READ_EVERY}")
     quiet_libraries()
     shape = Shape()
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
-        make_encoder(Path(scratch), given.data_root, shape)
-        found = open_bench(Path(scratch), given.data_root, num_steps=given.steps)
-        lines, facts = measure(found, num_turns=given.turns)
+        make_encoder(Path(scratch), arguments.data_root, shape)
+        bench = open_bench(Path(scratch), arguments.data_root, num_steps=arguments.steps)
+        lines, facts = measure(bench, num_turns=arguments.turns)
     facts = {"encoder": str(shape), **facts}
-    publish("Training", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("Training", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.mining import drawn, ours, same_share
+from benchmarks.mining_speed import drawn, ours, same_share
 
 
 def test_pairs_are_each_others_nearest_neighbours() -> None:

@@ -1,5 +1,7 @@
-"""What every benchmark shares: a line with its ratio, the machine, the page of results. Pure but
-for `publish` and `machine`."""
+"""Code that all benchmarks share: a line with its ratio, the machine, the page of results.
+
+Only `publish` and `machine` have side effects or depend on the machine.
+"""
 
 import argparse
 import datetime
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+RESULTS = Path(__file__).parents[1] / "RESULTS.md"
 LIBRARIES = ("torch", "transformers", "accelerate", "numpy", "faiss-cpu", "ray", "optuna", "mlflow")
 HEADING = """# Measured
 
@@ -26,9 +28,16 @@ largest.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Ours against theirs, one value a turn: seconds, or with `is_rate` something a second.
+    """One comparison of our side with their side.
 
-    `target` is the ratio that is wanted, `equal` says what of both sides' results was compared.
+    Attributes:
+        name: what is compared.
+        ours: our values, one per turn: seconds, or a rate per second with `is_rate`.
+        theirs: their values, one per turn.
+        unit: unit of the values.
+        is_rate: whether higher values are better.
+        target: ratio that we want to reach; None if there is none.
+        equal: which results of both sides were compared and found equal.
     """
 
     name: str
@@ -41,7 +50,7 @@ class Line:
 
     @property
     def ratios(self) -> list[float]:
-        """How many times better ours is, turn by turn."""
+        """How many times better our side is, one ratio per turn."""
         pairs = zip(self.ours, self.theirs, strict=True)
         return [ours / theirs if self.is_rate else theirs / ours for ours, theirs in pairs]
 
@@ -59,7 +68,8 @@ class Line:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median, smallest and largest to three figures: `3.1 (2.9-3.3)`; one value alone as it is."""
+    """Format median, smallest and largest value with three figures: `3.1 (2.9-3.3)`; a single value
+    has no range."""
     median = figures(statistics.median(values))
     if len(values) == 1:
         return median
@@ -67,7 +77,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def figures(value: float) -> str:
-    """Three figures, and no exponent: 0.0123, 1.23, 12345."""
+    """Format a number with three figures and without an exponent: 0.0123, 1.23, 12345."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -81,11 +91,12 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def with_section(page: str, name: str, section: str) -> str:
-    """The page with this benchmark's section put in the place of its earlier one, or at the end."""
+    """Return the page with this benchmark's section, which replaces the earlier one or is added at
+    the end."""
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
     block = f"{start}{section.rstrip()}\n{end}"
-    before, found, rest = page.partition(start)
-    if not found:
+    before, marker, rest = page.partition(start)
+    if not marker:
         return f"{page.rstrip()}\n\n{block}"
     return before + block + rest.partition(end)[2]
 
@@ -97,7 +108,7 @@ def publish(
     facts: Mapping[str, Any],
     results: Path | None,
 ) -> None:
-    """Print the table and JSON; with `results`, put them on that page too."""
+    """Print the table and JSON; if `results` is given, also write them to that page."""
     where = {**machine(), "versions": versions()}
     print(f"{table(lines)}\n" if lines else "")
     print(
@@ -109,14 +120,14 @@ def publish(
     if results is None:
         return
     page = results.read_text(encoding="utf-8") if results.exists() else HEADING
-    said = "\n".join(f"- {key}: {value}" for key, value in facts.items())
-    shown = f"{table(lines)}\n\n" if lines else ""
-    section = f"## {name}\n\n{shown}{said}\n- on {described(where)}"
+    fact_list = "\n".join(f"- {key}: {value}" for key, value in facts.items())
+    lines_table = f"{table(lines)}\n\n" if lines else ""
+    section = f"## {name}\n\n{lines_table}{fact_list}\n- on {described(where)}"
     results.write_text(with_section(page, name, section), encoding="utf-8")
 
 
 def described(where: Mapping[str, Any]) -> str:
-    """Date, machine and versions in one line."""
+    """Return date, machine and versions in one line."""
     libraries = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     return (
         f"{where['date']}, {where['processor']}, {where['cores']} cores, {where['threads']} "
@@ -125,7 +136,7 @@ def described(where: Mapping[str, Any]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on beside the code."""
+    """Return what the numbers depend on besides the code: date, processor, load, threads."""
     processor = platform.processor() or platform.machine()
     listed = Path("/proc/cpuinfo")
     if listed.exists():
@@ -142,40 +153,42 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of those libraries that are installed."""
-    found = {}
+    """Return the versions of the LIBRARIES that are installed."""
+    installed = {}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def seconds_of(call: Callable[[], Any]) -> tuple[float, Any]:
-    """How long it took, and what it returned."""
+    """Return the seconds that a call took, and its result."""
     started = time.perf_counter()
-    found = call()
-    return time.perf_counter() - started, found
+    result = call()
+    return time.perf_counter() - started, result
 
 
 def in_turns(
     sides: Mapping[str, Callable[[], tuple[float, Any]]], *, num_turns: int
 ) -> dict[str, tuple[list[float], list[Any]]]:
-    """Each side's values and results, one a turn. Every other turn goes backwards, so that none is
-    always the first."""
-    found: dict[str, tuple[list[float], list[Any]]] = {name: ([], []) for name in sides}
+    """Run all sides in turns and return each side's values and results, one per turn.
+
+    Every second turn has the reverse order, so that no side is always the first.
+    """
+    measured: dict[str, tuple[list[float], list[Any]]] = {name: ([], []) for name in sides}
     for turn in range(num_turns):
         names = list(sides) if turn % 2 == 0 else list(reversed(sides))
         for name in names:
             value, result = sides[name]()
-            found[name][0].append(value)
-            found[name][1].append(result)
-    return found
+            measured[name][0].append(value)
+            measured[name][1].append(result)
+    return measured
 
 
 def options(description: str) -> argparse.ArgumentParser:
-    """The words that every benchmark knows."""
+    """Return a parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data-root", help="rows from a folder in the hub's layout; else the hub")
     parser.add_argument("--turns", type=int, default=3)

@@ -1,13 +1,13 @@
-"""How often verdicts are wrong where there is nothing, and right where five points were planted.
+"""Measures how often verdicts are wrong without a true difference, and right with one of 5 points.
 
-    python benchmarks/verdicts.py [--home DIR] [--num-pairs 200]
+    python -m benchmarks.verdict_error_rates [--home DIR] [--num-pairs 200]
 
-Trains two small targets with 20 seeds each, once, on a base made for it (about six minutes of one
-core; phases are kept under the home folder, so that a second time takes one). A null pair is five
-seeds against five other ones of the same model: whatever is called better or worse is a false
-alarm. For power, 1,000 rows are drawn from the scored ones (with all rows of their group), and rows
-of one side are made right until it stands five points higher: seeds and rows differ as they really
-did. Prints JSON.
+Two small targets are trained with 20 seeds each, on a base that is pretrained first (about six
+minutes on one core; phases are stored in the home folder, so a second run takes one minute). A null
+pair compares five seeds with five other seeds of the same model, so every call of better or worse
+is a false alarm. For power, 1,000 rows are drawn from the scored rows (whole groups at once), and
+rows of one side are made right until its score is five points higher. So seeds and rows vary as in
+real models. Prints JSON.
 """
 
 import argparse
@@ -38,14 +38,14 @@ from trainables.training.workers import Workers
 NUM_SEEDS, SIDE = 20, 5
 NUM_ROWS, GAIN = 1000, 0.05
 ALPHA = 0.05
-LANGUAGES = ["de", "es"]  # those that the base knows beside English
+LANGUAGES = ["de", "es"]  # languages that the base knows besides English
 RATE = 5e-4
 PARAMS = {"intermediate": "none", "target.learning_rate": RATE}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One language of one task: an array a seed, and which rows go together."""
+    """One language of one task: one array of outcomes per seed, and the groups of the rows."""
 
     groups: Groups | None
     seeds: list[Outcomes] = field(default_factory=list)
@@ -75,7 +75,7 @@ def study(base: Path) -> StudySettings:
 
 
 def train(home: Path) -> Rows:
-    """What every row of the test split got, for each of the seeds."""
+    """Train all seeds; return the outcomes of every row of the test split for each seed."""
     base = pretrain(tiny_base(), home)
     settings = study(base)
     context = TrialContext.open(settings, home=home, encoder=str(base), workers=Workers.alone())
@@ -85,9 +85,9 @@ def train(home: Path) -> Rows:
         events: list[Mapping[str, Any]] = []
         run_trial(plan.with_seed(seed), context, events.append, split="test")
         for task, file in events[-1]["outcomes"].items():
-            kept = outcomes.read(Path(file))
-            for language, array in kept.items():
-                cell = Cell(kept.groups.get(language))
+            by_language = outcomes.read(Path(file))
+            for language, array in by_language.items():
+                cell = Cell(by_language.groups.get(language))
                 rows.setdefault(task, {}).setdefault(language, cell).seeds.append(array)
     return rows
 
@@ -105,16 +105,17 @@ def single_pair(cell: Cell, rng: np.random.Generator) -> Pair:
 
 def planted_pair(cell: Cell, rng: np.random.Generator) -> Pair:
     first, second, _ = null_pair(cell, rng)
-    some, groups = drawn(cell.groups, len(first[0]), rng)
+    indices, groups = drawn(cell.groups, len(first[0]), rng)
     level = float(np.mean([outcomes.score_of(side) for side in cell.seeds]))
-    lifted = [_lifted(side[some], level, rng) for side in first]
-    return lifted, [side[some] for side in second], groups
+    lifted = [_lifted(side[indices], level, rng) for side in first]
+    return lifted, [side[indices] for side in second], groups
 
 
 def drawn(
     groups: Groups | None, num_rows: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, Groups | None]:
-    """Places of NUM_ROWS rows, drawn with replacement, whole groups at once; the group of each."""
+    """Draw NUM_ROWS rows with replacement, whole groups at once; return the index and the group of
+    each."""
     if groups is None:
         return rng.integers(0, num_rows, NUM_ROWS), None
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -124,17 +125,21 @@ def drawn(
 
 
 def _lifted(side: Outcomes, level: float, rng: np.random.Generator) -> Outcomes:
-    """Rows made right at random, as many as lift a score of `level` by the gain."""
-    made = rng.random(len(side)) < GAIN / (1 - level)
+    """Make rows right at random, as many as raise a score of `level` by GAIN."""
+    is_lifted = rng.random(len(side)) < GAIN / (1 - level)
     right = np.ones_like(side) if side.ndim == 1 else side[:, [2, 2, 2]]
-    return np.where(made if side.ndim == 1 else made[:, None], right, side)
+    return np.where(is_lifted if side.ndim == 1 else is_lifted[:, None], right, side)
 
 
 def called(rows: Rows, draw: Draw, num_pairs: int) -> dict[str, Any]:
-    """Shares of pairs with p below 0.05, by cell, before and after Holm; of pairs in which any
-    language of a target is called; and any of any target, by Holm over each and over all."""
-    found: dict[str, Any] = {}
-    each: list[np.ndarray] = []
+    """Return shares of pairs with a p value below 0.05.
+
+    There is a share for each cell, before and after Holm's adjustment; for pairs with a call in any
+    language of a target; and for pairs with a call in any language of any target, with Holm over
+    each target and over all cells.
+    """
+    shares: dict[str, Any] = {}
+    by_task: list[np.ndarray] = []
     for task, by_language in rows.items():
         before, after, gains = np.zeros((3, num_pairs, len(by_language)))
         for number in range(num_pairs):
@@ -148,8 +153,8 @@ def called(rows: Rows, draw: Draw, num_pairs: int) -> dict[str, Any]:
             before[number] = [cell.p for cell in cells]
             after[number] = holm([cell.p for cell in cells])
             gains[number] = [cell.mean for cell in cells]
-        each.append(before)
-        found[task] = {
+        by_task.append(before)
+        shares[task] = {
             "any language, before Holm": share((before < ALPHA).any(axis=1)),
             "any language": share((after < ALPHA).any(axis=1)),
             "languages": {
@@ -161,11 +166,11 @@ def called(rows: Rows, draw: Draw, num_pairs: int) -> dict[str, Any]:
                 for i, language in enumerate(by_language)
             },
         }
-    for name, groups in (("each", each), ("all", [np.concatenate(each, axis=1)])):
+    for name, groups in (("each", by_task), ("all", [np.concatenate(by_task, axis=1)])):
         adjusted = [np.array([holm(list(row)) for row in group]) for group in groups]
         hit = np.concatenate(adjusted, axis=1) < ALPHA
-        found[f"any target, Holm over {name}"] = share(hit.any(axis=1))
-    return found
+        shares[f"any target, Holm over {name}"] = share(hit.any(axis=1))
+    return shares
 
 
 def share(hits: np.ndarray) -> dict[str, float]:
@@ -176,38 +181,38 @@ def share(hits: np.ndarray) -> dict[str, float]:
 
 
 def levels(rows: Rows) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds, and how many rows."""
-    found: dict[str, Any] = {}
+    """Return mean and standard deviation over the seeds, and the number of rows, of each cell."""
+    by_task: dict[str, Any] = {}
     for task, by_language in rows.items():
         for language, cell in by_language.items():
             scores = [outcomes.score_of(side) for side in cell.seeds]
             mean, std = float(np.mean(scores)), float(np.std(scores, ddof=1))
             num_rows = len(cell.seeds[0])
             error = math.sqrt(mean * (1 - mean) / num_rows)
-            found.setdefault(task, {})[language] = {
+            by_task.setdefault(task, {})[language] = {
                 "mean": round(mean, 4),
                 "std over seeds": round(std, 4),
                 "standard error of the rows": round(error, 4),
                 "rows": num_rows,
                 "groups": num_rows if cell.groups is None else int(cell.groups.max()) + 1,
             }
-    return found
+    return by_task
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="False alarms and power of the verdicts.")
+    parser = argparse.ArgumentParser(description="Measures false alarms and power of the verdicts.")
     parser.add_argument("--home", type=Path)
     parser.add_argument("--num-pairs", type=int, default=200)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     quiet_libraries()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
-        rows = train(given.home or Path(scratch))
+        rows = train(arguments.home or Path(scratch))
     content = {
         "levels": levels(rows),
-        f"false alarms, {SIDE} seeds against {SIDE}": called(rows, null_pair, given.num_pairs),
-        "false alarms, one seed against one": called(rows, single_pair, given.num_pairs),
-        f"power, {GAIN} planted, {NUM_ROWS} rows": called(rows, planted_pair, given.num_pairs),
+        f"false alarms, {SIDE} seeds against {SIDE}": called(rows, null_pair, arguments.num_pairs),
+        "false alarms, one seed against one": called(rows, single_pair, arguments.num_pairs),
+        f"power, {GAIN} planted, {NUM_ROWS} rows": called(rows, planted_pair, arguments.num_pairs),
     }
     print(json.dumps(content, indent=1))
 

@@ -1,11 +1,12 @@
-"""The stage tree against no tree: examples that a study trains, by its plan and really run.
+"""Compares the examples that a study trains with and without the stage tree, by plan and in a run.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.tree [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.stage_sharing [--write]
 
-Without a tree: *trial by trial*, each trial trains its intermediate phase and its targets anew, and
-*pair by pair*, as a script that is run once for each intermediate task and target does. The run
-study is of the pocket's rows on an encoder with random weights: the same plans, once in one phase
-store, once in a store of their own for every trial or pair. Their scores must be equal.
+There are two ways without a tree. *Trial by trial*: each trial trains its intermediate phase and
+all its targets. *Pair by pair*: each pair of an intermediate task and a target trains both phases,
+as a script does that is run once per pair. The study that is run uses the pocket's rows and an
+encoder with random weights. The same plans are run in one phase store, and with a separate store
+for every trial or pair. The scores must be equal.
 """
 
 import tempfile
@@ -14,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of
-from benchmarks.small_model import TINY, write_pocket_encoder
+from benchmarks.common.measuring import RESULTS, Line, figures, options, publish, seconds_of
+from benchmarks.common.small_model import TINY, write_pocket_encoder
 from search.planning.plan import plan_study
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
@@ -32,14 +33,15 @@ SPOKEN = LANGUAGES[:3]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What was really trained, and how each target was scored, by plan and target."""
+    """The number of examples that were trained, and (plan, target) -> score."""
 
     num_examples: int
     scores: Mapping[tuple[int, str], float]
 
 
 def study(encoder: str) -> StudySettings:
-    """Two intermediate tasks, two target rates, three targets: six trials."""
+    """Return a study of six trials: two intermediate tasks and none, two target learning rates,
+    three targets."""
     recipe = {"num_steps": 120, "batch_size": 16, "max_length": 64}
     return StudySettings.parse(
         {
@@ -58,17 +60,18 @@ def study(encoder: str) -> StudySettings:
 
 
 def planned(settings: StudySettings) -> tuple[int, int, int] | None:
-    """Examples with the tree, trial by trial, pair by pair; None where the space is endless."""
-    found = plan_study(settings)
-    if found.examples is None or found.examples_without_tree is None:
+    """Return the planned examples with the tree, trial by trial, and pair by pair; None if the
+    space is infinite."""
+    plan = plan_study(settings)
+    if plan.examples is None or plan.examples_without_tree is None:
         return None
     space = settings.search_space()
     plans = [space.decode(point) for point in space.grid_points()]
-    return found.examples, found.examples_without_tree, pair_by_pair(plans)
+    return plan.examples, plan.examples_without_tree, pair_by_pair(plans)
 
 
 def pair_by_pair(plans: Sequence[TrialPlan]) -> int:
-    """Examples where each pair that ends in a target phase trains its own intermediate phase."""
+    """Return the examples if each pair with a target phase trains its intermediate phase again."""
     pairs = [pair for plan in plans for pair in plan.pairs if pair.target.phase is not None]
     phases = [phase for pair in pairs for phase in (pair.intermediate, pair.target.phase)]
     return sum(examples(phase) for phase in phases if phase is not None)
@@ -79,22 +82,22 @@ def examples(phase: Phase) -> int:
 
 
 def pairs_of(plan: TrialPlan) -> list[TrialPlan]:
-    """The same plan, one target at a time."""
+    """Return one plan per target of this plan."""
     return [replace(plan, targets=(target,)) for target in plan.targets]
 
 
 def train(
     plans: Sequence[tuple[int, TrialPlan]], context: TrialContext, homes: Sequence[Path]
 ) -> Trained:
-    """Run the plans, each in the store that is named for it; rows are tokenised once for all."""
+    """Run the plans, each with the store in its home; rows are tokenised once for all of them."""
     num_examples = 0
     scores = {}
     for (number, plan), home in zip(plans, homes, strict=True):
         events: list[Mapping[str, Any]] = []
         store = PhaseStore(home, owner="tree")
-        found = run_trial(plan, replace(context, store=store, home=home), events.append)
-        assert found is not None, events[-1]
-        for target in found.targets:
+        result = run_trial(plan, replace(context, store=store, home=home), events.append)
+        assert result is not None, events[-1]
+        for target in result.targets:
             scores[number, target.task] = target.zero_shot_mean
         for event in events:
             if event["event"] == "phase" and not event["reused"]:
@@ -114,26 +117,26 @@ def run(folder: Path) -> list[Line]:
     with_tree, tree = seconds_of(lambda: train(trials, context, [folder / "tree"] * len(trials)))
     lines = []
     for name, plans, target in (("trial by trial", trials, None), ("pair by pair", pairs, 2.0)):
-        homes = [folder / f"{name}-{place}" for place in range(len(plans))]
-        without, found = seconds_of(lambda: train(plans, context, homes))  # noqa: B023
-        assert found.scores == tree.scores, (found.scores, tree.scores)
+        homes = [folder / f"{name}-{index}" for index in range(len(plans))]
+        without, separate = seconds_of(lambda: train(plans, context, homes))  # noqa: B023
+        assert separate.scores == tree.scores, (separate.scores, tree.scores)
         equal = f"all {len(tree.scores)} scores, to the last digit"
-        wholes = (float(tree.num_examples),), (float(found.num_examples),)
+        counts = (float(tree.num_examples),), (float(separate.num_examples),)
         lines += [
-            line(f"tree, run, {name}: examples", *wholes, "examples", target, equal),
+            line(f"tree, run, {name}: examples", *counts, "examples", target, equal),
             line(f"tree, run, {name}: time", (with_tree,), (without,), "s", None, equal),
         ]
     return lines
 
 
 def by_plan() -> list[Line]:
-    """The shipped studies that are grids, by what `plan` says of them."""
+    """Return the planned examples of the shipped studies that are grids."""
     lines = []
     for name in SHIPPED:
-        found = planned(StudySettings.load(name))
-        if found is None:
+        counts = planned(StudySettings.load(name))
+        if counts is None:
             continue
-        tree, trials, pairs = (float(number) for number in found)
+        tree, trials, pairs = (float(number) for number in counts)
         unit = "examples, planned"
         lines += [
             line(f"tree, plan of {name}, trial by trial", (tree,), (trials,), unit, None, ""),
@@ -154,7 +157,7 @@ def line(
 
 
 def main() -> None:
-    given = options("The stage tree against no tree.").parse_args()
+    arguments = options("Compares training with and without the stage tree.").parse_args()
     quiet_libraries()
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         lines = [*run(Path(scratch)), *by_plan()]
@@ -166,7 +169,7 @@ def main() -> None:
         "phase is three target phases long",
         "its plan": " / ".join(figures(number) for number in counts) + " examples",
     }
-    publish("Stage tree", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("Stage tree", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What no tree would train, counted from plans alone."""
 
-from benchmarks.tree import pair_by_pair, pairs_of, planned, study
+from benchmarks.stage_sharing import pair_by_pair, pairs_of, planned, study
 from search.planning.plan import plan_study
 
 

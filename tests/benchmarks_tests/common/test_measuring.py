@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.measuring import (
+from benchmarks.common.measuring import (
     HEADING,
     Line,
     figures,

@@ -1,10 +1,10 @@
-"""How often the interval that a retrain is promised holds what its fresh seeds gain.
+"""Measures how often the gain of a retrain lies inside the interval that was predicted for it.
 
-    python benchmarks/curse.py [--num-searches 1000]
+    python -m benchmarks.promise_coverage [--num-searches 1000]
 
-Simulated searches: the best of all plans with an intermediate phase and the best baseline are
-chosen by one seed each, then trained again with fresh seeds on other rows. Every setting is crossed
-with every other one (CPU-minutes; the module's test runs four of them). Prints JSON.
+The searches are simulated. The best plan with an intermediate phase and the best baseline are each
+chosen by one seed, and then trained again with fresh seeds on other rows. All settings are crossed
+with each other, which takes CPU-minutes; the test of the module runs four of them. Prints JSON.
 """
 
 import argparse
@@ -27,7 +27,8 @@ from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
 
 NUM_BASELINES = 3
 LEVEL, SPOILT = 0.6, 0.2
-# What two models have in common on a row: its difficulty, and what all seeds of a plan share.
+# Shares of the variance of a row's result: difficulty of the row, common to all models; and the
+# part that is common to all seeds of one plan.
 OF_ROW, OF_PLAN = 0.7, 0.1
 LANGUAGES = ("en", "de")
 
@@ -36,9 +37,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Plans (baselines among them) with standard deviations of their true means (`spread`) and of
-    their seeds (`noise`); a share of them `spoilt` by 20 points (sd 5); baselines lower by `gain`;
-    test rows `harder` by so much; `num_rows` on each split, 0 for no noise of rows."""
+    """The setting of simulated searches. Scores are in [0, 1].
+
+    Attributes:
+        num_plans: number of plans, baselines included.
+        noise: standard deviation between the seeds of a plan.
+        spread: standard deviation of the plans' true means.
+        num_seeds: fresh seeds of the retrain.
+        spoilt: share of the plans that are lower by 0.2 (standard deviation 0.05).
+        gain: how much lower the baselines are.
+        harder: how much lower scores on test rows are.
+        num_rows: rows of each split; 0 for no noise from the choice of rows.
+    """
 
     num_plans: int
     noise: float
@@ -51,7 +61,8 @@ class Setting:
 
 
 def simulate(setting: Setting, number: int) -> tuple[WinnersCurse, float]:
-    """What is promised and found in one search, and the true gain."""
+    """Simulate one search; return the prediction and the result of its retrain, and the true
+    gain."""
     rng = np.random.default_rng(number)
     num, num_rows = setting.num_plans, setting.num_rows
     levels = rng.normal(LEVEL, setting.spread, num)
@@ -60,32 +71,32 @@ def simulate(setting: Setting, number: int) -> tuple[WinnersCurse, float]:
     levels[:NUM_BASELINES] -= setting.gain
     validation = _Rows(rng, num_rows)
     rows = []
-    for place, level in enumerate(levels):
-        score, _ = validation.scored(level + rng.normal(0, setting.noise), place)
-        rows.append(_row(place, score, num_rows))
+    for number_of_plan, level in enumerate(levels):
+        score, _ = validation.scored(level + rng.normal(0, setting.noise), number_of_plan)
+        rows.append(_row(number_of_plan, score, num_rows))
     winner = next(row for row in ranked(rows) if row.plan.intermediate is not None)
     baseline = best_baseline(rows)
     assert baseline is not None
     test = _Rows(rng, num_rows)
-    found = [
+    sides = [
         [
-            test.scored(levels[row.number] - setting.harder + rng.normal(0, setting.noise), place)
+            test.scored(levels[row.number] - setting.harder + rng.normal(0, setting.noise), side)
             for _ in range(setting.num_seeds)
         ]
-        for place, row in enumerate((winner, baseline))
+        for side, row in enumerate((winner, baseline))
     ]
     outcomes = [
         tuple({"rel": ByLanguage(dict.fromkeys(LANGUAGES[1:], right))} for _, right in pair)
-        for pair in zip(*found, strict=True)
+        for pair in zip(*sides, strict=True)
     ]
-    fresh = [[_scores(score, num_rows) for score, _ in side] for side in found]
+    fresh = [[_scores(score, num_rows) for score, _ in side] for side in sides]
     curse = winners_curse(rows, winner, baseline, *fresh, outcomes if num_rows else ())
     assert curse is not None
     return curse, float(levels[winner.number] - levels[baseline.number])
 
 
 def table_of(setting: Setting, num_searches: int) -> dict[str, Any]:
-    """Shares of the searches, and means in points."""
+    """Return shares of the searches inside, below and above the interval, and means in points."""
     runs = [simulate(setting, number) for number in range(num_searches)]
     below = np.mean([curse.falls_out for curse, _ in runs])
     above = np.mean([curse.exceeds for curse, _ in runs])
@@ -102,7 +113,7 @@ def table_of(setting: Setting, num_searches: int) -> dict[str, Any]:
 
 
 class _Rows:
-    """The rows of a split: models agree on them more than by chance."""
+    """The rows of a split, on which models agree more often than by chance."""
 
     def __init__(self, rng: np.random.Generator, num: int) -> None:
         self._rng = rng
@@ -110,14 +121,14 @@ class _Rows:
         self._of_plan: dict[int, Floats] = {}
 
     def scored(self, level: float, plan: int) -> tuple[float, Outcomes]:
-        """One seed of this level: its score, and which rows it gets right."""
+        """Return the score of one seed at this level, and which rows it gets right."""
         level, num = min(max(level, 0.01), 0.99), len(self._difficulty)
         if not num:
             return level, np.zeros(0)
         if plan not in self._of_plan:
             self._of_plan[plan] = math.sqrt(OF_PLAN) * self._rng.normal(size=num)
-        own = math.sqrt(1 - OF_ROW - OF_PLAN) * self._rng.normal(size=num)
-        right = self._difficulty + self._of_plan[plan] + own < ndtri(level)
+        of_seed = math.sqrt(1 - OF_ROW - OF_PLAN) * self._rng.normal(size=num)
+        right = self._difficulty + self._of_plan[plan] + of_seed < ndtri(level)
         return float(right.mean()), right.astype(np.uint8)
 
 
@@ -186,12 +197,14 @@ def settings() -> list[Setting]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Calibration of what a retrain is promised.")
+    parser = argparse.ArgumentParser(
+        description="Measures how well the predicted gain of a retrain is calibrated."
+    )
     parser.add_argument("--num-searches", type=int, default=1000)
-    given = parser.parse_args()
-    found = [table_of(setting, given.num_searches) for setting in settings()]
-    inside = [row["inside"] for row in found]
-    print(json.dumps({"settings": found, "inside, least and most": [min(inside), max(inside)]}))
+    arguments = parser.parse_args()
+    tables = [table_of(setting, arguments.num_searches) for setting in settings()]
+    inside = [row["inside"] for row in tables]
+    print(json.dumps({"settings": tables, "inside, least and most": [min(inside), max(inside)]}))
 
 
 if __name__ == "__main__":

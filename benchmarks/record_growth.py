@@ -1,9 +1,10 @@
-"""How the record grows: a study of many trials, languages and tasks in MLflow, written and read.
+"""Measures how writing and reading the MLflow record slow down as a study grows.
 
-    python benchmarks/record.py [--trials 1000] [--tracking-uri URI]
+    python -m benchmarks.record_growth [--trials 1000] [--tracking-uri URI]
 
-Scores are drawn, nothing is trained; what is written, read and by which code is a real search's.
-Without an address it starts `mlflow server` on a SQLite file of its own. Prints JSON.
+The scores are drawn and nothing is trained, but the code that writes and reads the record is that
+of a real search. Without `--tracking-uri` the script starts `mlflow server` on a new SQLite file.
+Prints JSON.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.drawn_scores import TASKS, drawn_scores
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
@@ -32,9 +34,8 @@ from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.sections import SelectionRule
 from spaces.task_catalog import get_task
-from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores, objective
+from trainables.scoring.scores import Scores, objective
 
-TASKS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba")
 INTERMEDIATES = (None, "mnli", "squad", "hellaswag", "qqp", "csqa")
 STUDY, EXPERIMENT = "grown", "transfer-search"
 
@@ -46,8 +47,8 @@ def main() -> None:
     parser.add_argument("--tracking-uri", default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), options.tracking_uri) as uri:
-        found = measure(uri, Path(folder), options.trials, options.languages)
-    print(json.dumps(found, indent=1))
+        measured = measure(uri, Path(folder), options.trials, options.languages)
+    print(json.dumps(measured, indent=1))
 
 
 def measure(uri: str, folder: Path, num_trials: int, num_languages: int) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def reported(record: StudyRecord) -> dict[str, Any]:
 
 
 def queries() -> dict[str, dict[str, Any]]:
-    """What the UI asks for: the first page of trials, sorted by a metric, one language's metric."""
+    """Return the queries of MLflow's UI: the first page of trials, the same sorted by a metric, and
+    filtered by the metric of one language."""
     trials = "tags.`transfer_search.role` = 'trial'"
     return {
         "first_table_seconds": {"filter": trials, "order_by": ["attributes.start_time DESC"]},
@@ -103,8 +105,8 @@ def queries() -> dict[str, dict[str, Any]]:
 
 
 def ask(uri: str, *, filter: str, order_by: list[str]) -> Any:
-    found = post(f"{uri}/api/2.0/mlflow/experiments/search", {"max_results": 10})
-    ids = [e["experiment_id"] for e in found["experiments"] if e["name"] == EXPERIMENT]
+    answer = post(f"{uri}/api/2.0/mlflow/experiments/search", {"max_results": 10})
+    ids = [e["experiment_id"] for e in answer["experiments"] if e["name"] == EXPERIMENT]
     body = {"experiment_ids": ids, "filter": filter, "order_by": order_by, "max_results": 100}
     answer = post(f"{uri}/api/2.0/mlflow/runs/search", body)
     assert answer["runs"]
@@ -119,7 +121,7 @@ def post(url: str, body: Any) -> Any:
 
 
 def timed(call: Callable[[], Any], times: int = 5) -> float:
-    """Median seconds."""
+    """Return the median seconds of a call."""
     spent = []
     for _ in range(times):
         started = time.perf_counter()
@@ -129,7 +131,7 @@ def timed(call: Callable[[], Any], times: int = 5) -> float:
 
 
 def write(rows: list[TrialRow], record: RecordWriter) -> list[float]:
-    """Seconds that each trial's entries took to arrive."""
+    """Write all trials and return the seconds until each trial's entries had arrived."""
     record.study_started(settings={"evaluation": {}}, digest="grown", versions={})
     baseline, seconds = None, []
     for row in rows:
@@ -157,7 +159,7 @@ def drawn(num_trials: int, num_languages: int) -> list[TrialRow]:
     rows = []
     for number in range(num_trials):
         source, rate = INTERMEDIATES[number % len(INTERMEDIATES)], 10 ** draw.uniform(-5.5, -4.5)
-        scores = Scores(targets=tuple(target(task, languages, draw) for task in TASKS))
+        scores = Scores(targets=tuple(drawn_scores(task, languages, draw) for task in TASKS))
         params = {"intermediate": source or "none", "target.learning_rate": rate}
         rows.append(
             TrialRow(
@@ -193,42 +195,17 @@ def plan(source: str | None, rate: float) -> TrialPlan:
     )
 
 
-def target(task: str, languages: list[str], draw: random.Random) -> TargetScores:
-    protocol = ScoringProtocol(
-        task=task,
-        metric="accuracy",
-        split="validation",
-        selection="target_dev",
-        data="0123456789abcdef",
-        labels="",
-        rows=0,
-        layer=None,
-        pooling=None,
-        max_length=128,
-        training_version=1,
-    )
-    return TargetScores(
-        task=task,
-        main="accuracy",
-        source_language="en",
-        chance=0.3,
-        languages={code: {"accuracy": draw.uniform(0.4, 0.9)} for code in languages},
-        num_rows=dict.fromkeys(languages, 1000),
-        protocol=protocol,
-    )
-
-
 @contextmanager
 def served(folder: Path, uri: str | None) -> Iterator[str]:
-    """The address of a server: the one that is given, or one of our own on SQLite."""
+    """Yield the address of an MLflow server: `uri`, or a new server on SQLite."""
     if uri is not None:
         yield uri
         return
     database = f"sqlite:///{folder / 'mlflow.db'}"
     prepare(database)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     line = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
     line += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     line += ["--artifacts-destination", str(folder / "artifacts")]

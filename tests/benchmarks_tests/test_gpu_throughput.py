@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.gpu import LARGE, TINY, drawn_features, flops_a_token, matmul_peak
+from benchmarks.gpu_throughput import LARGE, TINY, drawn_features, flops_a_token, matmul_peak
 
 
 def test_a_token_of_xlmr_large_takes_six_operations_a_weight() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.evaluation import alike
+from benchmarks.scoring_throughput import alike
 
 
 def test_equal_tags_are_counted() -> None:

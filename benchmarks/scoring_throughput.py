@@ -1,12 +1,12 @@
-"""Zero-shot evaluation of all languages against `Trainer.predict` a language, and against a process
-a language.
+"""Compares zero-shot evaluation of all languages with one `Trainer.predict` per language, and with
+one process per language.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.evaluation [--data-root DIR] [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.scoring_throughput [--data-root DIR] [--write]
 
-PAN-X's validation rows by the same model with random weights, which tags at random: both sides must
-say the same of every word. Rows are tokenised before. A process of theirs loads the model, predicts
-one language and scores it, as `run_xnli.py --language` does; ours is the pass of a warm worker, and
-once more with the start of a process of its own.
+Both sides tag PAN-X's validation rows with the same random model and must give the same tag to
+every word. The rows are tokenised before. A process of their side loads the model, predicts one
+language and scores it, as `run_xnli.py --language` does. Our side is timed in a warm worker, and
+again with the start of a process.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from typing import Any
 
 from transformers import DataCollatorForTokenClassification
 
-from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
-from benchmarks.small_model import (
+from benchmarks.common.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
+from benchmarks.common.small_model import (
     MAX_LENGTH,
     ForTrainer,
     QuietTrainer,
     Shape,
-    arguments,
     rows_of,
+    trainer_arguments,
     write_encoder,
 )
 from spaces.study import StudySettings
@@ -44,15 +44,15 @@ from trainables.training.evaluate import Scoring, judge, predict
 from trainables.training.workers import Workers
 
 TASK, SPLIT = "panx", "validation"
-BATCH_SIZE = 32  # of theirs; run_xnli.py's own is 8
-MAX_DIFFERENCE = 1e-3  # of an F1: a tag in ten thousand may differ by rounding
+BATCH_SIZE = 32  # of their side; the default of run_xnli.py is 8
+MAX_DIFFERENCE = 1e-3  # of an F1, since one tag in ten thousand may differ by rounding
 Tags = Mapping[str, Sequence[Any]]  # language -> tags of every row
-Scored = tuple[Tags, Mapping[str, float]]  # and its F1
+Scored = tuple[Tags, Mapping[str, float]]  # tags, and language -> F1
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The model in a warm worker, and what is scored."""
+    """The model in a warm worker, and the languages that are scored."""
 
     context: TrialContext
     model: TransferModel
@@ -65,8 +65,8 @@ class Bench:
         context = TrialContext.open(
             settings, home=folder, encoder=settings.study.encoder, workers=Workers.alone()
         )
-        there = context.data.rows.languages(TASK, languages, SPLIT)
-        return cls(context, context.base.model((TASK,), encoder=None, seed=0), there, folder)
+        with_rows = context.data.rows.languages(TASK, languages, SPLIT)
+        return cls(context, context.base.model((TASK,), encoder=None, seed=0), with_rows, folder)
 
     def scoring(self, max_rows: int) -> Scoring:
         return Scoring(
@@ -90,20 +90,20 @@ class Bench:
         return tags, self.scores(tags, scoring)
 
     def theirs(self, trainer: QuietTrainer, rows: Mapping[str, Any], max_rows: int) -> Scored:
-        """`rows` are those that the Trainer reads, by language."""
+        """Score with the Trainer, language by language; `rows` are its rows by language."""
         scoring = self.scoring(max_rows)
         tags = {}
-        for language, of_language in rows.items():
+        for language, language_rows in rows.items():
             features = self.features(language, max_rows)
-            best = trainer.predict(of_language).predictions.argmax(axis=-1)
+            best = trainer.predict(language_rows).predictions.argmax(axis=-1)
             lengths = features.input_ids.lengths.tolist()
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
             examples = self.context.data.examples(TASK, language, SPLIT, max_rows=max_rows)
-            tags[language] = scoring.form.decode(outputs, features, examples, get_task(TASK))
+            tags[language] = scoring.format.decode(outputs, features, examples, get_task(TASK))
         return tags, self.scores(tags, scoring)
 
     def scores(self, tags: Tags, scoring: Scoring) -> Mapping[str, float]:
-        judged = judge(tags, scoring, self.context, forms={})
+        judged = judge(tags, scoring, self.context, formats={})
         return {language: found.metrics["f1"] for language, found in judged.items()}
 
     def trainer(self, *, is_padded: bool) -> QuietTrainer:
@@ -114,7 +114,7 @@ class Bench:
         )
         return QuietTrainer(
             model=ForTrainer(self.model, TASK),
-            args=arguments(self.folder / "trainer", per_device_eval_batch_size=BATCH_SIZE),
+            args=trainer_arguments(self.folder / "trainer", per_device_eval_batch_size=BATCH_SIZE),
             data_collator=collator,
         )
 
@@ -145,19 +145,19 @@ def study(encoder: str, data_root: str | None) -> StudySettings:
     )
 
 
-def measure(bench: Bench, given: argparse.Namespace) -> tuple[list[Line], Mapping[str, Any]]:
-    rows, num = bench.rows(given.rows), given.rows
+def measure(bench: Bench, arguments: argparse.Namespace) -> tuple[list[Line], Mapping[str, Any]]:
+    rows, num = bench.rows(arguments.rows), arguments.rows
     trainers = {name: bench.trainer(is_padded=name == "padded") for name in ("dynamic", "padded")}
     sides: dict[str, Callable[[], tuple[float, Any]]] = {
         "ours": lambda: seconds_of(lambda: bench.ours(num)),
         "dynamic": lambda: seconds_of(lambda: bench.theirs(trainers["dynamic"], rows, num)),
         "padded": lambda: seconds_of(lambda: bench.theirs(trainers["padded"], rows, num)),
     }
-    timed = in_turns(sides, num_turns=given.turns)
+    timed = in_turns(sides, num_turns=arguments.turns)
     ours: Scored = timed["ours"][1][0]
     lines = [
         Line(
-            name=f"evaluation, Trainer.predict a language, {words}",
+            name=f"evaluation, Trainer.predict per language, {words}",
             ours=timed["ours"][0],
             theirs=timed[name][0],
             unit="s",
@@ -166,7 +166,7 @@ def measure(bench: Bench, given: argparse.Namespace) -> tuple[list[Line], Mappin
         )
         for name, words in (("dynamic", "dynamic padding"), ("padded", "padded to 128"))
     ]
-    lines += against_processes(bench, given, statistics.median(timed["ours"][0]))
+    lines += against_processes(bench, arguments, statistics.median(timed["ours"][0]))
     num_rows = sum(len(tags) for tags in ours[0].values())
     facts = {
         "rows": f"{num_rows} of PAN-X in {len(bench.languages)} languages, at most {num} each",
@@ -175,20 +175,21 @@ def measure(bench: Bench, given: argparse.Namespace) -> tuple[list[Line], Mappin
     return lines, facts
 
 
-def against_processes(bench: Bench, given: argparse.Namespace, warm: float) -> list[Line]:
-    """One turn: a process for each language, one after the other, and one of ours for all."""
+def against_processes(bench: Bench, arguments: argparse.Namespace, warm: float) -> list[Line]:
+    """Time one process of theirs per language, one after the other, and one process of ours for all
+    languages; one turn."""
     seconds, scores = 0.0, {}
     for language in bench.languages:
-        spent, found = seconds_of(lambda: process(bench, given, "theirs", (language,)))  # noqa: B023
+        spent, f1 = seconds_of(lambda: process(bench, arguments, "theirs", (language,)))  # noqa: B023
         seconds += spent
-        scores.update(found)
-    cold, own = seconds_of(lambda: process(bench, given, "ours", bench.languages))
-    difference = max(abs(own[code] - scores[code]) for code in own)
-    assert difference < MAX_DIFFERENCE, (own, scores)
-    equal = f"F1 of all {len(own)} languages, within {difference:.0e}"
+        scores.update(f1)
+    cold, our_scores = seconds_of(lambda: process(bench, arguments, "ours", bench.languages))
+    difference = max(abs(our_scores[code] - scores[code]) for code in our_scores)
+    assert difference < MAX_DIFFERENCE, (our_scores, scores)
+    equal = f"F1 of all {len(our_scores)} languages, within {difference:.0e}"
     return [
         Line(
-            name=f"evaluation, a process a language: {words}",
+            name=f"evaluation, one process per language: {words}",
             ours=(value,),
             theirs=(seconds,),
             unit="s",
@@ -203,7 +204,7 @@ def against_processes(bench: Bench, given: argparse.Namespace, warm: float) -> l
 
 
 def alike(first: Scored, second: Scored) -> str:
-    """Refuse sides that score differently; how many tags differ by rounding."""
+    """Return how many tags are equal; fail if more differ than rounding explains."""
     pairs = [
         (a, b)
         for language in first[0]
@@ -216,50 +217,50 @@ def alike(first: Scored, second: Scored) -> str:
 
 
 def process(
-    bench: Bench, given: argparse.Namespace, side: str, languages: Sequence[str]
+    bench: Bench, arguments: argparse.Namespace, side: str, languages: Sequence[str]
 ) -> dict[str, float]:
-    """F1 by language, as a process of its own finds it."""
-    line = [sys.executable, "-m", "benchmarks.evaluation", "--alone", side]
-    line += ["--folder", str(bench.folder), "--rows", str(given.rows)]
+    """Return language -> F1, computed in a separate process."""
+    line = [sys.executable, "-m", "benchmarks.scoring_throughput", "--alone", side]
+    line += ["--folder", str(bench.folder), "--rows", str(arguments.rows)]
     line += ["--languages", *languages]
-    line += ["--data-root", given.data_root] if given.data_root else []
+    line += ["--data-root", arguments.data_root] if arguments.data_root else []
     done = subprocess.run(line, check=True, stdout=subprocess.PIPE, env=os.environ, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def alone(given: argparse.Namespace) -> None:
-    """What such a process does."""
-    bench = Bench.open(given.folder, given.languages, given.data_root)
-    if given.alone == "ours":
-        scores = bench.ours(given.rows)[1]
+def alone(arguments: argparse.Namespace) -> None:
+    """Score one side in this process and print language -> F1; `process` starts this."""
+    bench = Bench.open(arguments.folder, arguments.languages, arguments.data_root)
+    if arguments.alone == "ours":
+        scores = bench.ours(arguments.rows)[1]
     else:
         trainer = bench.trainer(is_padded=False)
-        scores = bench.theirs(trainer, bench.rows(given.rows), given.rows)[1]
+        scores = bench.theirs(trainer, bench.rows(arguments.rows), arguments.rows)[1]
     print(json.dumps(dict(scores)))
 
 
 def main() -> None:
-    parser = options("Zero-shot evaluation of all languages.")
+    parser = options("Compares zero-shot evaluation of all languages with the Trainer's.")
     parser.add_argument("--languages", nargs="+", default=list(get_task(TASK).languages))
-    parser.add_argument("--rows", type=int, default=200, help="at most so many a language")
+    parser.add_argument("--rows", type=int, default=200, help="largest number of rows per language")
     parser.add_argument("--alone", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     quiet_libraries()
-    if given.alone:
-        alone(given)
+    if arguments.alone:
+        alone(arguments)
         return
     shape = Shape()
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         folder = Path(scratch)
         text = TaskText.of(
-            "flores", given.languages, pair_share=0.0, seed=0, source=Rows(given.data_root)
+            "flores", arguments.languages, pair_share=0.0, seed=0, source=Rows(arguments.data_root)
         )
         write_encoder(folder / "encoder", text.rows(), shape)
-        bench = Bench.open(folder, given.languages, given.data_root)
-        lines, facts = measure(bench, given)
+        bench = Bench.open(folder, arguments.languages, arguments.data_root)
+        lines, facts = measure(bench, arguments)
     facts = {"encoder": str(shape), **facts}
-    publish("Evaluation", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("Evaluation", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What a trial costs beside its training: Optuna, MLflow and the searcher, with a stub that trains
-nothing; against Ray's MLflowLoggerCallback logging the same scalars flat.
+"""Measures what a trial costs besides its training: Optuna, MLflow and the searcher.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.control_plane [--trials 1000] [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.control_plane_cost [--trials 1000] [--write]
 
-Drawn scores of nine tasks in 40 languages. The searcher is driven as Tune drives it, with an event
-for each of a trial's phases and rungs; a trial ends when MLflow has it all. Both sides write SQLite
-files of their own.
+A stub plays the trials and trains nothing. Their side is Ray's MLflowLoggerCallback, which logs the
+same scalars without any structure. The scores of nine tasks in 40 languages are drawn at random.
+The searcher is called as Tune calls it, with an event for each phase and rung of a trial; a trial
+ends when MLflow has received all of it. Each side writes to separate SQLite files.
 """
 
 import random
@@ -21,8 +21,8 @@ from typing import Any
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 from ray.tune.search import Searcher
 
-from benchmarks.measuring import RESULTS, Line, figures, options, publish, seconds_of, spread
-from benchmarks.record import TASKS, target
+from benchmarks.common.drawn_scores import TASKS, drawn_scores
+from benchmarks.common.measuring import RESULTS, Line, figures, options, publish, seconds_of, spread
 from search.driver.searcher import StudySearcher
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import prepare
@@ -42,14 +42,14 @@ PART = 10  # the first and the last tenth of the trials are compared
 
 
 class StubWorld(KeyFacts):
-    """Keys without rows: what a phase is trained on is read by nobody here."""
+    """Key facts without rows, since nothing here reads the rows of a phase."""
 
     def facts(self, phase: Phase) -> dict[str, str]:
         return {"rows": "drawn"}
 
 
 class Silent:
-    """A search that nobody watches."""
+    """An observer that does nothing."""
 
     def resumed(self, num_finished: int) -> None: ...
 
@@ -80,7 +80,7 @@ def study(num_trials: int) -> StudySettings:
 
 @dataclass(frozen=True, slots=True)
 class Stub:
-    """Plays Tune and the trials: drawn scores, phases that were trained in no time."""
+    """Plays the part of Tune and of the trials: scores are drawn, and phases take no time."""
 
     searcher: StudySearcher
     settings: StudySettings
@@ -88,14 +88,14 @@ class Stub:
     languages: Sequence[str]
 
     def trial(self, number: int) -> dict[str, float] | None:
-        """Run the next trial to its end; its scalars, None where the search is over."""
+        """Run the next trial to its end and return its scores; None if the search is over."""
         name = f"trial-{number}"
         params = self.searcher.suggest(name)
         if params is None or params == Searcher.FINISHED:
             return None
         plan = self.settings.search_space().decode(params)
         draw = random.Random(number)
-        scored = tuple(target(task, list(self.languages), draw) for task in TASKS)
+        scored = tuple(drawn_scores(task, list(self.languages), draw) for task in TASKS)
         for event in self._events(plan, scored):
             result = pack(event)
             self.searcher.on_trial_result(name, result)
@@ -103,9 +103,9 @@ class Stub:
         self.searcher.on_trial_complete(name)
         assert self.record.outbox.deliver_all()
         return {
-            f"{each.task}.{language}": values["accuracy"]
-            for each in scored
-            for language, values in each.languages.items()
+            f"{scores.task}.{language}": values["accuracy"]
+            for scores in scored
+            for language, values in scores.languages.items()
         }
 
     def _events(self, plan: TrialPlan, scored: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -117,9 +117,9 @@ class Stub:
             )
         whole = Scores(targets=scored)
         for rung in range(len(scored)):
-            probe, some = (replace(whole, targets=scored[k : rung + 1]) for k in (rung, 0))
-            both = {"probe": probe.to_dict(), "scores": some.to_dict()}
-            events.append({"event": "rung", "rung": rung, **both})
+            probe, scores = (replace(whole, targets=scored[k : rung + 1]) for k in (rung, 0))
+            content = {"probe": probe.to_dict(), "scores": scores.to_dict()}
+            events.append({"event": "rung", "rung": rung, **content})
         seconds = {"evaluation": 0.0, "total": 0.0}
         end = {"event": "end", "state": "scored", "seconds": seconds, "scores": whole.to_dict()}
         return [*events, end]
@@ -129,7 +129,7 @@ KEY_FACTS = StubWorld("weights", "pieces")
 
 
 def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]:
-    """Seconds of each trial."""
+    """Return the seconds of each trial on our side."""
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     prepare(uri)
     settings = study(num_trials)
@@ -157,7 +157,7 @@ def ours(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]
 
 
 class StubTrial:
-    """What the callback reads of one of Tune's trials."""
+    """The attributes of one of Tune's trials that the callback reads."""
 
     def __init__(self, number: int) -> None:
         self.config = {"intermediate": "mnli", "target.learning_rate": 1e-5}
@@ -168,7 +168,8 @@ class StubTrial:
 
 
 def callback(folder: Path, num_trials: int, languages: Sequence[str]) -> list[float]:
-    """Seconds of each trial: the scores alone, all of them in one result."""
+    """Return the seconds of each trial with the callback, which logs only the scores, in one
+    result."""
     uri = f"sqlite:///{folder / 'flat.db'}"
     prepare(uri)
     logger = MLflowLoggerCallback(tracking_uri=uri, experiment_name="flat")
@@ -178,7 +179,7 @@ def callback(folder: Path, num_trials: int, languages: Sequence[str]) -> list[fl
         draw = random.Random(number)
         scalars: dict[str, float] = {"training_iteration": 1}
         for task in TASKS:
-            for language, values in target(task, list(languages), draw).languages.items():
+            for language, values in drawn_scores(task, list(languages), draw).languages.items():
                 scalars[f"{task}.{language}"] = values["accuracy"]
         trial: Any = StubTrial(number)
         started = time.perf_counter()
@@ -190,17 +191,17 @@ def callback(folder: Path, num_trials: int, languages: Sequence[str]) -> list[fl
 
 
 def main() -> None:
-    parser = options("What a trial costs beside its training.")
+    parser = options("Measures what a trial costs besides its training.")
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--callback-trials", type=int, default=20)
     parser.add_argument("--languages", type=int, default=40)
-    given = parser.parse_args()
-    languages = list(LANGUAGES)[: given.languages]
+    arguments = parser.parse_args()
+    languages = list(LANGUAGES)[: arguments.languages]
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
         folder = Path(scratch)
-        flat = callback(folder, given.callback_trials, languages)
-        seconds = ours(folder, given.trials, languages)
-    part = max(1, given.trials // PART)
+        flat = callback(folder, arguments.callback_trials, languages)
+        seconds = ours(folder, arguments.trials, languages)
+    part = max(1, arguments.trials // PART)
     first, last = seconds[:part], seconds[-part:]
     lines = [
         Line(
@@ -211,20 +212,20 @@ def main() -> None:
             target=1 / MAX_GROWTH,
         ),
         Line(
-            name="control plane, MLflowLoggerCallback with the scores alone",
+            name="control plane, MLflowLoggerCallback with the scores only",
             ours=[statistics.median(seconds)],
             theirs=[statistics.median(flat)],
             unit="s a trial",
         ),
     ]
     facts = {
-        "trials": f"{given.trials} of {len(TASKS)} tasks in {len(languages)} languages; "
-        f"{given.callback_trials} by the callback",
-        "seconds a trial": f"first {spread(first)}, last {spread(last)} "
-        f"(wanted at most {figures(MAX_SECONDS)})",
-        "ours": "ask, tell, rungs, keys, study and phase runs, plan, matrices and protocol as well",
+        "trials": f"{arguments.trials} with {len(TASKS)} tasks in {len(languages)} languages; "
+        f"{arguments.callback_trials} with the callback",
+        "seconds per trial": f"first {spread(first)}, last {spread(last)} "
+        f"(wanted: at most {figures(MAX_SECONDS)})",
+        "ours": "includes ask, tell, rungs, keys, study and phase runs, plan, matrices, protocol",
     }
-    publish("Control plane", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("Control plane", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 if __name__ == "__main__":

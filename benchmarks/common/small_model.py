@@ -1,5 +1,8 @@
-"""The encoder that benchmarks on the CPU use, and how the Hugging Face Trainer is given the same
-model: random weights, XLM-R's architecture, a tokenizer made of FLORES or of the pocket's text."""
+"""Builds the small encoder of the CPU benchmarks and adapts it to the Hugging Face Trainer.
+
+The encoder has random weights and XLM-R's architecture. Its tokenizer is trained on FLORES or on
+the pocket's text.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +40,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Of an encoder of XLM-R's architecture."""
+    """The sizes of an encoder of XLM-R's architecture."""
 
     vocabulary: int = 16_000
     hidden_size: int = 192
@@ -57,13 +60,13 @@ TINY = Shape(vocabulary=1500, hidden_size=64, num_layers=2, num_heads=2, feed_fo
 
 
 def write_pocket_encoder(folder: Path, languages: Sequence[str], shape: Shape) -> Path:
-    """One whose tokenizer is made of the pocket's text."""
+    """Write an encoder whose tokenizer is trained on the pocket's text."""
     text = PocketText(languages=tuple(languages), num_rows=20_000, seed=0)
     return write_encoder(folder, text.rows(), shape)
 
 
 def write_encoder(folder: Path, text: Sequence[TextExample], shape: Shape) -> Path:
-    """A Hugging Face folder with a tokenizer of that text and random weights."""
+    """Write a Hugging Face folder with random weights and a tokenizer trained on `text`."""
     pieces = train_pieces(text, shape.vocabulary)
     tokenizer = fast_tokenizer(pieces, max_length=MAX_LENGTH)
     torch.manual_seed(0)
@@ -91,7 +94,8 @@ def config_of(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> XLMRobertaCon
 
 
 class ForTrainer(nn.Module):
-    """The same encoder and head as the Trainer calls them; a mean loss, as its models give."""
+    """The same encoder and head with the interface that the Trainer expects; returns a mean loss,
+    as Hugging Face models do."""
 
     def __init__(self, model: TransferModel, task: str) -> None:
         super().__init__()
@@ -115,8 +119,9 @@ class ForTrainer(nn.Module):
 def rows_of(
     features: Features, *, is_tagged: bool, padded_to: int | None, pad_id: int
 ) -> list[Row]:
-    """Sequences as a tokenised data set holds them; `padded_to` is its `pad_to_max_length`."""
-    found = []
+    """Return the sequences in the form of a tokenised data set; `padded_to` has the effect of
+    `pad_to_max_length`."""
+    rows = []
     for sequence in range(len(features)):
         ids = features.input_ids[sequence].tolist()
         labels = features.labels[sequence].tolist()
@@ -126,12 +131,12 @@ def rows_of(
             "attention_mask": [1] * len(ids) + [0] * missing,
             "labels": labels + [IGNORED] * missing if is_tagged else labels[0],
         }
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
-def arguments(folder: Path, **further: Any) -> TrainingArguments:
-    """Everything that is no part of the comparison off."""
+def trainer_arguments(folder: Path, **further: Any) -> TrainingArguments:
+    """Return the Trainer's arguments with everything switched off that is not compared."""
     return TrainingArguments(
         output_dir=str(folder),
         save_strategy="no",
@@ -144,9 +149,9 @@ def arguments(folder: Path, **further: Any) -> TrainingArguments:
 
 
 def phase_arguments(folder: Path, phase: Phase, **further: Any) -> TrainingArguments:
-    """A phase's settings in the Trainer's words."""
+    """Return the settings of a phase as arguments of the Trainer."""
     recipe = phase.recipe
-    return arguments(
+    return trainer_arguments(
         folder,
         per_device_train_batch_size=recipe.batch_size,
         max_steps=recipe.num_steps,
@@ -162,7 +167,7 @@ def phase_arguments(folder: Path, phase: Phase, **further: Any) -> TrainingArgum
 
 
 class QuietTrainer(Trainer):
-    """Without the lines that it prints where it has no progress bar."""
+    """The Trainer without the lines that it prints when it has no progress bar."""
 
     def __init__(self, **further: Any) -> None:
         super().__init__(**further)
@@ -170,8 +175,8 @@ class QuietTrainer(Trainer):
 
 
 class SameBatches(QuietTrainer):
-    """The Trainer's loop over batches that are made already, at our learning rates: then both
-    sides must lose the same, step by step."""
+    """The Trainer's loop over our batches with our learning rates; its losses must equal ours at
+    every step."""
 
     def __init__(self, *, batches: Sequence[Batch], phase: Phase, **further: Any) -> None:
         super().__init__(**further)

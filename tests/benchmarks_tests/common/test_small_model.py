@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.small_model import ForTrainer, Shape, rows_of, write_encoder
+from benchmarks.common.small_model import ForTrainer, Shape, rows_of, write_encoder
 from spaces.task_catalog import get_task
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.formats.base import Features, Ragged, collate
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.pretraining.corpus import PocketText
 
 TINY = Shape(vocabulary=300, hidden_size=16, num_layers=1, num_heads=2, feed_forward_size=16)
@@ -41,7 +41,7 @@ def features(labels: list[list[int]]) -> Features:
 def test_both_sides_lose_the_same(base, task, labels, padded_to) -> None:
     """Padded or not, the Trainer's mean loss is our sum over its items."""
     model = base.model((task,), encoder=None, seed=0).eval()
-    form, is_tagged = format_of(get_task(task).kind), task == "panx"
+    form, is_tagged = format_of_kind(get_task(task).kind), task == "panx"
     batch = collate(features(labels), [0, 1], pad_id=1)
     ours = form.loss(model.heads[task], hidden_states(model.encoder, batch)[0], batch)
     rows = rows_of(features(labels), is_tagged=is_tagged, padded_to=padded_to or 4, pad_id=1)

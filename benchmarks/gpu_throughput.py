@@ -1,14 +1,16 @@
-"""XLM-R Large's shape on one GPU: tokens a second, useful-token MFU, memory; beside the Trainer.
+"""Measures training of XLM-R Large's shape on one GPU (tokens per second, useful-token MFU, memory)
+and compares it with the Trainer.
 
-    python -m benchmarks.gpu [--tiny] [--write]
+    python -m benchmarks.gpu_throughput [--tiny] [--write]
 
-Random weights, drawn rows as long as NLI's are: nothing is read, nothing is fetched. Needs torch
-and transformers (and accelerate, for the Trainer: without it that side is left out, and said so);
-no Ray. About three minutes on a recent GPU. `--tiny` tries the same code with a small shape, on the
-CPU too; its numbers say nothing.
+The weights are random and the rows are drawn with the lengths of NLI pairs, so nothing is read or
+downloaded. It needs torch and transformers, but not Ray. The Trainer needs accelerate; without it
+that side is left out, and the output says so. It takes about three minutes on a recent GPU.
+`--tiny` runs the same code with a small shape, also on a CPU; its numbers mean nothing.
 
-MFU counts useful tokens alone: 6 FLOPs a weight of the layers and token, and attention's own
-12 x layers x width x length, over the bf16 peak that a matrix product of 8192 reaches here.
+MFU counts useful tokens only. Per token it counts 6 FLOPs for each weight of the layers, and
+12 x layers x width x length for attention. It is relative to the bf16 peak that a matrix product of
+size 8192 reaches on this GPU.
 """
 
 import argparse
@@ -26,8 +28,8 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, XLMRobertaModel
 
-from benchmarks.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
-from benchmarks.small_model import (
+from benchmarks.common.measuring import RESULTS, Line, in_turns, options, publish, seconds_of
+from benchmarks.common.small_model import (
     MAX_LENGTH,
     NO_SAVING,
     ForTrainer,
@@ -52,9 +54,9 @@ LARGE = Shape(
     vocabulary=250_002, hidden_size=1024, num_layers=24, num_heads=16, feed_forward_size=4096
 )
 TINY = Shape(vocabulary=500, hidden_size=64, num_layers=2, num_heads=4, feed_forward_size=128)
-# Of MNLI's pairs in XLM-R's pieces: a log-normal with median 38 and a tenth above 70.
+# Lengths of MNLI's pairs in XLM-R's pieces: log-normal with median 38; a tenth are above 70.
 MEDIAN_LENGTH, LENGTH_SIGMA = 38.0, 0.48
-WARMUP_STEPS = 10  # of each side, untimed
+WARMUP_STEPS = 10  # untimed steps of each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Bench:
     folder: Path
 
     def ours(self) -> tuple[float, dict[str, float]]:
-        """Useful tokens a second, and what else is told of the run."""
+        """Return useful tokens per second, and loss, memory and useful share of the run."""
         workers = Workers.alone()
         model = self.base.model((TASK,), encoder=None, seed=0).to(workers.device)
         seconds, gib, progress = on_device(
@@ -78,17 +80,16 @@ class Bench:
                 tokenizer=self.base.tokenizer,
                 workers=workers,
                 max_device_tokens=16_384,
-                dev_score=lambda model: 0.0,
                 saving=NO_SAVING,
-                on_step=lambda step: None,
             ),
         )
         useful = progress.num_useful_tokens / progress.num_tokens
-        told = {"loss": statistics.fmean(progress.losses), "gib": gib, "useful": useful}
-        return progress.num_useful_tokens / seconds, told
+        details = {"loss": statistics.fmean(progress.losses), "gib": gib, "useful": useful}
+        return progress.num_useful_tokens / seconds, details
 
     def theirs(self) -> tuple[float, dict[str, float]]:
-        """One epoch, as ours: the useful tokens are those of all rows."""
+        """Return the same for the Trainer. It trains one epoch, as our side does, so the useful
+        tokens are those of all rows."""
         device = Workers.alone().device
         pad_id = self.base.tokenizer.pad_token_id
         trainer = QuietTrainer(
@@ -110,28 +111,28 @@ class Bench:
 def on_device(device: torch.device, call: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds, the device waited for at both ends; the most GiB of its memory; what it returned."""
     if device.type == "cpu":
-        seconds, found = seconds_of(call)
-        return seconds, 0.0, found
+        seconds, setup = seconds_of(call)
+        return seconds, 0.0, setup
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     torch.cuda.synchronize()
 
     def waited() -> Any:
-        found = call()
+        result = call()
         torch.cuda.synchronize()
-        return found
+        return result
 
-    seconds, found = seconds_of(waited)
-    return seconds, torch.cuda.max_memory_allocated() / 2**30, found
+    seconds, result = seconds_of(waited)
+    return seconds, torch.cuda.max_memory_allocated() / 2**30, result
 
 
 def matmul_peak(device: torch.device, size: int) -> float:
-    """FLOPs a second of a bf16 matrix product, the best of ten."""
-    one = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+    """Return FLOPs per second of a bf16 matrix product of this size, the best of ten runs."""
+    matrix = torch.randn(size, size, dtype=torch.bfloat16, device=device)
     best = float("inf")
     for _ in range(10):
         started = time.perf_counter()
-        product = one @ one
+        product = matrix @ matrix
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - started)
@@ -140,15 +141,18 @@ def matmul_peak(device: torch.device, size: int) -> float:
 
 
 def flops_a_token(shape: Shape, length: float) -> float:
-    """Forward and backward: the layers' matrices and attention over `length` tokens. Embeddings
-    are looked up, not multiplied. Source: PaLM's appendix B (Chowdhery et al. 2022)."""
+    """Return FLOPs per token of a forward and a backward pass.
+
+    They count the layers' matrices and attention over `length` tokens. Embeddings are looked up,
+    not multiplied. Source: appendix B of PaLM (Chowdhery et al. 2022).
+    """
     width, inner = shape.hidden_size, shape.feed_forward_size
     weights = shape.num_layers * (4 * width * width + 2 * width * inner)
     return 6 * weights + 12 * shape.num_layers * width * length
 
 
 def drawn_features(num_rows: int, vocabulary: int) -> Features:
-    """Rows of random pieces with lengths as MNLI's, at most 128, and labels."""
+    """Return rows of random pieces with MNLI's lengths, at most 128 tokens, and random labels."""
     rng = np.random.default_rng(0)
     lengths = np.exp(rng.normal(np.log(MEDIAN_LENGTH), LENGTH_SIGMA, num_rows)).astype(int)
     lengths = lengths.clip(8, MAX_LENGTH)
@@ -164,7 +168,7 @@ def drawn_features(num_rows: int, vocabulary: int) -> Features:
 
 
 def base_of(shape: Shape) -> BaseEncoder:
-    """Random weights, and a tokenizer that only has to pad."""
+    """Return an encoder with random weights, and a tokenizer that is used only for padding."""
     words = {f"piece-{i}": i for i in range(len(SPECIALS), shape.vocabulary)}
     vocabulary = {**{special: i for i, special in enumerate(SPECIALS)}, **words}
     tokenizer = PreTrainedTokenizerFast(
@@ -180,27 +184,29 @@ def base_of(shape: Shape) -> BaseEncoder:
     return BaseEncoder(encoder, tokenizer, "random", "pieces")
 
 
-def bench(given: argparse.Namespace, folder: Path) -> Bench:
-    """Every row once."""
-    shape = TINY if given.tiny else LARGE
+def bench(arguments: argparse.Namespace, folder: Path) -> Bench:
+    """Return the benchmark of one epoch, in which every row is used once."""
+    shape = TINY if arguments.tiny else LARGE
     base = base_of(shape)
-    recipe = Recipe(num_steps=given.steps, batch_size=given.batch_size, max_length=MAX_LENGTH)
+    recipe = Recipe(
+        num_steps=arguments.steps, batch_size=arguments.batch_size, max_length=MAX_LENGTH
+    )
     phase = Phase(mixture=Mixture.of({TASK: 1.0}), learning_rate=1e-5, seed=0, recipe=recipe)
-    rows = drawn_features(given.steps * given.batch_size, shape.vocabulary)
+    rows = drawn_features(arguments.steps * arguments.batch_size, shape.vocabulary)
     return Bench(base, rows, phase, shape, folder)
 
 
-def sides_of(found: Bench) -> dict[str, Callable[[], tuple[float, Any]]]:
-    """Theirs only where the Trainer can run."""
+def sides_of(setup: Bench) -> dict[str, Callable[[], tuple[float, Any]]]:
+    """Return the sides to time; theirs is left out if accelerate is not installed."""
     if importlib.util.find_spec("accelerate") is None:
-        return {"ours": found.ours}
-    return {"ours": found.ours, "theirs": found.theirs}
+        return {"ours": setup.ours}
+    return {"ours": setup.ours, "theirs": setup.theirs}
 
 
-def mfu(found: Bench, tokens_a_second: float, peak: float) -> dict[str, str]:
-    lengths = found.features.input_ids.lengths
-    mean_length = float((lengths**2).sum() / lengths.sum())  # as a token sees it
-    share = tokens_a_second * flops_a_token(found.shape, mean_length) / peak
+def mfu(setup: Bench, tokens_a_second: float, peak: float) -> dict[str, str]:
+    lengths = setup.features.input_ids.lengths
+    mean_length = float((lengths**2).sum() / lengths.sum())  # mean over tokens, not over rows
+    share = tokens_a_second * flops_a_token(setup.shape, mean_length) / peak
     return {"bf16 matmul peak": f"{peak / 1e12:.3g} TFLOP/s", "useful-token MFU": f"{share:.1%}"}
 
 
@@ -208,18 +214,18 @@ def shortened(phase: Phase) -> Phase:
     return replace(phase, recipe=replace(phase.recipe, num_steps=WARMUP_STEPS))
 
 
-def report(found: Bench, given: argparse.Namespace) -> None:
-    device, sides = Workers.alone().device, sides_of(found)
-    timed = in_turns(sides, num_turns=given.turns)
-    speed, told = statistics.median(timed["ours"][0]), timed["ours"][1][0]
+def report(setup: Bench, arguments: argparse.Namespace) -> None:
+    device, sides = Workers.alone().device, sides_of(setup)
+    timed = in_turns(sides, num_turns=arguments.turns)
+    speed, details = statistics.median(timed["ours"][0]), timed["ours"][1][0]
     facts: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-        "encoder": str(found.shape),
-        "useful positions": f"{told['useful']:.1%}",
-        "memory": f"{told['gib']:.1f} GiB",
+        "encoder": str(setup.shape),
+        "useful positions": f"{details['useful']:.1%}",
+        "memory": f"{details['gib']:.1f} GiB",
     }
     if device.type == "cuda":
-        facts |= mfu(found, speed, matmul_peak(device, 8192))
+        facts |= mfu(setup, speed, matmul_peak(device, 8192))
     lines = []
     if "theirs" in timed:
         theirs = timed["theirs"][1][0]
@@ -231,32 +237,32 @@ def report(found: Bench, given: argparse.Namespace) -> None:
                 theirs=timed["theirs"][0],
                 unit="useful tokens/s",
                 is_rate=True,
-                equal=f"mean loss {told['loss']:.3f} and {theirs['loss']:.3f}",
+                equal=f"mean loss {details['loss']:.3f} and {theirs['loss']:.3f}",
             )
         ]
     else:
         facts["useful tokens/s"] = round(speed)
         facts["theirs"] = "not measured: accelerate is not installed"
-    publish("One GPU", lines, facts=facts, results=RESULTS if given.write else None)
+    publish("One GPU", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 def main() -> None:
-    parser = options("XLM-R Large's shape on one GPU.")
-    parser.add_argument("--tiny", action="store_true", help="a small shape, to try the code")
+    parser = options("Measures training of XLM-R Large's shape on one GPU.")
+    parser.add_argument("--tiny", action="store_true", help="use a small shape, to try the code")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=32)
-    given = parser.parse_args()
-    if not (given.tiny or torch.cuda.is_available()):
-        parser.error("there is no GPU; --tiny tries the code without one")
-    if given.tiny and given.write:
-        parser.error("--tiny measures nothing that belongs in RESULTS.md")
+    arguments = parser.parse_args()
+    if not (arguments.tiny or torch.cuda.is_available()):
+        parser.error("there is no GPU; use --tiny to try the code without one")
+    if arguments.tiny and arguments.write:
+        parser.error("--tiny cannot be combined with --write: its numbers mean nothing")
     quiet_libraries()
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch:
-        found = bench(given, Path(scratch))
-        warm = replace(found, phase=shortened(found.phase))
+        setup = bench(arguments, Path(scratch))
+        warm = replace(setup, phase=shortened(setup.phase))
         for side in sides_of(warm).values():
             side()
-        report(found, given)
+        report(setup, arguments)
 
 
 if __name__ == "__main__":

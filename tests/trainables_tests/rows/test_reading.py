@@ -2,7 +2,7 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.task_catalog import get_task
-from trainables.rows.raw_row import Row, nearest, read_squad, read_tagged
+from trainables.rows.reading import Row, nearest, read_squad, read_tagged
 
 
 def row(**content: object) -> Row:

@@ -1,12 +1,12 @@
-"""TPE, alone, with priors, and with priors and pruning, against random search on the pocket, at an
-equal number of trials.
+"""Compares TPE (alone, with priors, and with priors and pruning) with random search on the pocket,
+with an equal number of trials.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.samplers [--seeds 5] [--trials 20] [--write]
+    OMP_NUM_THREADS=1 python -m benchmarks.sampler_comparison [--seeds 5] [--trials 20] [--write]
 
-All sides search the same space with the same study seed; what counts is the zero-shot mean of the
-trial that each chose, on test rows that no search has read. All searches lie in one home folder, so
-that phases which several train are trained once: that changes no score. The pocket's base is
-pretrained first, unless --home names a folder that has it.
+All sides search the same space with the same study seed. The result of a side is the zero-shot mean
+of the trial that it chose, on test rows that no search has read. All searches share one home
+folder, so a phase that several of them need is trained once; this changes no score. The pocket's
+base is pretrained first, unless --home names a folder that has it.
 """
 
 import math
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measuring import RESULTS, Line, options, publish, seconds_of
+from benchmarks.common.measuring import RESULTS, Line, options, publish, seconds_of
 from search.home import Home
 from search.record.address import ExperimentAddress
 from search.winner.evaluate import evaluate_trial
@@ -38,7 +38,7 @@ OURS = {
 
 
 def write_study(folder: Path, side: str, seed: int, num_trials: int) -> Path:
-    """The shipped study under another name, sampler and seed."""
+    """Write the shipped study with another name, sampler and seed."""
     text = read_text("pocket")
     for old, new in (
         ('name = "pocket"', f'name = "{side}-{seed}"'),
@@ -54,17 +54,17 @@ def write_study(folder: Path, side: str, seed: int, num_trials: int) -> Path:
 
 
 def chosen(home: Path, name: str) -> float:
-    """Zero-shot mean on the test split of the trial that the search chose."""
+    """Return the zero-shot mean on test rows of the trial that the search chose."""
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    found = evaluate_trial(ExperimentAddress(uri).for_study(name), Home(home))
-    return found.scores.zero_shot_mean
+    evaluated = evaluate_trial(ExperimentAddress(uri).for_study(name), Home(home))
+    return evaluated.scores.zero_shot_mean
 
 
 def measure(folder: Path, home: Path, num_seeds: int, num_trials: int) -> dict[str, list[float]]:
-    """Side -> what it chose, by seed."""
+    """Run all searches; return side -> zero-shot mean of its chosen trial, one per seed."""
     scores: dict[str, list[float]] = {side: [] for side in SIDES}
     for seed in range(num_seeds):
-        # In turns: who comes later finds phases of the others, and is the quicker for it.
+        # In turns, because a later side reuses the phases of earlier sides and so takes less time.
         for side in list(SIDES) if seed % 2 == 0 else list(reversed(SIDES)):
             study = write_study(folder, side, seed, num_trials)
             line = [sys.executable, "-m", "search.cli", "run", str(study), "--home", str(home)]
@@ -79,32 +79,32 @@ def run(line: list[str]) -> None:
 
 
 def main() -> None:
-    parser = options("TPE, with priors and pruning too, against random search.")
+    parser = options("Compares TPE, also with priors and pruning, with random search.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--home", type=Path, help="a home folder with the pocket's base")
-    given = parser.parse_args()
+    parser.add_argument("--home", type=Path, help="home folder that has the pocket's base")
+    arguments = parser.parse_args()
     quiet_libraries()
     with tempfile.TemporaryDirectory(prefix="ts-") as scratch:
-        home = given.home or Path(scratch) / "home"
-        found = measure(Path(scratch), home, given.seeds, given.trials)
+        home = arguments.home or Path(scratch) / "home"
+        scores = measure(Path(scratch), home, arguments.seeds, arguments.trials)
     lines = [
         Line(
             name=f"zero-shot mean of the chosen trial: {text}, against random search",
-            ours=found[side],
-            theirs=found[RANDOM],
-            unit="in test rows",
+            ours=scores[side],
+            theirs=scores[RANDOM],
+            unit="on test rows",
             is_rate=True,
         )
         for side, text in OURS.items()
     ]
-    facts = {"searches": f"{given.seeds} study seeds, {given.trials} trials each"}
-    facts |= {text: _points(found[side], found[RANDOM]) for side, text in OURS.items()}
-    publish("Samplers", lines, facts=facts, results=RESULTS if given.write else None)
+    facts = {"searches": f"{arguments.seeds} study seeds, {arguments.trials} trials each"}
+    facts |= {text: _points(scores[side], scores[RANDOM]) for side, text in OURS.items()}
+    publish("Samplers", lines, facts=facts, results=RESULTS if arguments.write else None)
 
 
 def _points(ours: list[float], theirs: list[float]) -> str:
-    """How many points more, seed by seed and in the mean."""
+    """Return the gain in points over random search, by seed and on average."""
     gains = [100 * (a - b) for a, b in zip(ours, theirs, strict=True)]
     spread = statistics.stdev(gains) if len(gains) > 1 else math.nan
     by_seed = ", ".join(f"{gain:+.2f}" for gain in gains)

@@ -1,4 +1,4 @@
-"""Raw rows of a language and split from wherever a task's entry says that they lie."""
+"""Raw rows of a language and split, read from the origin that the task's entry names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,44 +8,44 @@ from spaces.origin import Layout, Origin
 from trainables.rows import bucc, ccgbank
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.cards import licence_of
-from trainables.rows.folders import HINT, own_folder, own_rows
+from trainables.rows.folders import HINT, find_own_folder, read_own_rows
 from trainables.rows.hub import raw_rows
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedRows:
-    """(place, row) of every row, the place being its name where it has none of its own; `commit`
-    is "" where they are from no data set of the hub."""
+class OriginRows:
+    """(fallback id, raw row) of every row; the fallback id is made of the split and the row's
+    number. `commit` is "" where the rows are not from the hub."""
 
     rows: list[tuple[str, dict[str, Any]]]
     commit: str = ""
 
 
-def raw_of(
+def read_origin(
     origin: Origin, language: str, names: Sequence[str], data_root: str | None
-) -> OpenedRows:
-    """The rows of these splits, one after the other.
+) -> OriginRows:
+    """The rows of these splits, one split after the other.
 
     Args:
-        names: as the splits are called there.
+        names: the data set's names for the splits.
 
     Raises:
         NoRowsError: there is no such config or split.
-        Refusal: the place is not there, or what is there cannot be read.
+        Refusal: the data set or folder does not exist, or its rows cannot be read.
     """
-    found: list[tuple[str, dict[str, Any]]] = []
+    numbered: list[tuple[str, dict[str, Any]]] = []
     commits = []
     for name in names:
         rows, commit = _read(origin, language, name, data_root)
-        found += [(f"{name}-{number:06d}", row) for number, row in enumerate(rows)]
+        numbered += [(f"{name}-{number:06d}", row) for number, row in enumerate(rows)]
         commits.append(commit)
-    return OpenedRows(found, " ".join(sorted({*commits} - {""})))
+    return OriginRows(numbered, " ".join(sorted({*commits} - {""})))
 
 
-def parts_of(
+def parts_of_origin(
     origin: Origin, language: str, names: Sequence[str]
 ) -> tuple[Part, ...] | tuple[OwnPart, ...]:
-    """The splits of the hub, or of a folder of one's own, that the rows come out of."""
+    """The splits on the hub, or in a folder of your own, that the rows come from."""
     config = origin.config_of(language) or ""
     if origin.layout is Layout.HUB:
         return tuple(Part(origin.dataset, config, name, origin.revision or "") for name in names)
@@ -53,7 +53,7 @@ def parts_of(
 
 
 def licence(origin: Origin, language: str, data_root: str | None, commit: str) -> str | None:
-    """What is known of it; nothing of folders of one's own."""
+    """The licence of the rows, where it is known; None for folders of your own."""
     if origin.layout is not Layout.HUB:
         return None
     return licence_of(origin.dataset, origin.config_of(language), data_root, commit)
@@ -67,9 +67,9 @@ def _read(
         raw = raw_rows(origin.dataset, config, name, revision=origin.revision, data_root=data_root)
         return raw.rows, raw.commit
     if origin.layout is Layout.CCGBANK:
-        folder = own_folder(origin.dataset, data_root, hint=ccgbank.HINT)
+        folder = find_own_folder(origin.dataset, data_root, hint=ccgbank.HINT)
         return ccgbank.ccg_rows(folder, name), ""
     if origin.layout is Layout.BUCC:
-        folder = own_folder(origin.dataset, data_root, hint=bucc.HINT)
+        folder = find_own_folder(origin.dataset, data_root, hint=bucc.HINT)
         return bucc.bucc_rows(folder, config or language, name), ""
-    return own_rows(own_folder(origin.dataset, data_root, hint=HINT), config, name), ""
+    return read_own_rows(find_own_folder(origin.dataset, data_root, hint=HINT), config, name), ""

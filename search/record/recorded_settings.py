@@ -1,0 +1,60 @@
+"""The settings of a study as its record has them: an older version may have written them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import JsonValue, ValidationError
+
+from spaces.messages import first_refusal
+from spaces.refusal import Refusal
+from spaces.sections import BudgetSection, EvaluationSection, ResourcesSection, Section
+from spaces.study import StudySettings
+
+_S = TypeVar("_S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSettings:
+    """The sections that a report needs, and the whole `content` as it is stored.
+
+    A key that a record lacks has the default of a study file: an older version did not know it, or
+    the study has just begun and its settings are not stored yet (`content` is then empty). `budget`
+    has no default and is None there.
+    """
+
+    content: Mapping[str, JsonValue] = field(default_factory=dict)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    resources: ResourcesSection = field(default_factory=ResourcesSection)
+    budget: BudgetSection | None = None
+
+    @classmethod
+    def parse(
+        cls, content: Mapping[str, JsonValue], *, where: str = "record"
+    ) -> "RecordedSettings":
+        """Read the sections. A key that this version does not know is ignored: reports do not need
+        it. Raises Refusal where the value of a known key is refused."""
+        sections = {name: part for name, part in content.items() if isinstance(part, dict)}
+        budget = sections.get("budget")
+        return cls(
+            content=content,
+            evaluation=_section(EvaluationSection, sections.get("evaluation", {}), where),
+            resources=_section(ResourcesSection, sections.get("resources", {}), where),
+            budget=_section(BudgetSection, budget, where) if budget else None,
+        )
+
+    def whole(self, *, where: str = "record") -> StudySettings:
+        """All sections, checked as those of a study file. Raises Refusal: the settings are not
+        stored yet, or this version refuses them."""
+        if not self.content:
+            raise Refusal(f"{where} has no settings yet: its study has just begun; try again later")
+        return StudySettings.parse(dict(self.content), file=where)
+
+
+def _section(kind: type[_S], content: Mapping[str, JsonValue], where: str) -> _S:
+    known = {name: value for name, value in content.items() if name in kind.model_fields}
+    try:
+        return kind.model_validate_json(json.dumps(known))
+    except ValidationError as error:
+        raise Refusal(f"{where}: {first_refusal(error, known, kind)}") from None
