@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. Heavy imports wait for their command."""
+"""The command line: parse, call one function, print. Heavy imports stand in their command."""
 
 import sys
 from collections.abc import Callable
@@ -27,10 +27,10 @@ from search.home import Home
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS
 
-UsageError: Any = typer.BadParameter.__mro__[1]  # typer has a copy of click of its own
-INTERRUPTED = 130  # what a shell says of Ctrl-C
+UsageError: Any = typer.BadParameter.__mro__[1]  # typer has its own copy of click
+INTERRUPTED = 130  # the exit code of a shell after Ctrl-C
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
-UNREGISTERED = 4  # retrained, but no seed learned any target: there is no model
+UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
 
 app = typer.Typer(
     name="transfer-search",
@@ -41,15 +41,15 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: a refusal is one line on standard error and exit code 2, an interruption one
-    line and 130."""
+    """Run the command line: a refusal prints one line on standard error and exits with code 2, an
+    interruption prints one line and exits with code 130."""
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (Refusal, UsageError) as error:
         code = 2
         _complain(error.format_message() if hasattr(error, "format_message") else str(error))
     if code == INTERRUPTED:
-        _complain("interrupted; the same command goes on from here")
+        _complain("interrupted; run the same command again to continue")
     sys.exit(code)
 
 
@@ -65,7 +65,10 @@ def run(
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study, or take it up where an earlier run left it; then print its report."""
+    """Run a study and print its report.
+
+    If an earlier run of the study was interrupted, continue where it stopped.
+    """
     from search import api
     from search.display.progress import SearchProgress, counting
     from search.driver.start import StartCallbacks
@@ -105,16 +108,23 @@ def report(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write one HTML page here.")] = None,
-    force: Annotated[bool, typer.Option(help="Mix scores of unlike protocols.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="File to write the report to, as one HTML page.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Report scores of different protocols together.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what came of a study, from MLflow alone."""
+    """Show the results of a study.
+
+    Everything is read from MLflow.
+    """
     from search import api
     from search.report.forms import render, render_html, report_json
 
-    found = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
-    record = found.record
+    read = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
+    record = read.record
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -132,24 +142,33 @@ def retrain(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, each for all plans.")] = 5,
-    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Fresh seeds to train; each trains the winner, its baseline and its twin."
+        ),
+    ] = 5,
+    trial: Annotated[
+        int | None, typer.Option(help="Number of the trial; default: the best trial.")
+    ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The trial that is best for this target, and what serves it.")
+        str | None,
+        typer.Option(help="Retrain the trial that is best for this target, for this target only."),
     ] = None,
     force: Annotated[
-        bool, typer.Option(help="Go on where data or code changed since the search.")
+        bool, typer.Option(help="Continue although the data or the code changed since the search.")
     ] = False,
     promote: Annotated[
-        bool, typer.Option(help="Make the models champions, whatever stands there.")
+        bool, typer.Option(help="Make the new models the champions without comparing them.")
     ] = False,
     data_root: DataRootOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial and the best baseline with fresh seeds, score the test split, and
-    register the models.
+    """Train the best trial and the best baseline again, with fresh seeds.
+
+    Score them on the test split and register the models of the best trial.
 
     Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
     any target, and no model is registered.
@@ -186,15 +205,17 @@ def retrain(
 
 def export(
     study: NameArgument,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    target: Annotated[str, typer.Option(help="The target to export.")],
+    folder: Annotated[Path, typer.Argument(help="New folder to write.")],
+    target: Annotated[str, typer.Option(help="Target to export.")],
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
+    trial: Annotated[
+        int | None, typer.Option(help="Number of the trial; default: the best trial.")
+    ] = None,
     data_root: DataRootOption = None,
 ) -> None:
-    """Write one target of a trial as a Hugging Face folder."""
+    """Write one target of a trial as a Hugging Face model folder."""
     from search import api
     from search.display.progress import counting
 
@@ -218,42 +239,52 @@ def gc(
     tracking_uri: TrackingOption = None,
     keep_best: Annotated[
         int | None,
-        typer.Option(min=1, help="Of finished studies hold this many trials, not all of them."),
+        typer.Option(
+            min=1, help="Best trials to keep of each finished study; default: all trials."
+        ),
     ] = None,
     phase_store: Annotated[
         str | None,
-        typer.Option(help="s3://BUCKET/PREFIX; else $TRANSFER_SEARCH_PHASE_STORE, else the home."),
+        typer.Option(
+            help="Object store of the phases, s3://BUCKET/PREFIX; default: "
+            "$TRANSFER_SEARCH_PHASE_STORE, else the home folder."
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
+    """Remove phases that the record no longer needs.
+
+    A phase is removed if no trial or retrain in MLflow needs it and it is older than a day.
+    """
     from search.sweep import sweep
 
-    place = Home.of(home)
-    found = sweep(
-        place,
-        tracking_uri=tracking_uri or place.mlflow_uri(),
+    home_folder = Home.of(home)
+    swept = sweep(
+        home_folder,
+        tracking_uri=tracking_uri or home_folder.mlflow_uri(),
         phase_store=phase_store,
         keep_best=keep_best,
         dry_run=dry_run,
     )
 
     def show(console: Console) -> None:
-        for name in found.removed:
+        for name in swept.removed:
             console.print(name, highlight=False, markup=False)
         verb = "would be removed" if dry_run else "removed"
         console.print(
-            f"{len(found.removed)} {verb}, {found.num_bytes / 1e9:.2f} GB; held {found.num_held}, "
-            f"younger than a day {found.num_young}",
+            f"{len(swept.removed)} {verb} ({swept.num_bytes / 1e9:.2f} GB); kept: "
+            f"{swept.num_held} that the record needs, {swept.num_young} younger than a day",
             highlight=False,
         )
 
-    output(found, as_json, show)
+    output(swept, as_json, show)
 
 
 def tasks(as_json: JsonOption = False) -> None:
-    """List the tasks: kind, languages, metric."""
+    """List the tasks with their kind, languages and metric."""
     rows = {
         name: {
             "kind": task.kind.value,
@@ -279,7 +310,10 @@ def tasks(as_json: JsonOption = False) -> None:
 
 
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Look at Python, packages, disk, devices and MLflow; exit code 2 if anything is amiss."""
+    """Check this machine and this installation.
+
+    Python, packages, disk, devices and MLflow are checked. Exit code 2 if a check fails.
+    """
     from search.preflight import examine
 
     findings = list(examine(Home.of(home)))
@@ -289,8 +323,8 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             mark = "ok  " if finding.is_good else "BAD "
             console.print(f"{mark} {finding.what}: {finding.detail}", markup=False, soft_wrap=True)
 
-    found = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
-    output(found, as_json, show)
+    content = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
+    output(content, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
 

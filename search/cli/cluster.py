@@ -1,10 +1,10 @@
-"""The commands that speak to a Ray cluster: submit, status, logs, cancel, and `run --address`."""
+"""The commands that use a Ray cluster: submit, status, logs, cancel, and `run --address`."""
 
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -25,6 +25,7 @@ from search.cli.options import (
     output,
 )
 from search.home import Home
+from spaces.json_values import JsonObject, to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -41,7 +42,7 @@ RayAddressOption = Annotated[
     typer.Option(
         "--address",
         envvar="RAY_ADDRESS",
-        help="A Ray cluster to run on, HOST:PORT or `auto`; else (or `local`) one of its own.",
+        help="Ray cluster to run on, HOST:PORT or `auto`; default (or `local`): start a local Ray.",
     ),
 ]
 AutoscalingOption = Annotated[
@@ -49,7 +50,7 @@ AutoscalingOption = Annotated[
     typer.Option(
         "--autoscaling",
         envvar="TRANSFER_SEARCH_AUTOSCALING",
-        help="The cluster adds nodes on demand: run max_concurrent_trials of the study.",
+        help="Run max_concurrent_trials of the study: the cluster adds nodes on demand.",
     ),
 ]
 JobsAddressOption = Annotated[
@@ -57,14 +58,16 @@ JobsAddressOption = Annotated[
     typer.Option(
         "--address",
         envvar="RAY_API_SERVER_ADDRESS",
-        help="Ray's dashboard, http(s)://HOST:8265.",
+        help="Address of Ray's dashboard, http(s)://HOST:8265.",
     ),
 ]
 TokenFileOption = Annotated[
     Path | None,
-    typer.Option(help="The cluster's token, mode 0600; else $RAY_AUTH_TOKEN(_PATH)."),
+    typer.Option(help="File with the cluster's token, mode 0600; default: $RAY_AUTH_TOKEN(_PATH)."),
 ]
-FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Until it is over.")]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Continue until the study is over.")
+]
 
 
 def submit(
@@ -73,27 +76,32 @@ def submit(
     token_file: TokenFileOption = None,
     home: Annotated[
         str | None,
-        typer.Option(help="On the cluster: a folder of all its nodes; else its own setting."),
+        typer.Option(
+            help="Home folder on the cluster, shared by all nodes; default: the cluster's setting."
+        ),
     ] = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
     autoscaling: AutoscalingOption = False,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Retrain its best trial instead of searching.")
+        bool, typer.Option("--retrain", help="Retrain the best trial instead of searching.")
     ] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Of `--retrain`.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Fresh seeds of --retrain.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a study on a Ray cluster as a job, or retrain its winner. Submit again to go on."""
+    """Run a study on a Ray cluster as a job.
+
+    With --retrain, retrain its best trial instead. Submit the study again to continue it.
+    """
     from search.planning.plan import check_study
     from spaces.study import read_text
 
     settings = load_settings(study, name=name, data_root=data_root)
     check_study(settings)
     if home is not None and not Path(home).is_absolute():
-        raise Refusal(f"--home {home!r} is a folder of the cluster's nodes; give its whole path")
+        raise Refusal(f"--home {home!r} is not a full path; name a folder of the cluster's nodes")
     if retrain and name is not None:
-        raise Refusal("--retrain takes the study as its file names it; leave --name out")
+        raise Refusal("--retrain uses the name in the study file; leave --name out")
     check_seeds(seeds, retrain=retrain)
     _refuse_password(settings)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
@@ -103,23 +111,29 @@ def submit(
     jobs = _jobs(address, token_file)
     command = "retrain" if retrain else "run"
     job = jobs.submit(settings.study.name, read_text(study), [*flags, *options], command=command)
-    text = f"submitted as job {job.id}: `logs {job.study} --follow`, `cancel {job.study}`"
-    output(asdict(job), as_json, lambda console: _print(console, text))
+    text = (
+        f"submitted as job {job.id}; `logs {job.study} --follow` shows its output, "
+        f"`cancel {job.study}` stops it"
+    )
+    output(job, as_json, lambda console: _print(console, text))
 
 
 def _refuse_password(settings: StudySettings) -> None:
-    """A job's study file lies on the cluster as long as the cluster does."""
+    """Refuse a password in the study file, which stays on the cluster as long as the cluster
+    exists."""
     key = secret_key(settings)
     if key is not None:
         raise Refusal(
-            f"tracking.{key} has a password in it, and a job's files are read by whoever may look "
-            "at the cluster; leave it out and give it to the head's environment "
-            "(docs/how-to/ray-cluster.md)"
+            f"tracking.{key} has a password in it, and everyone with access to the cluster can "
+            "read a job's files; leave the password out and set it in the environment of the "
+            "cluster's head (docs/how-to/ray-cluster.md)"
         )
 
 
 def status(
-    study: Annotated[str | None, typer.Argument(help="A study; else all that are known.")] = None,
+    study: Annotated[
+        str | None, typer.Argument(help="Name or TOML file of a study; default: all.")
+    ] = None,
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
@@ -128,7 +142,10 @@ def status(
     follow: FollowOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how a study stands: from its record, with --address its job on the cluster too."""
+    """Show the state of a study.
+
+    The state is read from MLflow; with --address, that of the job on the cluster is shown too.
+    """
     from search.record.address import RecordAddress
 
     jobs = _jobs(address, token_file) if address else None
@@ -140,11 +157,11 @@ def status(
         return
     shown: StudyView | None = None
     while True:
-        look = StudyView.at(record, jobs)
-        if look != shown:
-            output(look.to_dict(), as_json, lambda console: _print(console, *shown_lines(look)))  # noqa: B023
-        shown = look
-        if not follow or look.is_over:
+        view = StudyView.at(record, jobs)
+        if view != shown:
+            output(view.to_dict(), as_json, lambda console: _print(console, *shown_lines(view)))  # noqa: B023
+        shown = view
+        if not follow or view.is_over:
             return
         time.sleep(FOLLOW_SECONDS)
 
@@ -155,7 +172,7 @@ def logs(
     token_file: TokenFileOption = None,
     follow: FollowOption = False,
 ) -> None:
-    """Print what the study's last job printed; with --follow, until it is over."""
+    """Print the output of the study's last job."""
     jobs = _jobs(address, token_file)
     job = jobs.latest(_name(study))
     if not follow:
@@ -173,20 +190,24 @@ def logs(
 def cancel(
     study: NameArgument, address: JobsAddressOption = None, token_file: TokenFileOption = None
 ) -> None:
-    """Stop the study's job as Ctrl-C would; `submit` goes on from there."""
+    """Stop the study's job as Ctrl-C would.
+
+    `submit` continues the study later.
+    """
     jobs = _jobs(address, token_file)
     job = jobs.latest(_name(study))
     if job.is_over:
-        raise Refusal(f"job {job.id} is {job.state} already: there is nothing to cancel")
+        raise Refusal(f"job {job.id} is already {job.state}; there is nothing to cancel")
     ended = jobs.cancel(job)
     if not ended.is_over:
-        raise Refusal(f"job {job.id} was told to stop and is still {ended.state}: look at its logs")
-    print(f"job {ended.id}: {ended.state}; `submit` goes on from there")
+        raise Refusal(f"job {job.id} was asked to stop but is still {ended.state}; see its logs")
+    print(f"job {ended.id}: {ended.state}; `submit` continues the study")
 
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """What there is to say of a study at a moment; `missing` says why there is no record."""
+    """The state of a study at a moment: from its record, and its last job on the cluster. `missing`
+    says why there is no record."""
 
     standing: "StudyStatus | None"
     job: "Job | None"
@@ -214,17 +235,18 @@ class StudyView:
             return self.job.is_over
         return self.standing is not None and self.standing.state == "finished"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
+        """As JSON values: the state that the record has, and the job."""
         standing = self.standing.to_dict() if self.standing else None
-        return {"standing": standing, "job": asdict(self.job) if self.job else None}
+        return to_json({"standing": standing, "job": self.job})
 
 
-def shown_lines(look: StudyView) -> list[str]:
-    """As `status` prints it."""
-    lines = look.standing.lines() if look.standing else [f"no record here: {look.missing}"]
-    if look.job is None:
+def shown_lines(view: StudyView) -> list[str]:
+    """The lines that `status` prints."""
+    lines = view.standing.lines() if view.standing else [f"no record here: {view.missing}"]
+    if view.job is None:
         return lines
-    job, ended = look.job, ""
+    job, ended = view.job, ""
     if job.state == "failed" and job.message:
         ended = f": {job.message.splitlines()[-1]}"
     since = f", since {_time(job.started)}" if job.started else ""
@@ -246,7 +268,7 @@ def _show_all(experiment: "ExperimentAddress", jobs: "Jobs | None", as_json: boo
         listed = ()
     content = {
         "studies": [{**asdict(row), "started": row.started.isoformat()} for row in listed],
-        "jobs": [asdict(job) for job in of_cluster],
+        "jobs": of_cluster,
     }
 
     def show(console: Console) -> None:
@@ -265,7 +287,9 @@ def _jobs(address: str | None, token_file: Path | None) -> "Jobs":
     from search.cluster.jobs import Jobs, read_token
 
     if not address:
-        raise Refusal("which cluster? --address http(s)://HOST:8265, or RAY_API_SERVER_ADDRESS")
+        raise Refusal(
+            "no cluster is named; set --address http(s)://HOST:8265 or RAY_API_SERVER_ADDRESS"
+        )
     return Jobs(address, read_token(token_file))
 
 

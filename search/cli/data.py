@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.rows.rows import RowsDescription
 
 app = typer.Typer(
-    help="The rows of a study: are they there, bring them here, take them along.",
+    help="Check, fetch and copy the rows of a study.",
     no_args_is_help=True,
 )
 
@@ -28,74 +28,87 @@ app = typer.Typer(
 def check(
     study: StudyArgument, data_root: DataRootOption = None, as_json: JsonOption = False
 ) -> None:
-    """Read all rows of a study and check them: counts, licences, digests; exit code 2 if any are
-    unfit."""
+    """Read and check all rows of a study.
+
+    Show their counts, licences and digests. Exit code 2 if the study cannot use them.
+    """
     from search.display.progress import counting
     from search.planning.data import check_data
 
     with counting(Console(stderr=True), "checking") as on_done:
-        found = check_data(load_settings(study, data_root=data_root), on_done=on_done)
-    _conclude(found, as_json)
+        checked = check_data(load_settings(study, data_root=data_root), on_done=on_done)
+    _conclude(checked, as_json)
 
 
 @app.command()
 def fetch(study: StudyArgument, as_json: JsonOption = False) -> None:
-    """Fill the hub's cache with a study's rows and encoder, to run it without a network."""
+    """Fill the hub's cache with the rows and the encoder of a study.
+
+    The study then runs without a network.
+    """
     from search.display.progress import counting
     from search.planning.data import fetch_data
 
     with counting(Console(stderr=True), "fetching") as on_done:
-        found = fetch_data(load_settings(study), on_done=on_done)
-    _conclude(found, as_json)
+        checked = fetch_data(load_settings(study), on_done=on_done)
+    _conclude(checked, as_json)
 
 
 @app.command()
 def bundle(
     study: StudyArgument,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path, typer.Argument(help="New folder to write.")],
     data_root: DataRootOption = None,
 ) -> None:
-    """Write a study's rows into a folder that --data-root reads, with checksums and licences."""
+    """Copy the rows of a study into a folder that --data-root reads.
+
+    The folder has their checksums and licences.
+    """
     from search.display.progress import counting
     from search.planning.data import bundle_data, not_copied
 
     with counting(Console(stderr=True), "copying") as on_done:
-        found = bundle_data(load_settings(study, data_root=data_root), folder, on_done=on_done)
+        checked = bundle_data(load_settings(study, data_root=data_root), folder, on_done=on_done)
     print(f"wrote {folder}")
-    for line in not_copied(found):
+    for line in not_copied(checked):
         print(f"not copied: {line}")
 
 
-def _conclude(found: "DataCheck", as_json: bool) -> None:
-    output(found, as_json, lambda console: _print(found, console))
-    if found.errors:
+def _conclude(checked: "DataCheck", as_json: bool) -> None:
+    output(checked, as_json, lambda console: _print(checked, console))
+    if checked.errors:
         raise typer.Exit(2)
 
 
-def _print(found: "DataCheck", console: Console) -> None:
+def _print(checked: "DataCheck", console: Console) -> None:
     table = Table("task", "split", "languages", "rows", "each", "notes", box=None)
     table.add_column("digest", no_wrap=True)
-    for (task, split), group in groupby(found.found, key=lambda one: (one.task, one.split)):
+    for (task, split), group in groupby(checked.found, key=lambda rows: (rows.task, rows.split)):
         table.add_row(Text(task), split, *_columns(list(group)))
     console.print(table)
-    for licence, datasets in _licences(found.found).items():
+    for licence, datasets in _licences(checked.found).items():
         console.print(f"licence {licence}: {', '.join(datasets)}", markup=False, highlight=False)
-    for (task, split), places in groupby(found.missing, key=lambda one: (one.task, one.split)):
-        names = " ".join(place.language for place in places)
+    for (task, split), missing in groupby(
+        checked.missing, key=lambda rows: (rows.task, rows.split)
+    ):
+        names = " ".join(rows.language for rows in missing)
         console.print(f"no rows: {task} {split} in {names}", markup=False, highlight=False)
-    for error in found.errors:
+    for error in checked.errors:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _columns(group: list["RowsDescription"]) -> list[str]:
     """Languages, rows, notes and a digest of one task's split in all its languages."""
-    counts = [one.num_rows for one in group]
-    dropped, mended = sum(one.num_dropped for one in group), sum(one.num_mended for one in group)
+    counts = [rows.num_rows for rows in group]
+    dropped, mended = (
+        sum(rows.num_dropped for rows in group),
+        sum(rows.num_mended for rows in group),
+    )
     notes = [(dropped, "placeholders dropped"), (mended, "answers mended")]
-    digests = "".join(one.digest for one in group)
+    digests = "".join(rows.digest for rows in group)
     few, many = min(counts), max(counts)
     return [
-        f"{len(group)}: {' '.join(one.language for one in group)}",
+        f"{len(group)}: {' '.join(rows.language for rows in group)}",
         f"{sum(counts):,}",
         f"{few:,}" if few == many else f"{few:,}–{many:,}",
         ", ".join(f"{count} {what}" for count, what in notes if count),
@@ -103,9 +116,9 @@ def _columns(group: list["RowsDescription"]) -> list[str]:
     ]
 
 
-def _licences(found: Iterable["RowsDescription"]) -> dict[str, list[str]]:
-    """Licence -> the tasks whose rows are under it."""
+def _licences(descriptions: Iterable["RowsDescription"]) -> dict[str, list[str]]:
+    """Licence -> the tasks whose rows have it."""
     names: dict[str, dict[str, None]] = {}
-    for one in found:
-        names.setdefault(one.licence or "unknown", {})[one.task] = None
+    for rows in descriptions:
+        names.setdefault(rows.licence or "unknown", {})[rows.task] = None
     return {licence: list(tasks) for licence, tasks in sorted(names.items())}

@@ -10,26 +10,31 @@ from search.cli.options import JsonOption, StudyArgument, check_seeds
 from search.cluster.manifests import Command, Overlay, study_objects, to_yaml
 from spaces.study import read_text
 
-app = typer.Typer(help="A study on Kubernetes.", no_args_is_help=True)
+app = typer.Typer(help="Make the Kubernetes manifests of a study.", no_args_is_help=True)
 
 
 @app.command()
 def render(
     study: StudyArgument,
     overlay: Annotated[
-        Overlay | None, typer.Option(help="Which cluster; else as the study has GPUs or none.")
+        Overlay | None,
+        typer.Option(help="Kind of cluster; default: gpu if the study uses GPUs, else base."),
     ] = None,
     image: Annotated[
-        str | None, typer.Option(help="NAME@sha256:DIGEST; else a placeholder for kustomize.")
+        str | None,
+        typer.Option(help="Image, NAME@sha256:DIGEST; default: a placeholder for kustomize."),
     ] = None,
-    namespace: Annotated[str, typer.Option(help="Where the service is.")] = "transfer-search",
+    namespace: Annotated[str, typer.Option(help="Namespace of the service.")] = "transfer-search",
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Retrain its best trial instead of searching.")
+        bool, typer.Option("--retrain", help="Retrain the best trial instead of searching.")
     ] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Of `--retrain`.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Fresh seeds of --retrain.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what `kubectl apply -f -` needs to run a study. Starts nothing, asks no cluster."""
+    """Print the manifests that `kubectl apply -f -` needs to run a study.
+
+    Nothing is started and no cluster is contacted.
+    """
     check_seeds(seeds, retrain=retrain)
     objects = study_objects(
         read_text(study),

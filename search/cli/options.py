@@ -10,13 +10,15 @@ from rich.console import Console
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
 
-StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
+StudyArgument = Annotated[
+    str, typer.Argument(help="Name of a shipped study, or path of a TOML file.")
+]
 NameArgument = Annotated[
-    str, typer.Argument(help="A study that was run: its name, or its TOML file.")
+    str, typer.Argument(help="Name of a study that was run, or path of its TOML file.")
 ]
 HomeOption = Annotated[
     str | None,
-    typer.Option(help="Home folder; else $TRANSFER_SEARCH_HOME, else .transfer-search here."),
+    typer.Option(help="Home folder; default: $TRANSFER_SEARCH_HOME, else .transfer-search."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 RenameOption = Annotated[
@@ -24,18 +26,22 @@ RenameOption = Annotated[
 ]
 DataRootOption = Annotated[
     str | None,
-    typer.Option("--data-root", help="Folder in the hub's layout; else the study's, else the hub."),
+    typer.Option(
+        "--data-root",
+        help="Folder of data sets in the hub's layout; default: the study's, else the hub.",
+    ),
 ]
 ExperimentOption = Annotated[
-    str | None, typer.Option(help="MLflow experiment; else the study file's.")
+    str | None,
+    typer.Option(help="MLflow experiment; default: that of the study file, else transfer-search."),
 ]
 TrackingOption = Annotated[
-    str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
+    str | None, typer.Option(help="Address of MLflow; default: the address that `run` uses.")
 ]
 
 
 def check_seeds(seeds: int | None, *, retrain: bool) -> None:
-    """Where a command may search or retrain."""
+    """Refuse --seeds without --retrain, for the commands that start a search or a retrain."""
     if seeds is not None and not retrain:
         raise Refusal("--seeds needs --retrain; a search takes its seeds from the study file")
 

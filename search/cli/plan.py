@@ -1,5 +1,5 @@
-"""The command that looks ahead: what a study would run, which options look promising, how long it
-would take. Heavy imports wait for their option."""
+"""The command `plan`: what a study would run, which options look promising, how long it would take.
+Heavy imports wait until their option is used."""
 
 import tempfile
 import time
@@ -31,10 +31,10 @@ if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from trainables.training.context import TrialContext
 
 
-TOKENISED_ROWS = 1000  # of each task, language and split: a share of cut rows to a point or two
+TOKENISED_ROWS = 1000  # of each task, language and split: a share is exact to a point or two
 NO_ENCODER = (
-    "the encoder is not on this machine yet: what its tokenizer and max_length cost, and whether "
-    "the retrieval layer exists, is checked as the study starts"
+    "the encoder is not on this machine yet; its tokenizer, max_length and retrieval layer are "
+    "checked when the study starts"
 )
 
 
@@ -42,34 +42,44 @@ def plan(
     study: StudyArgument,
     name: RenameOption = None,
     rows: Annotated[
-        bool, typer.Option("--rows", help="Read and check the rows, and the encoder if it is here.")
+        bool,
+        typer.Option(
+            "--rows", help="Read and check the rows, and the encoder if it is on this machine."
+        ),
     ] = False,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Rank the intermediate options by the frozen encoder."),
+        typer.Option("--explain", help="Rank the intermediate options with the frozen encoder."),
     ] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Train some steps of each kind of stage: how long?")
+        bool,
+        typer.Option(
+            "--measure", help="Train a few steps of each kind of stage to forecast the time."
+        ),
     ] = False,
     data_root: DataRootOption = None,
     home: HomeOption = None,
     sequences_per_second: Annotated[
-        float, typer.Option(min=0.001, help="Of training on one GPU, for the estimate of hours.")
+        float,
+        typer.Option(min=0.001, help="Training speed of one GPU, for the estimate of GPU-hours."),
     ] = SEQUENCES_PER_SECOND,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""
+    """Show what a study would run: trials, stages, cost and errors in its contract.
+
+    The study is not started. Exit code 2 if there are errors.
+    """
     from search import api
     from search.cli.views import show_plan
 
     settings = api.load_settings(study, name=name, data_root=data_root)
-    found = api.plan(settings, sequences_per_second=sequences_per_second)
+    planned = api.plan(settings, sequences_per_second=sequences_per_second)
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
-        found = replace(found, warnings=(*found.warnings, *warned))
+        planned = replace(planned, warnings=(*planned.warnings, *warned))
     priors: Priors | None = None
     measured: Measurement | None = None
-    if (explain or measure) and not found.errors:
+    if (explain or measure) and not planned.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
             priors = _explained(settings, context) if explain else None
             measured = _measured(settings, context, seconds) if measure else None
@@ -78,23 +88,23 @@ def plan(
         from search.cli.views import show_forecast
         from search.report.priors import show_priors
 
-        show_plan(found, console)
+        show_plan(planned, console)
         if priors is not None:
             show_priors(priors, console, is_used=settings.study.priors)
         if measured is not None:
             show_forecast(measured, console)
 
-    content = found.to_dict()
+    content = planned.to_dict()
     content |= {"priors": to_json(priors)} if priors is not None else {}
     content |= {"measured": measured.to_dict()} if measured is not None else {}
     output(content, as_json, show)
-    if found.errors:
+    if planned.errors:
         raise typer.Exit(2)
 
 
 def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
-    """What all rows say, and what the tokenizer makes of some of each language, where the encoder
-    is there. Raises Refusal where the encoder does not fit the study."""
+    """Warnings from all rows and, if the encoder is on this machine, from the tokens of a sample
+    of each language. Raises Refusal if the encoder does not fit the study."""
     from search.base_encoder import encoder_at_hand
     from search.display.progress import counting
     from search.planning.row_warnings import row_warnings, token_warnings
@@ -114,11 +124,11 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
     check_encoder(settings, base)
     with (
         tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch,
-        counting(console, "tokenising some") as on_done,
+        counting(console, "tokenising a sample") as on_done,
     ):
         data = Data(Path(scratch), base, rows)
-        found = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
-        return [*warned, *found]
+        from_tokens = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
+        return [*warned, *from_tokens]
 
 
 def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | None":
@@ -143,9 +153,9 @@ def _measured(settings: StudySettings, context: "TrialContext", seconds: float) 
 
 @contextmanager
 def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext", float]]:
-    """The study's encoder and rows over stores that are thrown away, and the seconds that it took
-    to import and load them. An encoder that is made at its first use is made here, in the home
-    folder."""
+    """The study's encoder and rows with stores in a temporary folder, and the seconds that it took
+    to import and load them. If the study pretrains its encoder and it is not in the home folder
+    yet, it is pretrained first."""
     from search.base_encoder import find_encoder
     from search.display.progress import counting
 
@@ -156,6 +166,6 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext
     from trainables.training.workers import Workers
 
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        place, workers = Path(folder), Workers.alone()
-        context = TrialContext.open(settings, home=place, encoder=encoder, workers=workers)
+        scratch, workers = Path(folder), Workers.alone()
+        context = TrialContext.open(settings, home=scratch, encoder=encoder, workers=workers)
         yield context, time.monotonic() - began

@@ -10,29 +10,35 @@ from search.cli.options import DataRootOption
 from spaces.phases import Phase
 
 Texts = list[str] | None
-Files = Annotated[Texts, typer.Option(help="A file, a text a line.")]
-Pairs = Annotated[Texts, typer.Option(help="A file, a text, a tab, its translation a line.")]
-TextTask = Annotated[str | None, typer.Option(help="A text task, `flores`.")]
-Languages = Annotated[Texts, typer.Option(help="Of --task; else all there are.")]
+Files = Annotated[Texts, typer.Option(help="File with one text per line.")]
+Pairs = Annotated[
+    Texts, typer.Option(help="File with one pair per line: a text, a tab and its translation.")
+]
+TextTask = Annotated[str | None, typer.Option(help="Text task to take the text from: flores.")]
+Languages = Annotated[Texts, typer.Option(help="Language of --task; default: all.")]
 PairShare = Annotated[
-    float, typer.Option(min=0, max=1, help="Of --task: rows that get their translation.")
+    float,
+    typer.Option(
+        min=0, max=1, help="Share of the rows of --task that are joined with their translation."
+    ),
 ]
 Embeddings = Annotated[
-    bool, typer.Option(help="Of --task: start pieces of translations near each other.")
+    bool,
+    typer.Option(help="Start the embeddings of pieces that --task translates near each other."),
 ]
-Dataset = Annotated[str | None, typer.Option(help="Any data set of the hub: OWNER/NAME.")]
-Configs = Annotated[Texts, typer.Option(help="Of --dataset.")]
-Split = Annotated[str, typer.Option(help="Of --dataset.")]
-Column = Annotated[str, typer.Option(help="Of --dataset: the one with the text.")]
-Revision = Annotated[str | None, typer.Option(help="Of --dataset: a commit.")]
-Tokens = Annotated[int, typer.Option(min=1, help="Padded tokens a step.")]
-Length = Annotated[int, typer.Option(min=8, help="Tokens of a sequence.")]
-Pieces = Annotated[int, typer.Option(min=300, help="Pieces at most.")]
+Dataset = Annotated[str | None, typer.Option(help="Data set of the hub, OWNER/NAME.")]
+Configs = Annotated[Texts, typer.Option(help="Config of --dataset.")]
+Split = Annotated[str, typer.Option(help="Split of --dataset.")]
+Column = Annotated[str, typer.Option(help="Column of --dataset that has the text.")]
+Revision = Annotated[str | None, typer.Option(help="Commit of --dataset.")]
+Tokens = Annotated[int, typer.Option(min=1, help="Tokens of a step, padding included.")]
+Length = Annotated[int, typer.Option(min=8, help="Most tokens of a sequence.")]
+Pieces = Annotated[int, typer.Option(min=300, help="Most pieces of the vocabulary.")]
 Count = Annotated[int, typer.Option(min=1)]
 
 
 def pretrain(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path, typer.Argument(help="New folder to write.")],
     text: Files = None,
     pairs: Pairs = None,
     task: TextTask = None,
@@ -55,10 +61,10 @@ def pretrain(
     heads: Count = 4,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Pretrain an XLM-R encoder from text by masked (and translation) language modelling.
+    """Pretrain an XLM-R encoder by masked (and translation) language modelling.
 
-    The text is that of files (--text, --pairs), of a text task (--task) or of a data set
-    (--dataset); without any of these, that of the embedded benchmark.
+    The text comes from files (--text, --pairs), a text task (--task) or a data set (--dataset);
+    without these options, from the embedded benchmark.
     """
     from search.base_encoder import TextChoice, choose_text, pretrain_folder
     from search.display.progress import counting
@@ -94,7 +100,7 @@ def pretrain(
 def _phase(
     steps: int, learning_rate: float, batch_tokens: int, max_length: int, seed: int
 ) -> Phase:
-    """What the options say of the training, in their order."""
+    """The training phase that the options describe."""
     from trainables.pretraining.recipe import mlm_phase
 
     return mlm_phase(

@@ -1,4 +1,4 @@
-"""evaluate, compare and predict: commands that use what was searched."""
+"""The commands evaluate, compare and predict, which use the results of a search."""
 
 import os
 import sys
@@ -25,16 +25,21 @@ def evaluate(
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    trial: Annotated[int | None, typer.Option(help="Another trial than the best.")] = None,
-    split: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    trial: Annotated[
+        int | None, typer.Option(help="Number of the trial; default: the best trial.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to score: test or validation.")] = "test",
     xtreme: Annotated[
         Path | None,
-        typer.Option(help="Score XTREME's own test rows, and write a submission to a new folder."),
+        typer.Option(help="New folder for a submission: score all of XTREME's test rows instead."),
     ] = None,
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score the best trial as it stands, by target, language and metric. Trains nothing."""
+    """Score the best trial on one split, by target, language and metric.
+
+    Nothing is trained or recorded.
+    """
     from search import api
     from search.cli.views import show_evaluation
     from search.display.progress import counting
@@ -56,15 +61,18 @@ def evaluate(
 
 def compare(
     studies: Annotated[
-        list[str], typer.Argument(help="Studies that were run: names, or TOML files.")
+        list[str], typer.Argument(help="Studies that were run: names or TOML files.")
     ],
     home: HomeOption = None,
     experiment: ExperimentOption = None,
     tracking_uri: TrackingOption = None,
-    force: Annotated[bool, typer.Option(help="Mix scores of unlike protocols.")] = False,
+    force: Annotated[bool, typer.Option(help="Compare scores of different protocols.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show studies side by side, by target, from MLflow alone."""
+    """Show studies side by side, by target.
+
+    Everything is read from MLflow.
+    """
     from search import api
     from search.cli.views import show_comparison
     from search.report.comparison import compare as compare_records
@@ -78,32 +86,39 @@ def compare(
 def predict(
     model: Annotated[
         str,
-        typer.Argument(help="A folder of `export`, models:/NAME/VERSION or models:/NAME@champion."),
+        typer.Argument(
+            help="Folder that `export` wrote, models:/NAME/VERSION or models:/NAME@champion."
+        ),
     ],
     file: Annotated[
-        Path | None, typer.Argument(help="Rows, as JSONL or CSV; else standard input.")
+        Path | None, typer.Argument(help="File with rows, JSONL or CSV; default: standard input.")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="jsonl or csv; else by the file's ending.")
+        str | None, typer.Option("--format", help="jsonl or csv; default: by the file's ending.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A new file; else standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New file for the answers; default: standard output.")
+    ] = None,
     home: HomeOption = None,
     tracking_uri: TrackingOption = None,
 ) -> None:
-    """Answer rows with a model: one JSON line for each, in order."""
+    """Answer rows with a model.
+
+    The output has one JSON line for each row, in the order of the rows.
+    """
     from search import api
     from search.display.progress import counting
     from search.winner.predict import format_of, predict_rows
 
     chosen, errors = format_of(file, form), Console(stderr=True)
     if file is None and sys.stdin.isatty():
-        raise Refusal("no rows: name a file, or pipe them in")
+        raise Refusal("there are no rows; name a file, or pipe rows to standard input")
     predictor = api.load_model(model, home=home, tracking_uri=tracking_uri)
     try:
         with counting(errors, "predicting") as show:
             on_done = show if errors.is_terminal else lambda done, of: None
             predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)
     except BrokenPipeError:
-        # Whoever read the answers has gone: what is left in the buffer goes nowhere.
+        # The reader of the answers has gone: what is left in the buffer is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None

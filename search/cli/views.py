@@ -1,4 +1,4 @@
-"""Plans, verdicts, evaluations and comparisons on a terminal, and the verdict as JSON."""
+"""Plans, forecasts, verdicts, evaluations and comparisons on a terminal."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:  # they bring torch, which a plan need not wait for
     from search.planning.measure import Measurement
     from search.winner.evaluate import Evaluation, Submission
 
-MAX_FIRST = 6  # plans that are named of those that come first
+MAX_FIRST = 6  # of the plans that are tried first: more are counted, not named
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:
-    """The stage tree, what comes first, errors and warnings."""
+    """The tree of stages, the cost, the plans that are tried first, the errors and the warnings."""
     console.print(f"study {plan.study}: {plan.num_trials} trials", highlight=False, markup=False)
     if plan.num_plans is None:
-        console.print("the space is continuous: its plans cannot be counted", highlight=False)
+        console.print("the space is continuous, so its plans cannot be counted", highlight=False)
     else:
         assert plan.examples is not None
         assert plan.examples_without_tree is not None
@@ -47,7 +47,7 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
     first = "; ".join(str(point) for point in plan.first[:MAX_FIRST])
     more = len(plan.first) - MAX_FIRST
     first += f"; and {more} more" if more > 0 else ""
-    console.print(f"first: {first}", highlight=False, markup=False)
+    console.print(f"tried first: {first}", highlight=False, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
     for error in plan.errors:
@@ -55,23 +55,24 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
 
 
 def _cost(cost: Cost) -> str:
-    """All plans of the space, in one sentence."""
+    """The cost of all plans of the space, in one sentence."""
     scored = f"{cost.scored_sequences:,} in scoring"
     if cost.not_counted:
-        scored += f" (without {', '.join(cost.not_counted)}, whose rows are not known beforehand)"
-    disk = "unknown: the encoder is not here"
+        scored += f" (without {', '.join(cost.not_counted)}, whose rows are not known in advance)"
+    disk = "unknown, since the size of the encoder is"
     if cost.disk_bytes is not None:
         disk = f"{cost.disk_bytes / 1e9:,.1f} GB for the phases"
     return (
-        f"all plans, at most: {cost.trained_sequences:,} forward and backward passes of a sequence "
-        f"in training, forward passes {cost.dev_sequences:,} in early stopping and {scored}; at "
-        f"{cost.sequences_per_second:g} training sequences a second (assumed; "
-        f"--sequences-per-second) {cost.gpu_hours:,.1f} hours of one GPU; disk: {disk}"
+        f"cost of all plans, at most: {cost.trained_sequences:,} sequences in training (forward "
+        f"and backward pass), {cost.dev_sequences:,} in early stopping and {scored} (forward "
+        "pass only); "
+        f"{cost.gpu_hours:,.1f} hours of one GPU at {cost.sequences_per_second:g} training "
+        f"sequences a second (an assumption, set by --sequences-per-second); disk: {disk}"
     )
 
 
 def show_forecast(measured: "Measurement", console: Console) -> None:
-    """What was measured, and how long all trials would take by it."""
+    """What was measured, and the forecast of all trials from it."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -90,7 +91,7 @@ def show_forecast(measured: "Measurement", console: Console) -> None:
         f"{duration(total.seconds)} ({duration(total.low)} to {duration(total.high)}); "
         f"{duration(total.training_seconds)} of training and "
         f"{duration(total.evaluation_seconds)} of scoring; not counted: reading and tokenising "
-        "rows, the start of Ray, what phases that stop early save"
+        "rows, the start of Ray, and the time saved by phases that stop early"
     )
     say(
         f"{total.num_phases} phases, {total.num_phases - total.num_stages} of them shared with an "
@@ -155,18 +156,22 @@ def _score_table(verdict: Verdict, task: str) -> Table:
 
 
 def curse_sentence(curse: WinnersCurse) -> str:
-    """What gain was searched, predicted and found, in one sentence."""
-    found = f"found over {curse.num_seeds} fresh seeds {points(curse.retrained)}"
-    searched = f"gain over the best baseline in the search {points(curse.searched)}"
+    """The gain over the best baseline in the search, as expected and over fresh seeds, in one
+    sentence."""
+    searched = f"gain over the best baseline: {points(curse.searched)} in the search"
+    retrained = f"{points(curse.retrained)} over {curse.num_seeds} fresh seeds"
     if curse.low is None or curse.high is None:
-        return f"{searched}, {found}; with one seed of each plan, what to expect is not known"
+        return (
+            f"{searched}, {retrained}; the expected gain is not known, because every plan has only "
+            "one seed"
+        )
     expected = (
-        f"expected {points(curse.predicted)} (95 % interval {points(curse.low)} to "
+        f"{points(curse.predicted)} expected (95 % interval {points(curse.low)} to "
         f"{points(curse.high)})"
     )
     end = ": LESS than the search promised" if curse.falls_out else ""
     end = ": more than the search promised" if curse.exceeds else end
-    return f"{searched}, {expected}, {found}{end}"
+    return f"{searched}, {expected}, {retrained}{end}"
 
 
 def show_evaluation(evaluation: "Evaluation", console: Console) -> None:
@@ -180,15 +185,15 @@ def show_evaluation(evaluation: "Evaluation", console: Console) -> None:
     for target in evaluation.scores.targets:
         console.print(_metric_table(target, evaluation.split))
         mark = f"; {target.mark}" if target.mark else ""
-        say(f"task score, mean over its languages: {percent(of_task[target.task])}{mark}")
+        say(f"task score (mean over its languages): {percent(of_task[target.task])}{mark}")
         protocol = target.protocol
         cut = f", {protocol.cut}" if protocol.cut else ""
-        num_rows = f", at most {protocol.rows} rows a language" if protocol.rows else ""
-        say(f"rows {protocol.data}{cut}{num_rows}; chosen by {protocol.selection}")
+        num_rows = f", at most {protocol.rows} rows in each language" if protocol.rows else ""
+        say(f"rows {protocol.data}{cut}{num_rows}; selection rule {protocol.selection}")
     for name, value in averages(evaluation.scores).items():
         say(f"XTREME average, {AVERAGES[name]}: {percent(value)}")
     if evaluation.split == "validation":
-        say("These are the rows that chose the trial: it looks better on them than it is.")
+        say("These rows also chose the trial, so its scores on them are too high.")
     for sentence in seen_rows(
         evaluation.seen, part="half of the" if evaluation.is_half_seen else "the"
     ):
@@ -199,17 +204,17 @@ def show_evaluation(evaluation: "Evaluation", console: Console) -> None:
 
 
 def _metric_table(target: TargetScores, split: str) -> Table:
-    """Languages, source first, by metric, the main one first; layers of retrieval are left to
-    JSON."""
-    names = {name: None for found in target.languages.values() for name in found}
+    """Languages by metric, the source language and the main metric first; the layers of retrieval
+    are only in the JSON."""
+    names = {name: None for metrics in target.languages.values() for name in metrics}
     others = [name for name in names if name != target.main and ".layer_" not in name]
     table = Table("language", title=Text(f"{target.task}, {split} split"), box=None)
     for name in (target.main, *others, "rows"):
         table.add_column(name, justify="right")
     for language in target.by_language:
-        found = target.languages[language]
+        metrics = target.languages[language]
         mark = "*" if language == target.source_language else ""
-        values = [percent(found.get(name)) for name in (target.main, *others)]
+        values = [percent(metrics.get(name)) for name in (target.main, *others)]
         table.add_row(f"{language}{mark}", *values, str(target.num_rows[language]))
     return table
 
@@ -218,18 +223,18 @@ def _written(submission: "Submission") -> list[str]:
     lines = [f"wrote {submission.folder}: {len(submission.files)} files"]
     if submission.missing:
         lines.append(
-            f"not in it, since the trial has no such target: {', '.join(submission.missing)}"
+            f"left out, because the trial has no such target: {', '.join(submission.missing)}"
         )
     lines += [
-        f"not in it, since there are no rows: {task} in {' '.join(codes)}"
+        f"left out, because there are no rows: {task} in {' '.join(codes)}"
         for task, codes in submission.missing_languages.items()
     ]
     return lines
 
 
-def show_comparison(found: dict[str, Any], console: Console) -> None:
+def show_comparison(comparison: dict[str, Any], console: Console) -> None:
     """A table of the studies, and one of the targets; differences are from the first study."""
-    studies = found["studies"]
+    studies = comparison["studies"]
     table = Table("", *(study["study"] for study in studies), box=None)
     shown = ("state", "selection", "num_trials", "baseline", "best")
     for name in shown:
@@ -246,15 +251,15 @@ def show_comparison(found: dict[str, Any], console: Console) -> None:
         table.add_row("runs that collapsed", *(str(study["num_collapsed"]) for study in studies))
     console.print(table)
     table = Table("target", "study", "baseline", "best", "gain", "difference", "", box=None)
-    for task, by_study in found["targets"].items():
-        for place, (study, cell) in enumerate(by_study.items()):
+    for task, by_study in comparison["targets"].items():
+        for column, (study, cell) in enumerate(by_study.items()):
             table.add_row(
-                Text(task if place == 0 else ""),
+                Text(task if column == 0 else ""),
                 Text(study),
                 percent(cell["baseline"]),
                 percent(cell["best"]),
                 points(cell["gain"]),
-                points(cell["difference"]) if place else "",
+                points(cell["difference"]) if column else "",
                 Text(f"mixed: {', '.join(cell['mixed'])}" if cell["mixed"] else "", style="yellow"),
             )
     console.print(table)

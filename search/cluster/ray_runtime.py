@@ -57,13 +57,14 @@ def cluster_at(address: str | None, home: Home, *, can_grow: bool = False) -> Cl
         return None
     if "://" in address:
         raise Refusal(
-            f"{address!r} is no address to run at; expected HOST:PORT of the cluster's head or "
-            "`auto`, on one of its nodes. From elsewhere: `submit --address http://HOST:8265`"
+            f"{address!r} is not an address to run at; expected HOST:PORT of the cluster's head, "
+            "or `auto` on one of its nodes; from another machine use `submit --address "
+            "http://HOST:8265`"
         )
     if home.is_default:
         raise Refusal(
-            f"a run on the cluster at {address} needs --home or TRANSFER_SEARCH_HOME: a folder "
-            "that is the same on every node"
+            f"a run on the cluster at {address} needs a home folder that all nodes share; set "
+            "--home or TRANSFER_SEARCH_HOME"
         )
     return Cluster(address, can_grow)
 

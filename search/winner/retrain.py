@@ -78,7 +78,7 @@ def retrain(
     MLflow.
 
     Args:
-        cluster: where to train; None: a Ray of the run's own on this machine.
+        cluster: where to train; None: a local Ray on this machine.
         on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
             be pretrained first.
         on_done: called with the numbers of trained and of all plans.

@@ -100,7 +100,7 @@ CASES = (
     ("resources", "lower num_workers"),
     ("encoder", "cannot be loaded"),
     ("file", "none.toml"),
-    ("address", "is no address to run at"),
+    ("address", "is not an address to run at"),
     ("name", "study.name"),
 )
 
@@ -132,7 +132,7 @@ def test_a_cluster_needs_a_home_that_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for command in (api.run, api.retrain):
-        with pytest.raises(Refusal, match="a folder that is the same on every node") as caught:
+        with pytest.raises(Refusal, match="a home folder that all nodes share") as caught:
             command("pocket", address="auto")
         printed = cli(command.__name__, "pocket", "--address", "auto")
         assert printed.err == f"transfer-search: {caught.value}\n"

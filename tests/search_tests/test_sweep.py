@@ -176,7 +176,8 @@ def test_the_command(cli: Callable[..., Any], home: Path, uri: str) -> None:
     place = ("--home", home, "--tracking-uri", uri)
     shown = cli("gc", "--dry-run", *place)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out == "phases/loose\n1 would be removed, 0.00 GB; held 0, younger than a day 0\n"
+    kept = "kept: 0 that the record needs, 0 younger than a day"
+    assert shown.out == f"phases/loose\n1 would be removed (0.00 GB); {kept}\n"
     found = json.loads(cli("gc", *place, "--json").out)
     assert found["removed"] == ["phases/loose"]
     assert cli("gc", "--keep-best", 0, *place).code == 2

@@ -117,7 +117,7 @@ EDITS = [
     ("seed = 3", "sed = 3", "unknown key in [study] 'sed'. Did you mean 'seed'"),
     ("seed = 3", 'seed = "three"', "study.seed is 'three'; expected a whole number"),
     ('"fact", "rel"', '"fakt", "rel"', "unknown task 'fakt'. Did you mean 'fact'"),
-    ('["de", "es"]', '["de", "ess"]', "unknown language 'ess'"),
+    ('["de", "es"]', '["de", "esss"]', "unknown language 'esss'"),
     ('["coh", "retrieval"]', '["coh", "retreival"]', "Did you mean 'retrieval'"),
     ("[budget]", "[budgett]", "Did you mean 'budget'"),
     ("num_trials = 5", "num_trials = 0", "budget.num_trials is 0"),
@@ -308,10 +308,13 @@ def test_how_a_retrain_ends(
         )
         if code:
             verdict = replace(verdict, curse=Below())  # type: ignore[arg-type]
-        monkeypatch.setattr("search.winner.retrain.retrain", lambda made=verdict, **given: made)
+        monkeypatch.setattr("search.winner.retrain.retrain", lambda *_, made=verdict, **given: made)
         result = cli("retrain", "tiny", "--home", tmp_path)
         assert result.code == code, result.err
-        assert ("No model of rel is registered: of 1 fresh seed" in result.out) is (code == 4)
+        assert (
+            "No model of rel is registered, because no seed learned it: of 1 fresh seed"
+            in result.out
+        ) is (code == 4)
 
 
 # ---- on the finished study

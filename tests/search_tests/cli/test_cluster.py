@@ -38,10 +38,10 @@ def test_refused_before_anybody_is_asked(
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
     file = study_file()
     away = ("--address", "http://127.0.0.1:9")
-    refused(cli("submit", file), "which cluster?")
-    refused(cli("logs", "small"), "which cluster?")
-    refused(cli("cancel", "small"), "which cluster?")
-    refused(cli("submit", file, *away, "--home", "here"), "give its whole path")
+    refused(cli("submit", file), "no cluster is named")
+    refused(cli("logs", "small"), "no cluster is named")
+    refused(cli("cancel", "small"), "no cluster is named")
+    refused(cli("submit", file, *away, "--home", "here"), "is not a full path")
     refused(cli("submit", "pockett", *away), "unknown study 'pockett'")
     refused(cli("submit", file, *away, "--name", "a b;c"), "study.name")
     refused(cli("submit", file, *away, "--retrain", "--name", "b"), "leave --name out")
@@ -61,8 +61,11 @@ def test_where_no_cluster_can_be_joined(
     cli: Run, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     file, home = study_file(), tmp_path / "home"
-    refused(cli("run", file, "--address", "auto"), "needs --home")
-    refused(cli("run", file, "--home", home, "--address", "http://h:8265"), "no address to run at")
+    refused(cli("run", file, "--address", "auto"), "needs a home folder")
+    refused(
+        cli("run", file, "--home", home, "--address", "http://h:8265"),
+        "is not an address to run at",
+    )
     assert not home.exists()
 
 

@@ -44,7 +44,7 @@ def test_refusals_are_one_line_and_print_no_manifest(cli: Cli, tmp_path: Path) -
     for arguments, refused in (
         (["pockt"], "Did you mean 'pocket'?"),
         ([tmp_path / "none.toml"], "cannot be read"),
-        (["pocket", "--overlay", "gpu"], "takes 0 GPUs"),
+        (["pocket", "--overlay", "gpu"], "needs 0 GPUs per worker"),
         (["pocket", "--overlay", "prod"], "prod"),
         (["pocket", "--image", "x:latest"], "not pinned"),
         (["pocket", "--seeds", "5"], "needs --retrain"),

@@ -70,7 +70,7 @@ def test_rows_are_checked_with_the_encoders_tokenizer(
     file = on_rows(evaluation={"languages": ["de", "hi", "th"]})
     result = cli("plan", file, "--rows", "--json")
     assert "checking rows: 4/4" in result.err
-    assert "tokenising some: 4/4" in result.err
+    assert "tokenising a sample: 4/4" in result.err
     warnings = json.loads(result.out)["warnings"]
     assert [line for line in warnings if line.startswith("udpos has no validation rows in th")]
     (cut,) = [line for line in warnings if "csqa, train rows: rows truncated to max_length" in line]

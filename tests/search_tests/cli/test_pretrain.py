@@ -34,7 +34,7 @@ def test_mistakes_are_a_line(cli: Run, mirror: Path, tmp_path: Path) -> None:
     cases = [
         (("--task", "flores", *files), "name one text"),
         (("--task", "floress"), "Did you mean 'flores'"),
-        ((*files, "--parallel-embeddings"), "need a text task"),
+        ((*files, "--parallel-embeddings"), "needs a text task"),
         (("--task", "flores", "--language", "wo", "--data-root", mirror), "has no rows in wo"),
     ]
     for arguments, message in cases:

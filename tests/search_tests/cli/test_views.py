@@ -65,10 +65,13 @@ def test_a_verdict(verdict: Verdict) -> None:
 @pytest.mark.parametrize(
     ("curse", "sentence"),
     [
-        ({}, "expected +6.0 (95 % interval +3.0 to +9.0), found over 3 fresh seeds +5.0\n"),
-        ({"retrained": 0.01}, "found over 3 fresh seeds +1.0: LESS than the search promised\n"),
-        ({"retrained": 0.11}, "found over 3 fresh seeds +11.0: more than the search promised\n"),
-        ({"low": None, "high": None}, "with one seed of each plan, what to expect is not known"),
+        ({}, "+6.0 expected (95 % interval +3.0 to +9.0), +5.0 over 3 fresh seeds\n"),
+        ({"retrained": 0.01}, "+1.0 over 3 fresh seeds: LESS than the search promised\n"),
+        ({"retrained": 0.11}, "+11.0 over 3 fresh seeds: more than the search promised\n"),
+        (
+            {"low": None, "high": None},
+            "the expected gain is not known, because every plan has only one seed",
+        ),
     ],
 )
 def test_luck_cautions_and_champions(
@@ -79,7 +82,7 @@ def test_luck_cautions_and_champions(
     decision = Decision(name="tiny-rel", is_champion=False, reason="worse; --promote")
     judged = replace(verdict, curse=found, cautions=("torch was 1",), decisions=(decision,))
     text = shown(show_verdict, judged)
-    assert "gain over the best baseline in the search +8.0, " in text
+    assert "gain over the best baseline: +8.0 in the search, " in text
     assert sentence in text
     assert "warning: torch was 1\n" in text
     assert "tiny-rel: the new version does not become the champion: worse; --promote\n" in text

@@ -98,7 +98,7 @@ def test_which_cluster_a_run_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for local in (None, "", "local"):
         assert cluster_at(local, Home.of(None)) is None
     assert cluster_at("auto", home, can_grow=True) == Cluster("auto", True)
-    with pytest.raises(Refusal, match="a folder that is the same on every node"):
+    with pytest.raises(Refusal, match="a home folder that all nodes share"):
         cluster_at("auto", Home.of(None))
     monkeypatch.setenv("TRANSFER_SEARCH_HOME", "/home")
     assert cluster_at("head:6379", Home.of(None)) == Cluster("head:6379")

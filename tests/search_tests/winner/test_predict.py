@@ -91,7 +91,7 @@ def test_standard_input_and_csv(
     assert done.out == cli("predict", folder, jsonl(tmp_path / "rows.jsonl", rows)).out
     assert [row["id"] for row in answers(done.out)] == ["7", "8"]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    refused(cli("predict", folder), "name a file, or pipe them in")
+    refused(cli("predict", folder), "name a file, or pipe rows to standard input")
 
 
 def test_lists_in_a_table(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
