@@ -1,7 +1,7 @@
-"""gc: the phases that nothing in the record needs any more are removed from the phase store.
+"""gc: remove the phases that the record no longer needs from the phase store.
 
-Mark and sweep: what trials and retrains in MLflow list is kept, with the phases they start from;
-the rest goes, unless it is young. Nothing is removed while a study of this home is being searched.
+The phases that trials and retrains in MLflow list are kept, with the phases they start from; the
+others are removed unless they are young. Nothing is removed while a study of this home is searched.
 """
 
 import time
@@ -27,7 +27,7 @@ YOUNG_SECONDS = 24 * 3600.0  # a study elsewhere may have trained it for a trial
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What was removed (or would be), and what stays. Sizes in bytes."""
+    """What was removed (or would be removed), and what stays. Sizes in bytes."""
 
     removed: tuple[str, ...]
     num_bytes: int
@@ -46,7 +46,7 @@ def sweep(
     keep_best: int | None = None,
     dry_run: bool = False,
 ) -> Sweep:
-    """Remove what is not held and older than a day.
+    """Remove the phases that nothing holds and that are older than a day.
 
     Args:
         tracking_uri: where the record of all studies of this home is; all its experiments count.
@@ -69,22 +69,22 @@ def sweep(
     held = _held(experiments, tracking_uri, keep_best)
     store = open_store(home.path, owner="gc", address=phase_store_address(phase_store))
     stored, now = store.stored(), time.time()
-    loose = [one for one in stored if one.key not in held]
-    old = [one for one in loose if now - one.changed > YOUNG_SECONDS]
+    loose = [entry for entry in stored if entry.key not in held]
+    old = [entry for entry in loose if now - entry.changed > YOUNG_SECONDS]
     if not dry_run:
-        for one in old:
-            store.remove(one)
+        for entry in old:
+            store.remove(entry)
     return Sweep(
-        removed=tuple(one.name for one in old),
-        num_bytes=sum(one.num_bytes for one in old),
+        removed=tuple(entry.name for entry in old),
+        num_bytes=sum(entry.num_bytes for entry in old),
         num_held=len(stored) - len(loose),
         num_young=len(loose) - len(old),
     )
 
 
 def _refuse_live(home: Home) -> None:
-    """Of the studies whose trials are in this home's own database. The mark of a driver on another
-    host is watched for a while: see `fence`."""
+    """Refuse if a study in this home's own database is being searched. The mark of a driver on
+    another host is watched for a while: see `fence`."""
     database = home.path / "optuna.db"
 
     def standing() -> dict[str, dict[str, Any]]:
@@ -103,7 +103,7 @@ def _get(standing: Callable[[], Mapping[str, dict[str, Any]]], study: str) -> di
 
 
 def _refuse_waiting(home: Home) -> None:
-    """What an ended driver could not send yet holds phases too."""
+    """Refuse if records wait for MLflow: they hold phases too."""
     for path in sorted(home.outbox("").parent.glob("*.jsonl")):
         if Outbox(path, lambda record: None).pending:
             raise Refusal(
@@ -113,7 +113,7 @@ def _refuse_waiting(home: Home) -> None:
 
 
 def _held(experiments: Sequence[str], tracking_uri: str, keep_best: int | None) -> set[str]:
-    """Keys that trials and retrains of all experiments list."""
+    """The keys that trials and retrains of all experiments list."""
     held, num_studies = set[str](), 0
     for experiment in experiments:
         address = ExperimentAddress(tracking_uri, experiment)
@@ -126,14 +126,15 @@ def _held(experiments: Sequence[str], tracking_uri: str, keep_best: int | None) 
             held |= _best_keys(read_study(address.for_study(study.name)), keep_best)
     if not num_studies:
         raise Refusal(
-            "the record holds no study, so that every phase would go: is it the one that belongs "
-            "to this home? --tracking-uri names another"
+            "the record holds no study, so that every phase would be removed: does it belong to "
+            "this home? --tracking-uri names another record"
         )
     return held
 
 
 def _best_keys(record: StudyRecord, keep_best: int) -> set[str]:
-    """Phases of the best trials and the best baseline; of all trials while it is not finished."""
+    """The phases of the best trials and the best baseline; of all trials until the study is
+    finished."""
     rows = list(record.rows)
     if record.state == "finished":
         baseline = best_baseline(rows)

@@ -113,8 +113,7 @@ def report(
     from search import api
     from search.report.forms import render, render_html, report_json
 
-    found = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
-    record = found.record
+    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -229,26 +228,26 @@ def gc(
     """Remove phases that no trial or retrain in MLflow needs and that are older than a day."""
     from search.sweep import sweep
 
-    place = Home.of(home)
-    found = sweep(
-        place,
-        tracking_uri=tracking_uri or place.mlflow_uri(),
+    folder = Home.of(home)
+    swept = sweep(
+        folder,
+        tracking_uri=tracking_uri or folder.mlflow_uri(),
         phase_store=phase_store,
         keep_best=keep_best,
         dry_run=dry_run,
     )
 
     def show(console: Console) -> None:
-        for name in found.removed:
+        for name in swept.removed:
             console.print(name, highlight=False, markup=False)
         verb = "would be removed" if dry_run else "removed"
         console.print(
-            f"{len(found.removed)} {verb}, {found.num_bytes / 1e9:.2f} GB; held {found.num_held}, "
-            f"younger than a day {found.num_young}",
+            f"{len(swept.removed)} {verb}, {swept.num_bytes / 1e9:.2f} GB; held {swept.num_held}, "
+            f"younger than a day {swept.num_young}",
             highlight=False,
         )
 
-    output(found.to_dict(), as_json, show)
+    output(swept.to_dict(), as_json, show)
 
 
 def tasks(as_json: JsonOption = False) -> None:
@@ -288,8 +287,8 @@ def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
             mark = "ok  " if finding.is_good else "BAD "
             console.print(f"{mark} {finding.what}: {finding.detail}", markup=False, soft_wrap=True)
 
-    found = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
-    output(found, as_json, show)
+    content = {f.what: {"is_good": f.is_good, "detail": f.detail} for f in findings}
+    output(content, as_json, show)
     if not all(finding.is_good for finding in findings):
         raise typer.Exit(2)
 

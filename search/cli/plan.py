@@ -60,12 +60,12 @@ def plan(
     from search.cli.views import show_plan
 
     settings = api.load_settings(study, name=name, data_root=data_root)
-    found = api.plan(settings, sequences_per_second=sequences_per_second)
+    planned = api.plan(settings, sequences_per_second=sequences_per_second)
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
-        found = replace(found, warnings=(*found.warnings, *warned))
+        planned = replace(planned, warnings=(*planned.warnings, *warned))
     more: dict[str, Any] = {}
-    if (explain or measure) and not found.errors:
+    if (explain or measure) and not planned.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
             more |= {"priors": _explained(settings, context)} if explain else {}
             more |= {"measured": _measured(settings, context, seconds)} if measure else {}
@@ -74,14 +74,14 @@ def plan(
         from search.cli.views import show_forecast
         from search.report.priors import show_priors
 
-        show_plan(found, console)
+        show_plan(planned, console)
         if "priors" in more:
             show_priors(more["priors"], console, is_used=settings.study.priors)
         if "measured" in more:
             show_forecast(more["measured"], console)
 
-    output({**found.to_dict(), **more}, as_json, show)
-    if found.errors:
+    output({**planned.to_dict(), **more}, as_json, show)
+    if planned.errors:
         raise typer.Exit(2)
 
 
@@ -110,8 +110,8 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
         counting(console, "tokenising some") as on_done,
     ):
         data = Data(Path(scratch), base, rows)
-        found = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
-        return [*warned, *found]
+        of_tokens = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
+        return [*warned, *of_tokens]
 
 
 def _explained(settings: StudySettings, context: "TrialContext") -> Any:
@@ -136,9 +136,9 @@ def _measured(settings: StudySettings, context: "TrialContext", seconds: float) 
 
 @contextmanager
 def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext", float]]:
-    """The study's encoder and rows over stores that are thrown away, and the seconds that it took
-    to import and load them. An encoder that is made at its first use is made here, in the home
-    folder."""
+    """The study's encoder and rows, over stores in a temporary folder (never an object store), and
+    the seconds that importing and loading took. An encoder that is made at its first use is made
+    here, in the home folder."""
     from search.base_encoder import find_encoder
     from search.display.progress import counting
 
@@ -149,6 +149,7 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext
     from trainables.training.workers import Workers
 
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        place, workers = Path(folder), Workers.alone()
-        context = TrialContext.open(settings, home=place, encoder=encoder, workers=workers)
+        context = TrialContext.open(
+            settings, home=Path(folder), encoder=encoder, workers=Workers.alone()
+        )
         yield context, time.monotonic() - began

@@ -179,7 +179,7 @@ def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
 
 def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> dict[str, str]:
     task, rows = get_task(scoring.task), context.data.rows
-    found = {}
+    files = {}
     for language, predictions in predicted.by_language.items():
         loaded = rows.load(task.name, language, scoring.split)
         of_language = Predicted(
@@ -188,8 +188,8 @@ def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> d
             dropped=loaded.dropped,
             form=predicted.forms.get(language, scoring.form),
         )
-        found[file_name(task, language)] = content_of(task, of_language)
-    return found
+        files[file_name(task, language)] = content_of(task, of_language)
+    return files
 
 
 def _submit(folder: Path, files: Mapping[str, str], scored: Sequence[TargetScores]) -> Submission:

@@ -152,7 +152,7 @@ def _registered(
 
 
 def _barred(row: TrialRow) -> tuple[str, ...]:
-    """Said of a trial that may not win: it was asked for by number, or none may."""
+    """The caution for a trial that may not win: it was asked for by number, or no trial may win."""
     if row.is_feasible is not False:
         return ()
     drop = 100 * (row.largest_drop or 0.0)
@@ -160,7 +160,7 @@ def _barred(row: TrialRow) -> tuple[str, ...]:
 
 
 def _beside(row: TrialRow, baseline: TrialRow | None) -> tuple[str, ...]:
-    """Said where the search has no baseline of its own."""
+    """The caution for a search without a scored baseline."""
     if row.plan.is_baseline or baseline is not None:
         return ()
     return (
@@ -172,15 +172,15 @@ def _beside(row: TrialRow, baseline: TrialRow | None) -> tuple[str, ...]:
 def _check_lock(
     row: TrialRow, record: StudyRecord, context: TrialContext, *, is_forced: bool
 ) -> tuple[str, ...]:
-    """What whoever reads the verdict must know. Raises Refusal where the data or the code is not
-    that of the search, unless forced."""
-    found = differences(row, record.world, context)
-    if found and not is_forced:
+    """Cautions for a reader of the verdict. Raises Refusal where the data or the code has changed
+    since the search, unless forced."""
+    changes = differences(row, record.world, context)
+    if changes and not is_forced:
         raise Refusal(
             f"what trial {row.number} was made of has changed since the search: "
-            f"{'; '.join(found)}: bring it back, search again, or go on with --force"
+            f"{'; '.join(changes)}: bring it back, search again, or go on with --force"
         )
-    forced = [f"retrained with --force: {difference}" for difference in found]
+    forced = [f"retrained with --force: {difference}" for difference in changes]
     return (*forced, *version_warnings(record.versions))
 
 
