@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search.callbacks import StartCallbacks
 from search.cli import cluster, data, k8s, plan, pretrain, results
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.options import (
@@ -68,7 +69,6 @@ def run(
     """Run a study, or take it up where an earlier run left it; then print its report."""
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.driver.start import StartCallbacks
     from search.report.forms import render
 
     console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
