@@ -6,12 +6,13 @@ the functions that need them.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.callbacks import OnDone, ignore
+from search.callbacks import OnDone, StartCallbacks, ignore
 from search.home import Home
-from search.recorded_study import Study
+from search.recorded_study import Study, located
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:  # they import torch, Ray, MLflow or pandas
     import pandas as pd
 
     from search.driver.searcher import Watch
-    from search.driver.start import StartCallbacks
     from search.planning.plan import StudyPlan
-    from search.record.address import RecordAddress
     from search.winner.evaluate import Evaluation
     from search.winner.verdict import Verdict
     from trainables.exporting.predictor import Predictor
@@ -74,19 +73,24 @@ def plan(
     name: str | None = None,
     data_root: str | Path | None = None,
     sequences_per_second: float | None = None,
+    rows: bool = False,
+    home: str | Path | None = None,
+    callbacks: StartCallbacks | None = None,
 ) -> "StudyPlan":
     """What a study would run: its first trials, its stages, its cost. Nothing is started.
 
     Args:
         study, name, data_root: as in `load_settings`.
         sequences_per_second: how fast one GPU trains, for the estimate of hours.
+        rows: read and check the rows too, and the encoder if it is on this machine.
+        home, callbacks: as in `run`; they are used where `rows` is set.
 
     Returns:
         The plan. Its `errors` are what `run` would refuse, its `warnings` what a reader of the
         scores should know.
 
     Raises:
-        Refusal: as `load_settings`.
+        Refusal: as `load_settings`; with `rows`, rows or an encoder that do not fit the study.
 
     >>> planned = plan("pocket")
     >>> planned.num_trials, planned.errors
@@ -102,7 +106,13 @@ def plan(
     if pace <= 0:
         raise Refusal(f"sequences_per_second is {pace:g}; expected more than 0")
     settings = load_settings(study, name=name, data_root=data_root)
-    return plan_study(settings, sequences_per_second=pace)
+    planned = plan_study(settings, sequences_per_second=pace)
+    if not rows:
+        return planned
+    from search.planning.row_check import check_rows
+
+    warnings = check_rows(settings, Home.of(home), callbacks or StartCallbacks())
+    return replace(planned, warnings=(*planned.warnings, *warnings))
 
 
 def run(
@@ -114,7 +124,7 @@ def run(
     address: str | None = None,
     autoscaling: bool = False,
     watch: "Watch | None" = None,
-    callbacks: "StartCallbacks | None" = None,
+    callbacks: StartCallbacks | None = None,
 ) -> Study:
     """Run a study, or continue it where an earlier run ended. Blocks until the search is finished;
     call it in the main thread.
@@ -177,7 +187,7 @@ def read(
     from search.record.reader import read_study
     from search.record.writer import drain_left
 
-    folder, address = _located(study, home, experiment, tracking_uri)
+    folder, address = located(study, home, experiment, tracking_uri)
     drain_left(address, outbox=folder.outbox(address.study))
     return Study(read_study(address), address, folder)
 
@@ -228,7 +238,7 @@ def retrain(
     from search.winner.retrain import RetrainRequest
     from search.winner.retrain import retrain as retrain_study
 
-    folder, record = _located(study, home, experiment, tracking_uri)
+    folder, record = located(study, home, experiment, tracking_uri)
     wishes = RetrainRequest(
         num_seeds=seeds,
         trial=trial,
@@ -273,7 +283,7 @@ def evaluate(
     """
     from search.winner.evaluate import evaluate_trial
 
-    folder, record = _located(study, home, experiment, tracking_uri)
+    folder, record = located(study, home, experiment, tracking_uri)
     return evaluate_trial(
         record,
         folder,
@@ -314,7 +324,7 @@ def export(
     """
     from search.winner.export import export_trial
 
-    home_folder, record = _located(study, home, experiment, tracking_uri)
+    home_folder, record = located(study, home, experiment, tracking_uri)
     export_trial(
         record,
         Path(folder),
@@ -382,19 +392,3 @@ def predict(
     if isinstance(model, str | Path):
         model = load_model(model, home=home, tracking_uri=tracking_uri)
     return model.answer(rows_of(rows))
-
-
-def _located(
-    study: str | Path | Study,
-    home: str | Path | None,
-    experiment: str | None,
-    tracking_uri: str | None,
-) -> "tuple[Home, RecordAddress]":
-    """The home folder of a study and the address of its record."""
-    from search.record.address import RecordAddress
-
-    if isinstance(study, Study):
-        return study.home, study.address
-    folder = Home.of(home)
-    found = RecordAddress.find(str(study), folder, experiment=experiment, tracking_uri=tracking_uri)
-    return folder, found

@@ -1,6 +1,7 @@
 """Study: a study that was run, with its record as values and as pandas data frames."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.home import Home
@@ -185,3 +186,19 @@ class Study:
         from search.report.findings import find
 
         return find(self.record, force=force)
+
+
+def located(
+    study: str | Path | Study,
+    home: str | Path | None,
+    experiment: str | None,
+    tracking_uri: str | None,
+) -> "tuple[Home, RecordAddress]":
+    """The home folder of a study and the address of its record."""
+    from search.record.address import RecordAddress
+
+    if isinstance(study, Study):
+        return study.home, study.address
+    folder = Home.of(home)
+    found = RecordAddress.find(str(study), folder, experiment=experiment, tracking_uri=tracking_uri)
+    return folder, found

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search.callbacks import StartCallbacks
 from search.cli import cluster, data, k8s, plan, pretrain, results
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.options import (
@@ -71,7 +72,6 @@ def run(
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.driver.start import StartCallbacks
     from search.report.forms import render
 
     console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
@@ -123,8 +123,7 @@ def report(
     from search import api
     from search.report.forms import render, render_html, report_json
 
-    read = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
-    record = read.record
+    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")

@@ -29,7 +29,7 @@ class StoredPhases:
         return keys - self._there
 
     def add(self, *keys: str) -> None:
-        """They are there now: a trial told so."""
+        """A trial reported these phases: they are stored now."""
         self._there |= set(keys)
 
 

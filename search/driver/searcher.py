@@ -1,4 +1,4 @@
-"""StudySearcher: the seam between Ray Tune and the study. It hands out plans and hears of them."""
+"""StudySearcher: connects Ray Tune with the study: it hands out plans and reads their events."""
 
 import threading
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Watch(Protocol):
 
 
 class StudySearcher(Searcher):
-    """Starts the plans that may run now, hears of their trials, has what came of them told.
+    """Starts the plans that may run now, reads their trials' events, has the results recorded.
 
     Tune sees no metric: trials report events, which only this class reads. Polls that find
     nothing to do touch neither database nor store.
@@ -69,7 +69,7 @@ class StudySearcher(Searcher):
         self._stop = stop
         self._ends = TrialEnds(study, settings, log)
         self._phases = StoredPhases(key_facts, store)
-        scored = [told.number for told in study.history.results.values() if told.values]
+        scored = [result.number for result in study.history.results.values() if result.values]
         self._spending = Spending(settings, study.history.spent, scored)
         self._queue = PlanQueue(
             study,

@@ -1,4 +1,4 @@
-"""TrialEnds: what came of a trial, told to the record first and to Optuna then."""
+"""TrialEnds: the result of a trial, written to the record first and to Optuna after that."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -61,13 +61,13 @@ class TrialEnds:
 
     def tell_duplicate(self, asked: AskedTrial) -> bool:
         """What an equal plan got, at once; False where there was none."""
-        told = self._study.history.results.get(asked.plan)
-        if told is None:
+        equal = self._study.history.results.get(asked.plan)
+        if equal is None:
             return False
-        row = duplicate_row(asked, told, self._settings)
+        row = duplicate_row(asked, equal, self._settings)
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
         self._log.trial_finished(row, baseline=self._baselines.of(row))
-        self._study.tell_duplicate(asked, told)
+        self._study.tell_duplicate(asked, equal)
         return True
 
     def _judged(self, row: TrialRow) -> tuple[TrialRow, BaselineMeasure | None]:

@@ -23,7 +23,7 @@ class TrialInFlight:
     end: dict[str, Any] | None = None
     error: str | None = None  # what broke the worker last
     num_broken: int = 0  # workers
-    probed: float | None = None  # what the last rung told
+    probed: float | None = None  # the value of the last rung
     pruned: bool = False
     is_heard: bool = False  # it has begun: a worker reported
 

@@ -44,8 +44,8 @@ def row_of(live: TrialInFlight, took: TrialSpending, settings: StudySettings) ->
     )
 
 
-def duplicate_row(asked: AskedTrial, told: PlanResult, settings: StudySettings) -> TrialRow:
-    """Of a trial that is not run, since one with an equal plan was told."""
+def duplicate_row(asked: AskedTrial, equal: PlanResult, settings: StudySettings) -> TrialRow:
+    """The row of a trial that is not run, because a trial with an equal plan has a result."""
     names = [name.value for name in settings.evaluation.objectives]
     return TrialRow(
         number=asked.number,
@@ -53,14 +53,14 @@ def duplicate_row(asked: AskedTrial, told: PlanResult, settings: StudySettings) 
         params=asked.params,
         plan=asked.plan,
         phase_keys=(),
-        objective=told.values[0] if told.values and not names else None,
-        values=dict(zip(names, told.values, strict=False)),
-        duplicate_of=told.number,
+        objective=equal.values[0] if equal.values and not names else None,
+        values=dict(zip(names, equal.values, strict=False)),
+        duplicate_of=equal.number,
     )
 
 
 def told_values(row: TrialRow, settings: StudySettings) -> tuple[float, ...]:
-    """What Optuna is told of a scored trial; nothing where there is nothing to tell."""
+    """The values that Optuna gets for a scored trial; none where the trial has none."""
     if row.objective is None:
         return ()
     named = settings.evaluation.objectives
@@ -94,7 +94,7 @@ def phase_row(record: PhaseRecord) -> PhaseRow:
 
 
 def _values(live: TrialInFlight, scores: Scores, settings: StudySettings) -> dict[str, float]:
-    """Of the objectives that the study names; none where one of them cannot be told."""
+    """The values of the objectives that the study names; none where one of them is undefined."""
     seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
     try:
         return objective_values(

@@ -96,7 +96,7 @@ class Tracker:
 
     def read_json(self, run: Run, name: str) -> Any:
         """An artifact of the run, or None if the run has none of this name."""
-        return artifacts.read_json(self._client, run.run_id, run.place, name)
+        return artifacts.read_json(self._client, run.run_id, run.artifacts, name)
 
     def fetch(self, run: Run, name: str, into: Path) -> list[Path]:
         """The files of one folder of the run's artifacts, brought here."""

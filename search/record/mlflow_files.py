@@ -54,24 +54,24 @@ def put_inputs(client: Any, run_id: str, inputs: Sequence[Mapping[str, str]]) ->
 
 
 def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:
-    """Files on disk by the place that they get in the run. Undeliverable where one is gone: it
+    """Files on disk, by their path in the run's artifacts. Undeliverable where one is gone: it
     will not come back, and shall not block what waits behind it."""
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        for place, path in paths.items():
-            target = Path(folder, place)
+        for name, path in paths.items():
+            target = Path(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copyfile(path, target)
             except FileNotFoundError as error:
-                raise UndeliverableError(f"{place} cannot be sent: {path} is gone") from error
+                raise UndeliverableError(f"{name} cannot be sent: {path} is gone") from error
         client.log_artifacts(run_id, folder)
 
 
-def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
+def read_json(client: Any, run_id: str, location: str, name: str) -> Any:
     """A document, or None if the run has none of this name.
 
     Args:
-        place: the address of the run's artifacts. By the run's id alone MLflow asks its server
+        location: the address of the run's artifacts. By the run's id alone MLflow asks its server
             for the run, with all its metrics, three times a file.
     """
     from mlflow.artifacts import download_artifacts
@@ -80,7 +80,7 @@ def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
         try:
             path = Path(
                 download_artifacts(
-                    artifact_uri=f"{place}/{name}",
+                    artifact_uri=f"{location}/{name}",
                     dst_path=folder,
                     tracking_uri=client.tracking_uri,
                 )

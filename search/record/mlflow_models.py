@@ -67,10 +67,10 @@ class Models:
     ) -> LoggedModel:
         """Log a folder of model files for a run; what MLflow needs to load it lies beside them, and
         the file of `outcomes`."""
-        found = self._runs.find(study, **labels)
-        if not found:
+        runs = self._runs.find(study, **labels)
+        if not runs:
             raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
-        run_id = found[0].run_id
+        run_id = runs[0].run_id
         tags = {"study": study, "run": run_id, "sha256": digest}
         model = self._ensure(run_id, name, tags=tags, params={**params, "sha256": digest})
         if str(model.status) != "READY":
@@ -91,8 +91,8 @@ class Models:
         from mlflow.entities import LoggedModelOutput
 
         experiment_id = self._runs.ensure_experiment()
-        found = self._client.search_logged_models([experiment_id], filter_string=filter_of(tags))
-        model = next(iter(found), None) or self._client.create_logged_model(
+        logged = self._client.search_logged_models([experiment_id], filter_string=filter_of(tags))
+        model = next(iter(logged), None) or self._client.create_logged_model(
             experiment_id, name=name, source_run_id=run_id, tags=tagged(tags), params=dict(params)
         )
         outputs = self._client.get_run(run_id).outputs

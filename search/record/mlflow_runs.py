@@ -15,11 +15,11 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows ru
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What readers need of an MLflow run; `place` is the address of its artifacts, `tags` are ours,
-    without their prefix."""
+    """What readers need of an MLflow run; `artifacts` is the address of its artifacts, `tags` are
+    those of this program, without their prefix."""
 
     run_id: str
-    place: str
+    artifacts: str
     name: str
     status: str
     started: int
@@ -83,20 +83,20 @@ class Runs:
 
     def _find_experiment(self) -> str | None:
         if self._experiment_id is None:
-            found = self._client.get_experiment_by_name(self._experiment)
-            if found is not None and found.lifecycle_stage != "active":
+            known = self._client.get_experiment_by_name(self._experiment)
+            if known is not None and known.lifecycle_stage != "active":
                 raise Refusal(
                     f"experiment {self._experiment!r} was deleted in MLflow: restore it "
-                    f"(mlflow experiments restore -x {found.experiment_id}) or name another"
+                    f"(mlflow experiments restore -x {known.experiment_id}) or name another"
                 )
-            self._experiment_id = None if found is None else found.experiment_id
+            self._experiment_id = None if known is None else known.experiment_id
         return self._experiment_id
 
     def ensure_experiment(self) -> str:
         """Its id; it is made where it is missing."""
-        found = self._find_experiment()
-        if found is not None:
-            return found
+        known = self._find_experiment()
+        if known is not None:
+            return known
         folder = folder_name(self._experiment)
         location = f"{self._artifacts}/{folder}" if self._artifacts else None
         made = self._client.create_experiment(

@@ -33,10 +33,10 @@ def _add_pipeline(model: Any, extra: Path, folder: Path, architecture: str) -> N
     """The flavor as `mlflow.transformers.save_model` would write it; it wants the tokenizer in a
     folder of its own."""
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    place = extra / "components" / "tokenizer"
-    place.mkdir(parents=True)
+    components = extra / "components" / "tokenizer"
+    components.mkdir(parents=True)
     for path in folder.glob("*token*.json"):
-        shutil.copy(path, place)
+        shutil.copy(path, components)
     model.add_flavor(
         "transformers",
         task="token-classification",

@@ -1,4 +1,4 @@
-"""The record of a study as MLflow has it, read back into rows. Writing is recording.py."""
+"""The record of a study in MLflow, read back into rows. `writer` writes it."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -193,9 +193,9 @@ def _read_runs(tracker: Tracker, of_study: Run) -> dict[str, list[Any]]:
     if rows is None:
         return _read_all(tracker, tracker.find(study))
     roles = (entries.RETRAIN, entries.RETRAIN_RUN)
-    found = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
+    retrains = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
     phases = [{"row": row} for row in rows["phases"]]
-    return {**found, entries.TRIAL: rows["trials"], entries.PHASE: phases}
+    return {**retrains, entries.TRIAL: rows["trials"], entries.PHASE: phases}
 
 
 def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -206,13 +206,13 @@ def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
     wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
     with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
         read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))
-    found: dict[str, list[Any]] = {role: [] for role in _FILES}
+    contents: dict[str, list[Any]] = {role: [] for role in _FILES}
     for (run, file), content in zip(wanted, read, strict=True):
         if content is not None:
-            found[run.tags["role"]].append(content)
+            contents[run.tags["role"]].append(content)
         elif run.status != "RUNNING":
             raise _gone(run, file)
-    return found
+    return contents
 
 
 def _gone(run: Run, file: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""The model registry: whose a name is, its versions, its champion, and their files."""
+"""The model registry: which study owns a name, its versions, its champion, and their files."""
 
 import contextlib
 import hashlib
@@ -48,11 +48,13 @@ class Registry:
         return cls(connect(tracking_uri), tracking_uri=tracking_uri)
 
     def check_owner(self, name: str, study: str) -> None:
-        """Refuse a name under which there is a model that is not of this study."""
-        found = self._find(name)
-        owner = found and found.tags.get(f"{TAG}study")
-        if found is not None and owner != study:
-            whose = f"is of study {owner!r}" if owner else "was not registered by transfer-search"
+        """Refuse a name that is the name of another study's model."""
+        known = self._find(name)
+        owner = known and known.tags.get(f"{TAG}study")
+        if known is not None and owner != study:
+            whose = (
+                f"belongs to study {owner!r}" if owner else "was not registered by transfer-search"
+            )
             raise Refusal(
                 f"the registry has a model {name!r} already, which {whose}: rename that one in "
                 "MLflow, or search under another name (`run --name`)"
@@ -82,14 +84,14 @@ class Registry:
 
     def champion(self, name: str) -> RegisteredModel | None:
         """The version that the alias points at; None where there is none yet."""
-        found = self._find(name)
-        number = None if found is None else found.aliases.get(CHAMPION)
+        model = self._find(name)
+        number = None if model is None else model.aliases.get(CHAMPION)
         return None if number is None else self._versions(name)[str(number)]
 
     def versions(self, name: str) -> list[RegisteredModel]:
         """All of a model, the oldest first; none where there is no such model."""
-        found = self._versions(name).values() if self._find(name) is not None else ()
-        return sorted(found, key=lambda version: int(version.version))
+        versions = self._versions(name).values() if self._find(name) is not None else ()
+        return sorted(versions, key=lambda version: int(version.version))
 
     def outcomes(self, version: RegisteredModel) -> ByLanguage | None:
         """What each test row got of a version, by language; None where it was not kept, or cannot
@@ -114,19 +116,19 @@ class Registry:
 
     def find(self, uri: str) -> RegisteredModel:
         """The version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names."""
-        place = uri.removeprefix(SCHEME)
-        name, mark, wanted = place.rpartition("@" if "@" in place else "/")
+        path = uri.removeprefix(SCHEME)
+        name, mark, wanted = path.rpartition("@" if "@" in path else "/")
         if not uri.startswith(SCHEME) or not name or not wanted:
             raise Refusal(f"{uri!r}: expected models:/NAME/VERSION or models:/NAME@{CHAMPION}")
-        found = self._find(name)
-        if found is None:
-            known = [model.name for model in self._client.search_registered_models()]
+        model = self._find(name)
+        if model is None:
+            known = [each.name for each in self._client.search_registered_models()]
             raise unknown("registered model", name, known)
         versions = self._versions(name)
         if mark == "@":
-            if wanted not in found.aliases:
-                raise unknown(f"alias of model {name!r}", wanted, found.aliases)
-            wanted = str(found.aliases[wanted])
+            if wanted not in model.aliases:
+                raise unknown(f"alias of model {name!r}", wanted, model.aliases)
+            wanted = str(model.aliases[wanted])
         if wanted not in versions:
             raise unknown(f"version of model {name!r}", wanted, versions)
         return versions[wanted]

@@ -1,4 +1,4 @@
-"""What the driver writes to MLflow, through an outbox. Reading is reader.py.
+"""What the driver writes to MLflow, through an outbox. `reader` reads it.
 
 MLflow may be away while a study runs: every method of `RecordWriter` stores one line and returns,
 and one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.

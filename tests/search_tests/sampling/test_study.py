@@ -263,12 +263,19 @@ def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: s
     for one in (study, OptunaStudy.open(optuna_url, settings)):
         assert one.history.num_counted == 4
         assert one.history.results[scored.plan].values == (0.6,)
-        assert one.history.results[failed.plan].values == one.history.results[pruned.plan].values == ()
-        assert (one.history.results[failed.plan].is_pruned, one.history.results[pruned.plan].is_pruned) == (
+        assert (
+            one.history.results[failed.plan].values == one.history.results[pruned.plan].values == ()
+        )
+        assert (
+            one.history.results[failed.plan].is_pruned,
+            one.history.results[pruned.plan].is_pruned,
+        ) == (
             False,
             True,
         )
-        assert one.history.results.keys() == {scored.plan, failed.plan, pruned.plan}, "not the broken one"
+        assert one.history.results.keys() == {scored.plan, failed.plan, pruned.plan}, (
+            "not the broken one"
+        )
     trials = raw(optuna_url).trials
     assert Counter(t.state for t in trials) == {
         TrialState.COMPLETE: 2,
