@@ -26,6 +26,7 @@ from search.cli.options import (
     load,
     output,
 )
+from search.display.json_form import to_json
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -233,7 +234,7 @@ class StudyView:
         return self.standing is not None and self.standing.state == "finished"
 
     def to_dict(self) -> dict[str, Any]:
-        standing = self.standing.to_dict() if self.standing else None
+        standing = to_json(self.standing) if self.standing else None
         return {"standing": standing, "job": asdict(self.job) if self.job else None}
 
 

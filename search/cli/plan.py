@@ -21,11 +21,13 @@ from search.cli.options import (
     load,
     output,
 )
+from search.display.json_form import to_json
 from search.home import Home
 from search.planning.costs import SEQUENCES_PER_SECOND
 from spaces.study import StudySettings
 
-if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
+if TYPE_CHECKING:  # they bring scipy and torch, which a plan alone need not wait for
+    from search.planning.priors import Priors
     from trainables.training.context import TrialContext
 
 
@@ -65,10 +67,12 @@ def plan(
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
         found = replace(found, warnings=(*found.warnings, *warned))
+    priors: Priors | None = None
     more: dict[str, Any] = {}
     if (explain or measure) and not found.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
-            more |= {"priors": _explained(settings, context)} if explain else {}
+            priors = _explained(settings, context) if explain else None
+            more |= {"priors": to_json(priors)} if priors else {}
             more |= {"measured": _measured(settings, context, seconds)} if measure else {}
 
     def show(console: Console) -> None:
@@ -76,8 +80,8 @@ def plan(
         from search.report.priors import show_priors
 
         show_plan(found, console)
-        if "priors" in more:
-            show_priors(more["priors"], console, is_used=settings.study.priors)
+        if priors is not None:
+            show_priors(priors, console, is_used=settings.study.priors)
         if "measured" in more:
             show_forecast(more["measured"], console)
 
@@ -115,7 +119,7 @@ def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
         return [*warned, *found]
 
 
-def _explained(settings: StudySettings, context: "TrialContext") -> Any:
+def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | None":
     from search.display.progress import counting
     from search.planning.prior_estimates import explain
 

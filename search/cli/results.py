@@ -64,6 +64,7 @@ def compare(
 ) -> None:
     """Show studies side by side, by target, from MLflow alone."""
     from search.cli.views import show_comparison
+    from search.display.json_form import to_json
     from search.record.reader import read_study
     from search.record.writer import drain_left
     from search.report.comparison import compare as compare_records
@@ -72,8 +73,8 @@ def compare(
     for found in [find_record(study, place, experiment, tracking_uri) for study in studies]:
         drain_left(**found, outbox=place.outbox(found["study"]))
         records.append(read_study(**found))
-    content = compare_records(records, force=force)
-    output(content, as_json, lambda console: show_comparison(content, console))
+    comparison = compare_records(records, force=force)
+    output(to_json(comparison), as_json, lambda console: show_comparison(comparison, console))
 
 
 def predict(

@@ -10,6 +10,7 @@ from search.display.number_format import between, duration, percent, points, spr
 from search.planning.costs import Cost
 from search.planning.plan import StudyPlan
 from search.record.reader import BASELINE, WINNER
+from search.report.comparison import Comparison
 from search.report.sentences import AVERAGES, meaning, seen_rows
 from search.trials.gains import averages, task_scores
 from search.winner.verdict import Verdict
@@ -143,8 +144,8 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
                 language,
                 spread(winner[language]),
                 spread(baseline.get(language)),
-                between(cell) if cell else difference,
-                cell["call"] if cell else "",
+                between(cell.mean, cell.low, cell.high) if cell else difference,
+                cell.call.value if cell else "",
             )
         console.print(table)
     for sentence in failures(verdict):
@@ -152,7 +153,7 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     for task in (*verdict.tasks, None):
         for sentence in gain_sentences(verdict, task):
             say(sentence)
-    for sentence in (*meaning(found["languages"]), *seen_rows(verdict.seen)):
+    for sentence in (*meaning(verdict.languages), *seen_rows(verdict.seen)):
         say(sentence)
     if verdict.curse is not None:
         say(curse_sentence(verdict.curse))
@@ -241,34 +242,34 @@ def _written(submission: "Submission") -> list[str]:
     return lines
 
 
-def show_comparison(found: dict[str, Any], console: Console) -> None:
+def show_comparison(comparison: Comparison, console: Console) -> None:
     """A table of the studies, and one of the targets; differences are from the first study."""
-    studies = found["studies"]
-    table = Table("", *(study["study"] for study in studies), box=None)
+    studies = comparison.studies
+    table = Table("", *(study.study for study in studies), box=None)
     shown = ("state", "selection", "num_trials", "baseline", "best")
     for name in shown:
         table.add_row(
-            name.replace("num_", ""), *(Text(str(study[name] or "–")) for study in studies)
+            name.replace("num_", ""), *(Text(str(getattr(study, name) or "–")) for study in studies)
         )
-    table.add_row("objective", *(percent(study["objective"]) for study in studies))
+    table.add_row("objective", *(percent(study.objective) for study in studies))
     for name in ("baseline_mean", "best_mean"):
         label = f"zero-shot mean, {name.removesuffix('_mean')}"
-        table.add_row(label, *(percent(study[name]) for study in studies))
-    table.add_row("gain", *(points(study["gain"]) for study in studies))
-    if any(study["num_seeds"] > 1 or study["num_collapsed"] for study in studies):
-        table.add_row("seeds", *(str(study["num_seeds"]) for study in studies))
-        table.add_row("runs that collapsed", *(str(study["num_collapsed"]) for study in studies))
+        table.add_row(label, *(percent(getattr(study, name)) for study in studies))
+    table.add_row("gain", *(points(study.gain) for study in studies))
+    if any(study.num_seeds > 1 or study.num_collapsed for study in studies):
+        table.add_row("seeds", *(str(study.num_seeds) for study in studies))
+        table.add_row("runs that collapsed", *(str(study.num_collapsed) for study in studies))
     console.print(table)
     table = Table("target", "study", "baseline", "best", "gain", "difference", "", box=None)
-    for task, by_study in found["targets"].items():
-        for place, (study, cell) in enumerate(by_study.items()):
+    for task, by_study in comparison.targets.items():
+        for index, (name, cell) in enumerate(by_study.items()):
             table.add_row(
-                Text(task if place == 0 else ""),
-                Text(study),
-                percent(cell["baseline"]),
-                percent(cell["best"]),
-                points(cell["gain"]),
-                points(cell["difference"]) if place else "",
-                Text(f"mixed: {', '.join(cell['mixed'])}" if cell["mixed"] else "", style="yellow"),
+                Text(task if index == 0 else ""),
+                Text(name),
+                percent(cell.baseline),
+                percent(cell.best),
+                points(cell.gain),
+                points(cell.difference) if index else "",
+                Text(f"mixed: {', '.join(cell.mixed)}" if cell.mixed else "", style="yellow"),
             )
     console.print(table)

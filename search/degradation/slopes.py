@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import computed_field
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
@@ -24,26 +25,32 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """By how much y grows with one unit of x, where 95 % of all such intervals hold the true one,
-    and the chance `p` of one at least as steep where there is none.
+    """By how much y grows with one unit of x, with the 95 % interval over families of languages.
 
-    `freedom` are the degrees of freedom of `num_families` families; `low`, `high`, `p` and
-    `freedom` are None where `unknown` says why no interval can be given. `rank` is Spearman's rank
-    correlation over the languages' means; None where y does not vary.
+    `low`, `high`, `p` and `freedom` are None where `unknown` says why there is no interval.
     """
 
     value: float
+    """The slope: the change of the score, in [-1, 1], for one unit of distance."""
     low: float | None
+    """The lower end of the 95 % interval."""
     high: float | None
+    """The upper end of the 95 % interval."""
     p: float | None
+    """The chance of a slope at least as steep where there is none, in [0, 1]."""
     freedom: float | None
+    """The degrees of freedom of the interval (Satterthwaite)."""
     num_families: int
+    """How many families of languages there are."""
     rank: float | None
+    """Spearman's rank correlation over the languages' means; null where the scores do not vary."""
     unknown: str | None = None
+    """Why there is no interval, in words; null where there is one."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def excludes_zero(self) -> bool:
-        """Whether there is an interval, and zero lies outside."""
+        """Whether there is an interval, and zero lies outside: the slope is significant."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     def reversed(self) -> "Slope":

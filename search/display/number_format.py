@@ -1,12 +1,6 @@
-"""How scores, differences and durations are written: the report, the terminal and cards share it.
-Pure."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Scores, differences and durations as text, for reports, terminals and cards. Pure."""
 
 from search.stats.intervals import Interval
-
-Json = Mapping[str, Any]
 
 
 def percent(value: float | None) -> str:
@@ -30,9 +24,9 @@ def spread(over_seeds: Interval | None) -> str:
     return f"{percent(over_seeds.mean)}{std}"
 
 
-def between(cell: Json) -> str:
-    """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
-    return f"{points(cell['mean'])} ({points(cell['low'])} to {points(cell['high'])})"
+def between(mean: float, low: float, high: float) -> str:
+    """A difference with the ends of its interval: `+3.1 (+0.4 to +5.8)`."""
+    return f"{points(mean)} ({points(low)} to {points(high)})"
 
 
 def duration(seconds: float) -> str:

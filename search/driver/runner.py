@@ -18,6 +18,7 @@ from ray import tune
 from search.addresses import hide_password, refusing
 from search.base_encoder import find_encoder
 from search.cluster.ray_runtime import Cluster, Gauges, max_concurrent_trials, ray_of
+from search.display.json_form import to_json
 from search.driver.observer import NUMBERS, Observer, logging_to
 from search.driver.searcher import StudySearcher, Watch
 from search.fence import Fence
@@ -188,7 +189,7 @@ def _rank(
     where the run is interrupted."""
     found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
     if found is not None:
-        study.keep_priors(found)
+        study.keep_priors(to_json(found))
 
 
 def _search(
@@ -288,8 +289,9 @@ def _finish(
     searched = read()
     rows, names = searched.rows, settings.evaluation.objectives
     importances = {name.value: study.importance(place) for place, name in enumerate(names)}
+    verdicts = of_selection(rows, outcomes_of)
     summary = {
-        "verdicts": of_selection(rows, outcomes_of),
+        "verdicts": verdicts and to_json(verdicts),
         "importance": importances[names[0].value] if names else study.importance(),
         "importances": importances,
         "pareto": pareto_set(rows, settings) if len(names) > 1 else [],

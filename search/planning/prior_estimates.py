@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 
 from search.degradation.typology import KINDS, distances
-from search.planning.priors import Estimate, Json, mixture_of, priors_of, ranked_options
+from search.planning.priors import Estimate, Priors, mixture_of, priors_of, ranked_options
 from spaces.space import SearchSpace
 from spaces.study import StudySettings
 from spaces.task_catalog import Source, get_task
@@ -46,8 +46,8 @@ def explain(
     *,
     on_done: Callable[[int, int], None] = lambda done, of: None,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> Json | None:
-    """The priors of a study, as `priors_of` has them; None where it was stopped on the way.
+) -> Priors | None:
+    """The priors of a study; None where it was stopped on the way.
 
     Args:
         on_done: gets how many of how many sources and targets were looked at.

@@ -1,5 +1,5 @@
-"""Priors: the order in which intermediate options look promising, what is tried first because of
-it, and how right it was in the end. Pure.
+"""Priors: the order in which intermediate options look promising, and what is tried first because
+of it. Pure.
 
 Three estimates stand behind the order, each the higher the better (`KINDS`):
 
@@ -12,37 +12,73 @@ Three estimates stand behind the order, each the higher the better (`KINDS`):
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import permutations
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
 
-import numpy as np
-from scipy.stats import rankdata, spearmanr
+from pydantic import JsonValue
+from scipy.stats import rankdata
 
-from search.trials.ranking import TrialRow, TrialState
 from spaces.domains import Domain, Grid, Range
 from spaces.intermediates import NONE
 from spaces.mixture import Mixture
 from spaces.space import SearchSpace
 from spaces.task_catalog import Source
 
-Json = dict[str, Any]
-
 KINDS = ("logme", "similarity", "typology")
 MIN_FIRST = 2  # options that are tried first, where there are so many
-MAX_EXACT = 8  # options of which all orders are gone through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Of one source. `logme` is None where it cannot be told (masked language modelling has no
-    labels), `typology` where all sources are in one language. `rows` says what it was taken on."""
+    """The estimates of one source, each the higher the better."""
 
     logme: float | None
-    similarity: Mapping[str, float] = field(default_factory=dict)  # by target
+    """LogME of its labels; null where there are none (masked language modelling)."""
+    similarity: Mapping[str, float] = field(default_factory=dict)
+    """Target -> the cosine of the mean text vectors, in [-1, 1]."""
     typology: float | None = None
+    """One minus the mean distance from the zero-shot languages, in [0, 1]; null where all sources
+    are in one language."""
     rows: str = ""
+    """How many rows of which split the estimates were taken on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorOption:
+    """One intermediate option with its estimates and its ranks; rank 1 is the most promising."""
+
+    option: str
+    """The option, as the study file names it."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Source -> its share of the mixture, in [0, 1]."""
+    logme: float | None = None
+    """The mean LogME of its sources, weighted by their shares."""
+    similarity: float | None = None
+    """The mean of `similarity_by_target`, in [-1, 1]."""
+    similarity_by_target: Mapping[str, float | None] = field(default_factory=dict)
+    """Target -> the mean similarity of its sources, weighted by their shares, in [-1, 1]."""
+    typology: float | None = None
+    """The mean typological nearness of its sources, weighted by their shares, in [0, 1]."""
+    ranks: Mapping[str, float] = field(default_factory=dict)
+    """Kind of estimate -> the rank by it; only kinds that tell some options apart."""
+    rank: float
+    """The mean of `ranks`; the middle rank where there are none."""
+    place: int
+    """The place in the order of `rank`, 1 first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priors:
+    """What was estimated before the search, and what is tried first because of it."""
+
+    options: tuple[PriorOption, ...]
+    """Every option, the most promising first."""
+    sources: Mapping[str, Estimate] = field(default_factory=dict)
+    """`task@language` -> the estimates of this source."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the estimates should know, in words."""
+    first: tuple[Mapping[str, JsonValue], ...] = ()
+    """The params of the trials that are tried first, after the baselines and the points."""
 
 
 def ranked_options(space: SearchSpace) -> tuple[str, ...]:
@@ -61,43 +97,49 @@ def mixture_of(space: SearchSpace, option: str) -> Mixture:
     )
 
 
-def rank_options(space: SearchSpace, estimates: Mapping[Source, Estimate]) -> list[Json]:
+def rank_options(
+    space: SearchSpace, estimates: Mapping[Source, Estimate]
+) -> tuple[PriorOption, ...]:
     """Every option with its estimates and ranks, the most promising first.
 
     A mixture has the mean of its members' estimates, weighted by their shares, over those members
-    that have one. `rank` is the mean of the ranks by each kind; an option without an estimate that
-    others have is the last by that kind, and a kind that tells nothing apart has no say.
+    that have one. `rank` is the mean of the ranks by each kind. An option that lacks an estimate
+    which others have is the last by that kind; a kind that has one value alone is left out.
     """
     rows = [
         _option(option, mixture_of(space, option), estimates) for option in ranked_options(space)
     ]
+    ranks: list[dict[str, float]] = [{} for _ in rows]
     for kind in KINDS:
-        values = [row[kind] for row in rows]
+        values = [getattr(row, kind) for row in rows]
         if len({value for value in values if value is not None}) < 2:
             continue
-        ranks = rankdata([math.inf if value is None else -value for value in values])
-        for row, rank in zip(rows, ranks, strict=True):
-            row["ranks"][kind] = float(rank)
-    for row in rows:
-        row["rank"] = fmean(row["ranks"].values()) if row["ranks"] else (len(rows) + 1) / 2
-    rows.sort(key=lambda row: row["rank"])  # equal ones stay in the study file's order
-    for place, row in enumerate(rows, start=1):
-        row["place"] = place
-    return rows
+        by_kind = rankdata([math.inf if value is None else -value for value in values])
+        for of_row, rank in zip(ranks, by_kind, strict=True):
+            of_row[kind] = float(rank)
+    middle = (len(rows) + 1) / 2
+    ordered = sorted(  # equal ones stay in the study file's order
+        (
+            replace(row, ranks=of_row, rank=fmean(of_row.values()) if of_row else middle)
+            for row, of_row in zip(rows, ranks, strict=True)
+        ),
+        key=lambda row: row.rank,
+    )
+    return tuple(replace(row, place=place) for place, row in enumerate(ordered, start=1))
 
 
 def priors_of(
     space: SearchSpace, estimates: Mapping[Source, Estimate], notes: Sequence[str]
-) -> Json:
-    """All that is kept: options in order, the estimates of their sources, what to know of them, and
-    the params that are tried first."""
+) -> Priors:
+    """The options in order, the estimates of their sources, what to know of them, and the params
+    that are tried first."""
     options = rank_options(space, estimates)
-    return {
-        "options": options,
-        "sources": {f"{s.task}@{s.language}": asdict(found) for s, found in estimates.items()},
-        "notes": list(notes),
-        "first": first_points(space, [row["option"] for row in options]),
-    }
+    return Priors(
+        options=options,
+        sources={f"{s.task}@{s.language}": estimate for s, estimate in estimates.items()},
+        notes=tuple(notes),
+        first=tuple(first_points(space, [row.option for row in options])),
+    )
 
 
 def num_first(space: SearchSpace) -> int:
@@ -106,12 +148,12 @@ def num_first(space: SearchSpace) -> int:
     return min(count, max(MIN_FIRST, math.ceil(count / 2)))
 
 
-def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any]]:
+def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, JsonValue]]:
     """The params of the first options in this order: without masking, at the middle of each rate;
     without those that the study file tries anyway. None of a simplex or a grid."""
     if space.intermediates.mixture == "shares" or space.is_grid:
         return []
-    points = []
+    points: list[dict[str, JsonValue]] = []
     for option in order[: num_first(space)]:
         masking = {"mlm.share": 0.0} if space.masking else {}
         domains = space.domains(option, 0.0)
@@ -120,28 +162,8 @@ def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Any
     return [point for point in points if point not in [dict(p) for p in space.points]]
 
 
-def hindsight(priors: Json | None, rows: Sequence[TrialRow]) -> Json | None:
-    """How right the order was: each option's mean objective over its scored trials, collapsed ones
-    too, and Spearman's rank correlation of these with the order; None where nothing was ranked.
-
-    `chance` is the share of all orders that would have agreed as well or better. The best objective
-    of an option says nothing here: options that look promising are tried more often, and the best
-    of more is higher.
-    """
-    if not priors:
-        return None
-    options = [{**row, **_results(row["option"], rows)} for row in priors["options"]]
-    tried = [row for row in options if row["num_trials"]]
-    ranks = [-row["rank"] for row in tried]
-    return {
-        **priors,
-        "options": options,
-        "num_tried": len(tried),
-        "mean": _agreement(ranks, [row["mean"] for row in tried]),
-    }
-
-
-def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate]) -> Json:
+def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate]) -> PriorOption:
+    """The estimates of an option; its rank and place are not known yet (0)."""
     members = [(estimates[source], share) for source, share in mixture.shares]
     targets = dict.fromkeys(task for found, _ in members for task in found.similarity)
     by_target = {
@@ -149,15 +171,16 @@ def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate])
         for task in targets
     }
     known = [value for value in by_target.values() if value is not None]
-    return {
-        "option": option,
-        "shares": mixture.to_dict(),
-        "logme": _weighted([(found.logme, share) for found, share in members]),
-        "similarity": fmean(known) if known else None,
-        "similarity_by_target": by_target,
-        "typology": _weighted([(found.typology, share) for found, share in members]),
-        "ranks": {},
-    }
+    return PriorOption(
+        option=option,
+        shares=mixture.to_dict(),
+        logme=_weighted([(found.logme, share) for found, share in members]),
+        similarity=fmean(known) if known else None,
+        similarity_by_target=by_target,
+        typology=_weighted([(found.typology, share) for found, share in members]),
+        rank=0.0,
+        place=0,
+    )
 
 
 def _weighted(members: Sequence[tuple[float | None, float]]) -> float | None:
@@ -166,37 +189,11 @@ def _weighted(members: Sequence[tuple[float | None, float]]) -> float | None:
     return math.fsum(value * share for value, share in known) / total if known else None
 
 
-def _middle(domain: Domain) -> Any:
-    """The middle rate of a grid (the lower of two) or of a range; of anything else the first."""
+def _middle(domain: Domain) -> JsonValue:
+    """The middle value of a grid (the lower of two) or of a range; else the first value."""
     if isinstance(domain, Range):
         return domain.spread(1)[0]
+    middle: JsonValue = domain.values[0]
     if isinstance(domain, Grid):
-        return sorted(domain.values)[(len(domain.values) - 1) // 2]
-    return domain.values[0]
-
-
-def _results(option: str, rows: Sequence[TrialRow]) -> Json:
-    values = [
-        row.objective
-        for row in rows
-        if row.state is TrialState.SCORED and row.objective is not None
-        if row.params.get("intermediate") == option
-    ]
-    return {"num_trials": len(values), "mean": fmean(values) if values else None}
-
-
-def _agreement(ranks: Sequence[float], values: Sequence[float]) -> Json | None:
-    """None of fewer than three options, or where all are equal."""
-    if len(ranks) < 3 or len(set(ranks)) < 2 or len(set(values)) < 2:
-        return None
-    found = spearmanr(ranks, values, alternative="greater")
-    chance = found.pvalue if len(ranks) > MAX_EXACT else _chance(ranks, values)
-    return {"correlation": float(found.statistic), "chance": float(chance)}
-
-
-def _chance(ranks: Sequence[float], values: Sequence[float]) -> float:
-    """Of all orders of the options, the share that agrees as well or better."""
-    one, other = rankdata(ranks), rankdata(values)
-    orders = np.array(list(permutations(one - one.mean())))
-    agreement = orders @ (other - other.mean())
-    return float(np.mean(agreement >= agreement[0] - 1e-9))
+        middle = sorted(domain.values)[(len(domain.values) - 1) // 2]
+    return middle

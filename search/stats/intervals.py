@@ -4,29 +4,36 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import computed_field
 from scipy.special import stdtrit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A mean and where the true one lies with the given confidence.
+    """A mean of repeated runs with its confidence interval, in the unit of the values.
 
     One value has a mean but no spread: `low`, `high` and `std` are then None.
     """
 
     mean: float
+    """The mean of the values."""
     low: float | None
+    """The lower end of the interval."""
     high: float | None
+    """The upper end of the interval."""
     std: float | None
+    """The standard deviation of the values; of an unpaired difference its standard error."""
     num: int
+    """How many values there are."""
 
     @property
     def half_width(self) -> float | None:
         return None if self.high is None else self.high - self.mean
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def excludes_zero(self) -> bool:
-        """Whether the difference that this is an interval of can be told from none."""
+        """Whether there is an interval, and zero lies outside: the difference is significant."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 

@@ -7,53 +7,105 @@ each number; the gain without them is a second number with a name of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+
+from pydantic import computed_field
 
 from search.stats.intervals import Interval, paired_difference, unpaired_difference
 from search.trials.ranking import TrialRow, over_seeds
+from spaces.mixture import Mixture
 from trainables.scoring.scores import Mark, Scores, task_score, xtreme_averages
 
-Json = dict[str, Any]
 BySeed = Mapping[int | None, Scores]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedGain:
-    """First minus second, in [-1, 1].
+    """The score of a first side minus that of a second one, in [-1, 1], over seeds.
 
-    `interval` is over the seeds that both sides have, paired, else over all of each (Welch), which
-    is then not `is_paired`.
-    `num_first` and `num_second` seeds of the sides are in it, of which `collapsed_first` and
-    `collapsed_second` did so in what was asked for. `sound` is the gain over the seeds where
-    neither side collapsed; None where none collapsed, or none is left.
+    The interval is over the seeds that both sides have, paired; where they share none it is over
+    all seeds of each side (Welch).
     """
 
-    interval: Interval
+    mean: float
+    """The mean gain over the seeds, in [-1, 1]."""
+    low: float | None
+    """The lower end of the 95 % interval; null with one seed."""
+    high: float | None
+    """The upper end of the 95 % interval; null with one seed."""
+    std: float | None
+    """The standard deviation of the gain over paired seeds, else its standard error."""
+    num: int
+    """How many differences (paired) or runs (unpaired) the interval is over."""
     is_paired: bool
+    """Whether the sides were compared seed by seed."""
     num_first: int
+    """How many seeds of the first side count."""
     num_second: int
+    """How many seeds of the second side count."""
     collapsed_first: int
+    """How many of the first side's seeds collapsed on what was compared."""
     collapsed_second: int
+    """How many of the second side's seeds collapsed on what was compared."""
     sound: Interval | None
+    """The gain over the seeds where neither side collapsed; null where none collapsed, or none is
+    left."""
+
+    @property
+    def interval(self) -> Interval:
+        """The gain alone, without its counts."""
+        return Interval(mean=self.mean, low=self.low, high=self.high, std=self.std, num=self.num)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether there is an interval, and zero lies outside: the gain is significant."""
+        return self.interval.excludes_zero
 
     @property
     def num_collapsed(self) -> int:
-        """Runs of both sides."""
+        """Collapsed runs of both sides."""
         return self.collapsed_first + self.collapsed_second
 
-    def to_dict(self) -> Json:
-        """As JSON values: the interval's own fields, and the rest beside them."""
-        counts = {
-            "is_paired": self.is_paired,
-            "num_first": self.num_first,
-            "num_second": self.num_second,
-            "collapsed_first": self.collapsed_first,
-            "collapsed_second": self.collapsed_second,
-        }
-        sound = None if self.sound is None else interval_json(self.sound)
-        return {**interval_json(self.interval), **counts, "sound": sound}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainRow:
+    """One intermediate at its best setting: its gains over the best baseline by target."""
+
+    intermediate: str
+    """The intermediate mixture, in full."""
+    label: str
+    """The intermediate mixture, in short."""
+    number: int
+    """The number of the best trial with this setting."""
+    gains: Mapping[str, float]
+    """Target -> its task score minus the baseline's, in [-1, 1], the mean over the seeds."""
+    sound: Mapping[str, float]
+    """Target -> the gain over the seeds where neither side collapsed, in [-1, 1]; only targets on
+    which some seeds collapsed and some did not."""
+    collapsed: Mapping[str, int]
+    """Target -> how many seeds of this setting collapsed on it; only targets with some."""
+    mean: float | None
+    """The mean gain over the targets, in [-1, 1]; null without a target that both sides have."""
+    spread: float | None
+    """The standard deviation of the mean gain over the seeds that both sides have, in [0, 1]."""
+    num_seeds: int
+    """How many seeds of this setting count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainTable:
+    """What each intermediate adds to the best baseline, in task scores."""
+
+    baseline: Mapping[str, float]
+    """Target -> the best baseline's task score, in [0, 1], the mean over its seeds."""
+    baseline_collapsed: Mapping[str, int]
+    """Target -> how many of the baseline's seeds collapsed on it; only targets with some."""
+    baseline_seeds: int
+    """How many seeds of the baseline count."""
+    rows: tuple[GainRow, ...]
+    """One row for each intermediate, the one with the best objective first."""
 
 
 def seed_gains(first: BySeed, second: BySeed, task: str | None = None) -> SeedGain | None:
@@ -88,8 +140,13 @@ def gain_of(
         {seed: scores for seed, scores in side.items() if seed not in out}
         for side, out in zip((mine, others), left_out, strict=True)
     ]
+    interval = _difference(mine, others, value)
     return SeedGain(
-        interval=_difference(mine, others, value),
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        std=interval.std,
+        num=interval.num,
         is_paired=is_paired,
         num_first=len(mine),
         num_second=len(others),
@@ -97,11 +154,6 @@ def gain_of(
         collapsed_second=len(spoilt[1]),
         sound=_difference(kept[0], kept[1], value) if any(spoilt) and all(kept) else None,
     )
-
-
-def gain_json(gain: SeedGain | None) -> Json | None:
-    """As JSON values, where there is one."""
-    return gain.to_dict() if gain else None
 
 
 def mean_over_seeds(side: BySeed, task: str | None = None) -> float | None:
@@ -151,67 +203,63 @@ def averages(scores: Scores) -> dict[str, float]:
     return xtreme_averages(task_scores(scores))
 
 
-def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
-    """Each intermediate at its best setting: task scores minus those of the best baseline.
-
-    Means over seeds where there are several; `spread` is then the standard deviation, over the
-    seeds that both sides have, of the mean gain. `collapsed` counts, by target, the seeds of which
-    the target's phase collapsed, and `sound` has the gain without them.
+def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> GainTable:
+    """Task scores of each intermediate at its best setting minus those of the best baseline, means
+    over seeds where there are several; an empty table without a scored baseline.
 
     Args:
         rows: scored trials, the best first.
-
-    Returns:
-        `baseline`: the scores that the gains are measured against, `baseline_collapsed` and
-        `baseline_seeds` as of a row; `rows`: one an intermediate.
     """
     if baseline is None or baseline.scores is None:
-        return {"baseline": {}, "baseline_collapsed": {}, "baseline_seeds": 0, "rows": []}
+        return GainTable(baseline={}, baseline_collapsed={}, baseline_seeds=0, rows=())
     settings = over_seeds(rows)  # looked through once, not once an intermediate
     before = scores_by_seed(settings.get(baseline.plan.with_seed(0), ()), baseline)
-    found: dict[str, Json] = {}
+    table_rows: dict[str, GainRow] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
             continue
         name = str(row.plan.intermediate.mixture)
-        if name not in found:
-            named = {"intermediate": name, "label": row.plan.intermediate.mixture.short}
+        if name not in table_rows:
             after = scores_by_seed(settings[row.plan.with_seed(0)], row)
-            gains = _by_task(after, before)
-            found[name] = {**named, "number": row.number, **gains}
-    return {
-        "baseline": _means(before.values()),
-        "baseline_collapsed": collapsed_counts(before.values()),
-        "baseline_seeds": len(before),
-        "rows": list(found.values()),
-    }
+            table_rows[name] = _gain_row(row.number, row.plan.intermediate.mixture, after, before)
+    return GainTable(
+        baseline=_means(before.values()),
+        baseline_collapsed=collapsed_counts(before.values()),
+        baseline_seeds=len(before),
+        rows=tuple(table_rows.values()),
+    )
 
 
 def collapsed_counts(scores: Iterable[Scores]) -> dict[str, int]:
-    """Target -> of how many of these its phase collapsed; without those of none."""
-    found: dict[str, int] = {}
-    for target in (target for one in scores for target in one.targets):
+    """Target -> how many of these runs collapsed on it; only targets with some."""
+    counts: dict[str, int] = {}
+    for target in (target for run in scores for target in run.targets):
         if target.mark is Mark.COLLAPSED:
-            found[target.task] = found.get(target.task, 0) + 1
-    return found
+            counts[target.task] = counts.get(target.task, 0) + 1
+    return counts
 
 
-def _by_task(after: BySeed, before: BySeed) -> Json:
-    """Of every target that both sides have, and their mean."""
+def _gain_row(number: int, mixture: Mixture, after: BySeed, before: BySeed) -> GainRow:
+    """The gains on every target that both sides have, and their mean."""
     there = [task_scores(scores) for scores in (*after.values(), *before.values())]
     tasks = [task for task in there[0] if all(task in scores for scores in there)]
-    found = {task: gain_of(after, before, _mean_of([task]), _collapse_of([task])) for task in tasks}
-    told = {task: gain for task, gain in found.items() if gain is not None}
+    by_task = {
+        task: gain_of(after, before, _mean_of([task]), _collapse_of([task])) for task in tasks
+    }
+    gains = {task: gain for task, gain in by_task.items() if gain is not None}
     mean = gain_of(after, before, _mean_of(tasks), _collapse_of(tasks)) if tasks else None
     is_paired = bool(after.keys() & before.keys())
-    return {
-        "gains": {task: gain.interval.mean for task, gain in told.items()},
-        "sound": {task: gain.sound.mean for task, gain in told.items() if gain.sound},
-        "collapsed": collapsed_counts(side_by_side(after, before)[0]),
-        "mean": mean.interval.mean if mean else None,
-        "spread": mean.interval.std if mean and is_paired else None,
-        "num_seeds": mean.num_first if mean else len(after),
-    }
+    return GainRow(
+        intermediate=str(mixture),
+        label=mixture.short,
+        number=number,
+        gains={task: gain.mean for task, gain in gains.items()},
+        sound={task: gain.sound.mean for task, gain in gains.items() if gain.sound},
+        collapsed=collapsed_counts(side_by_side(after, before)[0]),
+        mean=mean.mean if mean else None,
+        spread=mean.std if mean and is_paired else None,
+        num_seeds=mean.num_first if mean else len(after),
+    )
 
 
 def _mean_of(tasks: Sequence[str]) -> Callable[[Scores], float]:
@@ -251,8 +299,3 @@ def _means(sides: Iterable[Scores]) -> dict[str, float]:
         for task, value in task_scores(scores).items():
             found.setdefault(task, []).append(value)
     return {task: fmean(values) for task, values in found.items()}
-
-
-def interval_json(interval: Interval) -> Json:
-    """Its fields, and whether zero lies outside."""
-    return {**asdict(interval), "excludes_zero": interval.excludes_zero}

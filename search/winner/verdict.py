@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from search.display.json_form import to_json
 from search.record.reader import BASELINE, TWIN, WINNER
 from search.record.registry import RegisteredModel
 from search.stats.intervals import Interval, mean_interval
-from search.trials.gains import SeedGain, collapsed_on, gain_json, seed_gains
+from search.trials.gains import SeedGain, collapsed_on, seed_gains
 from search.trials.language_verdicts import LanguageVerdict, Pair, Side
 from search.winner.champion import Decision
 from search.winner.winners_curse import WinnersCurse
@@ -111,9 +112,9 @@ class Verdict:
         allowed = selecting_languages(found, self.rule, pivot_languages=self.pivot_languages)
         return fmean(found.by_language[code] for code in allowed) if allowed else None
 
-    def called(self, task: str) -> dict[str, dict[str, Any]]:
-        """Language -> verdict of one target, as JSON values."""
-        return {v.language: v.to_dict() for v in self.languages if v.task == task}
+    def called(self, task: str) -> dict[str, LanguageVerdict]:
+        """Language -> verdict of one target."""
+        return {v.language: v for v in self.languages if v.task == task}
 
     def intervals(self, role: str, task: str) -> dict[str, Interval]:
         """Language -> the task's main score over the seeds; empty without any run."""
@@ -144,6 +145,7 @@ class Verdict:
             }
             for task in tasks
         }
+        gain, over_twin = self.gain(), self.gain(over=TWIN)
         return {
             "seeds": list(dict.fromkeys(run.seed for run in self.runs)),
             "roles": self.roles,
@@ -152,9 +154,9 @@ class Verdict:
                 f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
                 for run in self.runs
             },
-            "gain": gain_json(self.gain()),
+            "gain": gain and to_json(gain),
             "gains": self._gains(BASELINE),
-            "gain_over_twin": gain_json(self.gain(over=TWIN)),
+            "gain_over_twin": over_twin and to_json(over_twin),
             "gains_over_twin": self._gains(TWIN),
             "num_diverged": {role: self.num_diverged(role) for role in self.roles},
             "num_collapsed": {
@@ -163,7 +165,7 @@ class Verdict:
             },
             "chosen": {task: self._chosen(task) for task in self.tasks},
             "std": stds,
-            "languages": [verdict.to_dict() for verdict in self.languages],
+            "languages": [to_json(verdict) for verdict in self.languages],
             "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
             "curse": asdict(self.curse)
             | {"falls_out": self.curse.falls_out, "exceeds": self.curse.exceeds}
@@ -174,7 +176,7 @@ class Verdict:
 
     def _gains(self, over: str) -> dict[str, Any]:
         gains = {task: self.gain(task, over=over) for task in self.tasks}
-        return {task: gain.to_dict() for task, gain in gains.items() if gain}
+        return {task: to_json(gain) for task, gain in gains.items() if gain}
 
     def _chosen(self, task: str) -> dict[str, Any] | None:
         if (run := self.chosen(task)) is None or (found := run.of(task)) is None:

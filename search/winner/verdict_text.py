@@ -89,10 +89,9 @@ def gain_sentences(verdict: Verdict, task: str | None = None) -> Iterator[str]:
         ),
     ):
         if (gain := verdict.gain(task, over=over)) is not None:
-            told = gain.to_dict()
-            mean = f"{points(gain.interval.mean)}{over_seeds(told)}"
+            mean = f"{points(gain.mean)}{over_seeds(gain)}"
             yield f"{what}, zero-shot mean of {name}, {_num_seeds(gain)}: {mean}."
-            yield from without_collapsed(told)
+            yield from without_collapsed(gain)
 
 
 def unregistered(verdict: Verdict) -> Iterator[str]:
@@ -112,7 +111,7 @@ def _rows(verdict: Verdict, run: RetrainedSeed, task: str) -> Iterator[str]:
     columns = [verdict.intervals(role, task) for role in (WINNER, BASELINE)]
     for language, value in columns[0].items():
         cell = called.get(language)
-        told = [between(cell), cell["call"]] if cell else ["", ""]
+        told = [between(cell.mean, cell.low, cell.high), cell.call.value] if cell else ["", ""]
         both = [spread(value), spread(columns[1].get(language))]
         yield f"| {' | '.join([language, percent(own.by_language[language]), *both, *told])} |"
 

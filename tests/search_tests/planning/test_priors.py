@@ -1,27 +1,23 @@
-"""The order of options from made estimates, what is tried first because of it, how right it was."""
+"""The order of options from made estimates, and what is tried first because of it."""
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy.stats import permutation_test, spearmanr
 
+from search.display.json_form import from_json, to_json
 from search.planning.priors import (
     Estimate,
+    Priors,
     first_points,
-    hindsight,
     num_first,
     priors_of,
     rank_options,
     ranked_options,
 )
-from search.trials.ranking import TrialState
 from spaces.study import StudySettings
 from spaces.task_catalog import Source
-from trainables.scoring.scores import Mark
 
 Settings = Callable[..., StudySettings]
 FACT, COH, REL = Source("fact", "en"), Source("coh", "en"), Source("rel", "en")
@@ -33,38 +29,38 @@ ESTIMATES = {
 
 def test_options_are_ranked_by_the_mean_of_their_ranks(settings_of: Settings) -> None:
     rows = rank_options(settings_of().search_space(), ESTIMATES)
-    assert [(row["place"], row["option"], row["rank"]) for row in rows] == [
+    assert [(row.place, row.option, row.rank) for row in rows] == [
         (1, "fact", 1.0),
         (2, "coh+fact", 2.0),
         (3, "coh", 3.0),
     ]
-    assert rows[0]["ranks"] == {"logme": 1.0, "similarity": 1.0}, "typology tells nothing apart"
-    assert rows[0]["similarity"] == pytest.approx(0.7), "the mean over the targets"
+    assert rows[0].ranks == {"logme": 1.0, "similarity": 1.0}, "typology tells nothing apart"
+    assert rows[0].similarity == pytest.approx(0.7), "the mean over the targets"
 
 
 def test_a_mixture_has_the_weighted_mean_of_its_members(settings_of: Settings) -> None:
     space = settings_of(space={"intermediate": ["none", "fact", "rel", "all"]}).search_space()
     rows = rank_options(space, {FACT: ESTIMATES[FACT], REL: ESTIMATES[COH]})
-    mixed = next(row for row in rows if row["option"] == "all")
-    share = mixed["shares"]["fact@en"]
-    assert mixed["logme"] == pytest.approx(share * 0.4 + (1 - share) * 0.1)
-    assert mixed["similarity_by_target"]["rel"] == pytest.approx(share * 0.9 + (1 - share) * 0.6)
+    mixed = next(row for row in rows if row.option == "all")
+    share = mixed.shares["fact@en"]
+    assert mixed.logme == pytest.approx(share * 0.4 + (1 - share) * 0.1)
+    assert mixed.similarity_by_target["rel"] == pytest.approx(share * 0.9 + (1 - share) * 0.6)
 
 
 def test_what_is_not_estimable_is_last_by_that_kind(settings_of: Settings) -> None:
     space = settings_of(space={"intermediate": ["fact", "coh", "rel"]}).search_space()
     silent = Estimate(logme=None, similarity={"rel": 0.99})
-    rows = {row["option"]: row for row in rank_options(space, {**ESTIMATES, REL: silent})}
-    assert (rows["rel"]["ranks"]["logme"], rows["rel"]["ranks"]["similarity"]) == (3.0, 1.0)
-    assert rows["fact"]["rank"] == 1.5
-    assert rows["rel"]["rank"] == 2.0
+    rows = {row.option: row for row in rank_options(space, {**ESTIMATES, REL: silent})}
+    assert (rows["rel"].ranks["logme"], rows["rel"].ranks["similarity"]) == (3.0, 1.0)
+    assert rows["fact"].rank == 1.5
+    assert rows["rel"].rank == 2.0
 
 
 def test_without_any_estimate_the_file_s_order_stays(settings_of: Settings) -> None:
     nothing = {source: Estimate(logme=None) for source in (FACT, COH)}
     rows = rank_options(settings_of().search_space(), nothing)
-    assert [row["option"] for row in rows] == ["fact", "coh", "coh+fact"]
-    assert {row["rank"] for row in rows} == {2.0}
+    assert [row.option for row in rows] == ["fact", "coh", "coh+fact"]
+    assert {row.rank for row in rows} == {2.0}
 
 
 def test_typology_counts_where_sources_are_in_several_languages(settings_of: Settings) -> None:
@@ -74,8 +70,8 @@ def test_typology_counts_where_sources_are_in_several_languages(settings_of: Set
         Source("fact", "es"): Estimate(logme=0.1, typology=0.9),
     }
     rows = rank_options(space, near)
-    assert [row["option"] for row in rows] == ["fact@es", "fact@en"]
-    assert [row["ranks"] for row in rows] == [{"typology": 1.0}, {"typology": 2.0}]
+    assert [row.option for row in rows] == ["fact@es", "fact@en"]
+    assert [row.ranks for row in rows] == [{"typology": 1.0}, {"typology": 2.0}]
 
 
 def test_the_better_half_is_tried_first_at_middle_rates(settings_of: Settings) -> None:
@@ -128,77 +124,8 @@ def test_a_simplex_and_a_grid_are_ranked_but_try_nothing_first(
 ) -> None:
     space = settings_of(**keys).search_space()
     priors = priors_of(space, ESTIMATES, ["a note"])
-    assert priors["options"][0]["option"] == "fact"
+    assert priors.options[0].option == "fact"
     assert set(ranked_options(space)) >= {"fact", "coh"}
-    assert priors["first"] == []
-    assert json.loads(json.dumps(priors)) == priors
-
-
-def priors(*options: str) -> dict[str, Any]:
-    rows = [{"option": name, "rank": float(place)} for place, name in enumerate(options, start=1)]
-    return {"options": rows, "notes": [], "first": []}
-
-
-def test_hindsight_by_hand(planted: Any) -> None:
-    rows = (
-        planted.scored(0, 0.50, None),
-        planted.scored(1, 0.60, "fact"),
-        planted.scored(2, 0.70, "fact", rate=1e-3),
-        planted.scored(3, 0.68, "coh"),
-        planted.scored(4, 0.40, "rel"),
-        planted.scored(5, 0.20, "rel", rate=9e-4, mark=Mark.COLLAPSED),
-        planted.unscored(6, TrialState.PRUNED),
-    )
-    found = hindsight(priors("fact", "coh", "rel", "ner"), rows)
-    assert found is not None
-    fact, _, rel, ner = found["options"]
-    assert (fact["num_trials"], fact["mean"]) == (2, pytest.approx(0.65))
-    assert (rel["num_trials"], rel["mean"]) == (2, pytest.approx(0.30)), "a collapsed one counts"
-    assert (ner["num_trials"], ner["mean"]) == (0, None)
-    assert found["num_tried"] == 3
-    assert found["mean"] == {"correlation": pytest.approx(0.5), "chance": pytest.approx(0.5)}
-
-
-def test_options_that_are_tried_more_do_not_look_better(planted: Any) -> None:
-    """All plans are noise around one level; what is ranked first is tried more."""
-    names, rng, agreed = ("fact", "coh", "rel", "ner", "seq", "all"), np.random.default_rng(0), 0
-    row = planted.scored(0, 0.6, "fact")
-    for _ in range(400):
-        rows = [
-            replace(row, params={"intermediate": name}, objective=float(rng.normal(0.6, 0.02)))
-            for name, count in zip(names, (5, 3, 2, 1, 1, 1), strict=True)
-            for _ in range(count)
-        ]
-        found = hindsight(priors(*names), rows)
-        assert found is not None
-        assert "best" not in found
-        agreed += found["mean"]["chance"] < 0.05
-    assert agreed <= 30
-
-
-def test_chance_is_that_of_all_orders(planted: Any) -> None:
-    names, levels = ("fact", "coh", "rel", "ner", "seq"), (0.5, 0.6, 0.3, 0.4, 0.2)
-    rows = [
-        planted.scored(i, level, name)
-        for i, (name, level) in enumerate(zip(names, levels, strict=True))
-    ]
-    found = hindsight(priors(*names), rows)
-    assert found is not None
-    ranks = [-1.0, -2.0, -3.0, -4.0, -5.0]
-    expected = permutation_test(
-        (ranks,),
-        lambda one: spearmanr(one, levels).statistic,
-        permutation_type="pairings",
-        alternative="greater",
-        n_resamples=200,
-    )
-    assert found["mean"]["correlation"] == pytest.approx(expected.statistic)
-    assert found["mean"]["chance"] == pytest.approx(expected.pvalue)
-
-
-def test_of_two_options_nothing_is_said(planted: Any) -> None:
-    rows = [planted.scored(0, 0.6, "fact"), planted.scored(1, 0.5, "coh")]
-    found = hindsight(priors("fact", "coh"), rows)
-    assert found is not None
-    assert found["mean"] is None
-    assert hindsight(None, rows) is None
+    assert priors.first == ()
+    content = json.loads(json.dumps(to_json(priors)))
+    assert from_json(Priors, content, where="priors") == priors

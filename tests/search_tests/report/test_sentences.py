@@ -7,7 +7,7 @@ import pytest
 
 from search.record.reader import RetrainRow, StudyRecord
 from search.record.recorded_settings import RecordedSettings
-from search.report.findings import find
+from search.report.find import find
 from search.report.sentences import MEANING, ONE_SEED, calls, closing, meaning, sentences
 from search.trials.ranking import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan
@@ -183,10 +183,11 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
 
 
 def test_calls_are_named_and_counted(planted: Any) -> None:
-    assert calls(planted.verdict_cells()) == (
+    assert calls(planted.verdicts_of(planted.verdict_cells())) == (
         "better in 1 (rel de +9.0), worse in 1 (coh tr −5.0), tie in 1 of 3"
     )
-    many = [{**planted.verdict_cells()[0], "language": f"l{i}"} for i in range(11)]
+    first = planted.verdicts_of(planted.verdict_cells())[0]
+    many = [replace(first, language=f"l{i}") for i in range(11)]
     assert "rel l7 +9.0 and 3 more), worse in 0, tie in 0 of 11" in calls(many)
 
 
@@ -238,13 +239,14 @@ def test_rules_that_choose_the_same_trial_are_named_too(planted: Any) -> None:
 
 
 def test_calls_over_several_targets_are_adjusted_for_together(planted: Any) -> None:
-    cells = [
+    recorded = [
         planted.verdict_cell("rel", "de", "better", 0.09, adjusted_all=0.03),
         planted.verdict_cell("rel", "tr", "tie", 0.03, adjusted_all=0.7),
         planted.verdict_cell("coh", "tr", "worse", -0.05, adjusted_all=0.06),
     ]
+    cells = planted.verdicts_of(recorded)
     told = "Adjusted for all 3 cells of the 2 targets together, 1 of these 2 calls stand."
     assert told in meaning(cells)
     assert len(meaning(cells[:2])) == 2, "one target is adjusted for already"
-    older = [{**cell, "adjusted_all": None} for cell in cells]
+    older = [replace(cell, adjusted_all=None) for cell in cells]
     assert not any("together" in line for line in meaning(older))

@@ -13,6 +13,7 @@ import pytest
 from transformers import AutoModel, AutoTokenizer
 
 from search.cli.views import verdict_json
+from search.display.json_form import to_json
 from search.display.number_format import percent, points
 from search.home import Home
 from search.record.entries import retrain_labels
@@ -189,20 +190,20 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
 @pytest.mark.ray
 def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
     verdict, name = done.verdict, f"trial-{done.trial}"
-    found = report_json(done.record)
-    (reported,) = [one for one in found["retrains"] if one["name"] == name]
+    retrains: Any = report_json(done.record)["retrains"]
+    (reported,) = [one for one in retrains if one["name"] == name]
     (summary,) = [one for one in done.record.retrain_summaries if one["name"] == name]
     for over, key in ((BASELINE, "gain"), (TWIN, "gain_over_twin")):
         gain = verdict.gain(over=over)
         assert gain is not None
-        assert reported[key] == summary[key] == gain.to_dict() == verdict_json(verdict)[key]
+        assert reported[key] == summary[key] == to_json(gain) == verdict_json(verdict)[key]
     assert reported["languages"] == summary["languages"] == verdict_json(verdict)["languages"]
     registry = Registry.open(done.uri)
     for task in verdict.tasks:
         own, version = verdict.gain(task), registry.champion(f"tiny-{task}")
         assert own is not None
         assert version is not None
-        assert summary["gains"][task] == own.to_dict()
+        assert summary["gains"][task] == to_json(own)
         with registry.files(version) as folder:
             card = (folder / "README.md").read_text()
         assert f"zero-shot mean of {task}, 2 seeds: {points(own.interval.mean)}" in card
@@ -279,7 +280,7 @@ def test_what_is_refused_before_anything_is_trained(
 @pytest.mark.ray
 def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> None:
     verdict = done.verdict
-    cells = {(v.task, v.language): v.difference for v in verdict.languages}
+    cells = {(v.task, v.language): v for v in verdict.languages}
     assert set(cells) == {
         *(("rel", code) for code in ("en", "de", "es")),
         *(("retrieval", code) for code in ("de", "es")),
@@ -291,7 +292,7 @@ def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> 
         assert difference.low <= difference.mean <= difference.high
     (summary,) = done.record.retrain_summaries
     assert summary["name"] == f"trial-{done.trial}"
-    assert summary["languages"] == [cell.to_dict() for cell in verdict.languages]
+    assert summary["languages"] == [to_json(cell) for cell in verdict.languages]
     # The same rows are in MLflow, run by run.
     for run in verdict.runs:
         labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from search.cli.views import show_verdict, verdict_json
+from search.display.json_form import to_json
 from search.display.number_format import between
 from search.record.reader import BASELINE, TWIN, WINNER
 from search.report.sentences import MEANING
@@ -120,20 +121,21 @@ def test_verdicts_by_language_on_the_card_and_in_the_record(planted: Any, tmp_pa
     assert len(pairs) == 2
     verdict = replace(verdict_of(*runs), languages=tuple(by_language(pairs)))
     called = verdict.called("rel")
-    assert {code: cell["call"] for code, cell in called.items()} == {"de": "better", "tr": "tie"}
-    assert called["de"]["num_seeds"] == 2
-    text = card(verdict, "rel")
-    assert f"| de | 70.0 | 72.0 ± 2.8 | 72.0 ± 2.8 | {between(called['de'])} | better |" in text
+    assert {code: cell.call for code, cell in called.items()} == {"de": "better", "tr": "tie"}
+    assert called["de"].num_seeds == 2
+    text, german = card(verdict, "rel"), called["de"]
+    difference = between(german.mean, german.low, german.high)
+    assert f"| de | 70.0 | 72.0 ± 2.8 | 72.0 ± 2.8 | {difference} | better |" in text
     assert MEANING in text
     assert MEANING not in card(verdict, "coh")
     content = verdict_json(verdict)
     assert json.loads(json.dumps(content)) == content
-    assert content["languages"] == list(called.values())
+    assert content["languages"] == [to_json(cell) for cell in called.values()]
     assert content["std"]["rel"]["winner"]["de"] == pytest.approx(0.0283, abs=1e-4)
     told = io.StringIO()
     show_verdict(verdict, Console(file=told, width=200))
     assert MEANING in told.getvalue()
-    assert between(called["de"]) in told.getvalue()
+    assert difference in told.getvalue()
 
 
 # ---- seeds that failed, and which one is registered
