@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help search test test-slow test-all check format bench bench-gpu ui clean image image-test sbom audit
+.PHONY: help search test test-slow test-all check format schemas bench bench-gpu ui clean image image-test sbom audit
 
 # What `make help` shows stands behind ## in the line of the target.
 help:  ## show this list
@@ -36,6 +36,9 @@ test-all: $(READY)  ## all of them
 format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schemas: $(READY)  ## write the JSON Schemas of report, status and compare into docs/reference
+	$(BIN)/python -m search.report.schemas
 
 check: $(READY)  ## format, lint, types, the import contract
 	$(BIN)/ruff format --check .

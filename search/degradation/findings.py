@@ -62,7 +62,7 @@ class LosingCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapsedSides:
-    """How many seeds of each side collapsed, by target."""
+    """Collapsed seeds without and with intermediate training."""
 
     before: Mapping[str, int]
     """Target -> collapsed seeds without intermediate training; only targets with some."""
@@ -163,7 +163,7 @@ class SourceLanguages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:
-    """Where transfer is lost: gaps by language, and how they grow with distance."""
+    """The gaps of all targets and zero-shot languages, and their regressions on distance."""
 
     measured_on: str | None
     """Which trials, or which retrain, the scores come from, in words."""

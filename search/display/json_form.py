@@ -47,7 +47,10 @@ def json_schema(kind: type) -> JsonObject:
         described = schema if found is kind else definitions[found.__name__]
         for base in filter(is_dataclass, found.__mro__[1:]):
             for name, inherited in _own_schema(base)["properties"].items():
-                described["properties"][name].setdefault("description", inherited["description"])
+                if "description" in inherited:
+                    described["properties"][name].setdefault(
+                        "description", inherited["description"]
+                    )
     version = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": version, **schema, "$defs": definitions}
 

@@ -192,7 +192,7 @@ class IntermediateSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseUse:
-    """How phases were shared between trials."""
+    """Phases that were trained, used and reused."""
 
     trained: int
     """How many phases were trained."""

@@ -26,27 +26,36 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringProtocol:
-    """What two scores must share to be comparable.
-
-    `data` is the digest of the scored rows, `labels` of the label names in order; `layer` and
-    `pooling` are retrieval's; `rows` says how many rows a language gave at most (0: all). `cut`
-    says how a single evaluation split was cut. `revision`, the commit of the hub's data set, is a
-    record: rows of the same digest are comparable wherever they were read.
-    """
+    """What two scores must share to be comparable, `revision` excepted: rows of the same digest are
+    comparable wherever they were read."""
 
     task: str
+    """The target."""
     metric: str
+    """The main metric."""
     split: str
+    """The split whose rows were scored."""
     selection: str
+    """The selection rule of the study."""
     data: str
+    """The digest of the scored rows."""
     labels: str
+    """The digest of the label names in their order."""
     rows: int
+    """How many rows a language gave at most; 0 is all of them."""
     layer: int | None
+    """The layer that sentence vectors come from; null for a target without them."""
     pooling: str | None
+    """How sentence vectors are pooled; null for a target without them."""
     max_length: int
+    """How many tokens of a row are read at most."""
     training_version: int
+    """The version of training and scoring; it is raised when the same phase would get other weights
+    or scores."""
     cut: str = ""
+    """How a single evaluation split was cut; empty where there was nothing to cut."""
     revision: str = ""
+    """The commit of the hub's data set; it does not limit what compares with what."""
 
     @property
     def digest(self) -> str:
