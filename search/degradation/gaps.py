@@ -91,7 +91,7 @@ def _too_few(num: int, silent: Sequence[str]) -> str:
         return f"Not regressed on distance: {', '.join(silent)} at chance on one side."
     return (
         f"Not regressed on distance: {num} zero-shot language{'' if num == 1 else 's'} scored, and "
-        f"a slope over fewer than {MIN_LANGUAGES} says nothing."
+        f"a slope needs at least {MIN_LANGUAGES}."
     )
 
 

@@ -1,8 +1,8 @@
-"""How far languages lie from one another: URIEL's typological distances, and their scripts.
+"""Distances between languages: URIEL's typological distances, and whether their scripts differ.
 
-The tables are those that the package urielplus brings (URIEL+, Khan et al., 2025, COLING:463). They
-are read where they lie: the package itself copies them into its own folder when it starts, which a
-read-only image does not allow, and it takes the root logger with it.
+The tables come with the package urielplus (URIEL+, Khan et al., 2025, COLING:463). They are read as
+files, without importing the package: it copies them into its own folder when it starts, which a
+read-only image does not allow, and it configures the root logger.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "geographic": ("geocoord_features", ""),
 }
 SCRIPT = "script"
-MIN_SHARED = 10  # features that both languages are described by; of fewer no distance is made
+MIN_SHARED = 10  # features known of both languages; with fewer there is no distance
 
 _FOLDER = "database/original_uriel"
 
@@ -38,24 +38,24 @@ def distances(source: str, languages: Iterable[str]) -> Distances:
     describe well enough are left out.
 
     URIEL's kinds are angles between vectors of features, a right angle being 1, over the features
-    known of both. `script` is 0 or 1: written in the same script or in another (ISO 15924).
-    Loading the tables takes about two seconds, once. Raises Refusal where they are not there.
+    known of both. `script` is 0 for the same script and 1 for another (ISO 15924). Loading the
+    tables takes about two seconds, once. Raises Refusal where they cannot be read.
     """
     known = [code for code in languages if code in LANGUAGES and source in LANGUAGES]
-    found: Distances = {kind: {} for kind in KINDS}
-    for kind, by_language in found.items():
+    by_kind: Distances = {kind: {} for kind in KINDS}
+    for kind, by_language in by_kind.items():
         for code in known:
             distance = _distance(_row(kind, source), _row(kind, code))
             if distance is not None:
                 by_language[code] = 0.0 if code == source else distance
     here = LANGUAGES[source].script if source in LANGUAGES else ""
-    return found | {SCRIPT: {code: float(LANGUAGES[code].script != here) for code in known}}
+    return by_kind | {SCRIPT: {code: float(LANGUAGES[code].script != here) for code in known}}
 
 
 def _distance(one: _Vectors, other: _Vectors) -> float | None:
-    """2/π of the angle between two vectors of features, -1 being an unknown one, as urielplus's
-    `new_distance` has it. None of fewer than MIN_SHARED features; languages that no feature says
-    anything of (isolates, in the table of families) have nothing in common."""
+    """The angle between two vectors of features times 2/π, as urielplus's `new_distance` computes
+    it; -1 is an unknown feature. None with fewer than MIN_SHARED known features. A language without
+    any feature (an isolate, in the table of families) is at distance 1."""
     shared = (one >= 0) & (other >= 0)
     if shared.sum() < MIN_SHARED:
         return None
@@ -69,19 +69,19 @@ def _row(kind: str, code: str) -> _Vectors:
     table, prefix = KINDS[kind]
     names, vectors = _table(table)
     chosen = np.char.startswith(names, prefix)
-    found: _Vectors = vectors[code][chosen]
-    return found
+    row: _Vectors = vectors[code][chosen]
+    return row
 
 
 @cache
 def _table(name: str) -> tuple[npt.NDArray[np.str_], dict[str, _Vectors]]:
-    """Names of the features, and our languages' values of them: 0 to 1, or -1 where no source says
-    anything; where several do, the highest (a feature that one source found is there)."""
+    """The names of the features, and their values for our languages: 0 to 1, or -1 where no source
+    has one. Of several sources the highest counts: a feature that one source reports is there."""
     try:
         with (files("urielplus") / _FOLDER / f"{name}.npz").open("rb") as file:
             content = np.load(file, allow_pickle=False)
             position = {str(code): i for i, code in enumerate(content["langs"])}
-            rows = {code: position[one.uriel] for code, one in LANGUAGES.items()}
+            rows = {code: position[language.uriel] for code, language in LANGUAGES.items()}
             data = content["data"]  # [languages, features, sources]
             return content["feats"], {
                 code: data[row].max(axis=-1).astype(np.float64) for code, row in rows.items()

@@ -1,7 +1,7 @@
 """Priors: the order in which intermediate options look promising, and what is tried first because
 of it. Pure.
 
-Three estimates stand behind the order, each the higher the better (`KINDS`):
+The order comes from three estimates, each the higher the better (`KINDS`):
 
 - `logme`: what the frozen encoder knows of the labels (You et al., 2021, arXiv 2102.11005);
 - `similarity`: cosine between the mean vectors of the option's texts and of a target's, the mean
@@ -82,7 +82,7 @@ class Priors:
 
 
 def ranked_options(space: SearchSpace) -> tuple[str, ...]:
-    """What there is to put in order: the options, or the sources of a simplex."""
+    """The options to rank, or the sources of a simplex."""
     named = space.sources if space.intermediates.mixture == "shares" else space.options
     return tuple(option for option in named if option != NONE)
 
@@ -149,8 +149,8 @@ def num_first(space: SearchSpace) -> int:
 
 
 def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, JsonValue]]:
-    """The params of the first options in this order: without masking, at the middle of each rate;
-    without those that the study file tries anyway. None of a simplex or a grid."""
+    """The params of the first options in this order, without masking and at the middle of each
+    rate; points that the study file tries anyway are left out. None of a simplex or a grid."""
     if space.intermediates.mixture == "shares" or space.is_grid:
         return []
     points: list[dict[str, JsonValue]] = []
@@ -165,19 +165,19 @@ def first_points(space: SearchSpace, order: Sequence[str]) -> list[dict[str, Jso
 def _option(option: str, mixture: Mixture, estimates: Mapping[Source, Estimate]) -> PriorOption:
     """The estimates of an option; its rank and place are not known yet (0)."""
     members = [(estimates[source], share) for source, share in mixture.shares]
-    targets = dict.fromkeys(task for found, _ in members for task in found.similarity)
+    targets = dict.fromkeys(task for estimate, _ in members for task in estimate.similarity)
     by_target = {
-        task: _weighted([(found.similarity.get(task), share) for found, share in members])
+        task: _weighted([(estimate.similarity.get(task), share) for estimate, share in members])
         for task in targets
     }
     known = [value for value in by_target.values() if value is not None]
     return PriorOption(
         option=option,
         shares=mixture.to_dict(),
-        logme=_weighted([(found.logme, share) for found, share in members]),
+        logme=_weighted([(estimate.logme, share) for estimate, share in members]),
         similarity=fmean(known) if known else None,
         similarity_by_target=by_target,
-        typology=_weighted([(found.typology, share) for found, share in members]),
+        typology=_weighted([(estimate.typology, share) for estimate, share in members]),
         rank=0.0,
         place=0,
     )

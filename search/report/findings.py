@@ -48,7 +48,7 @@ class TrialFinding:
     name: str
     """The plan in words: mixtures and learning rates."""
     state: TrialState
-    """How the trial stands."""
+    """Whether the trial runs, was scored, or ended without a score."""
     params: Mapping[str, JsonValue]
     """Param of the search space -> the value that the trial tried."""
     intermediate: str | None

@@ -21,12 +21,12 @@ from search.degradation.views import (
 from search.display.json_form import JsonObject, to_json
 from search.display.number_format import percent, points
 from search.display.tables import titled_table
+from search.planning.prior_views import prior_sentences
 from search.record.reader import StudyRecord
 from search.report.figures import figures
 from search.report.find import find
 from search.report.findings import Findings, LanguageCell, Report, TrialFinding
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
-from search.report.priors import prior_sentences
 from search.report.sentences import (
     closing,
     collapsed_baselines,
@@ -115,7 +115,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     environment.filters |= {"percent": percent, "points": points, "rate": _rate}
     page: str = environment.get_template("report.html.j2").render(
         findings=findings,
-        protocols={task: asdict(found) for task, found in findings.protocol.items()},
+        protocols={task: asdict(protocol) for task, protocol in findings.protocol.items()},
         trials=list(_in_order(findings)),
         sentences=[
             *sentences(findings),
@@ -143,7 +143,7 @@ def _lines(findings: Findings) -> tuple[str, ...]:
 
 
 def _more_sentences(findings: Findings) -> Iterator[str]:
-    """What stands between the answer and how the study ran."""
+    """The sentences between the answer and how the study ran."""
     best, baseline = findings.best, findings.baseline
     compared = f"trial {best.number} beside trial {baseline.number}" if best and baseline else ""
     yield from objective_sentences(findings)

@@ -39,9 +39,9 @@ def meaning(cells: Sequence[LanguageVerdict]) -> list[str]:
 
 
 def over_all_cells(cells: Sequence[LanguageVerdict]) -> Iterator[str]:
-    """How many calls stand when they are adjusted for all targets together. Adjusted by target, a
-    single target has a false call in one of twenty reports, and nine targets have one in more than
-    a third. Nothing for a single target, or where each language is a tie."""
+    """How many calls stay significant when they are adjusted for all targets together. Adjusted by
+    target, a single target has a false call in one of twenty reports, and nine targets have one in
+    more than a third. Nothing for a single target, or where each language is a tie."""
     named = [c for c in cells if c.call is not Call.TIE and c.adjusted_all is not None]
     tasks = {cell.task for cell in cells}
     if len(tasks) < 2 or not named:
@@ -49,7 +49,7 @@ def over_all_cells(cells: Sequence[LanguageVerdict]) -> Iterator[str]:
     held = [c for c in named if c.adjusted_all is not None and c.adjusted_all < 0.05]
     yield (
         f"Adjusted for all {len(cells)} cells of the {len(tasks)} targets together, "
-        f"{len(held)} of these {len(named)} calls stand."
+        f"{len(held)} of these {len(named)} calls stay significant."
     )
 
 
@@ -135,7 +135,7 @@ def _answer(findings: Findings) -> Iterator[str]:
         yield f"No intermediate training{allowed} beats the best baseline ({name})."
         if findings.gain and not allowed:
             short = points(findings.gain.mean)
-            yield f"The best trial with intermediate training stands at {short} points against it."
+            yield f"The best trial with intermediate training differs from it by {short} points."
         yield from _spoilers(findings)
         return
     gain = findings.gain

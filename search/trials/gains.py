@@ -1,9 +1,9 @@
 """Gains over seeds: what one plan adds to another, in one number and by target (the table of arXiv
 2005.13013). Pure.
 
-Every scored seed counts, one that collapsed too: a way to train that fails on every third seed is
-worse for it, and the mean of those that survived would not say so. How many collapsed stands beside
-each number; the gain without them is a second number with a name of its own.
+Every scored seed counts, collapsed ones too: a plan that fails on every third seed is worse for it,
+and the mean of the other seeds would hide that. Each gain comes with the number of collapsed seeds;
+the gain without them is a second number, `sound`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -109,8 +109,8 @@ class GainTable:
 
 
 def seed_gains(first: BySeed, second: BySeed, task: str | None = None) -> SeedGain | None:
-    """What the zero-shot mean of the first side is above that of the second, over seeds; of one
-    target where it is named. None where a side has no scores."""
+    """The zero-shot mean of the first side minus that of the second, over seeds; on one target
+    where `task` is given. None where a side has no scores."""
 
     def mean(scores: Scores) -> float:
         if task is None:
@@ -129,7 +129,7 @@ def gain_of(
     value: Callable[[Scores], float],
     is_collapsed: Callable[[Scores], bool],
 ) -> SeedGain | None:
-    """The one function for a gain over seeds, of whatever `value` makes of scores."""
+    """The gain over seeds in whatever `value` computes from scores. None where a side has none."""
     if not first or not second:
         return None
     mine, others = _together(first, second)
@@ -157,7 +157,7 @@ def gain_of(
 
 
 def mean_over_seeds(side: BySeed, task: str | None = None) -> float | None:
-    """The zero-shot mean over seeds; of one target where it is named. None where there is none."""
+    """The zero-shot mean over seeds; on one target where `task` is given. None without scores."""
     if task is None:
         means = [scores.zero_shot_mean for scores in side.values()]
     else:
@@ -172,25 +172,26 @@ def collapsed_on(scores: Scores, task: str) -> bool:
 
 
 def side_by_side(first: BySeed, second: BySeed) -> tuple[tuple[Scores, ...], tuple[Scores, ...]]:
-    """The scores of two sides: of the seeds that both have, in one order, else of all of each."""
+    """The scores of two sides: those of the seeds that both have, in the same order; where they
+    share no seed, all scores of each."""
     mine, others = _together(first, second)
     return tuple(mine.values()), tuple(others.values())
 
 
 def by_seed(rows: Iterable[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
-    """The trials of the same setting as one, the first of each seed."""
+    """Seed -> the first trial with scores whose plan is that of `like` but for its seed."""
     setting = like.plan.with_seed(0)
-    found: dict[int | None, TrialRow] = {}
+    first: dict[int | None, TrialRow] = {}
     for row in rows:
         if row.plan.with_seed(0) == setting and row.scores is not None:
-            found.setdefault(row.plan.seed, row)
-    return found
+            first.setdefault(row.plan.seed, row)
+    return first
 
 
 def scores_by_seed(rows: Iterable[TrialRow], like: TrialRow) -> dict[int | None, Scores]:
-    """The scores of `by_seed`."""
-    found = by_seed(rows, like).items()
-    return {seed: row.scores for seed, row in found if row.scores is not None}
+    """Seed -> the scores of the trial in `by_seed`."""
+    trials = by_seed(rows, like).items()
+    return {seed: row.scores for seed, row in trials if row.scores is not None}
 
 
 def task_scores(scores: Scores) -> dict[str, float]:
@@ -199,7 +200,7 @@ def task_scores(scores: Scores) -> dict[str, float]:
 
 
 def averages(scores: Scores) -> dict[str, float]:
-    """XTREME's averages, those that all their tasks are there for."""
+    """XTREME's averages: those all of whose tasks were scored."""
     return xtreme_averages(task_scores(scores))
 
 
@@ -266,8 +267,8 @@ def _mean_of(tasks: Sequence[str]) -> Callable[[Scores], float]:
     """The mean of these targets' task scores."""
 
     def mean(scores: Scores) -> float:
-        found = task_scores(scores)
-        return fmean(found[task] for task in tasks)
+        by_task = task_scores(scores)
+        return fmean(by_task[task] for task in tasks)
 
     return mean
 
@@ -294,8 +295,8 @@ def _difference(first: BySeed, second: BySeed, value: Callable[[Scores], float])
 
 def _means(sides: Iterable[Scores]) -> dict[str, float]:
     """Target -> the mean of its task scores."""
-    found: dict[str, list[float]] = {}
+    by_task: dict[str, list[float]] = {}
     for scores in sides:
         for task, value in task_scores(scores).items():
-            found.setdefault(task, []).append(value)
-    return {task: fmean(values) for task, values in found.items()}
+            by_task.setdefault(task, []).append(value)
+    return {task: fmean(values) for task, values in by_task.items()}

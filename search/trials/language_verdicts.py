@@ -14,7 +14,7 @@ from trainables.scoring.scores import Scores, TargetScores
 
 
 class Call(StrEnum):
-    """What can be said of the winner's side in a language."""
+    """The verdict on the first side in a language."""
 
     BETTER = "better"
     TIE = "tie"
@@ -66,19 +66,19 @@ class SelectionVerdicts:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One model: its scores, and what each row got, by target."""
+    """One model: its scores, and the outcome of each row by target."""
 
     scores: Scores
     rows: Mapping[str, ByLanguage]
 
 
-Pair = tuple[Side, Side]  # the winner's and the baseline's of one seed
+Pair = tuple[Side, Side]  # winner and baseline with the same seed
 
 
 def by_language(pairs: Sequence[Pair]) -> list[LanguageVerdict]:
-    """A verdict for each cell that both sides scored under the same protocol; Holm's adjustment is
-    over the languages of a target, and beside it over all cells. The same pairs get the same
-    verdicts."""
+    """A verdict for each cell that both sides scored under the same protocol. Holm's adjustment is
+    over the languages of a target (`adjusted`), and over all cells (`adjusted_all`). The same pairs
+    get the same verdicts."""
     tasks = dict.fromkeys(target.task for first, _ in pairs for target in first.scores.targets)
     found = [verdict for task in tasks for verdict in _of_target(task, pairs)]
     over_all = holm([verdict.p for verdict in found])
@@ -122,10 +122,10 @@ def _of_target(task: str, pairs: Sequence[Pair]) -> list[LanguageVerdict]:
     languages = _common(rows for side in sides for rows in side)
     found = []
     for language in languages:
-        # Seeded by what was scored: whoever judges the same rows draws the same resamples.
+        # The seed comes from the scored rows: judging them again draws the same resamples.
         rng = np.random.default_rng([int(protocol.digest, 16), *language.encode()])
         first, second = ([rows[language] for rows in side] for side in sides)
-        # The same rows on all sides; files of earlier versions do not say which go together.
+        # All sides have the same rows; files of earlier versions lack the groups of rows.
         known = (r.groups[language] for side in sides for r in side if language in r.groups)
         found.append(compare(first, second, rng, groups=next(known, None)))
     adjusted = holm([difference.p for difference in found])
@@ -148,8 +148,8 @@ def _call(difference: Difference, adjusted: float) -> Call:
 
 
 def _common(rows: Iterable[ByLanguage]) -> list[str]:
-    found = list(rows)
-    return [language for language in sorted(found[0]) if all(language in one for one in found)]
+    first, *others = rows
+    return [code for code in sorted(first) if all(code in other for other in others)]
 
 
 def _has(side: Side, task: str) -> bool:

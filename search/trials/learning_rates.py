@@ -1,4 +1,4 @@
-"""What trials say of learning rates: where phases collapse, did not learn, or diverged. Pure."""
+"""Learning rates at which phases collapsed, did not learn, or diverged. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -102,20 +102,20 @@ def half_rates(rows: Sequence[TrialRow], phases: Sequence[PhaseRow]) -> tuple[Ha
 
 
 def halved(row: TrialRow, phases: Iterable[PhaseRow]) -> tuple[str, ...]:
-    """Which of a trial's phases were trained at another rate than planned, in words.
+    """Those phases of a trial that were trained at another rate than planned, in words.
 
-    By rates, not by `PhaseRow.retried`: a trial may find its half rate trained by one that had
-    planned it, and one that plans it may find what another trial's retry left.
+    Rates are compared, not `PhaseRow.retried`: the half rate may have been trained already by a
+    trial that planned it, and a trial that plans it may use what another trial's retry left.
     """
     first = row.plan.intermediate
     planned = {(str(t.phase.mixture), False): t.phase for t in row.plan.targets if t.phase}
     if first is not None:
         planned[str(first.mixture), True] = first
-    found = []
+    named = []
     for phase in phases:
         is_first = first is not None and phase.parent is None
-        asked = planned.get((phase.name, is_first))
-        if phase.key in row.phase_keys and asked and asked.learning_rate != phase.learning_rate:
-            rates = rate_name(phase.learning_rate), rate_name(asked.learning_rate)
-            found.append(f"{phase.name} at {rates[0]} (planned {rates[1]})")
-    return tuple(found)
+        plan = planned.get((phase.name, is_first))
+        if phase.key in row.phase_keys and plan and plan.learning_rate != phase.learning_rate:
+            rates = rate_name(phase.learning_rate), rate_name(plan.learning_rate)
+            named.append(f"{phase.name} at {rates[0]} (planned {rates[1]})")
+    return tuple(named)

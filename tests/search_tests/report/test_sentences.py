@@ -46,7 +46,7 @@ def test_it_does_not(planted: Any) -> None:
     rows = (planted.scored(0, 0.6, None), planted.scored(1, 0.55, "fact"))
     text = said(rows)
     assert "No intermediate training beats the best baseline (trial 0, 60.0 %)." in text
-    assert "stands at −5.0 points" in text
+    assert "differs from it by −5.0 points" in text
 
 
 def test_languages_that_lose_are_named_worst_first(planted: Any) -> None:
@@ -245,7 +245,9 @@ def test_calls_over_several_targets_are_adjusted_for_together(planted: Any) -> N
         planted.verdict_cell("coh", "tr", "worse", -0.05, adjusted_all=0.06),
     ]
     cells = planted.verdicts_of(recorded)
-    told = "Adjusted for all 3 cells of the 2 targets together, 1 of these 2 calls stand."
+    told = (
+        "Adjusted for all 3 cells of the 2 targets together, 1 of these 2 calls stay significant."
+    )
     assert told in meaning(cells)
     assert len(meaning(cells[:2])) == 2, "one target is adjusted for already"
     older = [replace(cell, adjusted_all=None) for cell in cells]

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from search.display.json_form import from_json
+from search.planning.prior_views import prior_sentences, show_priors
 from search.planning.priors import Priors
 from search.record.reader import StudyRecord
 from search.report.forms import render, render_html, report_of
-from search.report.priors import prior_sentences, show_priors
 
 
 def row(place: int, option: str, **fields: Any) -> dict[str, Any]:
