@@ -6,6 +6,8 @@ from enum import StrEnum
 from statistics import fmean
 from typing import Any
 
+from pydantic import JsonValue
+
 from search.stats.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
@@ -61,7 +63,8 @@ class TrialRow:
         is_scored = self.state is TrialState.SCORED and self.objective is not None
         return is_scored and self.is_feasible is not False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The row as JSON values, as the record stores it."""
         return {
             "number": self.number,
             "state": self.state.value,
@@ -119,11 +122,13 @@ class PhaseRow:
     num_tokens: int = 0  # padding included; older records do not have it
     loss_fell: bool = True  # older records do not have it
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The row as JSON values, as the record stores it."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRow":
+        """The inverse of `to_dict`."""
         return cls(**data)
 
 
