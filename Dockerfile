@@ -1,8 +1,8 @@
 # One image for head, worker, submitter, retraining and the MLflow server (docs/how-to/docker.md).
 #   docker build -t transfer-search:dev .                         torch for CPUs
 #   docker build -t transfer-search:dev --build-arg TORCH=cuda .  torch with its CUDA libraries
-# Needs BuildKit. Where pip goes is said by the arguments PIP_*, or, with a password in it, by a
-# secret: --secret id=pip,src=pip.conf. Neither is in the image that comes out.
+# Needs BuildKit. The arguments PIP_* choose the package index; if its address has a password, pass it as a
+# secret instead: --secret id=pip,src=pip.conf. Neither is in the resulting image.
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -14,7 +14,7 @@ ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 ENV PIP_CONSTRAINT=/source/constraints.txt PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-# The image's environment has no pip: the one beside it installs into it.
+# The image's environment has no pip: the pip of a second environment installs into it.
 RUN python3 -m venv /pip && python3 -m venv --without-pip /opt/transfer-search
 WORKDIR /source
 COPY constraints.txt pyproject.toml ./
@@ -25,7 +25,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
       *) echo "TORCH=$TORCH: give cpu or cuda" >&2; exit 2 ;; \
     esac \
  && /pip/bin/pip --python /opt/transfer-search install --no-deps ${index:+--index-url "$index"} torch
-# What changes seldom goes first: the packages, then the project.
+# Layers that change seldom come first: the packages, then the project.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 print(*project["dependencies"], *project["optional-dependencies"]["service"], sep="\n")' \
@@ -39,16 +39,16 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     /pip/bin/pip --python /opt/transfer-search install --no-deps . \
  && /opt/transfer-search/bin/python -c "import torch; found = 'cuda' if torch.version.cuda else 'cpu'; \
 assert found == '$TORCH', f'TORCH=$TORCH was asked for, and this is a build for {found}'"
-# The root is read-only when it runs: what is compiled is compiled here. Some packages ship files
-# that are no Python of this version (templates), which is why an error does not stop it. torch's
-# headers are for compilers, of which there are none, and its test programs for nobody here.
+# The root is read-only at run time, so bytecode is compiled here. An error does not stop the build: some
+# packages contain files that are not Python of this version (templates). torch's headers are for
+# compilers, which the image does not have, and nobody here needs its test programs.
 RUN cd /opt/transfer-search/lib/python3*/site-packages && rm -r torch/include torch/test \
  && { /opt/transfer-search/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         /opt/transfer-search > /dev/null || true; }
 
 FROM ${BASE_IMAGE}
-# Nobody becomes root in it, nothing is installed in it. Any user may write to /work, so that
-# `--user` works, and a named volume takes over these rights when it is first mounted.
+# Nobody can become root in the image, and nothing can be installed. Any user may write to /work, so that
+# `--user` works; a named volume copies these permissions when it is first mounted.
 RUN if python3 -m pip --version > /dev/null 2>&1; then \
       python3 -m pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel; fi \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
@@ -58,8 +58,8 @@ RUN if python3 -m pip --version > /dev/null 2>&1; then \
  && rm -rf /var/log/* /root/.cache
 COPY --from=build /opt/transfer-search /opt/transfer-search
 COPY --chmod=755 deploy/healthy.py /usr/local/bin/healthy
-# LOGNAME: a user of --user has no name, and libraries ask for one. RAY_AUTH_MODE: a Ray that is
-# started without a token stays down instead of running open.
+# LOGNAME: a user given by --user has no name, and libraries ask for one. RAY_AUTH_MODE: a Ray that is
+# started without a token does not start, instead of running without authentication.
 ENV PATH=/opt/transfer-search/bin:$PATH \
     PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp LOGNAME=search \
@@ -70,10 +70,10 @@ USER 10001:10001
 RUN transfer-search doctor
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s CMD ["healthy"]
 CMD ["transfer-search", "--help"]
-# Last, so that a new revision does not make the layers above anew.
+# Last, so that a new revision does not rebuild the layers above.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
-# What a retrain locks as the code's commit: there is no checkout here.
+# A retrain writes this into its lock as the code's commit: there is no checkout in the image.
 ENV TRANSFER_SEARCH_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="transfer-search" \
       org.opencontainers.image.description="Searches over intermediate tasks for zero-shot cross-lingual transfer" \

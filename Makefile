@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help search test test-slow test-all check format schemas bench bench-gpu ui clean image image-test sbom audit
+.PHONY: help search test test-slow test-all check format schemas docs docs-serve docs-images bench bench-gpu ui clean image image-test sbom audit
 
 # What `make help` shows stands behind ## in the line of the target.
 help:  ## show this list
@@ -38,31 +38,48 @@ format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 
 schemas: $(READY)  ## write the JSON Schemas of report, status and compare into docs/reference
-	$(BIN)/python -m search.report.schemas
+	$(BIN)/python -m scripts.report_schemas
 
-check: $(READY)  ## format, lint, types, the import contract
+check: $(READY)  ## format, lint, types, the import contract, the links of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MKDOCS) build --strict --quiet
 
-# Minutes each, one after the other; numbers to benchmarks/RESULTS.md. DATA_ROOT: rows from a folder
-# in the hub's layout. `bench-gpu` on a machine with a GPU.
+# MkDocs' theme prints news of its makers otherwise.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+docs: $(READY)  ## write the page of commands, build the documentation into build/docs
+	$(BIN)/python -m scripts.command_page
+	$(BIN)/python -m scripts.report_schemas
+	$(MKDOCS) build --strict
+	@echo "open build/docs/index.html"
+
+docs-serve: $(READY)  ## the documentation at http://127.0.0.1:8000, built again as pages change
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+
+# The pictures of README and tutorial, from the record of a study in a home: HOME_FOLDER=... STUDY=...
+HOME_FOLDER ?= .transfer-search
+docs-images: $(READY)  ## draw docs/images from a finished study
+	$(BIN)/python -m scripts.docs_images $(STUDY) --home $(HOME_FOLDER)
+
+# Each script takes minutes; they run one after the other and write benchmarks/RESULTS.md. DATA_ROOT
+# reads rows from a folder in the hub's layout. `bench-gpu` needs a machine with a GPU.
 BENCH := OMP_NUM_THREADS=1 $(BIN)/python -m
 ROWS := $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
-bench: $(VENV)/.bench  ## minutes each: side by side with what others do
-	$(BENCH) benchmarks.training --write $(ROWS)
-	$(BENCH) benchmarks.evaluation --write $(ROWS)
-	$(BENCH) benchmarks.by_hand --write
-	$(BENCH) benchmarks.tree --write
-	$(BENCH) benchmarks.scaling --write $(ROWS)
-	$(BENCH) benchmarks.mining --write
-	$(BENCH) benchmarks.control_plane --write
-	$(BENCH) benchmarks.samplers --write
-	$(BENCH) benchmarks.kills --write
+bench: $(VENV)/.bench  ## compare with other tools; each benchmark takes minutes
+	$(BENCH) benchmarks.training_throughput --write $(ROWS)
+	$(BENCH) benchmarks.scoring_throughput --write $(ROWS)
+	$(BENCH) benchmarks.search_by_hand --write
+	$(BENCH) benchmarks.stage_sharing --write
+	$(BENCH) benchmarks.worker_scaling --write $(ROWS)
+	$(BENCH) benchmarks.mining_speed --write
+	$(BENCH) benchmarks.control_plane_cost --write
+	$(BENCH) benchmarks.sampler_comparison --write
+	$(BENCH) benchmarks.kill_recovery --write
 
-bench-gpu: $(VENV)/.bench  ## the same on a machine with a GPU
-	$(BIN)/python -m benchmarks.gpu --write
+bench-gpu: $(VENV)/.bench  ## compare training on a GPU
+	$(BIN)/python -m benchmarks.gpu_throughput --write
 
 # BUILD_FLAGS: further words for docker build, e.g. --build-arg TORCH=cuda (docs/how-to/docker.md).
 image:  ## the image of the service

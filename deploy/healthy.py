@@ -1,6 +1,6 @@
 #!/opt/transfer-search/bin/python
-"""The image's health check: does the server at $HEALTH_URL answer well? Where none is named, as
-where a study runs: can the home folder be written, and is there room?"""
+"""Checks the health of the image: the server at $HEALTH_URL must answer without an error. Without
+$HEALTH_URL, as where a study runs, the home folder must be writable and have room."""
 
 import os
 import shutil

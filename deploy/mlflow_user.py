@@ -1,5 +1,5 @@
-"""Makes the user `driver` in MLflow, whom searches log in as; run by compose.yaml before Ray.
-He is no admin: he may change what he made, and read what others did."""
+"""Creates the user `driver` in MLflow, which searches log in as; compose.yaml runs it before Ray.
+It is not an admin: it may change what it created, and read what others created."""
 
 import base64
 import json

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes what compose.yaml asks for, with random values that nobody has to see: one file a secret in
-# .secrets/, and .env, which says as whom the services run. What is there already is left as it is.
+# Makes the files that compose.yaml needs, with random values that nobody has to see: one file for each
+# secret in .secrets/, and .env, which names the user that the services run as. It changes no file that exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 077
 
-# Docker shows a secret's file to the services as it lies here, owner and mode 0600 included: they run
-# as whoever owns the files. Not as root: then the files are given to the image's own user.
+# Docker shows a secret's file to the services with its owner and mode (0600). The services therefore run
+# as the owner of the files. They do not run as root: root's files are given to the image's own user.
 owner="$(id -u):$(id -g)"
 if [ "$(id -u)" = 0 ]; then owner=10001:10001; fi
 
@@ -17,7 +17,7 @@ for name in postgres_password mlflow_admin_password mlflow_driver_password mlflo
     echo "$file is there already"
     continue
   fi
-  # 32 bytes of the kernel's; hexadecimal, so that it is a word in any file, address or shell.
+  # 32 random bytes of the kernel, in hexadecimal, so that any file, address or shell takes them as one word.
   od -A n -t x1 -N 32 /dev/urandom | tr -d ' \n' > "$file.new"
   [ "$(wc -c < "$file.new")" = 64 ]
   if [ "$(id -u)" = 0 ]; then chown "$owner" "$file.new"; fi

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the user that drivers log in as, from the Secret `mlflow-client`, in the MLflow that runs.
+# Creates the drivers' user in the running MLflow, from the Secret `mlflow-client`.
 #   k8s/mlflow-user.sh [NAMESPACE]
 set -euo pipefail
 namespace="${1:-transfer-search}"
 
-# The values go through standard input: they are no argument of any process.
+# The values go through standard input, so that they are not arguments of a process.
 kubectl --namespace "$namespace" get secret mlflow-client \
   --output go-template='{{.data.username | base64decode}} {{.data.password | base64decode}}' |
   kubectl --namespace "$namespace" exec --stdin deployment/mlflow -- python -c '
@@ -23,7 +23,7 @@ try:
     urllib.request.urlopen(request).close()
     print("made user", name)
 except urllib.error.HTTPError as error:
-    # Its message would show the hash of the password.
+    # The message of MLflow would show the hash of the password.
     code = json.loads(error.read()).get("error_code")
     if code != "RESOURCE_ALREADY_EXISTS":
         sys.exit(f"MLflow answered {error.code} {code}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the Secrets that the manifests name, with random values that nobody has to see. Run it once,
-# before `kubectl apply -k`; a Secret that is there already is left as it is.
+# before `kubectl apply -k`. It does not change a Secret that exists.
 #   k8s/secrets.sh [NAMESPACE]
 set -euo pipefail
 namespace="${1:-transfer-search}"
@@ -32,7 +32,7 @@ admin-password=$(random)
 flask-secret-key=$(random)
 EOF
 
-# What drivers log in with; k8s/mlflow-user.sh makes this user in MLflow once it runs.
+# The drivers' login; k8s/mlflow-user.sh creates this user in MLflow when MLflow runs.
 secret mlflow-client <<EOF
 username=driver
 password=$(random)

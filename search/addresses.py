@@ -13,7 +13,7 @@ from spaces.refusal import Refusal, first_line
 from spaces.study import StudySettings
 
 _PROBE_SECONDS = 5.0
-_PASSWORD = re.compile(r"[?&](password|passwd|pwd)=", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=[?&])(password|passwd|pwd)=[^&]*", re.IGNORECASE)
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
@@ -67,17 +67,23 @@ def secret_key(settings: StudySettings) -> str | None:
     """The key of `[tracking]` whose address has a password in it, if one has."""
     for key in ("mlflow", "optuna"):
         url = getattr(settings.tracking, key)
-        if url and (hide_password(url) != url or _PASSWORD.search(url)):
+        if url and has_password(url):
             return key
     return None
 
 
+def has_password(url: str) -> bool:
+    """Whether the address contains a password, before the host or as a parameter."""
+    return hide_password(url) != url
+
+
 def hide_password(url: str) -> str:
-    """The address with `***` for its password."""
+    """The address with `***` for its password, before the host or as a parameter."""
     scheme, mark, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
+    user, at, host = rest.rpartition("@")
     name, colon, _ = user.partition(":")
-    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{place}"
+    host = _PASSWORD.sub(lambda found: f"{found[1]}=***", host)
+    return f"{scheme}{mark}{name}{':***' if colon else ''}{at}{host}"
 
 
 def _without_user(url: str) -> str:

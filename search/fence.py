@@ -1,4 +1,4 @@
-"""One driver a study: a mark in the study's attributes, renewed while the driver lives."""
+"""One driver per study: a mark in the study's attributes, renewed while the driver lives."""
 
 import logging
 import os
@@ -15,31 +15,34 @@ log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 10.0
 STALE_SECONDS = 60.0
-LOOK_SECONDS = 2.0  # between two looks at a mark that is watched
+LOOK_SECONDS = 2.0  # between two readings of a mark that is watched
 SETTLE_SECONDS = 0.5  # until the first renewal
-# Attributes of the study: who drives it, and who set out to last.
+# Attributes of the study: the driver that runs it, and the one that last tried to take it.
 MARK, CLAIM = "driver", "driver_claim"
 
-Mark = dict[str, Any]
+Mark = dict[str, Any]  # an attribute as Optuna keeps it: id, time, renewal, host, pid
 
 
 class Fence:
-    """Taken on `__enter__` (raises Refusal), renewed by a thread, given back on `__exit__`.
+    """Holds a study for one driver. `__enter__` takes the study (raises Refusal), a thread renews
+    the mark, `__exit__` gives the study back.
 
-    A database that fails is asked again; after STALE_SECONDS without a renewed mark anybody may
-    take the study, so that it counts as lost. `lost` says why, and is empty until then.
+    If the database fails, the thread tries again. After STALE_SECONDS without a renewed mark any
+    driver may take the study, so this driver counts it as lost. `lost` says why; until then it is
+    empty.
 
-    Of drivers that start at the same moment at most one goes on, however long each of them stalls
-    in between: it claims the study, looks once more whether it is free, leaves its mark, and goes
-    on if the claim is still its own (the splitter of Moir and Anderson 1995). One that does not
-    go on may have written over the mark or the claim of the one that does, so that either of the
-    two is enough to hold on to the study, and the next renewal mends the mark.
+    Of several drivers that start at the same moment at most one continues, however long each of
+    them stalls in between: a driver claims the study, checks once more that it is free, writes its
+    mark, and continues only if the claim is still its own (the splitter of Moir and Anderson,
+    1995). A driver that stops may have overwritten the mark or the claim of the one that continues.
+    Therefore either of the two is enough to hold the study, and the next renewal restores the mark.
 
     Args:
-        read: one of the attributes as it stands, None if there is none.
-        write: replaces it.
-        on_lost: called once, from the renewing thread, when the study is no longer this driver's.
-        wait: sleeps so many seconds; True if the driver is to end, instead of going on waiting.
+        read: reads one of the attributes; None if there is none.
+        write: replaces one of the attributes.
+        on_lost: called once, from the renewing thread, when this driver has lost the study.
+        wait: sleeps for this many seconds; returns True if the driver shall end instead of waiting.
+        clock: seconds that never go back.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Fence:
         self.lost = ""
 
     def __enter__(self) -> "Fence":
-        """Raises KeyboardInterrupt where `wait` says that the driver is to end."""
+        """Take the study. Raises KeyboardInterrupt if `wait` says that the driver shall end."""
         standing = self._read(MARK)
         if standing:
             seen = sign_of_life(
@@ -73,7 +76,7 @@ class Fence:
             if seen:
                 raise Refusal(
                     f"study {self._study!r} is being run by {driver_of(standing)} ({seen}); "
-                    "wait for it, stop it, or take another [study] name"
+                    "wait for it, stop it, or choose another [study] name"
                 )
         self._write(CLAIM, {"id": self._id})
         if self._read(MARK) not in (None, standing):
@@ -112,7 +115,7 @@ class Fence:
                 return
 
     def _beaten(self) -> Refusal:
-        return Refusal(f"study {self._study!r} was taken by another driver at the same moment")
+        return Refusal(f"another driver took study {self._study!r} at the same moment")
 
     def _stands(self) -> bool:
         return self._is_mine(MARK) or self._is_mine(CLAIM)
@@ -122,9 +125,9 @@ class Fence:
         return standing is not None and standing["id"] == self._id
 
     def _mark(self) -> Mark:
-        """Another one each time: whoever watches sees that it changes."""
-        place = {"host": socket.gethostname(), "pid": os.getpid()}
-        return {"id": self._id, "time": time.time(), "renewal": uuid.uuid4().hex[:8], **place}
+        """A new mark; each differs from the one before, so that a watching driver sees a change."""
+        process = {"host": socket.gethostname(), "pid": os.getpid()}
+        return {"id": self._id, "time": time.time(), "renewal": uuid.uuid4().hex[:8], **process}
 
 
 def sign_of_life(
@@ -134,15 +137,16 @@ def sign_of_life(
     wait: Callable[[float], bool] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> str:
-    """What shows that a study is being driven, in words; empty where it is free.
+    """The evidence that a driver runs the study, in words; empty if the study is free.
 
-    No clock is compared with that of another host: a mark is watched, and is dead if it does not
-    change for STALE_SECONDS of this driver's own clock. On this host one look is enough, where the
-    process is gone, or is there and has renewed its mark within that time.
+    Clocks of two hosts are never compared: a mark is watched, and its driver counts as dead if the
+    mark does not change for STALE_SECONDS of this process's own clock. For a driver on this host
+    one reading is enough if its process is gone, or if it renewed its mark within that time.
 
     Args:
-        read: the mark as it stands.
-        wait: sleeps so many seconds; True where KeyboardInterrupt is to be raised.
+        read: reads the mark; None if there is none.
+        wait: sleeps for this many seconds; returns True if KeyboardInterrupt shall be raised.
+        clock: seconds that never go back.
     """
     wait = wait or threading.Event().wait
     first = read()
@@ -151,12 +155,13 @@ def sign_of_life(
     age = time.time() - first["time"]
     if _is_here(first) and 0 <= age <= STALE_SECONDS:
         return f"seen {age:.0f} s ago"
-    began, told = clock(), -STALE_SECONDS
+    began, last_logged = clock(), -STALE_SECONDS
     while (watched := clock() - began) <= STALE_SECONDS:
-        if watched - told >= STALE_SECONDS / 3:
-            told = watched
+        if watched - last_logged >= STALE_SECONDS / 3:
+            last_logged = watched
             log.warning(
-                "study %s is marked as run by %s: watching whether it lives, %.0f of %.0f s",
+                "study %s is marked as run by %s; watching whether it renews the mark: "
+                "%.0f of %.0f s",
                 study,
                 driver_of(first),
                 watched,
@@ -173,14 +178,15 @@ def sign_of_life(
 
 
 def driver_of(mark: Mark) -> str:
+    """The process and the host of a mark, in words."""
     return f"process {mark['pid']} on {mark['host']}"
 
 
 def is_gone(mark: Mark) -> bool:
-    """Whether its process is known to be gone: one of this host."""
+    """Whether the mark's process ran on this host and is gone."""
     if not _is_here(mark):
         return False
-    # A container that was started again has the same host name and often the same pid.
+    # A restarted container has the same host name and often the same process number.
     return mark["pid"] == os.getpid() or not is_alive(mark["pid"])
 
 
@@ -189,7 +195,7 @@ def _is_here(mark: Mark) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this host is there."""
+    """Whether a process of this host exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

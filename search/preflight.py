@@ -1,4 +1,4 @@
-"""doctor: is this machine and this installation fit to run a search? One line a finding."""
+"""doctor: check whether this machine and this installation can run a search."""
 
 import shutil
 import sqlite3
@@ -12,7 +12,6 @@ from pathlib import Path
 from search.addresses import check_reachable, hide_password, sqlite_path
 from search.home import Home, check_writable
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 OURS = ("search", "trainables", "spaces")
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers", "datasets", "babel", "urielplus")
@@ -21,7 +20,7 @@ MIN_FREE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something looked at: what was found, and how to mend it where it is not good."""
+    """One check: its subject, its outcome, and in the detail what was found or how to mend it."""
 
     what: str
     is_good: bool
@@ -29,8 +28,8 @@ class Finding:
 
 
 def examine(home: Home) -> Iterator[Finding]:
-    """Look at Python, the packages, the owners of our import names, disk and MLflow. Nothing is
-    written."""
+    """Check Python, the packages, the owners of our import names, the disk, the home folder, the
+    devices and MLflow. Nothing is written."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", sys.version_info >= (3, 11), f"{version} (needs 3.11 or newer)")
     for package in PACKAGES:
@@ -49,23 +48,26 @@ def _installed(package: str) -> Finding:
     try:
         return Finding(package, True, metadata.version(package))
     except metadata.PackageNotFoundError:
-        return Finding(package, False, "is not installed: pip install -e . -c constraints.txt")
+        return Finding(
+            package, False, "is not installed; run `pip install -e . -c constraints.txt`"
+        )
 
 
 @cache
 def _distributions() -> dict[str, list[str]]:
-    """Import name -> the distributions that own it."""
+    """Import name -> the distributions that installed it."""
     return dict(metadata.packages_distributions())
 
 
 def _owner(name: str) -> Finding:
-    """Hugging Face owns a distribution that installs itself over our `spaces`."""
+    """Whether only this distribution installed an import name: a distribution of Hugging Face
+    installs itself over our `spaces`."""
     owners = _distributions().get(name, [])
     foreign = sorted(set(owners) - {"transfer-search"})
     if foreign:
-        mend = f"pip uninstall {' '.join(foreign)}, then install transfer-search again"
-        return Finding(f"import {name}", False, f"belongs to {', '.join(foreign)} too: {mend}")
-    return Finding(f"import {name}", True, "is ours")
+        mend = f"run `pip uninstall {' '.join(foreign)}`, then install transfer-search again"
+        return Finding(f"import {name}", False, f"is also that of {', '.join(foreign)}; {mend}")
+    return Finding(f"import {name}", True, "belongs to transfer-search")
 
 
 def _devices() -> Finding:
@@ -82,12 +84,13 @@ def _writable(home: Home) -> Finding:
         check_writable(home.path, "the home folder")
     except Refusal as error:
         return Finding("home", False, str(error))
-    there = "is there" if home.path.exists() else "the first run makes it"
-    return Finding("home", True, f"{home.path}: {there}, and it can be written")
+    if home.path.exists():
+        return Finding("home", True, f"{home.path} exists and can be written")
+    return Finding("home", True, f"{home.path} does not exist yet; the first run creates it")
 
 
 def _record(home: Home) -> Finding:
-    """Does MLflow answer, or is its database one, or can it be made?"""
+    """Whether the MLflow server answers, or its database file can be read or created."""
     uri = home.mlflow_uri()
     path, shown = sqlite_path(uri), hide_password(uri)
     try:
@@ -98,7 +101,7 @@ def _record(home: Home) -> Finding:
             _read_database(path)
             return Finding("record", True, f"MLflow's database {path} can be read")
         check_writable(path.absolute().parent, "the folder of the MLflow database")
-        return Finding("record", True, f"MLflow's database {path}: the first run makes it")
+        return Finding("record", True, f"{path} does not exist yet; the first run creates it")
     except (Refusal, sqlite3.Error) as error:
         return Finding("record", False, f"{shown}: {error}")
 
@@ -111,12 +114,18 @@ def _read_database(path: Path) -> None:
         connection.close()
 
 
-def check_places(home: Home, tracking_uri: str, settings: StudySettings) -> None:
-    """Refuse what cannot be written or does not answer, before anything is made."""
-    check_writable(home.path, "the home folder")
-    from trainables.store.stores import address_of, check_store  # it brings torch
+def check_places(home: Home, *, tracking_uri: str, phase_store: str | None) -> None:
+    """Raise Refusal if the home folder cannot be written, or the phase store or MLflow cannot be
+    reached; nothing is created.
 
-    check_store(address_of(settings.resources))
+    Args:
+        tracking_uri: the address of MLflow.
+        phase_store: the address of the object store for phases; None: the home folder alone.
+    """
+    check_writable(home.path, "the home folder")
+    from trainables.store.stores import check_store  # it imports torch
+
+    check_store(phase_store)
     path = sqlite_path(tracking_uri)
     if path is None:
         check_reachable(tracking_uri)

@@ -1,40 +1,39 @@
-"""gc: the phases that nothing in the record needs any more are removed from the phase store.
+"""gc: remove the phases that nothing in the record needs any more from the phase store.
 
-Mark and sweep: what trials and retrains in MLflow list is kept, with the phases they start from;
-the rest goes, unless it is young. Nothing is removed while a study of this home is being searched.
+Mark and sweep: phases that trials and retrains in MLflow list are kept, with the phases that these
+start from. The others are removed unless they are younger than a day. Nothing is removed while a
+study of this home is being searched.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from search.addresses import check_reachable, refusing
-from search.fence import MARK, driver_of, sign_of_life
+from search.fence import MARK, Mark, driver_of, sign_of_life
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import list_experiments
 from search.record.outbox import Outbox
 from search.record.reader import StudyRecord, held_phase_keys, list_studies, read_study
 from search.sampling.study import read_marks
 from search.trials.ranking import best_baseline, ranked
 from spaces.refusal import Refusal
-from trainables.store.stores import open_store
+from trainables.store.stores import open_store, phase_store_address
 
-YOUNG_SECONDS = 24 * 3600.0  # a study elsewhere may have trained it for a trial to come
+YOUNG_SECONDS = 24 * 3600.0  # a study elsewhere may have trained the phase for its next trial
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What was removed (or would be), and what stays. Sizes in bytes."""
+    """The names and the size in bytes of what was removed (or would be), and how many stay: those
+    that the record needs, and those younger than a day."""
 
     removed: tuple[str, ...]
     num_bytes: int
     num_held: int
     num_young: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def sweep(
@@ -45,91 +44,95 @@ def sweep(
     keep_best: int | None = None,
     dry_run: bool = False,
 ) -> Sweep:
-    """Remove what is not held and older than a day.
+    """Remove everything that the record does not need and that is older than a day.
 
     Args:
-        tracking_uri: where the record of all studies of this home is; all its experiments count.
-        phase_store: an object store whose cache the home is; swept by the same rules.
-        keep_best: of every finished study, hold this many best trials, the best baseline and all
-            retrains alone; None: all trials.
-        dry_run: only say what would go.
+        tracking_uri: the record of all studies of this home; all its experiments count.
+        phase_store: the address of the object store that the home is a cache of, swept by the same
+            rules; None: that of TRANSFER_SEARCH_PHASE_STORE, if it is set.
+        keep_best: for every finished study, keep only this many best trials, the best baseline and
+            all retrains; None keeps all trials.
+        dry_run: remove nothing, only report what would be removed.
 
     Raises:
-        Refusal: a study is being searched, or the record is away, empty or incomplete.
+        Refusal: a study is being searched, or the record is unreachable, empty or incomplete.
     """
+    if keep_best is not None and keep_best < 1:
+        raise Refusal(f"gc holds {keep_best} best trials; expected 1 or more (--keep-best)")
     _refuse_live(home)
     check_reachable(tracking_uri)
     with refusing():
         experiments = list_experiments(tracking_uri)
     _refuse_waiting(home)
     held = _held(experiments, tracking_uri, keep_best)
-    store = open_store(home.path, owner="gc", address=phase_store)
+    store = open_store(home.path, owner="gc", address=phase_store_address(phase_store))
     stored, now = store.stored(), time.time()
-    loose = [one for one in stored if one.key not in held]
-    old = [one for one in loose if now - one.changed > YOUNG_SECONDS]
+    loose = [entry for entry in stored if entry.key not in held]
+    old = [entry for entry in loose if now - entry.changed > YOUNG_SECONDS]
     if not dry_run:
-        for one in old:
-            store.remove(one)
+        for entry in old:
+            store.remove(entry)
     return Sweep(
-        removed=tuple(one.name for one in old),
-        num_bytes=sum(one.num_bytes for one in old),
+        removed=tuple(entry.name for entry in old),
+        num_bytes=sum(entry.num_bytes for entry in old),
         num_held=len(stored) - len(loose),
         num_young=len(loose) - len(old),
     )
 
 
 def _refuse_live(home: Home) -> None:
-    """Of the studies whose trials are in this home's own database. The mark of a driver on another
-    host is watched for a while: see `fence`."""
+    """Refuse if a study whose trials are in this home's own database is being run. The mark of a
+    driver on another host is watched for a while: see `fence`."""
     database = home.path / "optuna.db"
 
-    def standing() -> dict[str, dict[str, Any]]:
+    def marks() -> Mapping[str, Mark]:
         return read_marks(f"sqlite:///{database}", MARK) if database.exists() else {}
 
-    for study, mark in standing().items():
-        if sign_of_life(study, partial(_get, standing, study)):
+    for study, mark in marks().items():
+        if sign_of_life(study, partial(_mark_of, study, marks)):
             raise Refusal(
-                f"study {study!r} is being run by {driver_of(mark)}: its "
-                "phases may be needed; wait for it, or stop it (`run` goes on later)"
+                f"study {study!r} is being run by {driver_of(mark)}, which may need its phases; "
+                "wait for it, or stop it (`run` continues later)"
             )
 
 
-def _get(standing: Callable[[], Mapping[str, dict[str, Any]]], study: str) -> dict[str, Any] | None:
-    return standing().get(study)
+def _mark_of(study: str, marks: Callable[[], Mapping[str, Mark]]) -> Mark | None:
+    return marks().get(study)
 
 
 def _refuse_waiting(home: Home) -> None:
-    """What an ended driver could not send yet holds phases too."""
+    """Refuse if entries wait that a driver could not send to MLflow: they list phases too."""
     for path in sorted(home.outbox("").parent.glob("*.jsonl")):
         if Outbox(path, lambda record: None).pending:
             raise Refusal(
-                f"records of study {path.stem!r} wait for MLflow: `report {path.stem}` sends them; "
-                "then try again"
+                f"records of study {path.stem!r} wait for MLflow; send them with "
+                f"`report {path.stem}`, then try again"
             )
 
 
 def _held(experiments: Sequence[str], tracking_uri: str, keep_best: int | None) -> set[str]:
-    """Keys that trials and retrains of all experiments list."""
+    """The keys of the phases that trials and retrains of all experiments list."""
     held, num_studies = set[str](), 0
     for experiment in experiments:
-        place = {"tracking_uri": tracking_uri, "experiment": experiment}
-        studies = list_studies(**place)
+        address = ExperimentAddress(tracking_uri, experiment)
+        studies = list_studies(address)
         num_studies += len(studies)
         if keep_best is None:
-            held |= held_phase_keys(**place)
+            held |= held_phase_keys(address)
             continue
         for study in studies:
-            held |= _best_keys(read_study(**place, study=study.name), keep_best)
+            held |= _best_keys(read_study(address.for_study(study.name)), keep_best)
     if not num_studies:
         raise Refusal(
-            "the record holds no study, so that every phase would go: is it the one that belongs "
-            "to this home? --tracking-uri names another"
+            "the record holds no study, so every phase would be removed; if this is not the record "
+            "of this home, name the right one with --tracking-uri"
         )
     return held
 
 
 def _best_keys(record: StudyRecord, keep_best: int) -> set[str]:
-    """Phases of the best trials and the best baseline; of all trials while it is not finished."""
+    """The phases of a finished study's best trials, best baseline and retrains; of all trials while
+    the study is not finished."""
     rows = list(record.rows)
     if record.state == "finished":
         baseline = best_baseline(rows)

@@ -1,4 +1,4 @@
-"""What sections of a study file must say together: each of them has passed its own check before."""
+"""Checks across the sections of a study file. Each section has passed its own check before."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -23,7 +23,7 @@ from spaces.task_catalog import get_task, text_task
 
 
 class CheckedSettings(Protocol):
-    """Of the settings of a study what is checked: their sections, and what follows from them."""
+    """The part of a study's settings that the checks read."""
 
     study: StudySection
     pretraining: PretrainingSection | None
@@ -46,7 +46,7 @@ class CheckedSettings(Protocol):
 
 
 def check(settings: CheckedSettings) -> None:
-    """Raises Refusal with the first thing that cannot be."""
+    """Run every check. Raises Refusal with the first contradiction found."""
     check_names(settings)
     check_selection(settings)
     check_resources(settings)
@@ -60,7 +60,7 @@ def check(settings: CheckedSettings) -> None:
 
 
 def check_names(settings: CheckedSettings) -> None:
-    """There are such tasks and languages, and what is said of a target is of one of the study."""
+    """Check that every task and language exists, and that sections name targets of this study."""
     for name in (*settings.space.targets, *settings.training.targets):
         get_task(name)
     for language in (*settings.evaluation.languages, *settings.evaluation.pivot_languages):
@@ -71,44 +71,46 @@ def check_names(settings: CheckedSettings) -> None:
 
 
 def check_selection(settings: CheckedSettings) -> None:
-    """Pivot languages are named where the rule asks for them, and nowhere else."""
+    """Check that pivot languages are listed if and only if the selection rule is pivot_dev."""
     pivots, rule = settings.evaluation.pivot_languages, settings.evaluation.selection
     if bool(pivots) != (rule is SelectionRule.PIVOT_DEV):
         raise Refusal(
-            f"selection {rule.value!r} with pivot_languages {list(pivots)}: pivot_dev names "
-            "its languages, the other rules have none"
+            f"selection is {rule.value!r} with pivot_languages {list(pivots)}; expected languages "
+            "there for pivot_dev, and none for the other rules"
         )
 
 
 def check_resources(settings: CheckedSettings) -> None:
-    """GPU-hours are a limit of trials that take GPUs; the phase store is an address."""
+    """Check that a GPU-hour limit is set only for trials that use GPUs, and that the phase store is
+    an object-store address."""
     if settings.budget.max_gpu_hours is not None and not settings.resources.num_gpus:
         raise Refusal(
             f"budget.max_gpu_hours is {settings.budget.max_gpu_hours:g}, but resources."
-            "gpus_per_worker is 0: these trials take no GPU; set max_hours instead, or "
+            "gpus_per_worker is 0: these trials use no GPU; set max_hours instead, or "
             "gpus_per_worker"
         )
     if settings.resources.phase_store is not None:
-        Bucket.parse(settings.resources.phase_store, what="resources.phase_store")
+        Bucket.parse(settings.resources.phase_store, setting="resources.phase_store")
 
 
 def check_warm_start(settings: CheckedSettings) -> None:
-    """The sampler learns from earlier studies, which are others, each named once."""
+    """Check that the sampler can learn from earlier studies, and that each is another study, listed
+    once."""
     study, earlier = settings.study, settings.study.warm_start
     if earlier and study.sampler not in ("tpe", "gp"):
         raise Refusal(
-            f"study.warm_start with sampler {study.sampler!r}, which learns from no trial of "
-            "another study; take 'tpe' or 'gp', or leave it out"
+            f"study.warm_start with sampler {study.sampler!r}, which cannot learn from the trials "
+            "of another study; take 'tpe' or 'gp', or leave it out"
         )
     if study.name in earlier or len(set(earlier)) != len(earlier):
         raise Refusal(
-            f"study.warm_start is {list(earlier)}; expected other studies than "
-            f"{study.name!r}, each once"
+            f"study.warm_start is {list(earlier)}; expected names of studies "
+            f"other than {study.name!r}, each once"
         )
 
 
 def check_priors(settings: CheckedSettings) -> None:
-    """There are options to rank, and a sampler whose order they may change."""
+    """Check that priors have options to rank and a sampler whose order they may change."""
     if not settings.study.priors:
         return
     if settings.study.sampler == "grid":
@@ -119,28 +121,29 @@ def check_priors(settings: CheckedSettings) -> None:
     if settings.space.mixture == "shares" or set(settings.space.intermediate) == {"none"}:
         raise Refusal(
             "study.priors ranks options, and there are none: it needs mixture = 'choice' and "
-            "another option than 'none' in space.intermediate; leave it out"
+            "an option besides 'none' in space.intermediate; leave it out"
         )
 
 
 def check_sampler(settings: CheckedSettings) -> None:
-    """The sampler can learn of shares, where there are some."""
+    """Check that the sampler can learn the shares of a mixture, where they are searched."""
     if settings.study.sampler in ("gp", "nsga2") and settings.space.mixture == "shares":
         raise Refusal(
-            f"study.sampler is {settings.study.sampler!r}, but space.mixture is 'shares': it "
-            "learns of parameters that all trials have, and a baseline has no shares; take "
-            "'tpe'"
+            f"study.sampler is {settings.study.sampler!r}, but space.mixture is 'shares': this "
+            "sampler learns only from parameters that every trial has, and a baseline has no "
+            "shares; take 'tpe'"
         )
 
 
 def check_pretraining(settings: CheckedSettings) -> None:
-    """An encoder that is to be made is described, can be made, and is long and deep enough."""
+    """Check that an encoder that the study makes is described, can be made, and is long and deep
+    enough for the study."""
     pretraining, encoder = settings.pretraining, settings.study.encoder
     if (encoder == PRETRAINED) != (pretraining is not None):
-        there = "is" if pretraining else "no"
+        presence = "with" if pretraining else "without"
         raise Refusal(
-            f"encoder {encoder!r} and there {there} [pretraining]: a study that makes its "
-            f"encoder says encoder = {PRETRAINED!r} and how in [pretraining], others neither"
+            f"encoder {encoder!r} {presence} a section [pretraining]: a study that makes its "
+            f"encoder sets encoder = {PRETRAINED!r} and has [pretraining]; other studies do neither"
         )
     if pretraining is None:
         return
@@ -155,14 +158,14 @@ def check_pretraining(settings: CheckedSettings) -> None:
         )
     if pretraining.recipe.lora_rank is not None:
         raise Refusal(
-            "pretraining.recipe.lora_rank: an encoder that is made has no weights to adapt; "
+            "pretraining.recipe.lora_rank is set, but a new encoder has no weights to adapt yet; "
             "leave it out"
         )
     limit = pretraining.recipe.max_length
     for key, length in settings.lengths().items():
         if length > limit:
             raise Refusal(
-                f"{key} is {length} tokens, but the encoder will have positions for {limit}; "
+                f"{key} is {length} tokens, but the encoder will have {limit} positions; "
                 f"set it to {limit} or less, or raise pretraining.recipe.max_length"
             )
     layer = settings.evaluation.retrieval_layer
@@ -174,7 +177,8 @@ def check_pretraining(settings: CheckedSettings) -> None:
 
 
 def check_languages(settings: CheckedSettings) -> None:
-    """Every target has a zero-shot language, and the selection rule allows some language."""
+    """Check that every target is scored in a zero-shot language, and that the selection rule allows
+    at least one language."""
     evaluation = settings.evaluation
     allowed = 0
     for name in settings.space.targets:
@@ -196,20 +200,20 @@ def check_languages(settings: CheckedSettings) -> None:
 
 
 def check_objectives(settings: CheckedSettings) -> None:
-    """What the trials are to be good at can be told of them."""
+    """Check that every objective is listed once and can be measured in this study."""
     names = settings.evaluation.objectives
     if len(set(names)) != len(names):
         raise Refusal(f"evaluation.objectives is {_listed(names)}; expected each name once")
     if names and settings.study.pruner != "none":
         raise Refusal(
             f"study.pruner is {settings.study.pruner!r}, but evaluation.objectives names "
-            f"{_listed(names)}: a pruner compares trials by the one objective that a study has "
-            "by default; take pruner 'none', or leave evaluation.objectives out"
+            f"{_listed(names)}: a pruner compares trials by one objective, the default one; "
+            "take pruner 'none', or leave evaluation.objectives out"
         )
     if Objective.GPU_HOURS in names and not settings.resources.num_gpus:
         raise Refusal(
             "evaluation.objectives names 'gpu_hours', but resources.gpus_per_worker is 0: "
-            "these trials take no GPU; did you mean 'hours'? Or set gpus_per_worker"
+            "these trials use no GPU; did you mean 'hours'? Or set gpus_per_worker"
         )
     possible = possible_objectives(settings)
     for name in names:
@@ -217,13 +221,13 @@ def check_objectives(settings: CheckedSettings) -> None:
             raise Refusal(
                 f"evaluation.objectives names {name.value!r}, but selection "
                 f"{settings.evaluation.selection.value!r} allows no language of an objective "
-                f"target ({', '.join(settings.objective_targets)}) that it could be told by; "
+                f"target ({', '.join(settings.objective_targets)}) that could measure it; "
                 f"possible here: {_listed(possible)}"
             )
 
 
 def possible_objectives(settings: CheckedSettings) -> list[Objective]:
-    """What can be told of a trial of these settings, in the order of the names."""
+    """The objectives that can be measured with these settings, in the order of the names."""
     possible = {Objective.HOURS, *([Objective.GPU_HOURS] if settings.resources.num_gpus else [])}
     for name in settings.objective_targets:
         source = get_task(name).source_language

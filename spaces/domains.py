@@ -1,4 +1,4 @@
-"""What one parameter may be: values to choose from, or a continuous range."""
+"""The domain of one parameter: a list of values to choose from, or a continuous range."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from spaces.refusal import Refusal
 
 
 class Suggest(Protocol):
-    """The part of an Optuna trial that a space needs."""
+    """The part of an Optuna trial that a search space needs."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
@@ -20,7 +20,7 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Values of any kind to choose from."""
+    """A list of values of any kind to choose from."""
 
     values: tuple[Any, ...]
 
@@ -36,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Grid(Choice):
-    """Learning rates to choose from: equal values make equal phases, which are trained once."""
+    """Learning rates to choose from. Equal rates give equal phases, which are trained once."""
 
     def __post_init__(self) -> None:
         if not self.values or len(set(self.values)) != len(self.values):
@@ -45,13 +45,13 @@ class Grid(Choice):
             raise Refusal(f"learning rates must lie between 0 and 1; got {self.values}")
 
     def spread(self, count: int) -> tuple[float, ...]:
-        """Every value: a grid is tried whole, whatever `count` says."""
+        """Every value: a grid is tried whole, so `count` is ignored."""
         return self.values
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A continuous range; logarithmic, as learning rates are, or even."""
+    """A continuous range: logarithmic, as for learning rates, or linear where `is_even`."""
 
     low: float
     high: float
@@ -59,8 +59,10 @@ class Range:
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high < 1:
-            given = f"low {self.low}, high {self.high}"
-            raise Refusal(f"a learning-rate range needs 0 < low < high < 1; got {given}")
+            raise Refusal(
+                f"a learning-rate range needs 0 < low < high < 1; got low {self.low}, high "
+                f"{self.high}"
+            )
 
     def __contains__(self, value: Any) -> bool:
         return isinstance(value, float) and self.low <= value <= self.high
@@ -72,11 +74,12 @@ class Range:
         trial.suggest_float(name, self.low, self.high, log=not self.is_even)
 
     def spread(self, count: int) -> tuple[float, ...]:
-        """`count` values in the middles of equal parts of the logarithmic range."""
+        """`count` values, each at the middle of one of `count` equal parts of the logarithmic
+        range."""
         span = math.log(self.high / self.low)
         return tuple(self.low * math.exp(span * (i + 0.5) / count) for i in range(count))
 
 
 Domain = Choice | Range
 Rates = Grid | Range
-UNIFORM = Range(1e-6, 1 - 1e-6, is_even=True)  # of each source's number behind the shares
+UNIFORM = Range(1e-6, 1 - 1e-6, is_even=True)  # the draw of one source, from which shares are made

@@ -1,13 +1,14 @@
-"""Tasks with rows on the Hugging Face hub: what is trained on first, and plain text."""
+"""Intermediate tasks and plain text, with their rows on the Hugging Face hub."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Unpack
 
 from spaces.languages import LANGUAGES
 from spaces.origin import Layout, Origin, Splits
-from spaces.task import METRICS, AnswerRules, Task, TaskKind
+from spaces.task import METRICS, AnswerRules, Task, TaskFields, TaskKind
 
-# What is read of a data set: a commit; `main` only where no commit is known to hold Parquet.
+# The commit that is read of each data set; `main` only where no commit is known to hold Parquet.
 REVISIONS: Mapping[str, str] = MappingProxyType(
     {
         "Rowan/hellaswag": "218ec52e09a7e7462a5400043bb9a69a41d06b76",
@@ -32,22 +33,25 @@ XNLI = tuple(sorted((*_EUROPEAN, "ar", "hi", "sw", "th", "tr", "ur", "vi", "zh")
 
 NLI = ("entailment", "neutral", "contradiction")
 
-# CCGbank's categories are its licence's: a label is a category's rank in the training sections.
-# 425 of them occur ten times there (Clark and Curran 2007); the rest are one label.
+# CCGbank's licence does not allow its categories here, so a label is the rank of a category in the
+# training sections. 425 categories occur ten times or more there (Clark and Curran 2007); all other
+# categories share one label.
 NUM_SUPERTAGS = 425
 SUPERTAGS = (*(f"supertag-{rank}" for rank in range(1, NUM_SUPERTAGS + 1)), "other")
 
-# Any three words of a context: F1 of 0.035 (XQuAD) to 0.057 (TyDiQA) on English validation rows.
+# The F1 of answering with any three words of the context: between 0.035 (XQuAD) and 0.057 (TyDiQA)
+# on English validation rows.
 SPAN_CHANCE = 0.05
 
-# Test labels are hidden (or there is no test split): the validation rows are cut in halves.
+# For data sets with hidden test labels or without a test split: the validation rows are cut in
+# halves.
 ONE_SPLIT = Splits(test="validation")
 ANLI_ROUNDS = Splits(
     "train_r1+train_r2+train_r3", "dev_r1+dev_r2+dev_r3", "test_r1+test_r2+test_r3"
 )
 
-# Machine-translated rows to train on. The validation rows are XNLI's, and so are the test rows,
-# which are left to the target `xnli`.
+# Machine-translated training rows. The validation rows are those of XNLI. The test rows are those
+# of XNLI too, and are left to the target `xnli`.
 MNLI_TRANSLATED = Origin(
     dataset="facebook/xnli",
     languages=tuple(code for code in XNLI if code != "en"),
@@ -64,49 +68,28 @@ def hub_task(
     config: str | None = None,
     *,
     num_train_rows: int,
+    languages: tuple[str, ...] = ("en",),
     metric: str | None = None,
     chance: float | None = None,
-    languages: tuple[str, ...] = ("en",),
-    labels: tuple[str, ...] = (),
-    train_on: str | None = None,
-    reader: str | None = None,
-    splits: Splits = Splits(),  # noqa: B008, it is frozen
-    single_split: tuple[str, ...] = (),
-    holds: tuple[str, ...] = (),
-    is_symmetric: bool = False,
-    layout: Layout = Layout.HUB,
-    elsewhere: tuple[Origin, ...] = (),
-    parts: tuple[str, ...] = (),
-    includes: tuple[str, ...] = (),
-    answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
-    train_rows: Mapping[str, int] = MappingProxyType({}),
-    num_dev_rows: int | None = None,
+    **fields: Unpack[TaskFields],
 ) -> Task:
-    """An entry: the main metric of its kind, the revision of its data set, a reader of its name."""
+    """An entry of the catalogue with rows on the hub; `fields` are fields of `Task`.
+
+    Defaults: the main metric of the kind, the score of guessing by kind and labels, a reader of the
+    task's name. The revision is the one that `REVISIONS` pins.
+    """
+    fields.setdefault("reader", name)
     return Task(
         name=name,
         kind=kind,
         dataset=dataset,
         config=config,
         revision=REVISIONS.get(dataset),
-        reader=reader or name,
         languages=languages,
         metric=metric or METRICS[kind][0],
-        chance=chance or _chance(kind, labels),
+        chance=chance or _chance(kind, fields.get("labels", ())),
         num_train_rows=num_train_rows,
-        labels=labels,
-        train_on=train_on,
-        splits=splits,
-        single_split=single_split,
-        holds=holds,
-        is_symmetric=is_symmetric,
-        layout=layout,
-        elsewhere=elsewhere,
-        parts=parts,
-        includes=includes,
-        answer_rules=answer_rules,
-        train_rows=dict(train_rows),
-        num_dev_rows=num_dev_rows,
+        **fields,
     )
 
 
@@ -222,7 +205,7 @@ INTERMEDIATE_TASKS: tuple[Task, ...] = (
     ),
 )
 
-# Plain text for masked language modelling; its `dev` rows are the ones trained on.
+# Plain text for masked language modelling; training reads its `dev` rows.
 TEXT_TASKS: tuple[Task, ...] = (
     hub_task(
         "flores",

@@ -1,4 +1,4 @@
-"""Intermediates: what a phase before the targets may train on; each option means a mixture."""
+"""Intermediates: the options for the phase before the targets; each option means a mixture."""
 
 import math
 from collections.abc import Mapping
@@ -16,12 +16,13 @@ NONE, ALL, MIXED = "none", "all", "mixture"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intermediates:
-    """The options of a study's intermediate phases.
+    """The options for the intermediate phase of a study.
 
-    `listed` names them: `none`, a source (`mnli`, `mnli@de`), several joined by `+`, or `all`
-    (every source that any option names), mixed in proportion to their rows. Where `mixture` is
-    `shares` it lists sources, and a trial draws a point of their simplex instead. With `masking`
-    each option is tried without and with it, `none` too, which is masking alone.
+    `listed` names them: `none`, a source (`mnli`, `mnli@de`), several sources joined by `+`, or
+    `all` (every source that any option names). Several sources are mixed in proportion to their
+    rows. Where `mixture` is `shares`, `listed` names single sources, and a trial draws the shares
+    instead, uniformly from all mixtures. With `masking` each option, including `none`, is tried
+    with and without it; `none` with masking is masking alone.
     """
 
     mixture: Literal["choice", "shares"]
@@ -34,7 +35,7 @@ class Intermediates:
         has_sources = bool(self.sources or self.masking)
         if len(set(self.listed)) != len(self.listed) or not has_sources:
             raise Refusal(
-                f"intermediate lists options, each once, one source at least; "
+                f"intermediate needs options, each once, with at least one source; "
                 f"got {list(self.listed)}"
             )
         if self.mixture == "shares" and any("+" in o or o == ALL for o in self.listed):
@@ -55,24 +56,28 @@ class Intermediates:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What `intermediate` may be; the baseline is always among them."""
+        """The values that the parameter `intermediate` may take; the baseline is always one of
+        them."""
         drawn = (MIXED,) if self.mixture == "shares" else self.listed
         return tuple(dict.fromkeys((NONE, *drawn)))
 
     @property
     def shares(self) -> Choice:
-        """What `mlm.share` may be; without masking there is no such parameter."""
+        """The values that the parameter `mlm.share` may take; (0,) without masking, which has no
+        such parameter."""
         return self.masking.domain if self.masking else Choice((0.0,))
 
     def option_of(self, params: Mapping[str, Any]) -> str:
-        """The one that the params say. Raises Refusal where it is none of these."""
+        """The value of `intermediate` in the parameters. Raises Refusal where it is not an
+        option."""
         option: str = read(params, "intermediate")
         if option not in self.options:
             raise unknown("intermediate", str(option), self.options)
         return option
 
     def share_of(self, params: Mapping[str, Any]) -> Share:
-        """The share of masking that the params say. Raises Refusal where it is none of these."""
+        """The value of `mlm.share` in the parameters, 0 without masking. Raises Refusal where it is
+        not one of the allowed shares."""
         if self.masking is None:
             return 0.0
         share: Share = read(params, "mlm.share")
@@ -81,7 +86,7 @@ class Intermediates:
         return share
 
     def members(self, option: str) -> tuple[str, ...]:
-        """The sources of an option, without those of masking; `none` has none."""
+        """The sources of an option, without the text of masking; none for `none`."""
         if option == NONE:
             return ()
         return self.sources if option in (ALL, MIXED) else tuple(option.split("+"))
@@ -89,10 +94,11 @@ class Intermediates:
     def mixture_of(
         self, option: str, share: Share, params: Mapping[str, Any], *, max_train_rows: int | None
     ) -> Mixture:
-        """What a phase with this option and this share of masking trains on; one has sources."""
+        """The mixture that a phase with this option and this masking share trains on. The caller
+        ensures that it has a source."""
         if not share or self.masking is None:
             return self._unmasked(option, params, max_train_rows)
-        masked = self.masking.alone(max_train_rows=max_train_rows)
+        masked = self.masking.mixture(max_train_rows=max_train_rows)
         if option == NONE:
             return masked
         if share == PROPORTIONAL:
@@ -102,13 +108,15 @@ class Intermediates:
                 cap=self.cap,
                 max_train_rows=max_train_rows,
             )
-        return self._unmasked(option, params, max_train_rows).beside(masked, share=float(share))
+        mixture = self._unmasked(option, params, max_train_rows)
+        return mixture.combined_with(masked, share=float(share))
 
     def _unmasked(
         self, option: str, params: Mapping[str, Any], max_train_rows: int | None
     ) -> Mixture:
         if option == MIXED:
-            # Minus log of a uniform is Gamma(1): normalised, these are uniform over all mixtures.
+            # Minus the log of a uniform draw is a Gamma(1) draw. Normalised, such draws are uniform
+            # over all mixtures.
             return Mixture.of({s: -math.log(read(params, f"mix.{s}")) for s in self.sources})
         return Mixture.proportional(
             self.members(option),
@@ -119,7 +127,9 @@ class Intermediates:
 
 
 def read(params: Mapping[str, Any], name: str) -> Any:
-    """A parameter. Raises Refusal where it is not among them."""
+    """The value of a parameter. Raises Refusal where it is missing."""
     if name not in params:
-        raise Refusal(f"the parameters {dict(params)} lack {name!r}: they are not of this space")
+        raise Refusal(
+            f"the parameters {dict(params)} have no {name!r}: they are not of this search space"
+        )
     return params[name]

@@ -1,17 +1,27 @@
-"""The languages: ISO codes, names, scripts, families. Distances between them come from URIEL."""
+"""The languages: their codes, names, scripts and families.
+
+The table has the languages of the shipped tasks with their names in the data sets. Any other
+language of BCP 47 (which includes ISO 639-1 and 639-3, with an optional script and region) is
+described by the libraries langcodes and Babel when a study names it. Distances between languages
+come from URIEL (search/degradation/typology.py).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
-from spaces.refusal import unknown
+from spaces.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`script` is an ISO 15924 code, `family` Glottolog's top-level family, `iso3` the code by
-    which Tatoeba's data sets name the language, `name` the one by which Universal Dependencies
-    do."""
+    """A language by its `code`.
+
+    `script` is an ISO 15924 code ("" where CLDR has none), `family` Glottolog's top-level family
+    ("" outside the table), `iso3` the code in Tatoeba's data sets (outside the table: ISO 639-3),
+    `name` the English name, as in Universal Dependencies.
+    """
 
     code: str
     iso3: str
@@ -21,30 +31,30 @@ class Language:
 
     @property
     def flores(self) -> str:
-        """The name that FLORES-200 has for it: `deu_Latn`."""
+        """The name of the language in FLORES-200: `deu_Latn`."""
         return f"{_FLORES.get(self.code, self.iso3)}_{self.script}"
 
     @property
     def has_spaces(self) -> bool:
-        """Whether its script parts words by spaces."""
+        """Whether its script writes spaces between words."""
         return self.script not in _UNSPACED
 
     @property
     def uriel(self) -> str:
-        """The ISO 639-3 code under which URIEL knows most of it."""
+        """The ISO 639-3 code under which URIEL has the most data on it."""
         return _URIEL.get(self.code, self.iso3)
 
 
 # Scripts that put no spaces between words.
-_UNSPACED = frozenset({"Hans", "Jpan", "Mymr", "Thai"})
+_UNSPACED = frozenset({"Hani", "Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"})
 
-# Where FLORES-200 names a language by another code than Tatoeba does.
+# The languages that have another code in FLORES-200 than in Tatoeba.
 _FLORES: Mapping[str, str] = MappingProxyType(
     {"ar": "arb", "az": "azj", "ms": "zsm", "qu": "quy", "zh": "zho"}
 )
 
-# Where URIEL describes the macrolanguage more fully than its best-known member.
-_URIEL: Mapping[str, str] = MappingProxyType({"fa": "fas", "zh": "zho"})
+# The languages whose macrolanguage has more data in URIEL than its best-known member.
+_URIEL: Mapping[str, str] = MappingProxyType({"fa": "fas", "nb": "nor", "nn": "nor", "zh": "zho"})
 
 _INDO_EUROPEAN = "Indo-European"
 
@@ -108,7 +118,108 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 )
 
 
+_SPECIAL = frozenset(
+    {"art", "mis", "mul", "und", "zxx"}
+)  # ISO 639-3 codes that name no single language
+
+
 def get_language(code: str) -> Language:
-    if code not in LANGUAGES:
-        raise unknown("language", code, LANGUAGES)
-    return LANGUAGES[code]
+    """The language of a code, from the table or from BCP 47.
+
+    A language has one code: that of the table, else the shortest one that BCP 47 prefers. Raises
+    Refusal for another code of the language (`iw`, `deu`, `EN`), for a name, and for an unknown
+    code; the message says which code to write.
+    """
+    return LANGUAGES.get(code) or _described(code)
+
+
+def known_language(code: str) -> Language | None:
+    """Like `get_language`, but None where that raises Refusal: a record may have any text as a
+    code."""
+    try:
+        return get_language(code)
+    except Refusal:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _described(code: str) -> Language:
+    """A language outside the table, described by langcodes (codes, names) and Babel (CLDR's
+    scripts)."""
+    from langcodes import Language as Tag  # imported here: it takes 30 ms, and few studies need it
+
+    preferred = _preferred(code)
+    if preferred is None:
+        raise Refusal(f"unknown language {_short(code)}{_meant_by_name(code)}")
+    tag = Tag.get(preferred, normalize=False)
+    if preferred != code:
+        raise Refusal(
+            f"unknown language {code!r}: the code of {_name_of(tag)} is {preferred!r}; write that"
+        )
+    return Language(
+        code=code,
+        iso3=tag.to_alpha3(),
+        name=_name_of(tag),
+        script=tag.script or _likely_script(code),
+        family="",
+    )
+
+
+def _preferred(code: str) -> str | None:
+    """The preferred code of the language that `code` names; None where it names none. Extensions
+    and private codes (`de-u-co-phonebk`, `qaa`) name none."""
+    from langcodes import standardize_tag, tag_is_valid
+    from langcodes.tag_parser import LanguageTagError
+
+    try:
+        known = code.isascii() and code.isprintable() and tag_is_valid(code)
+        tag = standardize_tag(code, macro=True) if known else ""
+    except (LanguageTagError, ValueError):
+        return None
+    parts = tag.split("-")
+    is_private = len(parts[0]) == 3 and "qaa" <= parts[0] <= "qtz"
+    if not tag or is_private or parts[0] in _SPECIAL or any(len(part) == 1 for part in parts):
+        return None
+    # CLDR prefers other codes than the table for some languages: Filipino's for Tagalog.
+    by_preferred = {standardize_tag(listed, macro=True): listed for listed in LANGUAGES}
+    return by_preferred.get(tag, tag)
+
+
+def _meant_by_name(name: str) -> str:
+    """`: German has the code 'de'` for the name of a language in place of its code; else what is
+    expected."""
+    import langcodes
+
+    try:
+        is_name = 3 < len(name) < 60 and name.isprintable()
+        code = str(langcodes.find(name)) if is_name else None
+    except LookupError:
+        code = None
+    if code is None:
+        return (
+            ": expected a code of ISO 639 or BCP 47, e.g. 'sv', 'zh-Hant' or 'pt-BR' "
+            "(docs/reference/languages.md)"
+        )
+    preferred = _preferred(code) or code
+    return f": {get_language(preferred).name} has the code {preferred!r}; write that"
+
+
+def _short(code: str) -> str:
+    return repr(code if len(code) <= 40 else f"{code[:40]}...")
+
+
+def _name_of(tag: object) -> str:
+    """The English name: the table's, where the table has the language."""
+    listed = LANGUAGES.get(str(tag))
+    return listed.name if listed else str(tag.display_name("en"))  # type: ignore[attr-defined]
+
+
+def _likely_script(code: str) -> str:
+    """The script that the language is mostly written in, by CLDR; "" where CLDR does not say."""
+    from babel.core import get_global
+
+    likely = get_global("likely_subtags")
+    language, *rest = code.split("-")
+    region = next((part for part in rest if len(part) == 2 or part.isdigit()), "")
+    full = likely.get(f"{language}_{region}") or likely.get(language) or ""
+    return next((part for part in full.split("_") if len(part) == 4), "")

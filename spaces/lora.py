@@ -1,4 +1,5 @@
-"""Adapters: which phases may train small matrices beside frozen weights (LoRA), of which ranks."""
+"""Adapters: the phases that may train low-rank matrices beside frozen weights (LoRA), and their
+ranks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,13 +10,14 @@ from spaces.phases import Recipe
 from spaces.refusal import Refusal
 
 Role = Literal["intermediate", "target"]
-ALL_WEIGHTS = "none"  # no adapters: the phase trains its encoder as it is
+ALL_WEIGHTS = "none"  # no adapters: the phase trains all weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """A phase of one of the roles has adapters of one of the `ranks`, or none. With adapters it
-    trains at `learning_rate_factor` times its learning rate: they want a higher one."""
+    """The ranks that phases of these `roles` may have; training without adapters is always tried
+    too. A phase with adapters trains at `learning_rate_factor` times its learning rate, because
+    adapters need a higher one (Hu et al. 2021)."""
 
     ranks: tuple[int, ...]
     roles: tuple[Role, ...] = ("intermediate", "target")
@@ -24,32 +26,39 @@ class Adapters:
     def __post_init__(self) -> None:
         for name, values in (("ranks", self.ranks), ("phases", self.roles)):
             if not values or len(set(values)) != len(values):
-                raise Refusal(f"space.lora.{name} lists values, each once; got {list(values)}")
+                raise Refusal(f"space.lora.{name} needs values, each once; got {list(values)}")
 
     def domains(self, role: Role) -> dict[str, Choice]:
-        """The parameter that says the rank in phases of a role, if these have one."""
-        return {f"{role}.lora_rank": Choice((ALL_WEIGHTS, *self.ranks))} if self._has(role) else {}
+        """The parameter that holds the rank in phases of a role; empty where the role has no
+        adapters."""
+        return (
+            {f"{role}.lora_rank": Choice((ALL_WEIGHTS, *self.ranks))}
+            if self._applies_to(role)
+            else {}
+        )
 
     def check(self, role: Role, recipe: Recipe, rates: Rates) -> None:
-        """Refuse a recipe with a rank of its own, and rates that are none once multiplied."""
-        if not self._has(role):
+        """Raises Refusal for a recipe that sets a rank itself, and for rates that reach 1 after the
+        factor."""
+        if not self._applies_to(role):
             return
         if recipe.lora_rank is not None:
             raise Refusal(
-                f"space.lora chooses the rank of {role} phases, and a recipe of theirs says "
+                f"space.lora chooses the rank of {role} phases, but their recipe sets "
                 f"lora_rank = {recipe.lora_rank}; leave one of them out"
             )
         highest = max(rates.spread(1)) if isinstance(rates, Choice) else rates.high
         if highest * self.learning_rate_factor >= 1:
             raise Refusal(
-                f"space.lora.learning_rate_factor is {self.learning_rate_factor:g}: times the "
-                f"highest {role} rate, {highest:g}, it is no learning rate (below 1)"
+                f"space.lora.learning_rate_factor is {self.learning_rate_factor:g}; expected a "
+                f"factor that keeps the highest {role} rate, {highest:g}, below 1"
             )
 
     def apply(
         self, role: Role, params: Mapping[str, Any], rate: float, recipe: Recipe
     ) -> tuple[float, Recipe]:
-        """The rate and the recipe of a phase with the rank that the params say."""
+        """The learning rate and the recipe of a phase with the rank in the parameters. Raises
+        Refusal for a rank that is not one of the choices."""
         for name, domain in self.domains(role).items():
             if params.get(name) not in domain:
                 raise Refusal(f"{name} is {params.get(name)!r}; expected {domain}")
@@ -58,5 +67,5 @@ class Adapters:
                 return rate * self.learning_rate_factor, adapted
         return rate, recipe
 
-    def _has(self, role: Role) -> bool:
+    def _applies_to(self, role: Role) -> bool:
         return role in self.roles

@@ -15,16 +15,18 @@ Share = float | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masking:
-    """Which text is masked, in which languages, in which shares of an intermediate phase's steps.
+    """The text that is masked, its languages, and its possible shares of the steps of an
+    intermediate phase.
 
-    A language is drawn in proportion to its rows to the power `exponent` (Conneau and Lample
-    2019), which lifts those with little text. A share is a number, or `proportional`: the text is
-    one more member of the mixture, in proportion to its rows. `learning_rate` is that of phases
-    with masking, where it is another than without.
+    A language is drawn in proportion to its rows to the power `exponent` (Conneau and Lample 2019),
+    which raises the share of languages with little text. A share is a number, or `proportional`:
+    the text then counts as one more member of the mixture, in proportion to its rows.
+    `learning_rate` replaces the intermediate learning rate in phases with masking; None: it is not
+    replaced.
     """
 
     text: str
-    languages: tuple[str, ...] = ()  # (): all that the text is in
+    languages: tuple[str, ...] = ()  # (): every language of the text
     exponent: float = 0.3
     shares: tuple[Share, ...] = (PROPORTIONAL,)
     learning_rate: Rates | None = None
@@ -37,7 +39,7 @@ class Masking:
         if not 0 < self.exponent <= 1:
             raise Refusal(f"space.mlm.exponent must lie in (0, 1]; got {self.exponent}")
         if not self.shares:
-            raise Refusal("space.mlm.shares lists shares of steps; got none")
+            raise Refusal("space.mlm.shares needs at least one share of the steps; got none")
         for share in self.shares:
             if share != PROPORTIONAL and not (isinstance(share, float) and 0 <= share < 1):
                 raise Refusal(
@@ -47,16 +49,18 @@ class Masking:
 
     @property
     def domain(self) -> Choice:
-        """What `mlm.share` may be; without masking, as the baseline is, is always among it."""
+        """The values that `mlm.share` may take. 0, training without masking, is always one of them;
+        the baseline has it."""
         return Choice(tuple(dict.fromkeys((0.0, *self.shares))))
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """The text in each of its languages, written as sources: `flores@de`."""
         languages = self.languages or text_task(self.text).languages
         return tuple(f"{self.text}@{language}" for language in languages)
 
-    def alone(self, *, max_train_rows: int | None) -> Mixture:
-        """The text in all its languages."""
+    def mixture(self, *, max_train_rows: int | None) -> Mixture:
+        """The mixture of the text in all its languages."""
         return Mixture.proportional(
             self.sources,
             temperature=1 / self.exponent,
@@ -72,7 +76,8 @@ class Masking:
         cap: int | None,
         max_train_rows: int | None,
     ) -> float:
-        """The text's share where it is one more member of a proportional mixture of `sources`."""
+        """The share of the text where it is one more member of a proportional mixture of
+        `sources`."""
         rows = rows_read(sources, max_train_rows)
         rows[self.text] = sum(rows_read(self.sources, max_train_rows).values())
         weights = proportions(rows, temperature=temperature, cap=cap)

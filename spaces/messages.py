@@ -1,4 +1,4 @@
-"""What is wrong with a study file, in one line: the dotted key, what was given, what is meant."""
+"""Errors in a study file, in one line: the dotted key, what was given and what is expected."""
 
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from spaces.refusal import Refusal, unknown
 
-Place = Sequence[str | int]
+KeyPath = Sequence[str | int]
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _EXPECTED: Mapping[str, str] = types.MappingProxyType(
@@ -19,8 +19,8 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
         "float_type": "a number",
         "finite_number": "a finite number",
         "string_type": "text in quotes",
-        "string_pattern_mismatch": "1 to 64 letters, digits and . _ - that start with a letter "
-        "or digit",
+        "string_pattern_mismatch": "1 to 64 letters, digits and . _ - starting with a letter or "
+        "digit",
         "tuple_type": "a list",
         "dict_type": "a table",
         "model_type": "a table",
@@ -38,26 +38,27 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
 def first_refusal(
     error: ValidationError, data: Mapping[str, Any], model: type[BaseModel]
 ) -> Refusal:
-    """The first error that pydantic found in `data`, as the author of the file should read it.
+    """The first error that pydantic found in `data`, worded for the author of the file.
 
-    Unknown keys come before all else: a key that is missing may be there under a wrong name.
+    Unknown keys come before all other errors: a key that seems missing may be there with a wrong
+    name.
     """
     errors = error.errors()
     first = next((e for e in errors if e["type"] in _UNKNOWN), errors[0])
     kind, context = first["type"], first.get("ctx", {})
-    place = _place(first["loc"], data)
-    key = ".".join(_printed(part) for part in place)
+    path = _path_in_file(first["loc"], data)
+    key = ".".join(_printed(part) for part in path)
     if kind in _UNKNOWN:
-        table = ".".join(_printed(part) for part in place[:-1])
-        what = f"key in [{table}]" if table else "section"
-        return unknown(what, str(place[-1]), _known_keys(place[:-1], model))
+        table = ".".join(_printed(part) for part in path[:-1])
+        named = f"key in [{table}]" if table else "section"
+        return unknown(named, str(path[-1]), _known_keys(path[:-1], model))
     if kind == "missing":
         return Refusal(f"{key} is missing")
     if isinstance(context.get("error"), Refusal):
         return Refusal(f"{key}: {context['error']}")
     expected = _EXPECTED.get(kind, first["msg"]).format(**context)
     others = {e["type"] for e in errors if e["loc"][:-1] == first["loc"][:-1]}
-    if others == {"string_type", "float_type"}:  # a value that may be either
+    if others == {"string_type", "float_type"}:  # a value that may be of either type
         expected = "text in quotes or a number"
     if kind == "tuple_type" and "grid" in first["loc"]:
         expected = "a list of learning rates, or a table with low and high"
@@ -65,21 +66,23 @@ def first_refusal(
 
 
 def _printed(part: str | int) -> str:
-    """A key as it stands there; with line ends and the like in it, as Python writes it."""
+    """A key as it is written in the file; Python's `repr` of it where it holds unprintable
+    characters."""
     text = str(part)
     return text if text.isprintable() else repr(text)
 
 
-def _shown(given: Any) -> str:
-    if isinstance(given, dict):
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
         return "a table"
-    text = repr(given)
+    text = repr(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
-def _place(loc: Place, data: Any) -> list[str | int]:
-    """The keys of `loc` as they stand in the file, without pydantic's names for alternatives."""
-    place: list[str | int] = []
+def _path_in_file(loc: KeyPath, data: Any) -> list[str | int]:
+    """The keys of `loc` as they are written in the file, without pydantic's names for
+    alternatives."""
+    path: list[str | int] = []
     for depth, part in enumerate(loc):
         is_last = depth == len(loc) - 1
         if isinstance(data, Mapping) and (part in data or is_last):
@@ -88,20 +91,20 @@ def _place(loc: Place, data: Any) -> list[str | int]:
             data = data[part]
         else:
             continue
-        place.append(part)
-    return place
+        path.append(part)
+    return path
 
 
-def _known_keys(place: Place, model: type[BaseModel]) -> list[str]:
-    """The keys that the table at `place` may have."""
-    found: list[Any] = [model]
-    for part in place:
-        found = [inner for kind in found for inner in _inner(kind, str(part))]
-    return sorted({name for kind in found for name in _fields(kind)})
+def _known_keys(path: KeyPath, model: type[BaseModel]) -> list[str]:
+    """The keys that the table at `path` may have."""
+    kinds: list[Any] = [model]
+    for part in path:
+        kinds = [inner for kind in kinds for inner in _inner(kind, str(part))]
+    return sorted({name for kind in kinds for name in _fields(kind)})
 
 
 def _inner(kind: Any, key: str) -> Iterable[Any]:
-    """The types that stand under a key of a table (of any key, where the table is a dict)."""
+    """The types that a table allows under a key (under any key, where the table is a dict)."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         annotation: Any = kind.model_fields[key].annotation
     elif get_origin(kind) is dict:

@@ -1,14 +1,14 @@
-"""One's own tasks, and one's own rows of tasks that are there: entries to add here.
+"""Your own tasks, and your own rows for the tasks of the catalogue: add entries here.
 
-A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet; docs/how-to/data.md says
-with which columns, and has an example of each kind of entry.
+A folder of rows holds LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet. docs/how-to/own-task.md lists
+the columns and has an example of each kind of entry.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from typing import Unpack
 
 from spaces.origin import Layout, Origin
-from spaces.task import METRICS, AnswerRules, Task, TaskKind
+from spaces.task import METRICS, Task, TaskFields, TaskKind
 
 
 def own_task(
@@ -18,44 +18,42 @@ def own_task(
     *,
     languages: tuple[str, ...],
     num_train_rows: int,
-    labels: tuple[str, ...] = (),
     metric: str | None = None,
     chance: float = 0.0,
-    reader: str = "",
-    train_on: str | None = None,
-    single_split: tuple[str, ...] = (),
-    is_symmetric: bool = False,
-    answer_rules: AnswerRules = AnswerRules.SQUAD_V1,
-    train_rows: Mapping[str, int] = MappingProxyType({}),
+    **fields: Unpack[TaskFields],
 ) -> Task:
-    """An entry of OWN_TASKS; the first of the languages is the one it is trained in, of whose rows
-    `num_train_rows` counts those to train on; `train_rows` counts other languages', if unlike."""
+    """An entry of OWN_TASKS.
+
+    Args:
+        languages: the languages with rows; the first one is the source language, which is trained
+            on.
+        num_train_rows: training rows in the source language.
+        metric: the main score; by default the main metric of the kind.
+        chance: the score of guessing; for classification the default is 1 / number of labels.
+        fields: other fields of `Task`, such as `labels`, `train_on`, `single_split` or
+            `train_rows`.
+    """
+    fields["layout"] = Layout.ROWS
+    labels = fields.get("labels", ())
     return Task(
         name=name,
         kind=kind,
         dataset=folder,
         config="{code}",
-        layout=Layout.ROWS,
-        reader=reader,
         languages=languages,
         source_language=languages[0],
         metric=metric or METRICS[kind][0],
         chance=chance or (1 / len(labels) if kind is TaskKind.CLASSIFICATION else 0.0),
         num_train_rows=num_train_rows,
-        labels=labels,
-        train_on=train_on,
-        single_split=single_split,
-        is_symmetric=is_symmetric,
-        answer_rules=answer_rules,
-        train_rows=dict(train_rows),
+        **fields,
     )
 
 
 def own_rows(folder: str, *languages: str) -> Origin:
-    """An entry of OWN_ROWS: rows of a task in these languages, with the task's own columns."""
+    """An entry of OWN_ROWS: rows of a task in these languages, with the columns of the task."""
     return Origin(dataset=folder, languages=languages, config="{code}", layout=Layout.ROWS)
 
 
 OWN_TASKS: tuple[Task, ...] = ()
 
-OWN_ROWS: Mapping[str, Origin] = {}  # by the name of the task
+OWN_ROWS: Mapping[str, Origin] = {}  # by task name

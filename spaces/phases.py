@@ -1,4 +1,4 @@
-"""Phase, PhasePair, TrialPlan: the frozen values that say everything one trial does."""
+"""Phase, PhasePair, TrialPlan: frozen values that fix everything that a trial does."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from spaces.task_catalog import TaskKind, get_task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a phase trains, whatever it trains on.
+    """How a phase trains, whatever its data is.
 
-    A step is one optimizer update over at most `batch_size` examples and at most
-    `max_batch_tokens` padded tokens, all workers together: the number of workers is not part of
-    it. `warmup_share` is a share of the steps, `max_length` counts tokens. Every `evaluate_every`
-    steps the main score on `max_dev_rows` source-language validation rows is taken; training ends
-    after `patience` such evaluations without a better one, and the best weights are kept.
-    Without `evaluate_every` the last weights are kept. `mask_share` is for mlm sources.
-    `num_frozen_layers` layers of the encoder, counted from below, and its embeddings are not
-    trained (0: the embeddings alone; None: everything is trained). With a `lora_rank` the encoder
-    is frozen and adapters of that rank are trained, and merged into it at the end.
+    A step is one optimizer update over at most `batch_size` examples and at most `max_batch_tokens`
+    padded tokens, summed over all workers: it does not depend on the number of workers.
+    `warmup_share` is a share of the steps; `max_length` counts tokens. Every `evaluate_every` steps
+    the main score is computed on `max_dev_rows` validation rows of the source language. Training
+    ends after `patience` such evaluations without a better score, and the best weights are kept.
+    Without `evaluate_every` the last weights are kept. `mask_share` is the share of tokens that are
+    masked in mlm sources. The encoder's embeddings and its `num_frozen_layers` lowest layers are
+    frozen (0: the embeddings alone; None: nothing is frozen). With a `lora_rank` the encoder is
+    frozen; adapters of that rank are trained, and merged into it at the end.
     """
 
     __pydantic_config__: ClassVar[Any] = {
@@ -67,7 +67,7 @@ class Recipe:
         if self.num_frozen_layers is not None and self.num_frozen_layers < 0:
             raise Refusal(
                 f"num_frozen_layers is {self.num_frozen_layers}; expected 0 (the embeddings "
-                "alone) or more, or none at all"
+                "alone) or more; leave it out to freeze nothing"
             )
         if not 0 <= self.warmup_share <= 1:
             raise Refusal(f"warmup_share must lie in [0, 1]; got {self.warmup_share}")
@@ -83,7 +83,8 @@ class Recipe:
             raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
 
     def to_dict(self) -> dict[str, Any]:
-        """Without a rank where there is none: keys of phases are older than adapters."""
+        """The fields by name. `lora_rank` is left out where it is None: phase keys made before
+        adapters existed stay valid."""
         content = asdict(self)
         if self.lora_rank is None:
             del content["lora_rank"]
@@ -96,17 +97,17 @@ def _above_zero(name: str, value: int) -> None:
 
 
 class Role(StrEnum):
-    """Where a phase stands in its plan."""
+    """The position of a phase in its plan."""
 
     INTERMEDIATE = "intermediate"
-    TARGET = "target"  # also where there is no plan: a base is pretrained
+    TARGET = "target"  # also for pretraining a base encoder, which has no plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One fine-tuning stage: what it trains on, at which rate, by which recipe, from which seed.
+    """One training phase: what it trains on, its learning rate, its recipe and its seed.
 
-    Its `role` is said by the plan or the target that it is put into, whatever it was before.
+    The plan or the target that holds a phase sets its `role`; a role given before is overwritten.
     """
 
     mixture: Mixture
@@ -124,39 +125,43 @@ class Phase:
 
     @property
     def adapters(self) -> str:
-        """` lora 8`, as it stands behind the rate; nothing where the weights are trained."""
+        """` lora 8`, to print after the learning rate; empty without adapters."""
         return f" lora {self.recipe.lora_rank}" if self.recipe.lora_rank else ""
 
     @property
     def draws(self) -> str:
-        """What all random draws of the phase begin with: heads, order of rows, masks, dropout.
+        """The prefix of the seeds of all random draws of the phase: heads, order of rows, masks,
+        dropout.
 
-        Of the seed and the role: the two phases of a plan share their seed, and would read the same
-        rows in the same order where both train on the same ones. A target phase draws alike after
-        every intermediate phase and after none, so that plans are compared on equal draws.
+        It is made of the seed and the role. The two phases of a plan have the same seed, and would
+        otherwise read the same rows in the same order where they train on the same data. A target
+        phase draws the same numbers after every intermediate phase and after none, so that plans
+        are compared on equal draws.
         """
         return f"{self.seed}" if self.role is Role.TARGET else f"{self.role}:{self.seed}"
 
-    def key(self, world: Mapping[str, str], parent: str | None) -> str:
-        """The content key. Equal keys mean the same training: the same start, rows in the same
-        order, steps, draws and precision.
+    def key(self, facts: Mapping[str, str], parent: str | None) -> str:
+        """The content key: 40 hexadecimal digits. Equal keys mean equal training: the same start,
+        rows in the same order, steps, draws and precision.
 
         The trained weights are equal to the last bit on the same kind of CPU with the same number
-        of workers, the same micro-batches and the same versions of packages; up to rounding on the
-        same kind of GPU, and otherwise where the encoder has no dropout. With dropout, another
-        device, other workers or micro-batches draw other masks: the weights are those of another
-        draw (`PhaseRecord` names device, workers and micro-batches of what is stored).
+        of workers, the same micro-batches and the same package versions. On the same kind of GPU
+        they are equal up to rounding; so they are on other devices where the encoder has no
+        dropout. With dropout, another device, another number of workers or other micro-batches draw
+        other dropout masks, as another seed would. `PhaseRecord` says with which device, workers
+        and micro-batches a stored phase was trained.
 
         Args:
-            world: what the phase depends on beside itself (weights, config, tokenizer, data,
+            facts: what the phase depends on besides itself (weights, config, tokenizer, data,
                 precision, version).
             parent: the key of the phase it starts from; None where it starts from the encoder.
         """
-        content = {"phase": self.to_dict(), "world": dict(world), "parent": parent}
+        content = {"phase": self.to_dict(), "world": dict(facts), "parent": parent}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values; the phase key is a hash of them."""
         return {
             "mixture": self.mixture.to_dict(),
             "learning_rate": self.learning_rate,
@@ -167,7 +172,7 @@ class Phase:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Phase":
-        """Older records name no role: there the plan says it."""
+        """The inverse of `to_dict`. Older records have no role; the plan sets it then."""
         return cls(
             mixture=Mixture.from_dict(data["mixture"]),
             learning_rate=data["learning_rate"],
@@ -179,7 +184,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A task to score in all its languages, after a target phase; retrieval has none."""
+    """A task to score in all its languages after its target phase. Retrieval tasks have no
+    phase."""
 
     task: str
     phase: Phase | None
@@ -196,11 +202,12 @@ class Target:
 
     @property
     def recipe(self) -> Recipe | None:
+        """The recipe of the target phase; None without one."""
         return self.phase.recipe if self.phase else None
 
     @property
     def trained_tasks(self) -> tuple[str, ...]:
-        """The tasks that its phase trains a head for, each once; none where it has no phase."""
+        """The tasks that the target phase trains heads for, each once; empty without a phase."""
         sources = self.phase.mixture.sources if self.phase else ()
         return tuple(dict.fromkeys(source.task for source in sources))
 
@@ -215,7 +222,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePair:
-    """An intermediate phase (None in the baseline), then a target."""
+    """An intermediate phase (None in the baseline) followed by a target."""
 
     intermediate: Phase | None
     target: Target
@@ -223,7 +230,8 @@ class PhasePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialPlan:
-    """Everything one trial trains: one intermediate phase or none, and all targets of the study."""
+    """Everything that one trial trains: one intermediate phase or none, then all targets of the
+    study."""
 
     encoder: str
     intermediate: Phase | None
@@ -238,7 +246,8 @@ class TrialPlan:
             object.__setattr__(self, "intermediate", first)
 
     def __str__(self) -> str:
-        """`fact 2e-04 -> 1e-04`, `baseline 1e-04`: the mixture in short, and the learning rates."""
+        """`fact 2e-04 -> 1e-04`, `baseline 1e-04`: the short name of the mixture and the learning
+        rates."""
         named = [_rate_of(target.phase) for target in self.targets if target.phase]
         rates = ", ".join(dict.fromkeys(named))
         if self.intermediate is None:
@@ -248,6 +257,7 @@ class TrialPlan:
 
     @property
     def pairs(self) -> tuple[PhasePair, ...]:
+        """The intermediate phase with each target."""
         return tuple(PhasePair(intermediate=self.intermediate, target=t) for t in self.targets)
 
     @property
@@ -261,11 +271,11 @@ class TrialPlan:
         return next((phase.seed for phase in phases if phase is not None), None)
 
     def baseline(self) -> "TrialPlan":
-        """The same target phases without the intermediate one."""
+        """The same target phases without the intermediate phase."""
         return replace(self, intermediate=None)
 
     def with_seed(self, seed: int) -> "TrialPlan":
-        """The same plan, every phase drawn from another seed."""
+        """The same plan with another seed in every phase."""
 
         def reseeded(phase: Phase | None) -> Phase | None:
             return replace(phase, seed=seed) if phase else None
@@ -291,7 +301,7 @@ class TrialPlan:
 
 
 def rate_name(rate: float) -> str:
-    """2e-05, 1.5e-05."""
+    """A learning rate in at most three digits: 2e-05, 1.5e-05."""
     mantissa, exponent = f"{rate:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
 

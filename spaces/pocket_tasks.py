@@ -1,4 +1,5 @@
-"""The tasks of the embedded benchmark: made from CLDR, in 12 languages, parallel by id."""
+"""The tasks of the embedded benchmark: made from CLDR, in 12 languages, with parallel rows (equal
+ids)."""
 
 from spaces.task import METRICS, Task, TaskKind
 
@@ -7,7 +8,11 @@ POCKET_LANGUAGES = ("en", "de", "es", "fr", "ru", "tr", "fi", "ar", "hi", "ja", 
 POCKET_POS = ("ADP", "CCONJ", "NOUN", "NUM", "PROPN", "PUNCT")
 POCKET_NER = (
     "O",
-    *(f"{place}-{kind}" for kind in ("DATE", "LANG", "LOC", "MONEY", "QUANTITY") for place in "BI"),
+    *(
+        f"{prefix}-{kind}"
+        for kind in ("DATE", "LANG", "LOC", "MONEY", "QUANTITY")
+        for prefix in "BI"
+    ),
 )
 
 
@@ -19,7 +24,7 @@ def _pocket(
     num_train_rows: int,
     labels: tuple[str, ...] = (),
 ) -> Task:
-    """An entry of the embedded benchmark: 12 languages, the main metric of its kind."""
+    """A task of the embedded benchmark: 12 languages, the main metric of its kind."""
     trains = kind is not TaskKind.RETRIEVAL
     return Task(
         name=name,

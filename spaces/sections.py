@@ -1,4 +1,4 @@
-"""The sections of a study file: what each table may say, and what it means when it says nothing."""
+"""The sections of a study file: the keys that each table may have, and their defaults."""
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 
-POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made at their first use
+POCKET, PRETRAINED = "pocket", "pretrained"  # encoders that are made when they are first used
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -17,17 +17,19 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class SelectionRule(StrEnum):
-    """Which validation rows may choose between trials."""
+    """The rule that says whose validation rows may choose between trials."""
 
-    TARGET_DEV = "target_dev"  # the zero-shot languages' (the paper's protocol)
-    SOURCE_DEV = "source_dev"  # the source language's alone: strictly zero-shot
-    PIVOT_DEV = "pivot_dev"  # those of named languages; the others are reported
+    TARGET_DEV = (
+        "target_dev"  # those of the zero-shot languages (the protocol of Phang et al. 2020)
+    )
+    SOURCE_DEV = "source_dev"  # those of the source language alone: strictly zero-shot
+    PIVOT_DEV = "pivot_dev"  # those of named languages; the others are only reported
 
     def languages(
         self, scored: Iterable[str], *, source: str, pivots: Collection[str]
     ) -> list[str]:
-        """The languages, of those that a target is scored in, whose rows may choose between
-        trials; in the order of `scored`."""
+        """The languages in `scored` whose rows may choose between trials, in the order of
+        `scored`."""
         if self is SelectionRule.TARGET_DEV:
             return [language for language in scored if language != source]
         wanted = pivots if self is SelectionRule.PIVOT_DEV else (source,)
@@ -35,36 +37,42 @@ class SelectionRule(StrEnum):
 
 
 class Objective(StrEnum):
-    """What a study may be asked to be good at, if it is more than one thing."""
+    """What trials are ranked by, where a study names its own objectives."""
 
     ZERO_SHOT_MEAN = "zero_shot_mean"
     WORST_LANGUAGE = "worst_language"
     TRANSFER_GAP = "transfer_gap"
     SOURCE_SCORE = "source_score"
     HOURS = "hours"  # to train and score the plan
-    GPU_HOURS = "gpu_hours"  # these times the GPUs that a trial holds
+    GPU_HOURS = "gpu_hours"  # hours times the GPUs that a trial holds
 
     @property
     def is_minimised(self) -> bool:
+        """Whether a smaller value is better."""
         return self in (Objective.TRANSFER_GAP, Objective.HOURS, Objective.GPU_HOURS)
 
 
 class Precision(StrEnum):
-    """What encoders compute in; weights, heads and losses are float32 always."""
+    """The number format that encoders compute in. Weights, heads and losses are always float32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
 
 
 class Section(BaseModel):
+    """A table of a study file: frozen, strict, without unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class StudySection(Section):
-    """What is searched, from which seed, by which sampler. `data_root` is where rows are read: a
-    folder in the hub's layout, else the hub. It decides no result: what the rows say does.
-    `warm_start` names earlier studies of the same database whose trials the sampler learns from.
-    With `priors` the options that look promising to the frozen encoder are tried first."""
+    """What is searched, from which seed, by which sampler.
+
+    `data_root` is a folder of rows in the layout of the hub; None: rows come from the hub. It is
+    not part of the study's digest; the content of the rows decides the results. `warm_start` names
+    earlier studies of the same database; the sampler learns from their trials. With `priors` the
+    options that a frozen encoder ranks highest are tried first.
+    """
 
     name: Name
     encoder: str
@@ -78,10 +86,14 @@ class StudySection(Section):
 
 
 class PretrainingSection(Section):
-    """How the encoder is made, where `[study] encoder` is `pretrained`: XLM-R's architecture and
-    masked language modelling of a text task's rows. `pair_share` of them are a text and its
-    translation (rows of one id), which makes it translation language modelling. `embeddings` that
-    are `parallel` start from what stands in translations of each other."""
+    """How the study's encoder is made, where `[study] encoder` is `pretrained`: the architecture of
+    XLM-R, and masked language modelling on the rows of a text task.
+
+    `pair_share` of the training rows are a text with its translation (a row of the same id in
+    another language), which is translation language modelling (Conneau and Lample 2019). With
+    `embeddings` = `parallel` the embeddings are initialised from translations in the rows instead
+    of at random.
+    """
 
     text: str
     languages: tuple[str, ...] = ()
@@ -98,21 +110,24 @@ class PretrainingSection(Section):
 
 
 class RateRange(Section):
+    """A continuous range of learning rates."""
+
     low: Rate
     high: Rate
 
 
-# A table is a range and anything else a grid, so that an error speaks of the one that was meant.
+# A table is read as a range and any other value as a grid, so that an error describes the form that
+# was meant.
 Rates = Annotated[
     Annotated[tuple[Rate, ...], Field(min_length=1), Tag("grid")]
     | Annotated[RateRange, Tag("range")],
-    Discriminator(lambda rates: _form_of(rates)),
+    Discriminator(lambda rates: _tag_of(rates)),
 ]
 
 
 class MlmSection(Section):
-    """Masked language modelling of a text task beside every intermediate task: `[space.mlm]`.
-    Each share of its steps is tried; 0, without it, always is."""
+    """`[space.mlm]`: masked language modelling of a text task beside every intermediate task. Each
+    of the `shares` of the steps is tried; 0, no masking, is always tried too."""
 
     text: str
     languages: tuple[str, ...] = ()
@@ -124,8 +139,9 @@ class MlmSection(Section):
 
 
 class LoraSection(Section):
-    """Adapters in phases of some roles: `[space.lora]`. Each rank is tried; none, without it,
-    always is. With adapters a phase trains at `learning_rate_factor` times its rate."""
+    """`[space.lora]`: adapters in the phases of some roles. Each of the `ranks` is tried; training
+    without adapters is always tried too. A phase with adapters trains at `learning_rate_factor`
+    times its learning rate."""
 
     ranks: Annotated[tuple[Count, ...], Field(min_length=1)]
     phases: Annotated[tuple[Literal["intermediate", "target"], ...], Field(min_length=1)] = (
@@ -136,7 +152,8 @@ class LoraSection(Section):
 
 
 class SpaceSection(Section):
-    """What may vary. `seeds` are those of the phases, where it is a grid; else the study's is."""
+    """What varies between trials. `seeds` are the seeds of the phases, where the sampler is a grid;
+    otherwise phases have the seed of the study."""
 
     mixture: Literal["choice", "shares"] = "choice"
     intermediate: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -153,7 +170,8 @@ class SpaceSection(Section):
 
 
 class TrainingSection(Section):
-    """The recipes: of intermediate phases, of target phases, of single options and targets."""
+    """The recipes of intermediate phases and of target phases, and of single options and
+    targets."""
 
     intermediate: Recipe
     intermediates: dict[str, Recipe] = {}
@@ -161,31 +179,35 @@ class TrainingSection(Section):
     targets: dict[str, Recipe] = {}
 
     def recipe_of(self, target: str) -> Recipe:
+        """The recipe of a target: its own one, else the common one."""
         return self.targets.get(target, self.target)
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        """A single one's table says only what differs from the common one."""
+        """Fill the table of a single option or target, which holds only what differs from the
+        common table."""
         if not isinstance(data, dict):
             return data
         filled = dict(data)
-        for many, one in (("intermediates", "intermediate"), ("targets", "target")):
-            common, tables = data.get(one), data.get(many)
+        for single, plural in (("intermediate", "intermediates"), ("target", "targets")):
+            common, tables = data.get(single), data.get(plural)
             if isinstance(common, dict) and isinstance(tables, dict):
-                filled[many] = {
+                filled[plural] = {
                     n: {**common, **t} if isinstance(t, dict) else t for n, t in tables.items()
                 }
         return filled
 
 
 class EvaluationSection(Section):
-    """What is scored and what may select. `languages` restricts the zero-shot languages. Where a
-    language has a single evaluation split, `halves` cuts it, one half to select and one to test;
-    without it both are the whole split, the benchmark's own rows. A pruner sees `probe_rows` of
-    each language. `objective` names targets; what of them is to be good, if not their mean alone,
-    is in `objectives`. A trial may win if beyond chance no language that selects is more than
-    `max_drop` under its baseline. `max_batch_tokens` are padded ones; None: what suits the device.
+    """What is scored, and which scores may select.
+
+    `languages` restricts the zero-shot languages. Where a language has a single evaluation split,
+    `halves` cuts it: one half selects, the other tests. Without `halves` both are the whole split,
+    the rows of the benchmark. A pruner sees `probe_rows` rows of each language. `objective` names
+    targets; `objectives` says what is optimised in them, by default their mean score alone. A trial
+    cannot win if the score of a selecting language is significantly more than `max_drop` below its
+    baseline. `max_batch_tokens` counts padded tokens; None: as many as suit the device.
     """
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
@@ -202,16 +224,19 @@ class EvaluationSection(Section):
     max_batch_tokens: Count | None = None
 
     def max_length_of(self, recipe: Recipe | None) -> int:
-        """The tokens of a row at most, where a target is scored that trains by `recipe`; None: it
+        """The most tokens of a row when a target with this recipe is scored; None is a target that
         trains nothing."""
         return self.retrieval_max_length if recipe is None else recipe.max_length
 
 
 class ResourcesSection(Section):
-    """What one trial gets. `max_device_tokens` splits a step into micro-batches; `gib_per_worker`
-    is the memory of a worker's pod on Kubernetes. `phase_store` (`s3://BUCKET/PREFIX`) is where
-    trained phases lie, with the home folder as a cache; None: there alone. `precision` None is bf16
-    where there are GPUs, else fp32; it is part of a phase's key."""
+    """What one trial gets.
+
+    `max_device_tokens` splits a step into micro-batches. `gib_per_worker` is the memory of a
+    worker's pod on Kubernetes, in GiB. `phase_store` (`s3://BUCKET/PREFIX`) is where trained phases
+    are kept, with the home folder as a cache; None: they are kept in the home folder alone.
+    `precision` None is bf16 with GPUs and fp32 without; it is part of a phase's key.
+    """
 
     num_workers: Count = 1
     cpus_per_worker: Count = 1
@@ -229,15 +254,15 @@ class ResourcesSection(Section):
     def _check_precision(self) -> "ResourcesSection":
         if self.precision is Precision.BF16 and not self.gpus_per_worker:
             raise Refusal(
-                "precision is 'bf16', but gpus_per_worker is 0, and CPUs compute in fp32 here; "
+                "precision is 'bf16', but gpus_per_worker is 0, and on CPUs only fp32 is allowed; "
                 "leave precision out, or set gpus_per_worker"
             )
         return self
 
     @property
     def computes_in(self) -> Precision:
-        """What phases are trained in, wherever that is asked: a driver may have no GPU where its
-        workers have one."""
+        """The precision that phases are trained in. It depends on these settings alone: the driver
+        may have no GPU while its workers have one."""
         return self.precision or (Precision.BF16 if self.gpus_per_worker else Precision.FP32)
 
     @property
@@ -247,7 +272,7 @@ class ResourcesSection(Section):
 
 
 class TrackingSection(Section):
-    """Where the record goes; what is left out lies in the home folder."""
+    """Where the record is kept; by default in the home folder."""
 
     mlflow: str | None = None
     optuna: str | None = None
@@ -256,13 +281,14 @@ class TrackingSection(Section):
 
 
 class BudgetSection(Section):
-    """When the search ends. Duplicates of a scored plan are not counted. `max_hours` are of one run
-    of the driver, `max_gpu_hours` of all trials of the study."""
+    """When the search ends. Repeats of a scored plan are not counted. `max_hours` limits one run of
+    the driver, `max_gpu_hours` all trials of the study."""
 
     num_trials: Count
     max_hours: Annotated[float, Field(gt=0)] | None = None
     max_gpu_hours: Annotated[float, Field(gt=0)] | None = None
 
 
-def _form_of(rates: Any) -> str:
+def _tag_of(rates: Any) -> str:
+    """The tag of the alternative that these rates are read as."""
     return "range" if isinstance(rates, dict | RateRange) else "grid"

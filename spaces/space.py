@@ -1,4 +1,5 @@
-"""SearchSpace: what may vary. `domains` says where, `decode` makes the plan; side by side."""
+"""SearchSpace: what varies between trials. `domains` lists the parameters, `decode` makes the
+plan."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -14,16 +15,16 @@ from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal, unknown
 from spaces.task_catalog import Source, get_task
 
-MLM = "mlm"  # the recipe of masking alone
+MLM = "mlm"  # names the recipe of masking alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpace:
     """All trial plans of a study.
 
-    `recipes` are those of single options, where they are not `intermediate_recipe`. Where there
-    are several `seeds`, each plan is one of as many trials. `adapters` say which phases are tried
-    without and with them.
+    `recipes` holds the recipes of single options; the other options use `intermediate_recipe`. With
+    several `seeds` each plan becomes one trial per seed. `adapters` says which phases are tried
+    with and without adapters.
     """
 
     encoder: str
@@ -50,49 +51,53 @@ class SearchSpace:
                 self._check_point(point)
             except Refusal as error:
                 raise Refusal(f"point {number}: {error}") from error
-        if not self.is_grid:  # whose points are made by decoding them
+        if not self.is_grid:  # a grid makes its points by decoding them
             for point in self.first_points():
                 self.decode(point)
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """Every source that an option names, each once."""
         return self.intermediates.sources
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What `intermediate` may be; the baseline is always among them."""
+        """The values that the parameter `intermediate` may take; the baseline is always one of
+        them."""
         return self.intermediates.options
 
     @property
     def masking(self) -> Masking | None:
+        """The masking of intermediate phases; None without `[space.mlm]`."""
         return self.intermediates.masking
 
     @property
     def shares(self) -> Choice:
-        """What `mlm.share` may be; without masking there is no such parameter."""
+        """The values that the parameter `mlm.share` may take; (0,) without masking, which has no
+        such parameter."""
         return self.intermediates.shares
 
     def domains(self, option: str, share: Share) -> dict[str, Domain]:
         """Every further parameter of a trial with this `intermediate` and `mlm.share`."""
-        found: dict[str, Domain] = {}
+        domains: dict[str, Domain] = {}
         if share and self.masking and self.masking.learning_rate:
-            found["mlm.learning_rate"] = self.masking.learning_rate
+            domains["mlm.learning_rate"] = self.masking.learning_rate
         elif share or option != NONE:
-            found["intermediate.learning_rate"] = self.intermediate_learning_rate
+            domains["intermediate.learning_rate"] = self.intermediate_learning_rate
         if self.adapters and (share or option != NONE):
-            found.update(self.adapters.domains("intermediate"))
+            domains.update(self.adapters.domains("intermediate"))
         if option == MIXED:
-            found.update({f"mix.{source}": UNIFORM for source in self.sources})
+            domains.update({f"mix.{source}": UNIFORM for source in self.sources})
         if self.has_target_phases:
-            found["target.learning_rate"] = self.target_learning_rate
+            domains["target.learning_rate"] = self.target_learning_rate
             if self.adapters:
-                found.update(self.adapters.domains("target"))
+                domains.update(self.adapters.domains("target"))
         if len(self.seeds) > 1:
-            found["seed"] = Choice(self.seeds)
-        return found
+            domains["seed"] = Choice(self.seeds)
+        return domains
 
     def suggest(self, trial: Suggest) -> None:
-        """Name every parameter of one trial and its range."""
+        """Suggest every parameter of one trial, each from its domain."""
         option = trial.suggest_categorical("intermediate", self.options)
         share = 0.0
         if self.masking:
@@ -101,13 +106,13 @@ class SearchSpace:
             domain.suggest(trial, name)
 
     def decode(self, params: Mapping[str, Any]) -> TrialPlan:
-        """The plan that the suggested parameters mean; refuses what is incomplete or foreign."""
+        """The plan that these parameters mean. Raises Refusal for missing or unknown values."""
         option, share = self.intermediates.option_of(params), self.intermediates.share_of(params)
         seed = read(params, "seed") if len(self.seeds) > 1 else self.seeds[0]
         intermediate = None
         if option != NONE or share:
-            has_own = bool(share and self.masking and self.masking.learning_rate)
-            name = "mlm.learning_rate" if has_own else "intermediate.learning_rate"
+            has_mlm_rate = bool(share and self.masking and self.masking.learning_rate)
+            name = "mlm.learning_rate" if has_mlm_rate else "intermediate.learning_rate"
             rate, recipe = read(params, name), self.recipe_of(option)
             if self.adapters:
                 rate, recipe = self.adapters.apply("intermediate", params, rate, recipe)
@@ -119,8 +124,8 @@ class SearchSpace:
         return TrialPlan(encoder=self.encoder, intermediate=intermediate, targets=targets)
 
     def first_points(self) -> list[dict[str, Any]]:
-        """What every study tries first: the baselines, then the points of the study file; where
-        it is a grid, all of it."""
+        """The points that every study tries first: the baselines, then the points of the study
+        file; a grid is tried whole."""
         if self.is_grid:
             return self.grid_points()
         baseline: dict[str, Any] = {"intermediate": NONE}
@@ -135,8 +140,9 @@ class SearchSpace:
         return [*baselines, *(dict(point) for point in self.points)]
 
     def grid_points(self) -> list[dict[str, Any]]:
-        """Every point, each plan once, seed by seed; nothing where the space is endless."""
-        found: dict[TrialPlan, dict[str, Any]] = {}
+        """Every point of the space, each plan once, seed by seed; empty where a parameter is
+        continuous."""
+        points: dict[TrialPlan, dict[str, Any]] = {}
         for option, share in itertools.product(self.options, self.shares.values):
             point = {"intermediate": option, **({"mlm.share": share} if self.masking else {})}
             domains = self.domains(option, share)
@@ -145,12 +151,13 @@ class SearchSpace:
                 return []
             for drawn in itertools.product(*values):
                 full = {**point, **dict(zip(domains, drawn, strict=True))}
-                found.setdefault(self.decode(full), full)
+                points.setdefault(self.decode(full), full)
         order = {seed: number for number, seed in enumerate(self.seeds)}
-        return sorted(found.values(), key=lambda p: order.get(p.get("seed", self.seeds[0]), 0))
+        return sorted(points.values(), key=lambda p: order.get(p.get("seed", self.seeds[0]), 0))
 
     def recipe_of(self, option: str) -> Recipe:
-        """How an option trains. Masking alone has no validation rows: it trains to its end."""
+        """The recipe of an option. Masking alone has no validation rows, so it trains all its
+        steps."""
         named = dict(self.recipes)
         if option != NONE:
             return named.get(option, self.intermediate_recipe)
@@ -158,21 +165,23 @@ class SearchSpace:
         return replace(recipe, evaluate_every=None, patience=None)
 
     def reads(self) -> Iterator[tuple[Source, Recipe]]:
-        """Every source that an intermediate phase may train on, by each recipe that it may have."""
-        found: dict[tuple[Source, Recipe], None] = {}
+        """Every source that an intermediate phase may train on, with each recipe that may read
+        it."""
+        read: dict[tuple[Source, Recipe], None] = {}
         for option in self.options:
             masked = self.masking.sources if self.masking else ()
             for name in (*self.intermediates.members(option), *masked):
-                found[Source.parse(name), self.recipe_of(option)] = None
-        yield from found
+                read[Source.parse(name), self.recipe_of(option)] = None
+        yield from read
 
     @property
     def has_target_phases(self) -> bool:
-        """False where every target is a retrieval task."""
+        """Whether any target trains; False where every target is a retrieval task."""
         return any(get_task(task).trains for task, _ in self.targets)
 
     def _check_point(self, point: Mapping[str, Any]) -> None:
-        """A point of the study file names what `suggest` would, inside the same ranges."""
+        """Check that a point of the study file has known parameters with values in their
+        domains."""
         option = self.intermediates.option_of(point)
         domains = self.domains(option, self.intermediates.share_of(point))
         known = ("intermediate", *(("mlm.share",) if self.masking else ()), *domains)
@@ -198,9 +207,9 @@ class SearchSpace:
 def _check_adapters(space: SearchSpace) -> None:
     if space.adapters is None:
         return
-    own = space.masking.learning_rate if space.masking else None
+    mlm_rates = space.masking.learning_rate if space.masking else None
     for _, recipe in (("", space.intermediate_recipe), *space.recipes):
-        for rates in (space.intermediate_learning_rate, own):
+        for rates in (space.intermediate_learning_rate, mlm_rates):
             if rates is not None:
                 space.adapters.check("intermediate", recipe, rates)
     for _, recipe in space.targets:
@@ -209,14 +218,14 @@ def _check_adapters(space: SearchSpace) -> None:
 
 def _check_grid(space: SearchSpace) -> None:
     if len(set(space.seeds)) != len(space.seeds) or not space.seeds:
-        raise Refusal(f"seeds are listed each once; got {list(space.seeds)}")
+        raise Refusal(f"space.seeds needs seeds, each once; got {list(space.seeds)}")
     if len(space.seeds) > 1 and not space.is_grid:
         raise Refusal(
-            "several space.seeds are a dimension of a grid, nothing to learn from: set "
-            "sampler = 'grid', or leave them out (retrain draws fresh ones)"
+            f"space.seeds lists {len(space.seeds)} seeds, but only a grid searches over seeds: set "
+            "sampler = 'grid', or leave space.seeds out (retrain draws fresh seeds)"
         )
     if space.is_grid and (space.points or not space.grid_points()):
         raise Refusal(
-            "sampler 'grid' tries every point: it needs lists of learning rates and mixture = "
-            "'choice', and has no points of its own"
+            "sampler 'grid' tries every point: give lists of learning rates and mixture = "
+            "'choice', and leave space.points out"
         )

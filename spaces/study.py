@@ -1,4 +1,5 @@
-"""StudySettings: the strict study file. TOML, since YAML reads the language `no` as false."""
+"""StudySettings: the study file, read strictly. TOML, because YAML reads the language `no` as
+false."""
 
 import hashlib
 import json
@@ -35,7 +36,7 @@ from spaces.task_catalog import get_task
 
 
 class StudySettings(Section):
-    """One study file, checked whole before anything starts."""
+    """One study file. All of it is checked before anything starts."""
 
     study: StudySection
     pretraining: PretrainingSection | None = None
@@ -48,35 +49,38 @@ class StudySettings(Section):
 
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
-        """Read a shipped study by name or a TOML file by path. Raises Refusal."""
+        """Read a shipped study by name, or a TOML file by path. Raises Refusal."""
         tables = parse_text(read_text(str(study)), str(study))
-        settings = cls.parse(tables, where=str(study))
+        settings = cls.parse(tables, file=str(study))
         if settings.study.data_root is None:
             return settings
         return settings.with_data_root(Path(study).parent / settings.study.data_root)
 
     @classmethod
-    def parse(cls, data: dict[str, Any], *, where: str = "study") -> "StudySettings":
-        """Check the tables of a study file, and that the space they describe exists."""
+    def parse(cls, data: dict[str, Any], *, file: str = "study") -> "StudySettings":
+        """The settings in these tables, after every check. `file` names the file in error messages.
+        Raises Refusal."""
         try:
-            # By way of JSON: there, strict still takes arrays as tuples and strings as enums.
+            # Through JSON, because strict mode takes arrays as tuples and strings as enums only
+            # there.
             settings = cls.model_validate_json(json.dumps(data, default=str))
         except ValidationError as error:
-            raise Refusal(f"{where}: {first_refusal(error, data, cls)}") from None
+            raise Refusal(f"{file}: {first_refusal(error, data, cls)}") from None
         try:
             check(settings)
         except Refusal as refusal:
-            raise Refusal(f"{where}: {refusal}") from None
+            raise Refusal(f"{file}: {refusal}") from None
         return settings
 
     def with_data_root(self, folder: str | Path | None) -> "StudySettings":
-        """The same study with its rows read from another folder; None leaves it as it is."""
+        """The same study with its rows in another folder; unchanged where `folder` is None."""
         if folder is None:
             return self
         study = self.study.model_copy(update={"data_root": str(Path(folder).resolve())})
         return self.model_copy(update={"study": study})
 
     def search_space(self) -> SearchSpace:
+        """The search space that the sections describe. Raises Refusal where it cannot exist."""
         space, training = self.space, self.training
         return SearchSpace(
             encoder=self.study.encoder,
@@ -100,11 +104,12 @@ class StudySettings(Section):
         )
 
     def languages_of(self, task: str) -> tuple[str, ...]:
-        """The languages a target is scored in: its source language and those asked for."""
-        entry, asked = get_task(task), self.evaluation.languages
-        if not asked:
+        """The languages that a target is scored in: its source language and the zero-shot languages
+        of the study."""
+        entry, listed = get_task(task), self.evaluation.languages
+        if not listed:
             return entry.languages
-        wanted = {*asked, entry.source_language}
+        wanted = {*listed, entry.source_language}
         return tuple(language for language in entry.languages if language in wanted)
 
     def selecting_languages(self, target: str) -> list[str]:
@@ -116,11 +121,11 @@ class StudySettings(Section):
         )
 
     def lengths(self) -> dict[str, int]:
-        """Every max_length that the study uses, by the key that sets it."""
+        """Every max_length that the study uses, in tokens, by the key that sets it."""
         training = self.training
-        found = {"training.intermediate.max_length": training.intermediate.max_length}
+        lengths = {"training.intermediate.max_length": training.intermediate.max_length}
         for name, recipe in training.intermediates.items():
-            found[f"training.intermediates.{name}.max_length"] = recipe.max_length
+            lengths[f"training.intermediates.{name}.max_length"] = recipe.max_length
         for name in self.space.targets:
             if not get_task(name).trains:
                 key = "evaluation.retrieval_max_length"
@@ -128,23 +133,24 @@ class StudySettings(Section):
                 key = f"training.targets.{name}.max_length"
             else:
                 key = "training.target.max_length"
-            found[key] = self.max_length_of(name)
-        return found
+            lengths[key] = self.max_length_of(name)
+        return lengths
 
     def max_length_of(self, target: str) -> int:
-        """The tokens of a row at most, where the target is scored."""
+        """The most tokens of a row when the target is scored."""
         recipe = self.training.recipe_of(target) if get_task(target).trains else None
         return self.evaluation.max_length_of(recipe)
 
     @property
     def objective_targets(self) -> tuple[str, ...]:
-        """Those named, else every target that trains, else all of them."""
+        """The targets of the objective: those named, else every target that trains, else all."""
         trained = tuple(t for t in self.space.targets if get_task(t).trains)
         return self.evaluation.objective or trained or self.space.targets
 
     def digest(self) -> str:
-        """Of everything that decides results; budget, resources and tracking may change. What the
-        file leaves at its default is left out, so that a new key changes no study's digest."""
+        """A hash of the settings that decide results: 16 hexadecimal digits. Budget, resources and
+        tracking are not part of it. Defaults are left out, so a new key with a default changes no
+        study's digest."""
         sections = {"study", "space", "training", "evaluation", "pretraining"}
         content = self.model_dump(mode="json", include=sections, exclude_defaults=True)
         content["study"].pop("data_root", None)
@@ -152,7 +158,7 @@ class StudySettings(Section):
 
 
 def shipped_studies() -> tuple[str, ...]:
-    """Names of the studies that come with the package."""
+    """The names of the studies that come with the package."""
     folder = resources.files("spaces") / "studies"
     if not folder.is_dir():
         return ()
@@ -160,7 +166,7 @@ def shipped_studies() -> tuple[str, ...]:
 
 
 def read_text(study: str) -> str:
-    """A study file as it stands, by shipped name or path. Raises Refusal."""
+    """The text of a study file, by shipped name or path. Raises Refusal where it cannot be read."""
     shipped = shipped_studies()
     if study in shipped:
         path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
@@ -180,15 +186,15 @@ def read_text(study: str) -> str:
 
 
 def parse_text(text: str, study: str) -> dict[str, Any]:
-    """The tables of a study file. Raises Refusal."""
+    """The tables in the text of a study file. Raises Refusal where it is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(study, f"it is not TOML ({error})") from error
     except RecursionError as error:
-        reason = "it is not TOML that can be read (too many brackets in each other)"
+        reason = "it is not TOML that can be read (brackets are nested too deeply)"
         raise _unreadable(study, reason) from error
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number with thousands of digits
         raise _unreadable(study, str(error)) from error
 
 

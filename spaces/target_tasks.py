@@ -1,4 +1,5 @@
-"""The targets: XTREME's nine tasks in exactly its languages, and XCOPA; rows from the hub."""
+"""The target tasks: XTREME's nine tasks in exactly its languages, and XCOPA, with rows from the
+hub."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -37,7 +38,8 @@ UNIVERSAL_POS = _names(
 )
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 
-# Rows to train on where they are not as many as in English, as the hub's cards count them.
+# Training rows in languages that have another number of them than English, as the hub's dataset
+# cards count them.
 PANX_TRAIN: Mapping[str, int] = MappingProxyType(
     {
         **dict.fromkeys(("jv", "my", "yo"), 100),
@@ -59,8 +61,8 @@ TYDIQA_TRAIN: Mapping[str, int] = MappingProxyType(
     | {"sw": 2_755, "te": 5_563}
 )
 
-# Two text files a language, sentences of Wikipedia and the news; the gold pairs of BUCC's own
-# test split were never given out, so that XTREME tests on its training split.
+# Two text files per language, with sentences of Wikipedia and news. The gold pairs of BUCC's test
+# split were never published, so XTREME tests on the training split.
 BUCC_SPLITS = Splits(train=None, validation="sample", test="training")
 
 XTREME_TASKS: tuple[Task, ...] = (
@@ -164,15 +166,15 @@ XTREME_TASKS: tuple[Task, ...] = (
         "tatoeba.{iso3}",
         num_train_rows=0,
         num_dev_rows=880,
-        chance=1 / 500,  # of a half's rows
+        chance=1 / 500,  # one of the rows of a half
         languages=TATOEBA,
         splits=Splits(train=None, test="validation"),
         single_split=TATOEBA,
     ),
 )
 
-# Beside XTREME's nine. `xcopa` trains on Cosmos QA, which asks for causes and effects as COPA does:
-# XCOPA has no English rows, and COPA's 400 are too few to train a model on.
+# Targets that are not in XTREME. `xcopa` trains on Cosmos QA, which asks for causes and effects
+# like COPA: XCOPA has no English rows, and the 400 rows of COPA are too few to train a model on.
 OTHER_TARGETS: tuple[Task, ...] = (
     hub_task(
         "buccpairs",
@@ -181,7 +183,7 @@ OTHER_TARGETS: tuple[Task, ...] = (
         "bucc18.{code}",
         num_train_rows=0,
         num_dev_rows=1_150,
-        chance=1 / 600,  # mean over the languages' gold pairs
+        chance=1 / 600,  # one of the gold pairs, in the mean over languages
         languages=BUCC,
         splits=Splits(train=None),
     ),

@@ -1,6 +1,7 @@
-"""One row of a task, in the form every source of rows (pocket, hub, folder) brings it to.
+"""The examples of every task kind: the form into which each source of rows (pocket, hub, folder) is
+read.
 
-Labels and tags are names, never indices: an index means nothing without the list it points into.
+Labels and tags are names, never indices: an index has no meaning without its list.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ class PairExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceExample:
-    """Multiple choice: which of `choices` goes with `text`; `label` is a position in `choices`.
-    `document` is what several rows were made from ("": not known); no model reads it."""
+    """Multiple choice: which of `choices` goes with `text`. `label` is an index into `choices`.
+    `document` identifies the document that the row was made from ("": not known); no model reads
+    it."""
 
     id: str
     text: str
@@ -38,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanExample:
-    """Extractive question answering; no answers at all means the question is unanswerable."""
+    """Extractive question answering. Without any answer the question is unanswerable."""
 
     id: str
     question: str
@@ -48,7 +50,7 @@ class SpanExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggingExample:
-    """One tag name per word."""
+    """A sentence with one tag name per word."""
 
     id: str
     words: tuple[str, ...]
@@ -57,7 +59,7 @@ class TaggingExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalExample:
-    """Two sentences with one meaning: `text` in the language asked for, `pivot` in English."""
+    """Two sentences of the same meaning: `text` in the language of the row, `pivot` in English."""
 
     id: str
     text: str
@@ -66,8 +68,8 @@ class RetrievalExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceExample:
-    """A sentence of one of two corpora to mine for pairs: the English one where `is_pivot`.
-    `partners` are the ids of its translations in the other corpus, as far as they are known."""
+    """A sentence of one of two corpora that are mined for pairs; `is_pivot` for the English corpus.
+    `partners` are the ids of its known translations in the other corpus."""
 
     id: str
     text: str
@@ -77,7 +79,8 @@ class SentenceExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextExample:
-    """Running text for masked language modelling; a `pair` (its translation) makes it TLM."""
+    """Running text for masked language modelling. With a `pair`, its translation, it is used for
+    translation language modelling."""
 
     id: str
     text: str

@@ -1,7 +1,7 @@
-"""The only file that knows Ray Train: how a trial plan gets onto workers.
+"""Puts a trial plan onto Ray's workers. This is the only module that knows Ray Train.
 
-Two launchers of the same `run_trial`: inline in the warm Tune actor where a trial has one worker,
-a TorchTrainer around the whole trial where it has several.
+There are two launchers of the same `run_trial`: inside the warm Tune actor where a trial has one
+worker, and a TorchTrainer around the whole trial where it has several.
 """
 
 import json
@@ -29,56 +29,79 @@ from spaces.sections import TrackingSection
 from spaces.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores
-from trainables.store.stores import address_of
 from trainables.training.context import TrialContext
 from trainables.training.drain import DrainedError, DrainMark
 from trainables.training.trial import DEV, run_trial
 from trainables.training.workers import Workers
 
-MAX_FAILURES = 2  # of infrastructure, a trial; divergence is no failure here
+MAX_FAILURES = 2  # of infrastructure, per trial; divergence does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every worker of a study is told, once: the settings (as JSON), where the stores are,
-    the folder that the study's encoder stands for, and the one that the driver was started in,
-    which relative names mean, and a name of the driver's own. Ray writes it to disk: where the
-    record goes, which may hold a password, is left out. Where the phases lie is the driver's word:
-    another machine's environment may name another store."""
+    """What the driver gives to every worker of a study, once.
+
+    Ray writes it to disk, so the addresses of the record, which may contain a password, are left
+    out.
+
+    Attributes:
+        settings: the settings of the study, as JSON, without `[tracking]`.
+        home: the home folder, an absolute path.
+        encoder: the folder (or hub name) that the study's encoder stands for.
+        phase_store: the address of the object store as the driver resolved it, from the study file
+            or from its own environment; None: the home folder alone. Workers use this answer,
+            because the environment of another machine may name another store.
+        started_in: the driver's working directory, to which relative paths refer.
+        driver: a name that tells this driver from every other one.
+    """
 
     settings: str
     home: str
     encoder: str
+    phase_store: str | None
     started_in: str
     driver: str
 
     @classmethod
-    def of(cls, settings: StudySettings, *, home: Path, encoder: str, driver: str = "") -> "Launch":
-        resources = settings.resources.model_copy(
-            update={"phase_store": address_of(settings.resources)}
+    def of(
+        cls,
+        settings: StudySettings,
+        *,
+        home: Path,
+        encoder: str,
+        phase_store: str | None = None,
+        driver: str = "",
+    ) -> "Launch":
+        without_tracking = settings.model_copy(update={"tracking": TrackingSection()})
+        return cls(
+            settings=without_tracking.model_dump_json(),
+            home=str(home.resolve()),
+            encoder=encoder,
+            phase_store=phase_store,
+            started_in=str(Path.cwd()),
+            driver=driver,
         )
-        told = settings.model_copy(update={"tracking": TrackingSection(), "resources": resources})
-        here = str(Path.cwd())
-        return cls(told.model_dump_json(), str(home.resolve()), encoder, here, driver)
 
     @property
     def train_folder(self) -> Path:
-        """Ray Train's scratch: nothing in it is read again, and the run's end removes it."""
+        """The scratch folder of Ray Train. Nothing in it is read again, and it is removed at the
+        end of the run."""
         return Path(self.home) / "ray-train" / self.read_settings().study.name
 
     @property
     def drain(self) -> DrainMark:
-        """Where the workers look whether this driver is going away."""
+        """The mark that tells workers whether this driver is stopping."""
         return DrainMark(self.train_folder / f"drain-{self.driver}")
 
     def read_settings(self) -> StudySettings:
+        """The settings of the study, parsed."""
         return StudySettings.parse(json.loads(self.settings))
 
 
 def trial_context(launch: Launch) -> TrialContext:
-    """The context of this process, opened by its first trial and kept for the next ones."""
-    # For every trial: Tune puts each into a folder of its own, also those of a warm actor.
-    if Path(launch.started_in).is_dir():  # on another machine it may not be there
+    """The context of this process. Its first trial opens it; later trials use it again."""
+    # For every trial, because Tune gives each trial another working folder, also in a warm actor.
+    if Path(launch.started_in).is_dir():  # on another machine it may not exist
         os.chdir(launch.started_in)
     return _opened(launch)
 
@@ -92,20 +115,21 @@ def _opened(launch: Launch) -> TrialContext:
     if resources.num_workers > 1:
         workers = Workers.of_process_group(ray.train.torch.get_device())
     else:
-        # A worker sees GPUs that it was not given: one without its own would share another's.
+        # A worker sees GPUs of other workers: without a GPU of its own it would use theirs.
         workers = Workers.alone(None if resources.gpus_per_worker else torch.device("cpu"))
     return TrialContext.open(
         settings,
         home=Path(launch.home),
         encoder=launch.encoder,
         workers=workers,
+        phase_store=launch.phase_store,
         is_stopping=launch.drain.is_set,
     )
 
 
 def _open(launch: Launch) -> tuple[TrialContext, dict[str, Any]]:
-    """This process's context, and the event that says how long its opening took: nothing where
-    it is warm."""
+    """The context of this process, and the event with the seconds that opening it took; 0 where it
+    was open."""
     is_warm, started = _opened.cache_info().currsize > 0, time.monotonic()
     context = trial_context(launch)
     seconds = 0.0 if is_warm else time.monotonic() - started
@@ -113,13 +137,13 @@ def _open(launch: Launch) -> tuple[TrialContext, dict[str, Any]]:
 
 
 def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
-    """What Ray Tune runs, with the resources that a trial of the study takes."""
+    """The function that Ray Tune runs, with the resources of one trial of the study."""
     resources = launch.read_settings().resources
     if resources.num_workers == 1:
         share = {"CPU": float(resources.cpus_per_worker), "GPU": float(resources.gpus_per_worker)}
         bundle = {name: amount for name, amount in share.items() if amount}
     else:
-        # The trial itself only waits for its workers: no CPU, and a place on the head node.
+        # The trial itself only waits for its workers: it takes no CPU, and runs on the head node.
         bundle = {"node:__internal_head__": 0.001}
     factory = tune.PlacementGroupFactory([bundle])
     wrapped: Callable[[dict[str, Any]], None] = tune.with_resources(
@@ -129,8 +153,8 @@ def trainable(launch: Launch) -> Callable[[dict[str, Any]], None]:
 
 
 def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
-    """One Tune trial, run where the study says. What breaks it is told first; only what another
-    try may mend is raised."""
+    """One Tune trial. A failure is reported first; it is raised only where another attempt may
+    succeed."""
     try:
         _trial(params, launch)
     except DrainedError as error:
@@ -142,7 +166,7 @@ def trial(params: Mapping[str, Any], *, launch: Launch) -> None:
 
 
 def _trial(params: Mapping[str, Any], launch: Launch) -> None:
-    """The params are decoded here, once."""
+    """Decode the parameters, once, and run the plan where the study says."""
     settings = launch.read_settings()
     plan = settings.search_space().decode(params)
     if settings.resources.num_workers == 1:
@@ -154,8 +178,8 @@ def _trial(params: Mapping[str, Any], launch: Launch) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The error behind what Ray wraps around it, in a line."""
-    failures = getattr(error, "worker_failures", None)  # of Ray Train, by rank
+    """The error inside Ray's wrappers, in one line."""
+    failures = getattr(error, "worker_failures", None)  # Ray Train's, by rank
     if failures:
         return reason_of(next(iter(failures.values())))
     while isinstance(cause := getattr(error, "cause", None), BaseException):
@@ -165,25 +189,27 @@ def reason_of(error: BaseException) -> str:
 
 
 def pack(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event as Tune carries it: as text, since Tune flattens nested dicts."""
+    """An event as a Tune result. It is packed as text, because Tune flattens nested dicts."""
     return {"event": event["event"], "payload": json.dumps(event)}
 
 
 def unpack(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The event of a Tune result; None if it carries none."""
+    """The event in a Tune result; None where it has none."""
     event: dict[str, Any] | None = json.loads(result["payload"]) if "payload" in result else None
     return event
 
 
 @dataclass(frozen=True, slots=True)
 class TrialJob:
-    """A plan to train, the split that it is scored on, and others that it is scored on too."""
+    """A plan to train, the split that it is scored on, and the other splits (`also`) that it is
+    scored on."""
 
     plan: TrialPlan
     split: str
     also: tuple[str, ...] = ()
 
     def run(self, context: TrialContext, report: Callable[[Mapping[str, Any]], None]) -> None:
+        """Run the plan in this context, and report its events."""
         run_trial(self.plan, context, report, split=self.split, also=self.also)
 
 
@@ -194,10 +220,10 @@ def train_plans(
     max_concurrent: int,
     on_done: Callable[[int, list[dict[str, Any]]], None],
 ) -> None:
-    """Run plans without Tune, as `retrain` does, through the same phase store.
+    """Run plans without Tune, as `retrain` does, with the same phase store.
 
-    `on_done` gets the index of a plan and its events, as plans finish. Raises Refusal where a plan
-    cannot be trained.
+    `on_done` gets the index of a plan and its events, in the order in which plans finish. Raises
+    Refusal where a plan cannot be trained.
     """
     several = launch.read_settings().resources.num_workers > 1
     try:
@@ -214,7 +240,7 @@ def train_plans(
 def _run_on_actors(
     jobs: Sequence[TrialJob], launch: Launch, max_concurrent: int
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """(index, events) of every plan, as plans finish."""
+    """(index, events) of every plan, in the order in which plans finish."""
     resources = launch.read_settings().resources
     num_actors = min(max_concurrent, len(jobs))
     actor = ray.remote(
@@ -230,7 +256,7 @@ def _run_on_actors(
 
 
 class _WarmWorker:
-    """Outside Tune: an actor that keeps its context between plans."""
+    """An actor outside Tune that keeps its context between plans."""
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
@@ -242,9 +268,9 @@ class _WarmWorker:
 
 
 def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[str, Any]]:
-    """One Ray Train run for the whole trial; returns the first worker's events."""
+    """One Ray Train run for the whole trial. Returns the first worker's events."""
     resources = launch.read_settings().resources
-    train: Any = ray.train  # its V2 classes, which the type stubs do not show
+    train: Any = ray.train  # has V2 classes that the type stubs lack
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     per_worker = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
     trainer = train.torch.TorchTrainer(
@@ -259,7 +285,7 @@ def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[st
             backend="nccl" if resources.gpus_per_worker else "gloo"
         ),
         run_config=train.RunConfig(
-            # A name of its own: a run of a known name would be taken for finished.
+            # A new name each time: Ray Train takes a run of a known name for finished.
             name=uuid.uuid4().hex,
             storage_path=str(launch.train_folder),
             callbacks=callbacks,
@@ -274,11 +300,11 @@ def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[st
 
 
 def _train_worker(config: dict[str, Any]) -> str:
-    """One of several workers; all of them report the same events at the same points."""
+    """One of several workers. All of them report the same events at the same points."""
     events: list[dict[str, Any]] = []
 
     def report(event: Mapping[str, Any]) -> None:
-        if event["event"] != "progress":  # told by the clock, so not at the same points
+        if event["event"] != "progress":  # reported by the clock, so not at the same points
             events.append(dict(event))
             ray.train.report(pack(event))
 
@@ -287,13 +313,13 @@ def _train_worker(config: dict[str, Any]) -> str:
     try:
         config["job"].run(context, report)
     except DrainedError as error:
-        report({"event": "drained", "reason": str(error)})  # raised, Train would try it again
+        report({"event": "drained", "reason": str(error)})  # not raised: Ray Train would try again
     return json.dumps(events)
 
 
 def scores_of(events: Sequence[Mapping[str, Any]], *, also: str | None = None) -> Scores | None:
-    """The scores that a trial's events end with, or those on a split that it was scored on too;
-    None if it diverged."""
+    """The scores at the end of a trial's events, on its split or, with `also`, on another split
+    that it was scored on; None where it diverged."""
     end = events[-1]
-    found = end.get("scores") if also is None else end.get("also", {}).get(also)
-    return Scores.from_dict(found) if found else None
+    scores = end.get("scores") if also is None else end.get("also", {}).get(also)
+    return Scores.from_dict(scores) if scores else None

@@ -1,4 +1,4 @@
-"""Silence for what libraries print and warn of their own accord, in our processes only."""
+"""Turns off what libraries print without being asked, in our processes only."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import transformers
 
 
 def quiet_libraries() -> None:
-    """Progress bars and advice of transformers off, tokenizers without threads of their own."""
+    """Turn off the progress bars and warnings of transformers, and the threads of tokenizers."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)

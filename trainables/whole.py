@@ -1,4 +1,5 @@
-"""Files and folders that are there whole or not at all: a draft beside them gets their name."""
+"""Files and folders that are written whole or not at all: a draft is written first and renamed at
+the end."""
 
 import os
 import shutil
@@ -12,8 +13,8 @@ from spaces.refusal import Refusal
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a draft to write, which takes the file's place at the end: a reader sees all of it, or
-    what was there before."""
+    """Yields a draft to write. At the end the draft replaces the file, so that a reader sees the
+    old content or all of the new."""
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         yield draft
@@ -23,15 +24,15 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or put it in the place of the one that is there."""
+    """Write a file, or replace it, in one step."""
     with whole_file(path) as draft:
         draft.write_bytes(content)
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yields a draft to write into, which becomes the folder at the end, where nothing or an empty
-    folder is. Raises Refusal if it cannot be written."""
+    """Yields a draft folder to write into. At the end it is renamed to `folder`, which must be
+    empty or not exist. Raises Refusal where it cannot be written."""
     draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     try:
         draft.mkdir(parents=True)
@@ -46,6 +47,6 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that something is in already."""
+    """Raises Refusal for a path that exists and is not an empty folder."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise Refusal(f"{folder} is there already and not an empty folder; name a new one")
+        raise Refusal(f"{folder} exists already and is not an empty folder; name a new one")

@@ -1,6 +1,5 @@
 """The commands that speak to a Ray cluster: submit, status, logs, cancel, and `run --address`."""
 
-import os
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.addresses import secret_key
+from search.api import load_settings
 from search.cli.options import (
     DataRootOption,
     ExperimentOption,
@@ -22,18 +22,16 @@ from search.cli.options import (
     StudyArgument,
     TrackingOption,
     check_seeds,
-    find_record,
-    load,
     output,
 )
-from search.display.json_form import to_json
 from search.home import Home
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
-    from search.cluster.ray_runtime import Cluster
+    from search.record.address import ExperimentAddress, RecordAddress
     from search.report.status import StudyStatus
 
 FOLLOW_SECONDS = 5.0
@@ -70,25 +68,6 @@ TokenFileOption = Annotated[
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Until it is over.")]
 
 
-def cluster_of(address: str | None, home: str | None, *, can_grow: bool) -> "Cluster | None":
-    """The cluster that `run` is to use; None: a Ray of its own."""
-    from search.cluster.ray_runtime import Cluster
-
-    if address in (None, "", "local"):
-        return None
-    if "://" in address:
-        raise Refusal(
-            f"{address!r} is no address to run at; expected HOST:PORT of the cluster's head or "
-            "`auto`, on one of its nodes. From elsewhere: `submit --address http://HOST:8265`"
-        )
-    if home is None and not os.environ.get("TRANSFER_SEARCH_HOME"):
-        raise Refusal(
-            f"a run on the cluster at {address} needs --home or TRANSFER_SEARCH_HOME: a folder "
-            "that is the same on every node"
-        )
-    return Cluster(address, can_grow)
-
-
 def submit(
     study: StudyArgument,
     address: JobsAddressOption = None,
@@ -110,7 +89,7 @@ def submit(
     from search.planning.plan import check_study
     from spaces.study import read_text
 
-    settings = load(study, name, data_root)
+    settings = load_settings(study, name=name, data_root=data_root)
     check_study(settings)
     if home is not None and not Path(home).is_absolute():
         raise Refusal(f"--home {home!r} is a folder of the cluster's nodes; give its whole path")
@@ -151,15 +130,18 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show how a study stands: from its record, with --address its job on the cluster too."""
-    place = Home.of(home)
+    from search.record.address import RecordAddress
+
     jobs = _jobs(address, token_file) if address else None
+    record = RecordAddress.find(
+        study or "", Home.of(home), experiment=experiment, tracking_uri=tracking_uri
+    )
     if study is None:
-        _show_all(place, experiment, tracking_uri, jobs, as_json)
+        _show_all(record.experiment, jobs, as_json)
         return
-    found = find_record(study, place, experiment, tracking_uri)
     shown: StudyView | None = None
     while True:
-        look = StudyView.at(found, jobs)
+        look = StudyView.at(record, jobs)
         if look != shown:
             output(look.to_dict(), as_json, lambda console: _print(console, *shown_lines(look)))  # noqa: B023
         shown = look
@@ -212,16 +194,16 @@ class StudyView:
     missing: str
 
     @classmethod
-    def at(cls, found: dict[str, str], jobs: "Jobs | None") -> "StudyView":
+    def at(cls, address: "RecordAddress", jobs: "Jobs | None") -> "StudyView":
         from search.addresses import check_reachable
         from search.record.reader import read_study
         from search.report.status import StudyStatus
 
-        of_study = jobs.all(found["study"]) if jobs else []
+        of_study = jobs.all(address.study) if jobs else []
         job = of_study[-1] if of_study else None
         try:
-            check_reachable(found["tracking_uri"])
-            return cls(StudyStatus.of(read_study(**found)), job, "")
+            check_reachable(address.tracking_uri)
+            return cls(StudyStatus.of(read_study(address)), job, "")
         except Refusal as refusal:
             if job is None:
                 raise
@@ -250,23 +232,15 @@ def shown_lines(look: StudyView) -> list[str]:
     return [*lines, f"job {job.id}: {job.state}{since}{ended}"]
 
 
-def _show_all(
-    place: Home,
-    experiment: str | None,
-    tracking_uri: str | None,
-    jobs: "Jobs | None",
-    as_json: bool,
-) -> None:
-    """A line a study of the record, and a line a job of the cluster."""
+def _show_all(experiment: "ExperimentAddress", jobs: "Jobs | None", as_json: bool) -> None:
+    """One line for each study of the experiment, then one line for each job of the cluster."""
     from search.addresses import check_reachable
     from search.record.reader import list_studies
 
-    found = find_record("", place, experiment, tracking_uri)
-    uri = found["tracking_uri"]
     of_cluster = jobs.all() if jobs else []
     try:
-        check_reachable(uri)
-        listed = list_studies(tracking_uri=uri, experiment=found["experiment"])
+        check_reachable(experiment.tracking_uri)
+        listed = list_studies(experiment)
     except Refusal:
         if jobs is None:
             raise
@@ -297,7 +271,9 @@ def _jobs(address: str | None, token_file: Path | None) -> "Jobs":
 
 
 def _name(study: str) -> str:
-    return find_record(study, Home.of(None), None, None)["study"]
+    from search.record.address import RecordAddress
+
+    return RecordAddress.find(study, Home.of(None)).study
 
 
 def _time(seconds: float) -> str:

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from search.home import Home
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
 NameArgument = Annotated[
@@ -35,37 +34,15 @@ TrackingOption = Annotated[
 ]
 
 
-def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
-    """The settings of a study, under another name and with another data root where asked for."""
-    settings = StudySettings.load(study).with_data_root(data_root)
-    if name is None:
-        return settings
-    content = settings.model_dump(mode="json")
-    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
-
-
 def check_seeds(seeds: int | None, *, retrain: bool) -> None:
     """Where a command may search or retrain."""
     if seeds is not None and not retrain:
         raise Refusal("--seeds needs --retrain; a search takes its seeds from the study file")
 
 
-def find_record(
-    study: str, place: Home, experiment: str | None, tracking_uri: str | None
-) -> dict[str, str]:
-    """The study's name and where its record is; a study file knows both."""
-    settings = StudySettings.load(study) if study.endswith(".toml") else None
-    tracking = settings.tracking if settings else None
-    return {
-        "study": settings.study.name if settings else study,
-        "experiment": experiment or (tracking.experiment if tracking else "transfer-search"),
-        "tracking_uri": tracking_uri or place.mlflow_uri(settings),
-    }
-
-
-def output(content: Any, as_json: bool, show: Callable[[Console], None]) -> None:
-    """As one JSON object, or as `show` prints it."""
+def output(content: object, as_json: bool, show: Callable[[Console], None]) -> None:
+    """Print the content, a dataclass or a mapping, as one JSON object, or as `show` prints it."""
     if as_json:
-        print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(to_json(content), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         show(Console())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,15 +18,15 @@ from search.cli.options import (
     JsonOption,
     RenameOption,
     StudyArgument,
-    load,
     output,
 )
-from search.display.json_form import to_json
 from search.home import Home
 from search.planning.costs import SEQUENCES_PER_SECOND
+from spaces.json_values import to_json
 from spaces.study import StudySettings
 
-if TYPE_CHECKING:  # they bring scipy and torch, which a plan alone need not wait for
+if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
+    from search.planning.measure import Measurement
     from search.planning.priors import Priors
     from trainables.training.context import TrialContext
 
@@ -59,21 +59,20 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""
+    from search import api
     from search.cli.views import show_plan
-    from search.planning.plan import plan_study
 
-    settings = load(study, name, data_root)
-    found = plan_study(settings, sequences_per_second=sequences_per_second)
+    settings = api.load_settings(study, name=name, data_root=data_root)
+    found = api.plan(settings, sequences_per_second=sequences_per_second)
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
         found = replace(found, warnings=(*found.warnings, *warned))
     priors: Priors | None = None
-    more: dict[str, Any] = {}
+    measured: Measurement | None = None
     if (explain or measure) and not found.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
             priors = _explained(settings, context) if explain else None
-            more |= {"priors": to_json(priors)} if priors else {}
-            more |= {"measured": _measured(settings, context, seconds)} if measure else {}
+            measured = _measured(settings, context, seconds) if measure else None
 
     def show(console: Console) -> None:
         from search.cli.views import show_forecast
@@ -82,10 +81,13 @@ def plan(
         show_plan(found, console)
         if priors is not None:
             show_priors(priors, console, is_used=settings.study.priors)
-        if "measured" in more:
-            show_forecast(more["measured"], console)
+        if measured is not None:
+            show_forecast(measured, console)
 
-    output({**found.to_dict(), **more}, as_json, show)
+    content = found.to_dict()
+    content |= {"priors": to_json(priors)} if priors is not None else {}
+    content |= {"measured": measured.to_dict()} if measured is not None else {}
+    output(content, as_json, show)
     if found.errors:
         raise typer.Exit(2)
 
@@ -127,7 +129,7 @@ def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | No
         return explain(settings, context.data, on_done=on_done)
 
 
-def _measured(settings: StudySettings, context: "TrialContext", seconds: float) -> Any:
+def _measured(settings: StudySettings, context: "TrialContext", seconds: float) -> "Measurement":
     from search.cluster.ray_runtime import this_machine
     from search.display.progress import counting
     from search.planning.measure import measure
@@ -145,8 +147,10 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext
     to import and load them. An encoder that is made at its first use is made here, in the home
     folder."""
     from search.base_encoder import find_encoder
+    from search.display.progress import counting
 
-    encoder = find_encoder(settings, home, console=Console(stderr=True))
+    with counting(Console(stderr=True), "pretraining") as on_step:
+        encoder = find_encoder(settings, home, on_step=on_step)
     began = time.monotonic()
     from trainables.training.context import TrialContext
     from trainables.training.workers import Workers

@@ -15,10 +15,8 @@ from search.cli.options import (
     JsonOption,
     NameArgument,
     TrackingOption,
-    find_record,
     output,
 )
-from search.home import Home
 from spaces.refusal import Refusal
 
 
@@ -37,18 +35,22 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score the best trial as it stands, by target, language and metric. Trains nothing."""
+    from search import api
     from search.cli.views import show_evaluation
-    from search.winner.evaluate import evaluate_trial
+    from search.display.progress import counting
 
-    place = Home.of(home)
-    evaluation = evaluate_trial(
-        home=place,
-        **find_record(study, place, experiment, tracking_uri),
-        split=split,
-        trial=trial,
-        xtreme=xtreme,
-        data_root=data_root,
-    )
+    with counting(Console(stderr=True), "pretraining") as on_pretrained:
+        evaluation = api.evaluate(
+            study,
+            split=split,
+            trial=trial,
+            xtreme=xtreme,
+            data_root=data_root,
+            home=home,
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            on_pretrained=on_pretrained,
+        )
     output(evaluation.to_dict(), as_json, lambda console: show_evaluation(evaluation, console))
 
 
@@ -63,18 +65,14 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Show studies side by side, by target, from MLflow alone."""
+    from search import api
     from search.cli.views import show_comparison
-    from search.display.json_form import to_json
-    from search.record.reader import read_study
-    from search.record.writer import drain_left
     from search.report.comparison import compare as compare_records
 
-    place, records = Home.of(home), []
-    for found in [find_record(study, place, experiment, tracking_uri) for study in studies]:
-        drain_left(**found, outbox=place.outbox(found["study"]))
-        records.append(read_study(**found))
+    where = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    records = [api.read(study, **where).record for study in studies]
     comparison = compare_records(records, force=force)
-    output(to_json(comparison), as_json, lambda console: show_comparison(comparison, console))
+    output(comparison, as_json, lambda console: show_comparison(comparison, console))
 
 
 def predict(
@@ -93,17 +91,18 @@ def predict(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Answer rows with a model: one JSON line for each, in order."""
+    from search import api
     from search.display.progress import counting
-    from search.winner.predict import format_of, load_model, predict_rows
+    from search.winner.predict import format_of, predict_rows
 
     chosen, errors = format_of(file, form), Console(stderr=True)
     if file is None and sys.stdin.isatty():
         raise Refusal("no rows: name a file, or pipe them in")
-    predictor = load_model(model, tracking_uri=tracking_uri or Home.of(home).mlflow_uri())
+    predictor = api.load_model(model, home=home, tracking_uri=tracking_uri)
     try:
-        with counting(errors, "predicting") as on_done:
-            told = on_done if errors.is_terminal else lambda done, of: None
-            predict_rows(predictor, file, form=chosen, out=out, on_done=told)
+        with counting(errors, "predicting") as show:
+            on_done = show if errors.is_terminal else lambda done, of: None
+            predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)
     except BrokenPipeError:
         # Whoever read the answers has gone: what is left in the buffer goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,24 +1,26 @@
 """Plans, verdicts, evaluations and comparisons on a terminal, and the verdict as JSON."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from search.display.number_format import between, duration, percent, points, spread
+from search.display.verdict_sentences import meaning, seen_rows
 from search.planning.costs import Cost
 from search.planning.plan import StudyPlan
 from search.record.reader import BASELINE, WINNER
 from search.report.comparison import Comparison
-from search.report.sentences import AVERAGES, meaning, seen_rows
+from search.report.sentences import AVERAGES
 from search.trials.gains import averages, task_scores
 from search.winner.verdict import Verdict
 from search.winner.verdict_text import failures, gain_sentences, unregistered
 from search.winner.winners_curse import WinnersCurse
 from trainables.scoring.scores import TargetScores
 
-if TYPE_CHECKING:  # it brings torch, which a plan need not wait for
+if TYPE_CHECKING:  # they bring torch, which a plan need not wait for
+    from search.planning.measure import Measurement
     from search.winner.evaluate import Evaluation, Submission
 
 MAX_FIRST = 6  # plans that are named of those that come first
@@ -70,55 +72,35 @@ def _cost(cost: Cost) -> str:
     )
 
 
-def show_forecast(found: dict[str, Any], console: Console) -> None:
+def show_forecast(measured: "Measurement", console: Console) -> None:
     """What was measured, and how long all trials would take by it."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     table = Table("measured stage", "steps", "seconds a step (range)", "a stage", box=None)
-    for row in found["stages"]:
-        each = f"{row['step_seconds']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-        whole = f"{row['stage_seconds']:.1f} s"
-        table.add_row(Text(row["kind"]), str(row["num_steps"]), each, whole)
+    for stage in measured.stages:
+        each = f"{stage.step_seconds:.3f} ({stage.low:.3f} to {stage.high:.3f})"
+        whole = f"{stage.stage_seconds:.1f} s"
+        table.add_row(Text(stage.kind), str(stage.num_steps), each, whole)
     console.print(table)
-    scored = ", ".join(f"{task} {value:.1f} s" for task, value in found["evaluation"].items())
+    scored = ", ".join(f"{task} {value:.1f} s" for task, value in measured.evaluation.items())
     say(f"scoring a trial takes: {scored}")
-    count, side = found["num_trials"], found["max_concurrent_trials"]
+    total = measured.forecast
     say(
-        f"{count} trials, {side} at a time: about {duration(found['seconds'])} "
-        f"({duration(found['low'])} to {duration(found['high'])}); "
-        f"{duration(found['training_seconds'])} of training and "
-        f"{duration(found['evaluation_seconds'])} of scoring; not counted: reading and tokenising "
+        f"{total.num_trials} trials, {total.max_concurrent_trials} at a time: about "
+        f"{duration(total.seconds)} ({duration(total.low)} to {duration(total.high)}); "
+        f"{duration(total.training_seconds)} of training and "
+        f"{duration(total.evaluation_seconds)} of scoring; not counted: reading and tokenising "
         "rows, the start of Ray, what phases that stop early save"
     )
-    num_saved = found["num_phases"] - found["num_stages"]
     say(
-        f"{found['num_phases']} phases, {num_saved} of them shared with an earlier trial: "
-        f"{duration(found['saved_seconds'])} saved; disk {found['disk_bytes'] / 1e9:,.2f} GB"
+        f"{total.num_phases} phases, {total.num_phases - total.num_stages} of them shared with an "
+        f"earlier trial: {duration(total.saved_seconds)} saved; disk "
+        f"{total.disk_bytes / 1e9:,.2f} GB"
     )
-    if found["gpu_hours"] is not None:
-        say(f"GPU-hours: {found['gpu_hours']:,.2f}")
-
-
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON values: test scores by target, role and language, the paired gain."""
-    return {
-        "study": verdict.study,
-        "trial": verdict.trial,
-        **verdict.summary(),
-        "scores": {
-            task: {
-                role: verdict.by_language(role, task)
-                for role in dict.fromkeys((WINNER, BASELINE, *verdict.roles))
-            }
-            for task in verdict.tasks
-            if verdict.scores_of(WINNER) or verdict.scores_of(BASELINE)
-        },
-        "models": [{"name": m.name, "version": m.version, "uri": m.uri} for m in verdict.models],
-        "unregistered": list(unregistered(verdict)),
-        "champions": [decision.to_dict() for decision in verdict.decisions],
-    }
+    if total.gpu_hours is not None:
+        say(f"GPU-hours: {total.gpu_hours:,.2f}")
 
 
 def show_verdict(verdict: Verdict, console: Console) -> None:
@@ -128,30 +110,12 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    found = verdict_json(verdict)
-    for task, scores in found["scores"].items():
-        table = Table(
-            *("language", f"{WINNER} ± std", f"{BASELINE} ± std", "difference", "verdict"),
-            title=Text(f"{task}, test split"),
-            box=None,
-        )
-        winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
-        called = verdict.called(task)
-        for language, value in scores[WINNER].items():
-            against, cell = scores[BASELINE].get(language), called.get(language)
-            difference = points(None if against is None else value - against)
-            table.add_row(
-                language,
-                spread(winner[language]),
-                spread(baseline.get(language)),
-                between(cell.mean, cell.low, cell.high) if cell else difference,
-                cell.call.value if cell else "",
-            )
-        console.print(table)
+    for task in verdict.scored_tasks:
+        console.print(_score_table(verdict, task))
     for sentence in failures(verdict):
         say(sentence)
-    for task in (*verdict.tasks, None):
-        for sentence in gain_sentences(verdict, task):
+    for task_or_all in (*verdict.tasks, None):
+        for sentence in gain_sentences(verdict, task_or_all):
             say(sentence)
     for sentence in (*meaning(verdict.languages), *seen_rows(verdict.seen)):
         say(sentence)
@@ -162,11 +126,33 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     for sentence in unregistered(verdict):
         say(sentence)
     for model in verdict.models:
-        seed = f", of seed {model.tags['seed']}" if "seed" in model.tags else ""
+        seed = f", trained with seed {model.tags['seed']}" if "seed" in model.tags else ""
         say(f"registered {model.name} version {model.version}{seed}")
     for decision in verdict.decisions:
-        now = "is champion" if decision.is_champion else "is not made champion"
+        now = "is now the champion" if decision.is_champion else "does not become the champion"
         say(f"{decision.name}: the new version {now}: {decision.reason}")
+
+
+def _score_table(verdict: Verdict, task: str) -> Table:
+    """One row for each language of a target: both sides, their difference, and the verdict."""
+    table = Table(
+        *("language", f"{WINNER} ± std", f"{BASELINE} ± std", "difference", "verdict"),
+        title=Text(f"{task}, test split"),
+        box=None,
+    )
+    winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
+    called = verdict.called(task)
+    for language, interval in winner.items():
+        other, judged = baseline.get(language), called.get(language)
+        difference = points(None if other is None else interval.mean - other.mean)
+        table.add_row(
+            language,
+            spread(interval),
+            spread(other),
+            between(judged.difference) if judged else difference,
+            judged.call.value if judged else "",
+        )
+    return table
 
 
 def curse_sentence(curse: WinnersCurse) -> str:

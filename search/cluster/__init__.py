@@ -1,1 +1,1 @@
-"""Where trials run: Ray here or on a cluster, how many fit, jobs, Kubernetes objects."""
+"""Runs trials on a local Ray or a cluster: capacity, jobs and Kubernetes objects."""

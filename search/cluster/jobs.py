@@ -1,8 +1,8 @@
-"""Studies as jobs of a Ray cluster, by Ray's Jobs API: submitted, looked at, followed, cancelled.
+"""Submits, lists, follows and cancels studies as jobs of a Ray cluster, with Ray's Jobs API.
 
-A job is named after its study and the attempt: `transfer-search.STUDY.2` goes on from what the
-first attempt left. The cluster refuses a name that it knows, so that of two who submit the same
-study at the same moment one is refused.
+A job's name holds its study and the number of the attempt: `transfer-search.STUDY.2` continues the
+work of the first attempt. The cluster refuses a name that exists already. So if two users submit
+the same study at the same moment, one of them is refused.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Job:
 
     @classmethod
     def of(cls, details: JobDetails) -> "Job | None":
-        """None for a job that is no study's."""
+        """Convert Ray's description of a job; None if the job does not run a study."""
         name = details.submission_id or ""
         prefix, _, rest = name.partition(".")
         study, _, attempt = rest.rpartition(".")
@@ -68,8 +68,13 @@ class Job:
 
 
 def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The cluster's token: from a file, else as Ray finds it (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH);
-    None if there is none. Raises Refusal for a file that others may read."""
+    """Return the cluster's token; None if there is none.
+
+    It is read from `file`, else from where Ray looks for it (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH).
+
+    Raises Refusal if the file cannot be read, if other users may read it, or if it does not hold
+    one word.
+    """
     if file is None and environment.get("RAY_AUTH_TOKEN"):
         return environment["RAY_AUTH_TOKEN"].strip()
     if file is None and environment.get("RAY_AUTH_TOKEN_PATH"):
@@ -79,28 +84,32 @@ def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -
     try:
         mode, token = file.stat().st_mode, file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not ASCII text"
         raise Refusal(f"token file {file} cannot be read: {reason}") from error
     if stat.S_IMODE(mode) & 0o077:
-        raise Refusal(f"token file {file} may be read by others: chmod 600 {file}")
+        raise Refusal(f"other users may read token file {file}; run chmod 600 {file}")
     if not token or not token.isprintable() or " " in token:
-        raise Refusal(f"token file {file} does not hold a token: expected one word in one line")
+        raise Refusal(f"token file {file} does not hold a token; expected one word on one line")
     return token
 
 
 class Jobs:
-    """The studies that are jobs of one cluster. Every method raises Refusal, in one line, where the
-    cluster is away or does not let us in."""
+    """The jobs of one cluster that run studies.
+
+    Every method raises a Refusal of one line if the cluster does not answer or refuses the token.
+    """
 
     def __init__(self, address: str, token: str | None) -> None:
         self.address = address.rstrip("/")
         if not self.address.startswith(("http://", "https://")):
             raise Refusal(
-                f"{address!r} is no address of Ray's Jobs API; expected http(s)://HOST:8265, the "
-                "dashboard of the cluster's head"
+                f"{address!r} is not the address of Ray's Jobs API; expected http(s)://HOST:8265, "
+                "the dashboard of the cluster's head"
             )
         if "@" in self.address:
-            raise Refusal("an address with a name or password in it; expected http(s)://HOST:8265")
+            raise Refusal(
+                "the address has a user name or password in it; expected http(s)://HOST:8265"
+            )
         self._token = token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         _probe(self.address, headers)
@@ -110,33 +119,41 @@ class Jobs:
             self._client = JobSubmissionClient(self.address, headers=headers)
 
     def all(self, study: str | None = None) -> list[Job]:
-        """Attempts at a study (at any), in their order."""
+        """Return all attempts at a study, or at any study, in order of study and attempt."""
         with self._asking():
             listed = self._client.list_jobs()
         jobs = [job for details in listed if (job := Job.of(details)) is not None]
-        found = [job for job in jobs if study is None or job.study == study]
-        return sorted(found, key=lambda job: (job.study, job.attempt))
+        jobs = [job for job in jobs if study is None or job.study == study]
+        return sorted(jobs, key=lambda job: (job.study, job.attempt))
 
     def latest(self, study: str) -> Job:
-        """The last attempt at a study. Raises Refusal without one."""
+        """Return the last attempt at a study. Raises Refusal if there is none."""
         jobs = self.all(study)
         if not jobs:
-            known = sorted({job.study for job in self.all()})
-            there = f"; it has {', '.join(known)}" if known else ""
-            raise Refusal(f"no job of study {study!r} on the cluster at {self.address}{there}")
+            studies = sorted({job.study for job in self.all()})
+            listing = f"; it has jobs of {', '.join(studies)}" if studies else ""
+            raise Refusal(f"the cluster at {self.address} has no job of study {study!r}{listing}")
         return jobs[-1]
 
     def submit(
         self, study: str, text: str, arguments: Sequence[str], *, command: str = "run"
     ) -> Job:
-        """Run the study, or go on with it, as a job; `text` is its file, `arguments` are those of
-        the command, which `retrain` may be too. Raises Refusal while a job of it runs."""
+        """Submit a study as a job; a later attempt continues the study.
+
+        Args:
+            study: name of the study.
+            text: content of the study file.
+            arguments: arguments of the command, after the study file.
+            command: command of the program that the job runs, such as `run` or `retrain`.
+
+        Raises Refusal while another job of the study runs.
+        """
         jobs = self.all(study)
         for job in jobs:
             if not job.is_over:
                 raise Refusal(
-                    f"study {study!r} is {job.state} as job {job.id}: follow it (`logs {study} "
-                    f"--follow`), or `cancel {study}` first"
+                    f"study {study!r} is already {job.state} as job {job.id}; follow it with `logs "
+                    f"{study} --follow`, or run `cancel {study}` first"
                 )
         attempt = jobs[-1].attempt + 1 if jobs else 1
         with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder, self._asking():
@@ -144,7 +161,7 @@ class Jobs:
             self._client.submit_job(
                 entrypoint=entrypoint(arguments, command=command),
                 submission_id=f"{PREFIX}.{study}.{attempt}",
-                # The driver saves and closes when it is asked to end; that takes a while.
+                # After SIGTERM the driver saves its state and closes its record, which takes time.
                 runtime_env={
                     "working_dir": folder,
                     "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)},
@@ -154,11 +171,12 @@ class Jobs:
         return self.latest(study)
 
     def logs(self, job: Job) -> str:
+        """Return what the job has printed so far."""
         with self._asking():
             return str(self._client.get_job_logs(job.id))
 
     def follow(self, job: Job, write: Callable[[str], None]) -> Job:
-        """Hand what the job prints to `write` until it is over; returns how it ended."""
+        """Pass the job's output to `write` until the job is over; return the ended job."""
 
         async def copy() -> None:
             lines: AsyncIterator[str] = self._client.tail_job_logs(job.id)
@@ -170,28 +188,28 @@ class Jobs:
         return self.wait(job)
 
     def cancel(self, job: Job) -> Job:
-        """Ask the job to end as Ctrl-C would, and wait until it has; returns how it ended."""
+        """Stop the job as Ctrl-C would, wait until it has ended, and return the ended job."""
         with self._asking():
             self._client.stop_job(job.id)
         return self.wait(job)
 
     def wait(self, job: Job) -> Job:
-        """Until the job is over, or as long as the grace of one that is being stopped."""
+        """Wait until the job is over, at most GRACE_SECONDS + 10 s; return its last state."""
         deadline = time.monotonic() + GRACE_SECONDS + 10
         while not job.is_over and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            job = next(found for found in self.all(job.study) if found.id == job.id)
+            job = next(listed for listed in self.all(job.study) if listed.id == job.id)
         return job
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Turn what Ray's client raises into a refusal of one line; the token is not in it."""
+        """Turn the errors of Ray's client into a Refusal of one line, without the token."""
         try:
             yield
         except Refusal:
             raise
         except AuthenticationError:
-            raise _not_let_in(self.address, 401 if self._token is None else 403) from None
+            raise _access_refusal(self.address, 401 if self._token is None else 403) from None
         except (
             requests.RequestException,
             aiohttp.ClientError,
@@ -200,26 +218,26 @@ class Jobs:
             ValueError,
         ) as error:
             line = first_line(error)
-            if "Traceback" in line:  # of the head: what was raised there stands last
+            if "Traceback" in line:  # a traceback of the head; its last line names the error
                 line = str(error).strip().splitlines()[-1]
             line = line.replace(self._token, "***") if self._token else line
             raise Refusal(f"the Ray cluster at {self.address}: {line[:300]}") from error
 
 
 def entrypoint(arguments: Sequence[str], *, command: str = "run") -> str:
-    """The shell's command of a job: `exec`, so that the signal that ends it reaches the driver."""
+    """Return the job's shell command; `exec` lets the stop signal reach the driver itself."""
     return shlex.join(["exec", "transfer-search", command, STUDY_FILE, *arguments])
 
 
 def _probe(address: str, headers: Mapping[str, str]) -> None:
-    """Refuse soon where nobody answers: Ray's client has no time limits."""
+    """Refuse within PROBE_SECONDS if no Ray dashboard answers; Ray's client has no time limit."""
     try:
         request = urllib.request.Request(f"{address}/api/version", headers=dict(headers))
         with urllib.request.urlopen(request, timeout=PROBE_SECONDS) as answer:
             is_ray = "ray_version" in json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            raise _not_let_in(address, error.code) from None
+            raise _access_refusal(address, error.code) from None
         is_ray = False
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, json.JSONDecodeError):
@@ -236,10 +254,12 @@ def _probe(address: str, headers: Mapping[str, str]) -> None:
         )
 
 
-def _not_let_in(address: str, code: int) -> Refusal:
+def _access_refusal(address: str, code: int) -> Refusal:
     if code == 401:
         return Refusal(
-            f"the Ray cluster at {address} asks for a token (401): --token-file FILE, "
+            f"the Ray cluster at {address} asks for a token (401); give it with --token-file FILE, "
             "RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN"
         )
-    return Refusal(f"the Ray cluster at {address} refuses the token (403): it is another cluster's")
+    return Refusal(
+        f"the Ray cluster at {address} refuses the token (403); expected the token of this cluster"
+    )

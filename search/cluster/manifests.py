@@ -1,7 +1,7 @@
-"""The Kubernetes objects of a study: the files in templates/ray with its name, sizes and image.
+"""Builds the Kubernetes objects of a study from templates/ray, with its name, sizes and image.
 
-No text is put together here. Files are parsed, values are set, and what comes of it is dumped, so
-that whatever a study file says stays one value.
+The YAML is never built from strings. The files are parsed, values are set, and the result is
+dumped, so a value from a study file stays one value, whatever it contains.
 """
 
 import copy
@@ -23,20 +23,21 @@ Manifest = dict[str, Any]
 
 TEMPLATE_NAME, TEMPLATE_IMAGE = "interactive", "transfer-search"
 DEV_IMAGE = f"{TEMPLATE_IMAGE}:dev"
-IMAGE_KEYS = ("image", "value")  # of a container, and of what tells it which image it is
+IMAGE_KEYS = ("image", "value")  # of a container, and of its variable that names the image
 STUDY_FOLDER, STUDY_KEY = "/etc/transfer-search", "study.toml"
 WORK = "/work"  # where the volume of that name is mounted
 GPU = "nvidia.com/gpu"
 
-MAX_NAME = 39  # KubeRay takes 47 for a RayJob, and `-retrain` has its place in them
-MAX_STUDY_BYTES = 1_000_000  # etcd takes a MiB for the whole ConfigMap
-NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035: what KubeRay asks of its names
+MAX_NAME = 39  # KubeRay allows 47 characters for a RayJob; `-retrain` takes 8 of them
+MAX_STUDY_BYTES = 1_000_000  # etcd allows 1 MiB for the whole ConfigMap
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, which KubeRay requires of names
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
 IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,254}(@sha256:[0-9a-f]{64})?")
 
 
 class Overlay(StrEnum):
-    """Which cluster it is for; `base` has neither GPUs nor one node alone."""
+    """The kind of cluster: `base` has several nodes without GPUs, `gpu` adds GPUs, `dev` has one
+    node."""
 
     BASE = "base"
     GPU = "gpu"
@@ -44,7 +45,7 @@ class Overlay(StrEnum):
 
 
 class Command(StrEnum):
-    """What the job runs: a command of the command line that takes a study file."""
+    """The command that the job runs; it takes a study file."""
 
     RUN = "run"
     RETRAIN = "retrain"
@@ -52,7 +53,17 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerPods:
-    """Pods of workers: one for each worker of a trial, so that a pod is what a trial asks for."""
+    """The worker pods of a study.
+
+    There is one pod for each worker of a trial, so a pod has exactly the size that a worker needs.
+
+    Attributes:
+        cpus: CPUs per pod.
+        gpus: GPUs per pod.
+        gib: memory per pod in GiB.
+        min_pods: pods that run from the start.
+        max_pods: pods that the autoscaler may run at once.
+    """
 
     cpus: int
     gpus: int
@@ -62,16 +73,19 @@ class WorkerPods:
 
     @classmethod
     def of(cls, settings: StudySettings) -> "WorkerPods":
-        """One trial's pods are there from the start. "As many trials as fit" has no meaning where
-        nodes are added as they are asked for: there it is one."""
-        asked = settings.resources
-        num_trials = min(asked.max_concurrent_trials or 1, settings.budget.num_trials)
+        """Compute the pods for a study; those of one trial run from the start.
+
+        Without `max_concurrent_trials` one trial runs at a time. "As many trials as fit" would have
+        no meaning on a cluster that adds nodes on demand.
+        """
+        requested = settings.resources
+        num_trials = min(requested.max_concurrent_trials or 1, settings.budget.num_trials)
         return cls(
-            cpus=asked.cpus_per_worker,
-            gpus=asked.gpus_per_worker,
-            gib=asked.gib_per_worker,
-            min_pods=asked.num_workers,
-            max_pods=asked.num_workers * num_trials,
+            cpus=requested.cpus_per_worker,
+            gpus=requested.gpus_per_worker,
+            gib=requested.gib_per_worker,
+            min_pods=requested.num_workers,
+            max_pods=requested.num_workers * num_trials,
         )
 
 
@@ -85,19 +99,22 @@ def study_objects(
     num_seeds: int | None = None,
     where: str = "study",
 ) -> list[Manifest]:
-    """What `kubectl apply` needs to run a study, given the text of its file.
+    """Return the objects that `kubectl apply` needs to run a study.
 
     Args:
-        overlay: None is `gpu` for a study with GPUs, else `base`.
-        image: NAME@sha256:DIGEST; for `dev` a tag will do. None is a placeholder, to be replaced by
-            kustomize's `images`.
-        num_seeds: of a retrain; None: as many as it has by itself.
-        where: how to call the study file in a refusal.
+        text: content of the study file.
+        command: command that the job runs.
+        overlay: kind of cluster. None means `gpu` for a study with GPUs, else `base`.
+        image: NAME@sha256:DIGEST; `dev` also takes a tag. None leaves a placeholder that
+            kustomize's `images` can replace.
+        namespace: namespace of all objects.
+        num_seeds: seeds of a retrain. None means the default of `retrain`.
+        where: name of the study file in a refusal.
 
     Raises:
-        Refusal: if the study cannot run on Kubernetes, or a name is none there.
+        Refusal: if the study cannot run on Kubernetes, or a name is not allowed there.
     """
-    settings = StudySettings.parse(parse_text(text, where), where=where)
+    settings = StudySettings.parse(parse_text(text, where), file=where)
     shape = WorkerPods.of(settings)
     overlay = overlay or (Overlay.GPU if shape.gpus else Overlay.BASE)
     _check_study(settings, text)
@@ -107,55 +124,62 @@ def study_objects(
     image = image or (DEV_IMAGE if overlay is Overlay.DEV else TEMPLATE_IMAGE)
     study = _config_map(name, text)
     filled = _filled([*_cluster_objects(overlay, shape), *_read("ray-job.yaml")], name, image)
-    (cluster,) = [one for one in filled if one["kind"] == "RayCluster"]
-    (job,) = [one for one in filled if one["kind"] == "RayJob"]
+    (cluster,) = [manifest for manifest in filled if manifest["kind"] == "RayCluster"]
+    (job,) = [manifest for manifest in filled if manifest["kind"] == "RayJob"]
     job["spec"]["entrypoint"] = _entrypoint(command, num_seeds)
     job["spec"]["rayClusterSpec"] = _with_study(cluster["spec"], study["metadata"]["name"])
-    objects = [study, *(one for one in filled if one is not cluster)]
-    for one in objects:
-        one["metadata"]["namespace"] = namespace
+    objects = [study, *(manifest for manifest in filled if manifest is not cluster)]
+    for manifest in objects:
+        manifest["metadata"]["namespace"] = namespace
     return objects
 
 
 def ray_objects(overlay: Overlay) -> list[Manifest]:
-    """The interactive Ray cluster and what belongs to it, as kustomize builds it for an overlay."""
+    """Return the interactive Ray cluster and its other objects, as kustomize builds them for an
+    overlay."""
     (kustomization,) = _read("kustomization.yaml")
-    found = [one for name in kustomization["resources"] for one in _read(name)]
+    objects = [manifest for name in kustomization["resources"] for manifest in _read(name)]
     if overlay is not Overlay.BASE:
         (component,) = _read(f"{overlay.value}/kustomization.yaml")
         for patch in component["patches"]:
-            for one in found:
-                if one["kind"] == patch["target"]["kind"]:
-                    apply_patch(one, yaml.safe_load(patch["patch"]))
-    return found
+            for manifest in objects:
+                if manifest["kind"] == patch["target"]["kind"]:
+                    apply_patch(manifest, yaml.safe_load(patch["patch"]))
+    return objects
 
 
 def apply_patch(manifest: Manifest, operations: Iterable[dict[str, Any]]) -> None:
-    """Change a manifest by a JSON patch (RFC 6902), so far as our overlays use it: `add` and
-    `replace` of keys, and `add` to the end of a list."""
+    """Apply a JSON patch (RFC 6902) to a manifest in place.
+
+    Only the operations that the overlays use are supported: `add` and `replace` of keys, and `add`
+    to the end of a list. Raises ValueError for others.
+    """
     for operation in operations:
         if operation["op"] not in ("add", "replace"):
-            raise ValueError(f"{operation['op']!r} is no operation that is known here")
+            raise ValueError(
+                f"expected operation 'add' or 'replace' in a patch; got {operation['op']!r}"
+            )
         parts = operation["path"].split("/")[1:]
         *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in parts)
-        place: Any = manifest
+        parent: Any = manifest
         for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place[part]
+            parent = parent[int(part)] if isinstance(parent, list) else parent[part]
         if last == "-":
-            place.append(copy.deepcopy(operation["value"]))
+            parent.append(copy.deepcopy(operation["value"]))
         else:
-            place[last] = copy.deepcopy(operation["value"])
+            parent[last] = copy.deepcopy(operation["value"])
 
 
 def to_yaml(objects: Sequence[Manifest]) -> str:
-    """As one stream of YAML documents."""
+    """Return the objects as one stream of YAML documents."""
     return yaml.dump_all(
         objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, explicit_start=True
     )
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines in block form, where all readers of YAML agree about its characters."""
+    """Writes text of several lines in block style, except text with unprintable characters, which
+    YAML readers treat differently there."""
 
     def represent_text(self, text: str) -> yaml.Node:
         if all(character == "\n" or character.isprintable() for character in text):
@@ -177,9 +201,9 @@ def _read(name: str) -> list[Manifest]:
 
 
 def _cluster_objects(overlay: Overlay, shape: WorkerPods) -> list[Manifest]:
-    """Those of the interactive cluster, with the workers that a study takes."""
-    found = ray_objects(overlay)
-    (cluster,) = [one for one in found if one["kind"] == "RayCluster"]
+    """Return the objects of the interactive cluster, with the workers that a study needs."""
+    objects = ray_objects(overlay)
+    (cluster,) = [manifest for manifest in objects if manifest["kind"] == "RayCluster"]
     (group,) = cluster["spec"]["workerGroupSpecs"]
     group["replicas"] = group["minReplicas"] = shape.min_pods
     group["maxReplicas"] = shape.max_pods
@@ -187,11 +211,11 @@ def _cluster_objects(overlay: Overlay, shape: WorkerPods) -> list[Manifest]:
     sizes = {"cpu": str(shape.cpus), "memory": f"{shape.gib}Gi"}
     if shape.gpus:
         sizes[GPU] = str(shape.gpus)
-    given = group["template"]["spec"]["containers"][0]["resources"]
-    given["limits"] |= sizes
-    if overlay is not Overlay.DEV:  # there, what is asked for is little, whatever may be taken
-        given["requests"] |= sizes
-    return found
+    container_resources = group["template"]["spec"]["containers"][0]["resources"]
+    container_resources["limits"] |= sizes
+    if overlay is not Overlay.DEV:  # the one node of `dev` keeps its small requests
+        container_resources["requests"] |= sizes
+    return objects
 
 
 def _config_map(name: str, text: str) -> Manifest:
@@ -209,7 +233,7 @@ def _config_map(name: str, text: str) -> Manifest:
 
 
 def _with_study(cluster: Manifest, config_map: str) -> Manifest:
-    """A cluster's spec whose head, where the driver runs, finds the study file."""
+    """Return the cluster's spec with the study file mounted on the head, where the driver runs."""
     pod = cluster["headGroupSpec"]["template"]["spec"]
     pod["volumes"].append({"name": "study", "configMap": {"name": config_map}})
     mount = {"name": "study", "mountPath": STUDY_FOLDER, "readOnly": True}
@@ -218,8 +242,11 @@ def _with_study(cluster: Manifest, config_map: str) -> Manifest:
 
 
 def _entrypoint(command: Command, num_seeds: int | None) -> str:
-    """Fixed words and a number. KubeRay's submitter hands them through two shells, the second
-    after the first has taken the quotes away: no word that needs quotes may ever stand here."""
+    """Return the job's command line, built from fixed words and a number.
+
+    KubeRay's submitter passes it through two shells, and the first removes the quotes. So no word
+    may need quotes. Raises ValueError if one does.
+    """
     words = ["transfer-search", command.value, f"{STUDY_FOLDER}/{STUDY_KEY}"]
     words += [] if num_seeds is None else [f"--seeds={num_seeds:d}"]
     line = shlex.join(words)
@@ -229,7 +256,7 @@ def _entrypoint(command: Command, num_seeds: int | None) -> str:
 
 
 def _filled(value: Any, name: str, image: str) -> Any:
-    """The same with the template's name and image replaced, wherever they stand as values."""
+    """Return a copy of the value with the template's name and image replaced by these."""
     if isinstance(value, dict):
         return {
             key: image
@@ -245,7 +272,8 @@ def _filled(value: Any, name: str, image: str) -> Any:
 
 
 def _check_study(settings: StudySettings, text: str) -> None:
-    """Refuse what cannot be named on Kubernetes, is not there in a pod, or is a secret."""
+    """Refuse a study whose name is not allowed on Kubernetes, whose folders a pod does not have, or
+    whose file holds a secret."""
     name = settings.study.name
     is_taken = name == TEMPLATE_NAME or name.endswith(f"-{Command.RETRAIN.value}")
     if not NAME.fullmatch(name) or len(name) > MAX_NAME or is_taken:
@@ -256,14 +284,14 @@ def _check_study(settings: StudySettings, text: str) -> None:
         )
     if len(text.encode()) > MAX_STUDY_BYTES:
         raise Refusal(
-            f"the study file has {len(text.encode()):,} bytes, and a ConfigMap holds "
+            f"the study file has {len(text.encode()):,} bytes, but a ConfigMap holds at most "
             f"{MAX_STUDY_BYTES:,}; shorten it"
         )
     key = secret_key(settings)
     if key is not None:
         raise Refusal(
-            f"tracking.{key} has a password in it, and a ConfigMap is no place for one; leave "
-            "it out and give it to the head's pod by a Secret (docs/how-to/kubernetes.md)"
+            f"tracking.{key} has a password in it, which must not be stored in a ConfigMap; leave "
+            "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
     if settings.study.encoder.startswith(("/", ".", "~")):
@@ -274,7 +302,7 @@ def _check_folder(key: str, folder: str | None) -> None:
     if folder and not (folder.startswith(f"{WORK}/") and ".." not in folder.split("/")):
         raise Refusal(
             f"study.{key} is {folder!r}, which no pod has; expected a folder below {WORK}, where "
-            "the volume `work` is"
+            "the volume `work` is mounted"
         )
 
 
@@ -283,8 +311,8 @@ def _check_overlay(settings: StudySettings, overlay: Overlay) -> None:
     if bool(gpus) != (overlay is Overlay.GPU):
         mend = "leave --overlay out, or change gpus_per_worker in [resources]"
         raise Refusal(
-            f"study {settings.study.name!r} takes {gpus} GPUs a worker, and overlay "
-            f"{overlay.value!r} is for studies {'without' if gpus else 'with'} them; {mend}"
+            f"study {settings.study.name!r} needs {gpus} GPUs per worker, but overlay "
+            f"{overlay.value!r} is for studies {'without' if gpus else 'with'} GPUs; {mend}"
         )
 
 
@@ -299,6 +327,6 @@ def _check_target(image: str | None, namespace: str, overlay: Overlay) -> None:
     is_pinned = "@sha256:" in image or overlay is Overlay.DEV
     if not IMAGE.fullmatch(image) or not is_pinned:
         raise Refusal(
-            f"--image {image!r} is not pinned: expected NAME@sha256: and 64 digits of its digest "
-            "(overlay dev takes a tag)"
+            f"--image {image!r} is not pinned; expected NAME@sha256: and the 64 digits of its "
+            "digest (overlay dev also takes a tag)"
         )

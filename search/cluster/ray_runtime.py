@@ -1,4 +1,4 @@
-"""Where trials run: a Ray of the run's own on this machine, or a cluster that is there already."""
+"""Starts a local Ray for one run, or connects to a running Ray cluster."""
 
 import json
 import logging
@@ -29,28 +29,55 @@ from trainables.on_ray import Launch
 from trainables.training.workers import num_cores
 
 SCRATCH, OWNER = "ts-", "owner.json"
-MAX_SCRATCH_ROOT = 24  # characters: Ray's sockets lie below, and their paths end at 107
-NODE_SECONDS = 60.0  # for a node to start a worker and read a file
-MAX_REASON = 300  # characters of what Ray says
-PROBE_SECONDS = 5.0  # for a cluster's head to answer; Ray itself tries for minutes
+# Longest path of the scratch root in characters: Ray's sockets lie below it, and a socket's path
+# has at most 107 characters.
+MAX_SCRATCH_ROOT = 24
+NODE_SECONDS = 60.0  # time for a node to start a worker and read a file
+MAX_REASON = 300  # characters of Ray's message that are quoted
+PROBE_SECONDS = 5.0  # time for a cluster's head to answer; Ray itself tries for minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster to run on: its address, and whether nodes are added to it on demand."""
+    """A Ray cluster to run on: its address, and whether it adds nodes on demand."""
 
     address: str
     can_grow: bool = False
 
 
+def cluster_at(address: str | None, home: Home, *, can_grow: bool = False) -> Cluster | None:
+    """The cluster at `HOST:PORT` or `auto`; None where the address is empty or `local`, which means
+    a Ray of the run's own. No cluster is asked yet.
+
+    Raises:
+        Refusal: the address is a URL, or the home folder is the default one, which is not the same
+            folder on every node.
+    """
+    if address in (None, "", "local"):
+        return None
+    if "://" in address:
+        raise Refusal(
+            f"{address!r} is no address to run at; expected HOST:PORT of the cluster's head or "
+            "`auto`, on one of its nodes. From elsewhere: `submit --address http://HOST:8265`"
+        )
+    if home.is_default:
+        raise Refusal(
+            f"a run on the cluster at {address} needs --home or TRANSFER_SEARCH_HOME: a folder "
+            "that is the same on every node"
+        )
+    return Cluster(address, can_grow)
+
+
 def this_machine() -> Machine:
-    """The cores that this process may use, and all GPUs that torch sees."""
+    """Return the cores that this process may use, and all GPUs that torch sees."""
     return Machine(num_cores(), torch.cuda.device_count())
 
 
 def max_concurrent_trials(settings: StudySettings, home: Home, cluster: Cluster | None) -> int:
-    """How many trials run beside each other, on the cluster or on this machine. Raises Refusal if
-    not even one does, or if the cluster is away."""
+    """Return how many trials run at the same time, on the cluster or on this machine.
+
+    Raises Refusal if not even one trial fits, or if the cluster does not answer.
+    """
     if cluster is None:
         return this_machine().max_concurrent_trials(settings)
     shape = look_at(cluster.address, home, can_grow=cluster.can_grow)
@@ -58,14 +85,15 @@ def max_concurrent_trials(settings: StudySettings, home: Home, cluster: Cluster 
 
 
 def ray_of(launch: Launch, cluster: Cluster | None) -> AbstractContextManager[Path]:
-    """The Ray that trials run on. Yields Tune's folder."""
+    """Return the context of the Ray that trials run on; it yields Tune's folder."""
     if cluster is not None:
         return attached_ray(launch, cluster.address)
     return local_ray(launch, this_machine())
 
 
 def make_scratch() -> Path:
-    """A scratch folder of this process; those of killed processes of this host are removed."""
+    """Create a scratch folder for this process, and remove those of killed processes on this
+    host."""
     root = Path(tempfile.gettempdir())
     if len(str(root)) > MAX_SCRATCH_ROOT:
         root = Path("/tmp")
@@ -79,20 +107,20 @@ def make_scratch() -> Path:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether a process of ours on this host made the folder and is gone."""
+    """Whether a process of this user on this host made the folder and has ended."""
     try:
         owner = json.loads((folder / OWNER).read_text())
-        ours = folder.stat().st_uid == os.getuid() and owner["host"] == socket.gethostname()
-        return ours and not is_alive(owner["pid"])
+        is_ours = folder.stat().st_uid == os.getuid() and owner["host"] == socket.gethostname()
+        return is_ours and not is_alive(owner["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 @contextmanager
 def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
-    """A Ray of this run's own, its scratch folders removed at the end. Yields Tune's folder."""
+    """Start a Ray for this run and yield Tune's folder; remove the scratch folders at the end."""
     scratch = make_scratch()
-    several = launch.read_settings().resources.num_workers > 1
+    has_several_workers = launch.read_settings().resources.num_workers > 1
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     environment = {**_environment(launch), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     try:
@@ -101,7 +129,7 @@ def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
             num_cpus=machine.num_cores,
             num_gpus=machine.num_gpus,
             # Train cleans up after a stopped trial through the dashboard's state API.
-            include_dashboard=several,
+            include_dashboard=has_several_workers,
             object_store_memory=100 * 2**20,
             runtime_env={"env_vars": environment},
             _temp_dir=str(scratch / "ray"),
@@ -114,8 +142,11 @@ def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
 
 @contextmanager
 def attached_ray(launch: Launch, address: str) -> Iterator[Path]:
-    """A cluster that somebody else started and ends; what this driver started on it ends with it.
-    Yields Tune's folder, in the home folder: Tune writes there from every node."""
+    """Connect to a running cluster and yield Tune's folder.
+
+    The folder lies in the home folder, because Tune writes to it from every node. The cluster goes
+    on running afterwards; only the processes that this driver started on it end.
+    """
     try:
         with _connected(address=address, runtime_env={"env_vars": _environment(launch)}):
             yield launch.train_folder / "tune"
@@ -124,8 +155,10 @@ def attached_ray(launch: Launch, address: str) -> Iterator[Path]:
 
 
 def look_at(address: str, home: Home, *, can_grow: bool) -> ClusterShape:
-    """The shape of a cluster. Raises Refusal where none is there, or where one of its nodes does
-    not see the home folder."""
+    """Return the nodes of a cluster.
+
+    Raises Refusal if no cluster answers at the address, or if a node does not see the home folder.
+    """
     _probe(address)
     with _connected(address=address):
         alive = [node for node in ray.nodes() if node["Alive"]]
@@ -142,7 +175,7 @@ def look_at(address: str, home: Home, *, can_grow: bool) -> ClusterShape:
 
 
 class Gauges:
-    """Numbers for Ray's Prometheus exporter; made where Ray is connected."""
+    """Numbers for Ray's Prometheus exporter; create it while Ray is connected."""
 
     def __init__(self, described: Mapping[str, str]) -> None:
         self._gauges = {
@@ -156,7 +189,7 @@ class Gauges:
 
 @contextmanager
 def _connected(address: str, **arguments: Any) -> Iterator[None]:
-    """A connection to Ray in this process, quiet, and with this process's SIGTERM handler kept."""
+    """Connect this process to Ray without Ray's output, and keep this process's SIGTERM handler."""
     os.environ.update(
         {
             "RAY_DISABLE_IMPORT_WARNING": "1",
@@ -173,35 +206,38 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
             if address == "local":
                 raise
-            raise _away(address, first_line(error)) from error
+            raise _no_cluster(address, first_line(error)) from error
         if callable(handler):
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place of it
+            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it with its own handler
         yield
     finally:
         ray.shutdown()
 
 
 def _probe(address: str) -> None:
-    """Refuse soon where nobody listens. What `auto` means, Ray finds out among its processes."""
+    """Refuse within PROBE_SECONDS if nothing listens at the address.
+
+    `auto` is not checked: Ray finds its address among the processes of this host.
+    """
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
-        raise _away(address, first_line(error)) from error
+        raise _no_cluster(address, first_line(error)) from error
 
 
-def _away(address: str, reason: str) -> Refusal:
+def _no_cluster(address: str, reason: str) -> Refusal:
     return Refusal(
-        f"no Ray cluster can be joined at {address} ({reason[:MAX_REASON]}); expected HOST:PORT of "
-        "its head or `auto`, on one of its nodes, and its token (RAY_AUTH_MODE, "
+        f"no Ray cluster can be joined at {address} ({reason[:MAX_REASON]}); on a node of the "
+        "cluster, expected HOST:PORT of its head or `auto`, and its token (RAY_AUTH_MODE, "
         "RAY_AUTH_TOKEN_PATH) if it asks for one"
     )
 
 
 def _environment(launch: Launch) -> dict[str, str]:
-    """Of every worker."""
+    """Return the environment variables of every worker."""
     return {
         "OMP_NUM_THREADS": str(launch.read_settings().resources.cpus_per_worker),
         "TOKENIZERS_PARALLELISM": "false",
@@ -211,35 +247,35 @@ def _environment(launch: Launch) -> dict[str, str]:
 
 def _remove_train_folder(launch: Launch) -> None:
     shutil.rmtree(launch.train_folder, ignore_errors=True)
-    with suppress(OSError):  # another study is using it
+    with suppress(OSError):  # it is not empty while another study uses it
         launch.train_folder.parent.rmdir()
 
 
 def _check_home(home: Home, nodes: list[dict[str, Any]]) -> None:
-    """Refuse a home folder that some node does not see: write a file here, read it there."""
+    """Refuse a home folder that a node does not see, by reading a file of this process there."""
     is_new = not home.path.exists()
     home.path.mkdir(parents=True, exist_ok=True)
     mark, token = home.path / f".seen-{uuid.uuid4().hex}", uuid.uuid4().hex
     mark.write_text(token)
     read = ray.remote(num_cpus=0)(_read)
     try:
-        asked = {
+        answers = {
             _name(node): read.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(str(mark))
             for node in nodes
         }
-        for name, answer in asked.items():
+        for name, answer in answers.items():
             try:
-                seen = ray.get(answer, timeout=NODE_SECONDS)
+                text = ray.get(answer, timeout=NODE_SECONDS)
             except GetTimeoutError:
-                seen = f"no answer in {NODE_SECONDS:.0f} s"
+                text = f"no answer in {NODE_SECONDS:.0f} s"
             except RayError as error:
-                seen = first_line(error)[:MAX_REASON]
-            if seen != token:
+                text = first_line(error)[:MAX_REASON]
+            if text != token:
                 raise Refusal(
-                    f"node {name} does not see the home folder {home.path} ({seen}); give a "
-                    "folder (--home) that is the same on every node, and the same image"
+                    f"node {name} does not see the home folder {home.path} ({text}); give a "
+                    "folder (--home) that every node shares, and use the same image on every node"
                 )
     finally:
         mark.unlink()
@@ -248,7 +284,7 @@ def _check_home(home: Home, nodes: list[dict[str, Any]]) -> None:
 
 
 def _read(path: str) -> str:
-    """On a node: what is in the file, or why it cannot be read."""
+    """Return the content of a file on a node, or why it cannot be read."""
     try:
         return Path(path).read_text()
     except OSError as error:

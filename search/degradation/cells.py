@@ -7,7 +7,7 @@ from typing import Literal
 
 from search.degradation.findings import GapCell
 from search.degradation.paired_scores import PairedScores
-from spaces.languages import LANGUAGES
+from spaces.languages import known_language
 from trainables.scoring.scores import Mark, Scores, TargetScores
 
 Levels = Mapping[tuple[str, str], float]  # (task, language) -> score
@@ -65,8 +65,8 @@ def zero_shot_levels(runs: Iterable[Scores]) -> list[Levels]:
 
 def _unit(language: str) -> Literal["word", "character"]:
     """What fertility counts the tokens of, as trainables.features.fertility does."""
-    has_spaces = language not in LANGUAGES or LANGUAGES[language].has_spaces
-    return "word" if has_spaces else "character"
+    known = known_language(language)
+    return "character" if known and not known.has_spaces else "word"
 
 
 def _by_task(runs: Iterable[Scores]) -> dict[str, list[TargetScores]]:

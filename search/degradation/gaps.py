@@ -25,9 +25,9 @@ from search.degradation.findings import (
 )
 from search.degradation.paired_scores import PairedScores
 from search.degradation.slopes import Slope, has_slope, slope_of, slope_value
+from search.degradation.typology import family_of
 from search.stats.intervals import Interval, paired_difference, unpaired_difference
 from search.trials.gains import collapsed_counts
-from spaces.languages import LANGUAGES
 from spaces.refusal import Refusal
 
 # (source language, languages) -> kind -> language -> distance; what is not known is left out
@@ -163,7 +163,7 @@ def _slope_row(
     )
     if len(set(units)) < MIN_LANGUAGES or not has_slope(x, groups):
         return row
-    families = [_family(language) for language in units]
+    families = [family_of(language) for language in units]
 
     def slope(y: Sequence[float]) -> Slope:
         return slope_of(x, y, groups=groups, units=units, families=families)
@@ -203,8 +203,3 @@ def _change_over_seeds(
     )
     compare = paired_difference if len(before) == len(after) else unpaired_difference
     return compare(after, before)
-
-
-def _family(language: str) -> str:
-    """The family of a language; an unknown language is a family of its own."""
-    return LANGUAGES[language].family if language in LANGUAGES else language

@@ -1,7 +1,7 @@
-"""Results as JSON: the one place that turns a dataclass into JSON values, back, and into a schema.
+"""Results with a published schema: as JSON, back, and the schema.
 
 The types are stdlib dataclasses. Pydantic reads their fields, and for the schema the sentence below
-each field.
+each field. `spaces.json_values.to_json` is for all other results: it leaves computed fields out.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from functools import cache
 from types import GenericAlias
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from spaces.json_values import JsonObject
 from spaces.refusal import Refusal
 
-JsonObject = dict[str, JsonValue]
 _T = TypeVar("_T")
 
 
-def to_json(result: object) -> JsonObject:
+def json_of(result: object) -> JsonObject:
     """The JSON object of a dataclass: a key for each field and each computed field."""
     kind: Any = type(result)
     content: JsonObject = _adapter(kind).dump_python(result, mode="json")
@@ -26,7 +26,7 @@ def to_json(result: object) -> JsonObject:
 
 
 def from_json(kind: type[_T], content: object, *, where: str) -> _T:
-    """The inverse of `to_json`, for results that are stored. A key that the type does not have is
+    """The inverse of `json_of`, for results that are stored. A key that the type does not have is
     ignored. Raises Refusal: a key is missing, or its value is refused."""
     hashable: Any = kind
     try:
@@ -39,7 +39,7 @@ def from_json(kind: type[_T], content: object, *, where: str) -> _T:
 
 
 def json_schema(kind: type) -> JsonObject:
-    """The JSON Schema (2020-12) of what `to_json` makes of a dataclass. The docstring of a class is
+    """The JSON Schema (2020-12) of what `json_of` makes of a dataclass. The docstring of a class is
     its description; that of a field is the string below it."""
     schema = _own_schema(kind)
     definitions: dict[str, Any] = schema.pop("$defs")

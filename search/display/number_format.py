@@ -1,6 +1,8 @@
-"""Scores, differences and durations as text, for reports, terminals and cards. Pure."""
+"""How scores, differences and durations are written: the report, the terminal and cards share it.
+Pure."""
 
 from search.stats.intervals import Interval
+from search.stats.significance import Difference
 
 
 def percent(value: float | None) -> str:
@@ -24,9 +26,10 @@ def spread(over_seeds: Interval | None) -> str:
     return f"{percent(over_seeds.mean)}{std}"
 
 
-def between(mean: float, low: float, high: float) -> str:
-    """A difference with the ends of its interval: `+3.1 (+0.4 to +5.8)`."""
-    return f"{points(mean)} ({points(low)} to {points(high)})"
+def between(difference: Difference) -> str:
+    """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
+    low, high = points(difference.low), points(difference.high)
+    return f"{points(difference.mean)} ({low} to {high})"
 
 
 def duration(seconds: float) -> str:

@@ -74,7 +74,7 @@ class PlanQueue:
     @property
     def is_used_up(self) -> bool:
         """Whether all trials are asked for, or there is nothing new to ask for."""
-        taken = self._study.num_counted + sum(map(len, (self.live, self.again, self._held)))
+        taken = self._study.history.num_counted + sum(map(len, (self.live, self.again, self._held)))
         return taken >= self._num_trials or self._study.is_used_up
 
     def changed(self) -> None:

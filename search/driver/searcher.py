@@ -69,8 +69,8 @@ class StudySearcher(Searcher):
         self._stop = stop
         self._ends = TrialEnds(study, settings, log)
         self._phases = StoredPhases(key_facts, store)
-        scored = [told.number for told in study.told.values() if told.values]
-        self._spending = Spending(settings, study.took, scored)
+        scored = [told.number for told in study.history.results.values() if told.values]
+        self._spending = Spending(settings, study.history.spent, scored)
         self._queue = PlanQueue(
             study,
             self._phases,
@@ -79,7 +79,7 @@ class StudySearcher(Searcher):
             max_held=max_concurrent,
             tell_duplicate=self._ends.tell_duplicate,
         )
-        watch.resumed(study.num_counted)
+        watch.resumed(study.history.num_counted)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes its searcher to disk: no URL, no client; recovery is by content
@@ -197,4 +197,4 @@ class StudySearcher(Searcher):
         """What a running trial took until now, should this driver be killed. A database that does
         not answer ends nothing here: the next note has all of it."""
         with suppress(Refusal):
-            self._study.note(asked, self._spending.took(asked.number))
+            self._study.note_spending(asked, self._spending.took(asked.number))

@@ -45,7 +45,7 @@ class TrialEnds:
         self._rows.append(row)
         if row.plan.is_baseline:
             self._baselines = Baselines.among(self._rows)
-        self._study.note(live.asked, took)
+        self._study.note_spending(live.asked, took)
         # The record first: a driver that dies in between runs the trial again and finds all of it.
         outcomes = live.end.get("outcomes") if live.end else None
         self._log.trial_finished(row, baseline=self._baselines.of(row), outcomes=outcomes)
@@ -61,7 +61,7 @@ class TrialEnds:
 
     def tell_duplicate(self, asked: AskedTrial) -> bool:
         """What an equal plan got, at once; False where there was none."""
-        told = self._study.told.get(asked.plan)
+        told = self._study.history.results.get(asked.plan)
         if told is None:
             return False
         row = duplicate_row(asked, told, self._settings)
@@ -71,7 +71,9 @@ class TrialEnds:
         return True
 
     def _judged(self, row: TrialRow) -> tuple[TrialRow, BaselineMeasure | None]:
-        """With what it drops against the baselines so far, itself among them; as one of these."""
+        """The row with its largest drop against the baselines so far, and the measure that it adds
+        to them, if it is a baseline."""
         evaluation = self._settings.evaluation
         own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
-        return judged(row, [*self._study.measures, *([own] if own else [])], evaluation), own
+        measures = [*self._study.history.measures, *([own] if own else [])]
+        return judged(row, measures, evaluation), own

@@ -1,1 +1,1 @@
-"""Everything that is known or checked before anything is trained."""
+"""Computes and checks what can be known of a study before anything is trained."""

@@ -1,23 +1,22 @@
-"""What a study would cost: forward passes, GPU-hours at a stated throughput, disk. Pure."""
+"""Estimates what a study costs: sequences, GPU-hours at a stated throughput, disk. Pure."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spaces.phases import Phase, TrialPlan
 from spaces.study import StudySettings
 from spaces.task_catalog import Source, TaskKind, get_task
 
-BYTES = 4  # of a weight: phases are stored in single precision
-SEQUENCES_PER_SECOND = 100.0  # in training, on one GPU: an assumption, which the user replaces
-PASSES = 3  # a training sequence costs its forward pass and a backward one of twice that
+BYTES = 4  # bytes per weight: phases are stored in single precision
+SEQUENCES_PER_SECOND = 100.0  # in training, on one GPU; an assumption that the user can replace
+PASSES = 3  # a training sequence costs a forward pass, and a backward pass that costs two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderShape:
-    """An encoder of XLM-R's architecture: what decides its number of weights."""
+    """The sizes that determine the number of weights of an encoder of XLM-R's architecture."""
 
     vocabulary: int
     positions: int
@@ -27,8 +26,8 @@ class EncoderShape:
 
     @property
     def num_weights(self) -> int:
-        """Embeddings with their layer norm, and per layer four projections, two feed-forward
-        matrices, their biases and two layer norms; no pooler."""
+        """Number of weights: the embeddings with their layer norm, and per layer four projections,
+        two feed-forward matrices, their biases and two layer norms; no pooler."""
         width, inner = self.hidden_size, self.feed_forward_size
         embeddings = (self.vocabulary + self.positions + 1 + 2) * width
         layer = 4 * width * (width + 1) + 2 * width * inner + inner + width + 4 * width
@@ -47,9 +46,18 @@ KNOWN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Sequences through the encoder, of all stages and all plans: at most, since phases may stop
-    early. `not_counted` are targets whose number of rows is not known beforehand. `disk_bytes` is
-    that of the phase store; None where the encoder's size is not known."""
+    """The cost of all stages and plans of a study. It is an upper limit, since phases may stop
+    early.
+
+    Attributes:
+        trained_sequences: sequences trained on.
+        dev_sequences: sequences scored during training.
+        scored_sequences: sequences of the targets' validation rows, over all plans.
+        not_counted: targets whose number of rows is not known beforehand.
+        sequences_per_second: assumed throughput of training on one GPU.
+        gpu_hours: hours on one GPU at that throughput.
+        disk_bytes: size of the phase store; None if the size of the encoder is unknown.
+    """
 
     trained_sequences: int
     dev_sequences: int
@@ -59,9 +67,6 @@ class Cost:
     gpu_hours: float
     disk_bytes: int | None
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "not_counted": list(self.not_counted)}
-
 
 def cost_of(
     settings: StudySettings,
@@ -70,7 +75,7 @@ def cost_of(
     *,
     sequences_per_second: float = SEQUENCES_PER_SECOND,
 ) -> Cost:
-    """Of every plan and stage of a grid, with several workers or with one."""
+    """Return the cost of these plans and stages; it does not depend on the number of workers."""
     phases = list(stages)
     trained = sum(_trained(phase) for phase in phases)
     dev = sum(_dev(phase) for phase in phases)
@@ -90,15 +95,15 @@ def cost_of(
 
 
 def num_weights(settings: StudySettings) -> int | None:
-    """Of the encoder; None where it can be told only by loading it."""
-    name, made = settings.study.encoder, settings.pretraining
-    if made is not None:
+    """Return the encoder's number of weights; None if only loading the encoder could tell."""
+    name, pretraining = settings.study.encoder, settings.pretraining
+    if pretraining is not None:
         return EncoderShape(
-            vocabulary=made.max_vocabulary,
-            positions=made.recipe.max_length + 2,
-            hidden_size=made.hidden_size,
-            num_layers=made.num_layers,
-            feed_forward_size=made.feed_forward_size,
+            vocabulary=pretraining.max_vocabulary,
+            positions=pretraining.recipe.max_length + 2,
+            hidden_size=pretraining.hidden_size,
+            num_layers=pretraining.num_layers,
+            feed_forward_size=pretraining.feed_forward_size,
         ).num_weights
     if name in KNOWN:
         return KNOWN[name].num_weights
@@ -112,11 +117,12 @@ def num_weights(settings: StudySettings) -> int | None:
             feed_forward_size=config["intermediate_size"],
         ).num_weights
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no folder, or an encoder of another make: `run` will say what is wrong
+        return None  # not a folder, or another architecture; `run` reports what is wrong
 
 
 def sequences_of(task: str) -> int:
-    """Sequences of one example: one a choice, a text and its pivot in retrieval, else one."""
+    """Return the number of sequences of one example: one per choice; two in retrieval (a text and
+    its pivot); else one."""
     entry = get_task(task)
     if entry.kind is TaskKind.CHOICE:
         return round(1 / entry.chance)
@@ -124,8 +130,8 @@ def sequences_of(task: str) -> int:
 
 
 def _trained(phase: Phase) -> int:
-    each = sum(share * sequences_of(source.task) for source, share in phase.mixture.shares)
-    return round(phase.recipe.num_steps * phase.recipe.batch_size * each)
+    per_example = sum(share * sequences_of(source.task) for source, share in phase.mixture.shares)
+    return round(phase.recipe.num_steps * phase.recipe.batch_size * per_example)
 
 
 def _dev(phase: Phase) -> int:
@@ -141,7 +147,7 @@ def _with_rows(phase: Phase) -> list[Source]:
 
 
 def _scored(settings: StudySettings, task: str) -> int | None:
-    """Of one target in one trial."""
+    """Return the sequences that scoring a target takes in one trial; None if not known."""
     entry, limit = get_task(task), settings.evaluation.max_rows
     if entry.num_dev_rows is None and limit is None:
         return None

@@ -1,9 +1,9 @@
-"""data check, fetch, bundle: what a study reads, whether it is there, and taking it along."""
+"""Implements `data check`, `data fetch` and `data bundle`: finds, fetches and copies the rows that
+a study reads."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from spaces.refusal import Refusal
 from spaces.sections import POCKET, PRETRAINED
@@ -20,8 +20,11 @@ OnDone = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, order=True)
 class StudyRows:
-    """Rows of one task in one language and split that a study reads. A study cannot run without
-    those that `is_needed`; a language without the others is left out and named."""
+    """Rows of one task in one language and split that a study reads.
+
+    A study cannot run without rows with `is_needed`. If other rows are missing, their language is
+    left out and reported.
+    """
 
     task: str
     split: str
@@ -31,72 +34,74 @@ class StudyRows:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What is there, what is not (and need not be), and what is wrong."""
+    """The result of checking a study's rows.
+
+    Attributes:
+        study: name of the study.
+        found: rows that exist.
+        missing: rows that do not exist; each needed one also has an error.
+        errors: what stops the study, one sentence each.
+    """
 
     study: str
     found: tuple[RowsDescription, ...]
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "study": self.study,
-            "found": [asdict(description) for description in self.found],
-            "missing": [asdict(place) for place in self.missing],
-            "errors": list(self.errors),
-        }
-
 
 def places_of(settings: StudySettings) -> list[StudyRows]:
-    """Everything that `run`, `retrain` and the pretraining of the study's encoder read."""
-    places: dict[StudyRows, None] = {}
+    """Return the rows that `run`, `retrain` and the pretraining of the study's encoder read."""
+    rows: dict[StudyRows, None] = {}
     if settings.pretraining is not None:
         text = get_task(settings.pretraining.text)
         for language in settings.pretraining.languages or text.languages:
-            places[StudyRows(text.name, "train", language, False)] = None
+            rows[StudyRows(text.name, "train", language, False)] = None
     for wanted in wanted_by(settings):
         is_needed = wanted.split == "train"
-        places[StudyRows(wanted.task, wanted.split, wanted.language, is_needed)] = None
+        rows[StudyRows(wanted.task, wanted.split, wanted.language, is_needed)] = None
     for target in settings.space.targets:
         for language in settings.languages_of(target):
-            places[StudyRows(target, "test", language, False)] = None
-    return sorted(places)
+            rows[StudyRows(target, "test", language, False)] = None
+    return sorted(rows)
 
 
 def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
-    """Read all rows of a study and check them, as its run would; nothing is written."""
-    rows, places = Rows.of(settings), places_of(settings)
-    found, missing, errors = [], [], _wrong_files(settings, places)
-    away: set[str] = set()  # data sets that nothing answers for: asked once, each takes its time
-    for done, place in enumerate(places, start=1):
-        on_done(done, len(places))
-        data_set = get_task(place.task).origin_of(place.language).dataset
-        if data_set in away:
+    """Read and check all rows of a study, as its run would, without writing anything."""
+    reader, needed = Rows.of(settings), places_of(settings)
+    described, missing, errors = [], [], _wrong_files(settings, needed)
+    unreachable: set[str] = set()  # data sets whose server did not answer; it is not asked again
+    for done, rows in enumerate(needed, start=1):
+        on_done(done, len(needed))
+        data_set = get_task(rows.task).origin_of(rows.language).dataset
+        if data_set in unreachable:
             continue
         try:
-            found.append(rows.describe(place.task, place.language, place.split))
+            described.append(reader.describe(rows.task, rows.language, rows.split))
         except NoRowsError as error:
-            if place.is_needed:
+            if rows.is_needed:
                 errors.append(str(error))
-            missing.append(place)
+            missing.append(rows)
         except Refusal as error:
             errors.append(str(error))
             if isinstance(error.__cause__, ConnectionError):
-                away.add(data_set)
+                unreachable.add(data_set)
     if not errors:
-        errors += _without_zero_shot(settings, found)
+        errors += _without_zero_shot(settings, described)
     return DataCheck(
-        settings.study.name, tuple(found), tuple(missing), tuple(dict.fromkeys(errors))
+        settings.study.name, tuple(described), tuple(missing), tuple(dict.fromkeys(errors))
     )
 
 
 def fetch_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
-    """Fill the hub's cache with the rows and the encoder of a study, so that it runs without a
-    network. Raises Refusal if its rows come from a data root."""
+    """Download the rows and the encoder of a study into the hub's cache, so that the study runs
+    without a network.
+
+    Raises Refusal if the rows come from a data root, which needs no download.
+    """
     if settings.study.data_root is not None:
         raise Refusal(
-            f"study {settings.study.name!r} reads its rows from {settings.study.data_root}: there "
-            "is nothing to fetch from the hub. `data check` reads what is there"
+            f"study {settings.study.name!r} reads its rows from {settings.study.data_root}, so "
+            "there is nothing to fetch from the hub; run `data check` to check these rows"
         )
     encoder = settings.study.encoder
     if encoder not in (POCKET, PRETRAINED) and not Path(encoder).is_dir():
@@ -105,64 +110,77 @@ def fetch_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
 
 
 def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> DataCheck:
-    """Write what the study reads into a new folder, which appears whole or not at all, and read
-    it back. Raises Refusal, also where the study's data are not fit to be run."""
+    """Copy the rows that the study reads into a new folder and read them back.
+
+    The folder appears only when it is complete.
+
+    Raises Refusal if the folder exists, if the data check has errors, if nothing can be copied, or
+    if the copy differs from its source.
+    """
     check_new(folder)
-    check = check_data(settings, on_done=lambda done, of: None)
+    check = check_data(settings, on_done=lambda done, total: None)
     if check.errors:
         raise Refusal(check.errors[0])
-    parts, own = parts_of(check.found), own_parts_of(check.found)
-    if not parts and all(part.why_left for part in own):
-        left = "".join(f"; {line}" for line in bundle.left_out(own))
-        raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{left}")
+    hub_parts, own_parts = parts_of(check.found), own_parts_of(check.found)
+    if not hub_parts and all(part.reason_not_copied for part in own_parts):
+        reasons = "".join(f"; {line}" for line in bundle.left_out(own_parts))
+        raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{reasons}")
     with whole_folder(folder) as draft:
-        bundle.write_bundle(draft, parts, own, data_root=settings.study.data_root, on_done=on_done)
+        bundle.write_bundle(
+            draft, hub_parts, own_parts, data_root=settings.study.data_root, on_done=on_done
+        )
         _compare(check.found, replace(Rows.of(settings), data_root=str(draft)))
     return check
 
 
 def parts_of(found: Sequence[RowsDescription]) -> list[bundle.Part]:
-    """The splits of hub data sets that the rows came out of, each once."""
+    """Return the splits of hub data sets that the rows were read from, each once."""
     parts = {part for description in found for part in description.parts}
     return sorted(parts)
 
 
 def own_parts_of(found: Sequence[RowsDescription]) -> list[bundle.OwnPart]:
-    """The splits of folders of one's own that the rows came out of, each once."""
-    return sorted({part for description in found for part in description.own})
+    """Return the splits of the user's own folders that the rows were read from, each once."""
+    return sorted({part for description in found for part in description.own_parts})
 
 
 def not_copied(found: DataCheck) -> list[str]:
-    """A line for every folder that the study reads and its bundle does not have."""
+    """Return a line for every folder that the study reads and that its bundle does not contain."""
     return bundle.left_out(own_parts_of(found.found))
 
 
 def _compare(found: Sequence[RowsDescription], copied: Rows) -> None:
-    for one in found:
-        if any(part.why_left for part in one.own) or not (one.parts or one.own):
+    """Refuse a copy whose rows differ from the source's."""
+    for source in found:
+        if any(part.reason_not_copied for part in source.own_parts) or not (
+            source.parts or source.own_parts
+        ):
             continue
-        if copied.fingerprint(one.task, one.language, one.split) != one.digest:
+        if copied.fingerprint(source.task, source.language, source.split) != source.digest:
             raise Refusal(
-                f"the copy of {one.dataset!r}, config {one.config!r}, {one.split} rows, reads "
-                "otherwise than its source; is the disk full?"
+                f"the {source.split} rows in the copy of {source.dataset!r}, config "
+                f"{source.config!r}, differ from their source; is the disk full?"
             )
 
 
 def _wrong_files(settings: StudySettings, places: Sequence[StudyRows]) -> list[str]:
+    """Return a line for every file of the data root whose checksum is wrong."""
     root = settings.study.data_root
     if root is None:
         return []
-    entries = [(get_task(place.task), place.language) for place in places]
-    entries = [(get_task(n), code) for e, code in entries for n in (e.parts or (e.name,))]
+    tasks = [(get_task(rows.task), rows.language) for rows in places]
+    entries = [
+        (get_task(name), code) for task, code in tasks for name in (task.parts or (task.name,))
+    ]
     datasets = {entry.origin_of(code).dataset for entry, code in entries}
     return bundle.check_sums(Path(root), sorted(datasets))
 
 
 def _without_zero_shot(settings: StudySettings, found: Sequence[RowsDescription]) -> list[str]:
-    """Targets without rows in any zero-shot language cannot be scored."""
-    there = {(one.task, one.language) for one in found if one.split == "validation"}
+    """Return an error for each target without rows in any zero-shot language: it has no score."""
+    with_rows = {(rows.task, rows.language) for rows in found if rows.split == "validation"}
     return [
-        f"target {name!r} has no validation rows in a zero-shot language that the study asks for"
+        f"target {name!r} has no validation rows in any zero-shot language of the study"
         for name in settings.space.targets
-        if not any((name, code) in there for code in get_task(name).zero_shot_languages)
+        if not any((name, code) in with_rows for code in get_task(name).zero_shot_languages)
     ]

@@ -1,31 +1,36 @@
-"""How long a study would take, from what its kinds of stages take a step and its targets to score.
-Pure.
+"""Forecasts how long a study takes, from the measured times of its steps and of its scoring. Pure.
 
-The plans are drawn as `sampler = "random"` would draw them: one that learns comes back to the same
-options, shares more stages and so takes less.
+The plans are drawn as `sampler = "random"` would draw them. A sampler that learns returns to the
+same options, shares more stages and so takes less time.
 """
 
 import heapq
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import exp, fsum, log
 from statistics import fmean, stdev
-from typing import Any
+from typing import TypeVar
 
 from search.planning.plan import stage_paths
 from spaces.phases import Phase, Recipe, TrialPlan
 from spaces.study import StudySettings
 from spaces.task_catalog import get_task
 
-MAX_DRAWS = 50  # for every trial of the budget: then the space is taken to be exhausted
-MAX_KINDS = 12  # kinds of stages that are told apart by their tasks; more, by the kinds of these
+MAX_DRAWS = 50  # draws for each trial of the budget, after which the space counts as exhausted
+# Up to so many kinds of stages are distinguished by their tasks. If there are more, stages are
+# distinguished by the kinds of their tasks only.
+MAX_KINDS = 12
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class StageKind:
-    """Stages that are taken to cost the same a step: those of the same tasks (or, where there are
-    many, of tasks of the same kinds) and of the same recipe."""
+    """A set of stages that are assumed to cost the same per step.
+
+    They have the same recipe and the same tasks or, if there are many, tasks of the same kinds.
+    """
 
     name: str
     recipe: Recipe
@@ -33,16 +38,27 @@ class StageKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageCost:
-    """Seconds of each measured step, of one scoring of the validation rows (0: none are scored),
-    and of what comes before the first step and after the last: the weights copied and written."""
+    """The measured times of a kind of stage.
+
+    Attributes:
+        steps: seconds of each measured step.
+        dev: seconds of scoring the validation rows once; 0 if they are not scored.
+        around: seconds before the first step and after the last step, in which the weights are
+            copied and written.
+    """
 
     steps: tuple[float, ...]
     dev: float
     around: float
 
     def seconds(self, recipe: Recipe, *, off: float = 0.0) -> float:
-        """Of a whole stage that does not stop early; `off` standard deviations of a step slower
-        in every step, or faster, but never faster than the fastest one."""
+        """Return the seconds of a whole stage that does not stop early.
+
+        Args:
+            recipe: recipe of the stage.
+            off: every step is slower by so many standard deviations of a step (faster if negative),
+                but never faster than the fastest measured step.
+        """
         spread = stdev(self.steps) if len(self.steps) > 1 else 0.0
         step = max(min(self.steps), fmean(self.steps) + off * spread)
         num_dev = recipe.num_steps // recipe.evaluate_every if recipe.evaluate_every else 0
@@ -51,9 +67,22 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Of all trials of the budget. `seconds` are by the clock with so many trials side by side, the
-    others of work: `saved_seconds` what equal stages would take that are trained once. `low` and
-    `high` hold where every step is one standard deviation faster or slower."""
+    """The time and disk space that all trials of the budget take.
+
+    Attributes:
+        num_trials: trials of the budget, or fewer if the space has fewer plans.
+        num_phases: phases of all trials.
+        num_stages: phases that are trained, since equal phases are trained once.
+        seconds: elapsed time with `max_concurrent_trials` trials at a time.
+        low: elapsed time if every step is one standard deviation faster.
+        high: elapsed time if every step is one standard deviation slower.
+        training_seconds: time of training, summed over all stages.
+        evaluation_seconds: time of scoring, summed over all trials.
+        saved_seconds: time that is saved because equal stages are trained once.
+        gpu_hours: GPU hours of training and scoring; None without GPUs.
+        disk_bytes: size of the phase store.
+        max_concurrent_trials: trials that run at the same time.
+    """
 
     num_trials: int
     num_phases: int
@@ -68,37 +97,36 @@ class Forecast:
     disk_bytes: int
     max_concurrent_trials: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class RandomDraw:
-    """Values of a trial's params at random: the part of an Optuna trial that a space needs."""
+    """Draws the params of a trial at random; has the methods of an Optuna trial that a space
+    calls."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self.params: dict[str, Any] = {}
+        self.params: dict[str, object] = {}
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.params[name] = self._rng.choice(choices)
-        return self.params[name]
+    def suggest_categorical(self, name: str, choices: Sequence[_Value]) -> _Value:
+        chosen = self._rng.choice(choices)
+        self.params[name] = chosen
+        return chosen
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        self.params[name] = (
-            _logarithmic(self._rng, low, high) if log else self._rng.uniform(low, high)
-        )
-        return float(self.params[name])
+        drawn = _logarithmic(self._rng, low, high) if log else self._rng.uniform(low, high)
+        self.params[name] = drawn
+        return drawn
 
 
 def drawn_plans(settings: StudySettings) -> list[TrialPlan]:
-    """As many different plans as the budget has trials, the first ones as the study tries them."""
+    """Return as many different plans as the budget has trials; the first ones are the first points
+    that the study tries."""
     space, rng = settings.search_space(), random.Random(settings.study.seed)
-    wanted = settings.budget.num_trials
-    plans = dict.fromkeys(space.decode(point) for point in space.first_points()[:wanted])
-    for _ in range(MAX_DRAWS * wanted):
-        if len(plans) >= wanted or space.is_grid:
+    num_trials = settings.budget.num_trials
+    plans = dict.fromkeys(space.decode(point) for point in space.first_points()[:num_trials])
+    for _ in range(MAX_DRAWS * num_trials):
+        if len(plans) >= num_trials or space.is_grid:
             break
         draw = RandomDraw(rng)
         space.suggest(draw)
@@ -107,14 +135,15 @@ def drawn_plans(settings: StudySettings) -> list[TrialPlan]:
 
 
 def kinds_of(plans: Iterable[TrialPlan]) -> dict[StageKind, Phase]:
-    """Kind of stage -> the first stage of it; by tasks, unless these are too many."""
+    """Return kind of stage -> its first stage. Kinds are distinguished by tasks, or by kinds of
+    tasks if there would be more than MAX_KINDS."""
     phases = [path[-1] for plan in plans for path in stage_paths(plan)]
     by_tasks = _first(phases, by_kind=False)
     return by_tasks if len(by_tasks) <= MAX_KINDS else _first(phases, by_kind=True)
 
 
-def kind_of(phase: Phase, kinds: Mapping[StageKind, Any]) -> StageKind:
-    """The one of these kinds that a stage is of."""
+def kind_of(phase: Phase, kinds: Mapping[StageKind, object]) -> StageKind:
+    """Return which of these kinds a stage belongs to."""
     named = StageKind(_tasks(phase), phase.recipe)
     return named if named in kinds else StageKind(_kinds(phase), phase.recipe)
 
@@ -129,12 +158,16 @@ def forecast(
     phase_bytes: int,
     max_concurrent: int,
 ) -> Forecast:
-    """What the plans take together.
+    """Forecast the time and disk space that the plans take together.
 
     Args:
-        evaluation: seconds that scoring each target takes in one trial.
+        settings: settings of the study.
+        plans: plans in the order in which they are tried.
+        costs: measured times of each kind of stage.
+        evaluation: target -> seconds that scoring it takes in one trial.
         startup: seconds until a worker is ready for its first trial.
-        phase_bytes: of one stage in the phase store.
+        phase_bytes: size of one stage in the phase store.
+        max_concurrent: trials that run at the same time.
     """
 
     def clock(off: float) -> float:
@@ -171,36 +204,37 @@ def forecast(
 def _stage_seconds(
     phase: Phase, costs: Mapping[StageKind, StageCost], settings: StudySettings, off: float
 ) -> float:
-    """Workers share the steps, and are taken to do so without loss."""
-    found = costs[kind_of(phase, costs)].seconds(phase.recipe, off=off)
-    return found / settings.resources.num_workers
+    """Return the seconds of one stage; the workers of a trial are assumed to share them without
+    loss."""
+    seconds = costs[kind_of(phase, costs)].seconds(phase.recipe, off=off)
+    return seconds / settings.resources.num_workers
 
 
 def _new_stages(
     plans: Sequence[TrialPlan],
 ) -> Iterable[tuple[TrialPlan, list[tuple[Phase, ...]]]]:
-    """Each plan with the stages that no plan before it trains."""
-    there: set[tuple[Phase, ...]] = set()
+    """Yield each plan with the stages that no earlier plan trains."""
+    trained: set[tuple[Phase, ...]] = set()
     for plan in plans:
-        new = [path for path in dict.fromkeys(stage_paths(plan)) if path not in there]
-        there.update(new)
+        new = [path for path in dict.fromkeys(stage_paths(plan)) if path not in trained]
+        trained.update(new)
         yield plan, new
 
 
 def _elapsed(seconds: Sequence[float], max_concurrent: int) -> float:
-    """Until the last trial ends, where each begins as soon as a place is free."""
-    places = [0.0] * max_concurrent
+    """Return the time until the last trial ends, if each starts as soon as a slot is free."""
+    slots = [0.0] * max_concurrent  # when each slot becomes free
     for length in seconds:
-        heapq.heapreplace(places, places[0] + length)
-    return max(places)
+        heapq.heapreplace(slots, slots[0] + length)
+    return max(slots)
 
 
 def _first(phases: Iterable[Phase], *, by_kind: bool) -> dict[StageKind, Phase]:
-    found: dict[StageKind, Phase] = {}
+    first: dict[StageKind, Phase] = {}
     for phase in phases:
         name = _kinds(phase) if by_kind else _tasks(phase)
-        found.setdefault(StageKind(name, phase.recipe), phase)
-    return found
+        first.setdefault(StageKind(name, phase.recipe), phase)
+    return first
 
 
 def _tasks(phase: Phase) -> str:

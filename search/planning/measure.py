@@ -1,13 +1,14 @@
-"""plan --measure: some steps of every kind of stage and some scored rows, by the clock; nothing of
-it is kept."""
+"""Implements `plan --measure`: times some steps of each kind of stage and the scoring of some rows.
+
+Nothing that it trains is kept.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,22 +20,66 @@ from search.planning.forecast import (
     forecast,
     kinds_of,
 )
+from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, Target
 from spaces.study import StudySettings
 from trainables.encoders.model import TransferModel
 from trainables.store.folders import check_folder, read_tensors, write_folder
 from trainables.training.context import TrialContext
 from trainables.training.evaluate import evaluate
-from trainables.training.loop import Saving, train_phase
+from trainables.training.loop import Callbacks, Saving, train_phase
 from trainables.training.stage import dev_score, training_rows, untrained_model
 from trainables.training.trial import scoring_of
 
 NUM_STEPS = 30
-NUM_WARMUP = 5  # the first of them, which are slower and not counted
-MAX_TRAIN_ROWS = 2000  # tokenised for them, of a source
-MAX_SCORED_ROWS = 64  # of a language
+NUM_WARMUP = 5  # first steps, which are slower and not counted
+MAX_TRAIN_ROWS = 2000  # rows of a source that are tokenised for these steps
+MAX_SCORED_ROWS = 64  # rows of a language that are scored
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredStage:
+    """The measured times of a kind of stage.
+
+    Attributes:
+        kind: name of the kind: its tasks, or the kinds of these.
+        num_steps: steps of a whole stage.
+        step_seconds: mean seconds of a step.
+        low: seconds of the fastest step.
+        high: seconds of the slowest step.
+        dev_seconds: seconds of scoring the validation rows once.
+        around_seconds: seconds of copying and storing the weights.
+        stage_seconds: seconds of a whole stage.
+    """
+
+    kind: str
+    num_steps: int
+    step_seconds: float
+    low: float
+    high: float
+    dev_seconds: float
+    around_seconds: float
+    stage_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The measured times, and the forecast of the study computed from them.
+
+    Attributes:
+        forecast: forecast of the whole study.
+        stages: measured times of each kind of stage.
+        evaluation: target -> seconds that scoring it takes in one trial.
+    """
+
+    forecast: Forecast
+    stages: tuple[MeasuredStage, ...]
+    evaluation: Mapping[str, float]
+
+    def to_dict(self) -> JsonObject:
+        """Return JSON values: the fields of the forecast, `stages` and `evaluation`."""
+        content = to_json(self)
+        return {**to_json(self.forecast), **{key: content[key] for key in ("stages", "evaluation")}}
 
 
 def measure(
@@ -43,14 +88,16 @@ def measure(
     *,
     max_concurrent: int,
     startup: float,
-    on_done: Callable[[int, int], None] = lambda done, of: None,
-) -> Json:
-    """The forecast of a study as JSON values, with what was measured for it.
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> Measurement:
+    """Measure the stages and targets of a study and forecast its time.
 
     Args:
-        context: over stores that are thrown away.
-        startup: seconds that opening it took, as a worker will.
-        on_done: gets how many of how many stages and targets are measured.
+        settings: settings of the study.
+        context: context with temporary stores.
+        max_concurrent: trials that run at the same time.
+        startup: seconds that opening the context took; a worker takes as long.
+        on_done: called with the number of stages and targets measured so far, and the total.
     """
     plans = drawn_plans(settings)
     kinds, targets = kinds_of(plans), plans[0].targets
@@ -65,7 +112,7 @@ def measure(
         for target in targets:
             evaluation[target.task] = _measure_scoring(target, context)
             on_done(len(kinds) + len(evaluation), total)
-    found = forecast(
+    forecasted = forecast(
         settings,
         plans,
         costs,
@@ -74,32 +121,29 @@ def measure(
         phase_bytes=phase_bytes,
         max_concurrent=max_concurrent,
     )
-    return _content(found, costs, evaluation)
+    stages = tuple(_measured(kind, cost) for kind, cost in costs.items())
+    return Measurement(forecast=forecasted, stages=stages, evaluation=evaluation)
 
 
-def _content(
-    found: Forecast,
-    costs: Mapping[StageKind, StageCost],
-    evaluation: Mapping[str, float],
-) -> Json:
-    stages = [
-        {
-            "kind": kind.name,
-            "num_steps": kind.recipe.num_steps,
-            "step_seconds": sum(cost.steps) / len(cost.steps),
-            "low": min(cost.steps),
-            "high": max(cost.steps),
-            "dev_seconds": cost.dev,
-            "around_seconds": cost.around,
-            "stage_seconds": cost.seconds(kind.recipe),
-        }
-        for kind, cost in costs.items()
-    ]
-    return {**found.to_dict(), "stages": stages, "evaluation": dict(evaluation)}
+def _measured(kind: StageKind, cost: StageCost) -> MeasuredStage:
+    return MeasuredStage(
+        kind=kind.name,
+        num_steps=kind.recipe.num_steps,
+        step_seconds=sum(cost.steps) / len(cost.steps),
+        low=min(cost.steps),
+        high=max(cost.steps),
+        dev_seconds=cost.dev,
+        around_seconds=cost.around,
+        stage_seconds=cost.seconds(kind.recipe),
+    )
 
 
 def _measure_stage(phase: Phase, context: TrialContext) -> tuple[StageCost, int]:
-    """The first steps of a stage, from the study's encoder, and the bytes of what it leaves."""
+    """Time the first steps of a stage that starts from the study's encoder.
+
+    Returns:
+        The times, and the bytes of the stored stage.
+    """
     recipe = replace(phase.recipe, num_steps=NUM_STEPS, evaluate_every=None, patience=None)
     short, limit = replace(phase, recipe=recipe), phase.recipe.max_train_rows
     features = training_rows(phase, context, max_rows=min(limit or MAX_TRAIN_ROWS, MAX_TRAIN_ROWS))
@@ -114,9 +158,8 @@ def _measure_stage(phase: Phase, context: TrialContext) -> tuple[StageCost, int]
         tokenizer=context.base.tokenizer,
         workers=context.workers,
         max_device_tokens=context.settings.resources.max_device_tokens,
-        dev_score=lambda model: 0.0,
         saving=Saving(save=lambda *_: None, every_seconds=float("inf")),
-        on_step=lambda step: times.append(_now(context)),
+        callbacks=Callbacks(on_step=lambda step: times.append(_now(context))),
     )
     steps = [after - before for before, after in pairwise(times)]
     dev = _measure_dev(model, phase, context) if phase.recipe.evaluate_every else 0.0
@@ -135,7 +178,7 @@ def _measure_dev(model: TransferModel, phase: Phase, context: TrialContext) -> f
 
 
 def _measure_storing(model: TransferModel, context: TrialContext) -> tuple[float, int]:
-    """Seconds and bytes of what a stage leaves: written, and read by what comes after it."""
+    """Return the seconds of writing a stage and of reading it back for the next, and its bytes."""
     began = time.perf_counter()
     folder = context.home / f"written-{began}"
     parts = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
@@ -147,31 +190,31 @@ def _measure_storing(model: TransferModel, context: TrialContext) -> tuple[float
 
 
 def _measure_scoring(target: Target, context: TrialContext) -> float:
-    """Seconds of scoring all rows of a target in all its languages, from some of them."""
-    whole = scoring_of(target, context, split="validation")
-    limit = min(whole.max_rows or MAX_SCORED_ROWS, MAX_SCORED_ROWS)
-    some = replace(whole, max_rows=limit)
+    """Estimate the seconds of scoring all rows of a target in all languages, from some rows."""
+    scoring = scoring_of(target, context, split="validation")
+    limit = min(scoring.max_rows or MAX_SCORED_ROWS, MAX_SCORED_ROWS)
+    short_scoring = replace(scoring, max_rows=limit)
     model = context.base.model(target.trained_tasks, encoder=None, seed=0).to(
         context.workers.device
     )
-    evaluate(model, some, context)  # tokenises
+    evaluate(model, short_scoring, context)  # tokenises
     began = time.perf_counter()
-    evaluate(model, some, context)
+    evaluate(model, short_scoring, context)
     seconds = _now(context) - began
     counts = [
         (
-            len(context.data.rows.examples(whole.task, code, whole.split)),
-            len(context.data.examples(whole.task, code, whole.split, max_rows=limit)),
+            len(context.data.rows.examples(scoring.task, code, scoring.split)),
+            len(context.data.examples(scoring.task, code, scoring.split, max_rows=limit)),
         )
-        for code in whole.languages
+        for code in scoring.languages
     ]
-    wanted = sum(min(there, whole.max_rows or there) for there, _ in counts)
-    return seconds * wanted / sum(measured for _, measured in counts)
+    num_rows = sum(min(available, scoring.max_rows or available) for available, _ in counts)
+    return seconds * num_rows / sum(measured for _, measured in counts)
 
 
 @contextmanager
 def _threads_of(settings: StudySettings) -> Iterator[None]:
-    """As many threads as a trial's worker has."""
+    """Use as many threads as a worker of a trial has."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.resources.cpus_per_worker)
     try:
@@ -181,7 +224,7 @@ def _threads_of(settings: StudySettings) -> Iterator[None]:
 
 
 def _now(context: TrialContext) -> float:
-    """By the clock, when the device has done all that it was given."""
+    """Return the time after the device has finished all its work."""
     if context.workers.device.type == "cuda":
         torch.cuda.synchronize(context.workers.device)
     return time.perf_counter()

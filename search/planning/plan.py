@@ -1,11 +1,12 @@
-"""What a study would run: its plans, the stages they share, contract errors. Starts nothing."""
+"""Lists what a study would run: its plans, the stages they share, and contract errors. Trains
+nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from search.planning.costs import SEQUENCES_PER_SECOND, Cost, cost_of
 from spaces.intermediates import NONE
+from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
@@ -15,11 +16,24 @@ from spaces.task_catalog import Source, Task, TaskKind, get_task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
-    """Counts are over all plans of a grid, None where a range makes them endless.
+    """What a study would run.
 
-    `num_stages` of `num_phases` phases are left when equal ones are trained once; `examples` are
-    those of all stages, `examples_without_tree` what the plans would train each for itself.
-    `errors` stop a run, `warnings` are kept in the record.
+    The counts are over all plans of a grid. They are None if the space is infinite because a
+    parameter has a range.
+
+    Attributes:
+        study: name of the study.
+        num_trials: trials of the budget.
+        first: plans that are tried first.
+        num_plans: plans of the grid.
+        num_phases: phases of all plans.
+        num_stages: phases that are trained, since equal phases are trained once.
+        examples: training examples of all stages.
+        examples_without_tree: training examples if each plan trained all its phases.
+        stages: (intermediate stage, number of target stages that start from it).
+        cost: cost of all stages and plans.
+        errors: sentences that stop a run.
+        warnings: sentences that are stored in the record.
     """
 
     study: str
@@ -35,7 +49,8 @@ class StudyPlan:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
+        """Return JSON values; each plan of `first` has the form that the record stores."""
         return {
             "study": self.study,
             "num_trials": self.num_trials,
@@ -46,7 +61,7 @@ class StudyPlan:
             "examples": self.examples,
             "examples_without_tree": self.examples_without_tree,
             "stages": dict(self.stages),
-            "cost": self.cost.to_dict() if self.cost else None,
+            "cost": to_json(self.cost) if self.cost else None,
             "errors": list(self.errors),
             "warnings": list(self.warnings),
         }
@@ -55,26 +70,26 @@ class StudyPlan:
 def plan_study(
     settings: StudySettings, *, sequences_per_second: float = SEQUENCES_PER_SECOND
 ) -> StudyPlan:
-    """Everything that can be said of a study without training, without its encoder."""
+    """Return everything that can be known of a study without training and without its encoder."""
     space = settings.search_space()
     first = tuple(space.decode(point) for point in space.first_points())
     plans = [space.decode(point) for point in space.grid_points()]
-    is_endless = not plans
+    is_infinite = not plans
     paths = [path for plan in plans for path in stage_paths(plan)]
     stages = set(paths)
-    counted = None if is_endless else len(paths)
+    counted = None if is_infinite else len(paths)
     return StudyPlan(
         study=settings.study.name,
         num_trials=settings.budget.num_trials,
         first=first,
-        num_plans=None if is_endless else len(plans),
+        num_plans=None if is_infinite else len(plans),
         num_phases=counted,
-        num_stages=None if is_endless else len(stages),
-        examples=None if is_endless else sum(_examples(path[-1]) for path in stages),
-        examples_without_tree=None if is_endless else sum(_examples(path[-1]) for path in paths),
+        num_stages=None if is_infinite else len(stages),
+        examples=None if is_infinite else sum(_examples(path[-1]) for path in stages),
+        examples_without_tree=None if is_infinite else sum(_examples(path[-1]) for path in paths),
         stages=tuple(_tree(plans).items()),
         cost=None
-        if is_endless
+        if is_infinite
         else cost_of(
             settings,
             plans,
@@ -87,28 +102,32 @@ def plan_study(
 
 
 def stage_paths(plan: TrialPlan) -> list[tuple[Phase, ...]]:
-    """The phases of a plan as paths from the encoder; equal paths are one node of the tree."""
-    stem = () if plan.intermediate is None else (plan.intermediate,)
-    tips = [(*stem, target.phase) for target in plan.targets if target.phase is not None]
-    return [stem, *tips] if stem else tips
+    """Return each phase of a plan with the phases before it, as a path from the encoder.
+
+    Equal paths are one node of the stage tree.
+    """
+    root = () if plan.intermediate is None else (plan.intermediate,)
+    leaves = [(*root, target.phase) for target in plan.targets if target.phase is not None]
+    return [root, *leaves] if root else leaves
 
 
 def contract_errors(settings: StudySettings) -> Iterator[str]:
-    """What would make a run stop, or its scores meaningless."""
+    """Yield what would stop a run or make its scores meaningless."""
     for name in settings.space.targets:
         if not any(
             language != get_task(name).source_language for language in settings.languages_of(name)
         ):
             yield (
                 f"target {name!r} has no zero-shot language among [evaluation] languages "
-                f"{list(settings.evaluation.languages)}; it has {list(get_task(name).languages)}"
+                f"{list(settings.evaluation.languages)}; its languages are "
+                f"{list(get_task(name).languages)}"
             )
         yield from _selection_errors(settings, name)
         yield from _head_errors(name)
 
 
 def contract_warnings(settings: StudySettings) -> Iterator[str]:
-    """What a reader of the scores should know."""
+    """Yield what a reader of the scores should know."""
     space = settings.search_space()
     sources = [Source.parse(source) for source in space.sources]
     for name in settings.space.targets:
@@ -116,14 +135,20 @@ def contract_warnings(settings: StudySettings) -> Iterator[str]:
         yield from metric_conventions(get_task(name))
     budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
-        yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"
+        yield (
+            f"the budget is {budget} trials, but the space has only {plans} plans; the search ends "
+            "before the budget is used up"
+        )
     num_first = len(space.first_points())
     if settings.study.priors:
-        from search.planning.priors import num_first as num_promising  # it brings scipy
+        from search.planning.priors import num_first as num_promising  # it imports scipy
 
         num_first += num_promising(space)
     if budget < num_first:
-        yield f"the budget of {budget} trials does not reach past the {num_first} first points"
+        yield (
+            f"the budget is {budget} trials, which is fewer than the {num_first} points that are "
+            "tried first; the sampler draws nothing"
+        )
 
 
 def check_study(settings: StudySettings) -> None:
@@ -133,82 +158,87 @@ def check_study(settings: StudySettings) -> None:
 
 
 def _same_rows(settings: StudySettings, name: str, sources: Sequence[Source]) -> Iterator[str]:
-    """Sources that have the target's own training rows, and those that have labelled rows of it in
-    a language that it calls zero-shot."""
+    """Yield a warning for sources with the training rows of a target, and for sources with its
+    labelled rows in one of its zero-shot languages."""
     target = get_task(name)
     trained = target.training_task
-    same = [source for source in sources if trained in get_task(source.task).contents]
+    overlapping = [source for source in sources if trained in get_task(source.task).contents]
     language = get_task(trained).source_language
-    again = [str(source) for source in same if source.language == language]
-    if target.trains and again:
+    repeated = [str(source) for source in overlapping if source.language == language]
+    if target.trains and repeated:
         yield (
-            f"target {name!r} trains on the rows of {trained!r}, which the intermediate "
-            f"{' and '.join(again)} {'has' if len(again) == 1 else 'have'} too: a gain of that "
-            "pair is a second pass over the same data"
+            f"target {name!r} trains on the rows of {trained!r}, which intermediate "
+            f"{' and '.join(repeated)} {'contains' if len(repeated) == 1 else 'contain'} too; a "
+            "gain of such a pair comes from a second pass over the same data"
         )
     scored = set(settings.languages_of(name)) - {language}
-    for source in same:
+    for source in overlapping:
         if source.language in scored:
             yield (
-                f"the intermediate {source} has labelled rows in {source.language} for target "
-                f"{name!r}: its score there is not a zero-shot one"
+                f"intermediate {source} has labelled rows in {source.language} for target "
+                f"{name!r}, so the target's score in {source.language} is not zero-shot"
             )
 
 
 def metric_conventions(target: Task) -> Iterator[str]:
-    """Main scores that go by a name under which others report another number."""
+    """Yield a warning if others report a different number under the name of the main score."""
     if target.kind is TaskKind.TAGGING:
         has_spans = any(label.startswith(("B-", "I-")) for label in target.labels)
         if target.metric == "f1" and not has_spans:
             yield (
-                f"the F1 of target {target.name!r} is seqeval's over tags without B- and I-, as "
-                "XTREME reports it, where a run of equal tags is one span; `accuracy` is beside it"
+                f"the F1 of target {target.name!r} is computed by seqeval's rules on tags without "
+                "B- and I-, as in XTREME: a run of equal tags counts as one span; the accuracy is "
+                "reported as `accuracy`"
             )
         if target.metric == "accuracy" and has_spans:
             yield (
-                f"target {target.name!r} is scored by the accuracy of tags, most of which are "
-                "outside of spans; `f1` is beside it"
+                f"target {target.name!r} is scored by the accuracy of its tags, most of which are "
+                "outside of spans; the F1 is reported as `f1`"
             )
     if target.name == "buccpairs":
         yield (
-            "the accuracy of target 'buccpairs' is among the gold pairs alone: it is not the F1 "
-            "of BUCC's mining, and does not stand in for it in XTREME's averages"
+            "the accuracy of target 'buccpairs' is measured among the gold pairs only; it is not "
+            "the F1 of BUCC's mining task and cannot replace it in XTREME's averages"
         )
 
 
 def _head_errors(name: str) -> Iterator[str]:
-    """A target that trains on another task's rows is scored with that task's head."""
+    """Yield an error if a target trains on another task's rows, whose head does not fit it."""
     task = get_task(name)
     trained = get_task(task.training_task)
     if (task.kind, task.labels) != (trained.kind, trained.labels):
         yield (
             f"target {name!r} ({task.kind}, labels {list(task.labels)}) trains on "
-            f"{trained.name!r} ({trained.kind}, labels {list(trained.labels)}): one head cannot "
-            "serve both; give them the same labels in the same order"
+            f"{trained.name!r} ({trained.kind}, labels {list(trained.labels)}); one head cannot "
+            "serve both, so give them the same labels in the same order"
         )
 
 
 def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:
+    """Yield an error if the selection rule may read no language of an objective target."""
     evaluation, task = settings.evaluation, get_task(name)
     if name not in settings.objective_targets or settings.selecting_languages(name):
         return
     if evaluation.selection is SelectionRule.PIVOT_DEV:
-        yield f"target {name!r} has none of the pivot languages {evaluation.pivot_languages}"
+        yield (
+            f"target {name!r} has none of the pivot languages {evaluation.pivot_languages}; leave "
+            "it out of [evaluation] objective or add one of its languages"
+        )
     elif evaluation.selection is SelectionRule.SOURCE_DEV:
         yield (
-            f"target {name!r} has no rows in its source language {task.source_language!r}, from "
-            "which source_dev selects; leave it out of [evaluation] objective"
+            f"target {name!r} has no rows in its source language {task.source_language!r}, which "
+            "source_dev selects by; leave it out of [evaluation] objective"
         )
 
 
 def _tree(plans: Iterable[TrialPlan]) -> dict[str, int]:
-    """Intermediate stage (or none) -> how many target stages start from it."""
-    tips: dict[str, set[Phase]] = {}
+    """Return intermediate stage (or none) -> number of target stages that start from it."""
+    leaves: dict[str, set[Phase]] = {}
     for plan in plans:
-        stem = plan.intermediate
-        name = f"{stem.mixture} at {stem.learning_rate:g}{stem.adapters}" if stem else NONE
-        tips.setdefault(name, set()).update(t.phase for t in plan.targets if t.phase is not None)
-    return {name: len(phases) for name, phases in tips.items()}
+        root = plan.intermediate
+        name = f"{root.mixture} at {root.learning_rate:g}{root.adapters}" if root else NONE
+        leaves.setdefault(name, set()).update(t.phase for t in plan.targets if t.phase is not None)
+    return {name: len(phases) for name, phases in leaves.items()}
 
 
 def _examples(phase: Phase) -> int:

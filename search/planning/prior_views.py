@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.planning.hindsight import PriorHindsight
-from search.planning.priors import KINDS, Priors
+from search.planning.priors import KINDS, Hindsight, Priors
 
 FEW = 10  # options: fewer say little, whatever the correlation
 
@@ -21,12 +20,9 @@ def show_priors(priors: Priors, console: Console, *, is_used: bool) -> None:
         box=None,
     )
     for option in priors.options:
-        estimates = {
-            "logme": option.logme,
-            "similarity": option.similarity,
-            "typology": option.typology,
-        }
-        cells = (f"{_number(estimates[kind])}{_rank(option.ranks.get(kind))}" for kind in KINDS)
+        cells = (
+            f"{_number(option.estimate(kind))}{_rank(option.ranks.get(kind))}" for kind in KINDS
+        )
         table.add_row(str(option.place), Text(option.option), f"{option.rank:.1f}", *cells)
     console.print(table)
     first = ", ".join(str(params["intermediate"]) for params in priors.first) or "none"
@@ -37,7 +33,7 @@ def show_priors(priors: Priors, console: Console, *, is_used: bool) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def prior_sentences(priors: PriorHindsight | None) -> Iterator[str]:
+def prior_sentences(priors: Hindsight | None) -> Iterator[str]:
     """How right the order was, and how little that means; nothing where nothing was ranked."""
     if priors is None:
         return

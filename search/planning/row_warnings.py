@@ -1,7 +1,7 @@
-"""What the rows of a study, and its tokenizer, say about it before anything is trained.
+"""Finds problems in the rows and the tokenizer of a study before anything is trained.
 
-Nothing here stops a study: what cannot be used is refused where it is read. These are the things
-that a reader of its scores should know, and so they are kept in the record.
+Nothing here stops a study: rows that cannot be used are refused where they are read. A reader of
+the scores should know these problems, so they are stored in the record.
 """
 
 import hashlib
@@ -28,43 +28,52 @@ from trainables.features.prepare import wanted_by
 from trainables.formats.base import Features
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import POCKET, Rows
-from trainables.scoring.groups import normal
+from trainables.scoring.groups import normal_form
 
-TRUNCATED_SHARE = 0.05  # of a language's rows: more are worth a word
-UNKNOWN_SHARE = 0.01  # of a language's tokens
-FERTILITY_RATIO = 2.0  # pieces a word, against the source language
+# A warning is given above these limits.
+TRUNCATED_SHARE = 0.05  # share of a language's rows that are truncated
+UNKNOWN_SHARE = 0.01  # share of a language's tokens that the tokenizer does not know
+FERTILITY_RATIO = 2.0  # pieces per word, divided by the source language's pieces per word
 
 OnDone = Callable[[int, int], None]
 Places = dict[tuple[str, str], list[RowsToEncode]]  # (task, split) -> its languages
-Trained = dict[tuple[str, str], frozenset[bytes]]  # (task, language) -> digests of what it holds
+Trained = dict[tuple[str, str], frozenset[bytes]]  # (task, language) -> digests of its rows
 
 
 def row_warnings(
-    settings: StudySettings, rows: Rows, *, on_done: OnDone = lambda done, of: None
+    settings: StudySettings, rows: Rows, *, on_done: OnDone = lambda done, total: None
 ) -> Iterator[str]:
-    """Languages without rows under the selection rule, and rows that are both trained on and
-    scored, or of which a sentence stands in the masked text. Reads every row of the study, test
-    rows too, which are only compared.
+    """Yield warnings about the rows of a study.
 
-    `on_done` gets how many of how many sources and targets were looked at.
+    The warnings name languages without rows under the selection rule, rows that are both trained on
+    and scored, and scored rows with a sentence that is part of the masked text. Every row of the
+    study is read. Test rows are only compared with training rows.
+
+    Args:
+        settings: settings of the study.
+        rows: reader of the rows.
+        on_done: called with the number of sources and targets read so far, and the total.
     """
-    places = _places(settings)
-    for (task, split), wanted in places.items():
-        codes = [one.language for one in wanted]
-        there = rows.languages(task, codes, split)
-        missing = " ".join(code for code in codes if code not in there)
+    splits = _places(settings)
+    for (task, split), wanted in splits.items():
+        codes = [read.language for read in wanted]
+        available = rows.languages(task, codes, split)
+        missing = " ".join(code for code in codes if code not in available)
         if missing and split == "validation":
-            yield f"no validation rows of {task} in {missing}: they take no part in selection"
-    sources = [one for (_, split), wanted in places.items() if split == "train" for one in wanted]
+            yield (
+                f"{task} has no validation rows in {missing}; these languages take no part in "
+                "selection"
+            )
+    sources = [read for (_, split), wanted in splits.items() if split == "train" for read in wanted]
     targets = [name for name in settings.space.targets if get_task(name).dataset != POCKET]
-    num_places = len(sources) + len(targets)
+    total = len(sources) + len(targets)
     trained: Trained = {}
-    for done, one in enumerate(sources, start=1):
-        trained[one.task, one.language] = _contents(rows, one)
-        on_done(done, num_places)
+    for done, source in enumerate(sources, start=1):
+        trained[source.task, source.language] = _contents(rows, source)
+        on_done(done, total)
     for done, target in enumerate(targets, start=len(sources) + 1):
         yield from _overlaps(settings, target, trained, rows)
-        on_done(done, num_places)
+        on_done(done, total)
 
 
 def token_warnings(
@@ -72,35 +81,45 @@ def token_warnings(
     data: Data,
     *,
     max_rows: int | None = None,
-    on_done: OnDone = lambda done, of: None,
+    on_done: OnDone = lambda done, total: None,
 ) -> Iterator[str]:
-    """What `max_length` and the tokenizer cost each language: rows that lose tokens, words in more
-    pieces than the source language's, tokens that the tokenizer does not know. `max_rows` looks at
-    so many rows of each at most, where the study reads more. `on_done` gets how many of how many
-    splits were looked at."""
-    places = _places(settings)
-    for done, ((task, split), asked) in enumerate(places.items(), start=1):
-        wanted = [_at_most(one, max_rows) for one in asked]
-        found = {one.language: features for one in wanted if (features := _features(data, one))}
-        if found:
+    """Yield warnings about what `max_length` and the tokenizer cost each language.
+
+    The warnings name the share of truncated rows, the share of tokens that the tokenizer does not
+    know, and languages whose words have many more pieces than those of the source language.
+
+    Args:
+        settings: settings of the study.
+        data: rows and encoder of the study.
+        max_rows: largest number of rows to read of each language and split; None for all that the
+            study reads.
+        on_done: called with the number of splits read so far, and the total.
+    """
+    splits = _places(settings)
+    for done, ((task, split), reads) in enumerate(splits.items(), start=1):
+        wanted = [_at_most(read, max_rows) for read in reads]
+        by_language = {
+            read.language: features for read in wanted if (features := _features(data, read))
+        }
+        if by_language:
             name, length = f"{task}, {split} rows", wanted[0].max_length
-            yield from _lost(name, found, length, data)
+            yield from _lost(name, by_language, length, data)
             if get_task(task).kind is TaskKind.TAGGING and split == "validation":
-                yield from _fertile(task, found)
-        on_done(done, len(places))
+                yield from _fertile(task, by_language)
+        on_done(done, len(splits))
 
 
 def _lost(name: str, found: Mapping[str, Features], length: int, data: Data) -> Iterator[str]:
-    """Rows that are cut, and tokens that the tokenizer does not know."""
+    """Yield warnings about truncated rows and about tokens that the tokenizer does not know."""
     cut = {code: f.num_truncated / _num_rows(f) for code, f in found.items()}
     yield from _named(
-        f"{name}: cut to max_length ({length} tokens) are ",
+        f"{name}: rows truncated to max_length ({length} tokens): ",
         {code: share for code, share in cut.items() if share > TRUNCATED_SHARE},
         "{:.0%}",
     )
     unknown = {code: _unknown_share(f, data) for code, f in found.items()}
     yield from _named(
-        f"{name}: unknown to the tokenizer are ",
+        f"{name}: tokens that the tokenizer does not know: ",
         {code: share for code, share in unknown.items() if share > UNKNOWN_SHARE},
         "{:.1%}",
     )
@@ -112,58 +131,65 @@ def _at_most(wanted: RowsToEncode, max_rows: int | None) -> RowsToEncode:
 
 
 def _fertile(task: str, found: Mapping[str, Features]) -> Iterator[str]:
-    """Pieces a word (Rust et al. 2021), where they are far more than in the source language."""
+    """Yield a warning if words have many more pieces than in the source language (Rust et al.
+    2021)."""
     pieces = {code: _fertility(features) for code, features in found.items()}
     source = pieces.get(get_task(task).source_language)
     if source is not None:
         yield from _named(
-            f"{task}: pieces a word, {source:.1f} in {get_task(task).source_language}, are ",
+            f"{task}: pieces per word ({source:.1f} in {get_task(task).source_language}): ",
             {code: count for code, count in pieces.items() if count > FERTILITY_RATIO * source},
             "{:.1f}",
         )
 
 
 def _named(text: str, found: Mapping[str, float], form: str) -> Iterator[str]:
-    """One line for all languages, the worst first."""
+    """Yield one line for all languages, the worst first; nothing if there are none."""
     if found:
         order = sorted(found.items(), key=lambda item: -item[1])
         yield text + ", ".join(f"{form.format(value)} in {code}" for code, value in order)
 
 
 def _places(settings: StudySettings) -> Places:
-    """Not those of the embedded benchmark, which is made to have none of these troubles."""
-    places: Places = defaultdict(list)
+    """Return the rows that the study reads, without those of the embedded benchmark, which has none
+    of these problems."""
+    splits: Places = defaultdict(list)
     for wanted in wanted_by(settings):
         if get_task(wanted.task).dataset != POCKET:
-            places[wanted.task, wanted.split].append(wanted)
-    return dict(places)
+            splits[wanted.task, wanted.split].append(wanted)
+    return dict(splits)
 
 
 def _overlaps(settings: StudySettings, target: str, trained: Trained, rows: Rows) -> Iterator[str]:
+    """Yield a warning for each source that contains scored rows of a target."""
     entry = get_task(target)
-    masked = {place for place in trained if get_task(place[0]).kind is TaskKind.MLM}
+    masked = {source for source in trained if get_task(source[0]).kind is TaskKind.MLM}
     for split in ("validation", "test"):
-        found: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
+        # (task, language) of a source -> language of the target -> ids of the rows in both
+        overlaps: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
         for language in settings.languages_of(target):
-            marks = [
+            digests_by_row = [
                 (row.id, _marks_of(row, entry) | (sentences_of(row) if masked else frozenset()))
                 for row in _there(rows, target, language, split)
             ]
-            for place, contents in trained.items():
-                ids = [name for name, own in marks if not own.isdisjoint(contents)]
+            for source, contents in trained.items():
+                ids = [row for row, digests in digests_by_row if not digests.isdisjoint(contents)]
                 if ids:
-                    found[place][language] = ids
-        for place, by_language in found.items():
+                    overlaps[source][language] = ids
+        for source, by_language in overlaps.items():
             counts = ", ".join(f"{len(ids)} in {code}" for code, ids in by_language.items())
-            first, name = next(iter(by_language.values()))[0], "@".join(place)
-            is_text = place in masked
-            what = f"stand in the text of {name}" if is_text else f"are training rows of {name}"
-            yield f"{split} rows of {target} {what} too: {counts} (the first is row {first!r})"
+            first, name = next(iter(by_language.values()))[0], "@".join(source)
+            is_text = source in masked
+            kind = f"occur in the text of {name}" if is_text else f"are training rows of {name}"
+            yield f"{split} rows of {target} also {kind}: {counts} (the first is row {first!r})"
 
 
 def content_of(example: Example, task: Task) -> tuple[str, ...]:
-    """What makes two rows of a kind the same, whatever their ids and labels are: their texts, in
-    any letter case and with any white space; of a pair whose order says nothing, in any order."""
+    """Return a value that is equal for two rows with the same content.
+
+    Content is the texts of a row, whatever its id and label. Letter case and white space do not
+    count, nor does the order of a pair if the task is symmetric.
+    """
     texts: Iterable[str]
     match example:
         case PairExample():
@@ -180,46 +206,51 @@ def content_of(example: Example, task: Task) -> tuple[str, ...]:
             texts = (example.text, example.pair or "")
         case SentenceExample():
             texts = (example.text,)
-    found = [normal(text) for text in texts]
-    return (type(example).__name__, *(sorted(found) if task.is_symmetric else found))
+    normal_texts = [normal_form(text) for text in texts]
+    if task.is_symmetric:
+        normal_texts.sort()
+    return (type(example).__name__, *normal_texts)
 
 
 def sentences_of(example: Example) -> frozenset[bytes]:
-    """Digests of the texts of a row that may stand in masked text, without any white space: words
-    to tag stand apart from their punctuation."""
-    found: tuple[str | None, ...]
+    """Return digests of the texts of a row that may occur in masked text.
+
+    All white space is removed, because words to tag are separated from their punctuation.
+    """
+    texts: tuple[str | None, ...]
     match example:
         case PairExample():
-            found = (example.text_a, example.text_b)
+            texts = (example.text_a, example.text_b)
         case ChoiceExample() | SentenceExample():
-            found = (example.text,)
+            texts = (example.text,)
         case SpanExample():
-            found = (example.context,)
+            texts = (example.context,)
         case TaggingExample():
-            found = ("".join(example.words),)
+            texts = ("".join(example.words),)
         case RetrievalExample():
-            found = (example.text, example.pivot)
+            texts = (example.text, example.pivot)
         case TextExample():
-            found = (example.text, example.pair)
-    return frozenset(_digest(normal(text).replace(" ", "")) for text in found if text)
+            texts = (example.text, example.pair)
+    return frozenset(_digest(normal_form(text).replace(" ", "")) for text in texts if text)
 
 
 def _contents(rows: Rows, wanted: RowsToEncode) -> frozenset[bytes]:
-    """Digests of all that is trained on there: rows, or the sentences of masked text."""
+    """Return digests of the training rows, or of the sentences of masked text."""
     task = get_task(wanted.task)
-    there = list(_there(rows, wanted.task, wanted.language, wanted.split))
-    examples = take(there, wanted.max_rows)
+    available = list(_there(rows, wanted.task, wanted.language, wanted.split))
+    examples = take(available, wanted.max_rows)
     if task.kind is TaskKind.MLM:
         return frozenset(sentence for row in examples for sentence in sentences_of(row))
-    return frozenset(mark for row in examples for mark in _marks_of(row, task))
+    return frozenset(digest for row in examples for digest in _marks_of(row, task))
 
 
 def _marks_of(example: Example, task: Task) -> frozenset[bytes]:
+    """Return the digest of a row's content, as a set of one."""
     return frozenset({_digest("\0".join(content_of(example, task)))})
 
 
 def _digest(text: str) -> bytes:
-    """Small, since there are a million rows of some tasks."""
+    """Return a short digest, since some tasks have a million rows."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -232,7 +263,7 @@ def _there(rows: Rows, task: str, language: str, split: str) -> Iterable[Example
 
 def _features(data: Data, wanted: RowsToEncode) -> Features | None:
     try:
-        found = data.features(
+        features = data.features(
             wanted.task,
             wanted.language,
             wanted.split,
@@ -241,7 +272,7 @@ def _features(data: Data, wanted: RowsToEncode) -> Features | None:
         )
     except NoRowsError:
         return None
-    return found if len(found) else None
+    return features if len(features) else None
 
 
 def _num_rows(features: Features) -> int:
@@ -254,6 +285,6 @@ def _unknown_share(features: Features, data: Data) -> float:
 
 
 def _fertility(features: Features) -> float:
-    """Pieces without the special tokens at both ends of a sequence, a word."""
+    """Return pieces per word, without the special tokens at both ends of a sequence."""
     num_words = int((features.origins.values >= 0).sum())
     return (len(features.input_ids.values) - 2 * len(features)) / max(1, num_words)

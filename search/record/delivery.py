@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from search.record.address import RecordAddress
 from search.record.entries import Entry
 from search.record.mlflow_client import Tracker, connect, delivering
 from search.record.outbox import Outbox, UndeliverableError
@@ -19,17 +20,13 @@ class Delivery:
 
     def __init__(
         self,
+        address: RecordAddress,
         *,
-        tracking_uri: str,
-        experiment: str,
-        study: str,
         outbox: Path,
         connect: Connect = connect,
     ) -> None:
-        self.study = study
-        self.tracking_uri = tracking_uri
-        self.connect = partial(connect, tracking_uri)
-        self._experiment = experiment
+        self.address = address
+        self.connect = partial(connect, address.tracking_uri)
         self._tracker: Tracker | None = None
         self.outbox = Outbox(outbox, self._deliver)
 
@@ -39,20 +36,21 @@ class Delivery:
 
     def open_tracker(self) -> Tracker:
         """For what has to be written at once, when nothing waits any more."""
-        return Tracker(self.connect(), tracking_uri=self.tracking_uri, experiment=self._experiment)
+        return Tracker(self.connect(), self.address.experiment)
 
     def _deliver(self, entry: Mapping[str, Any]) -> None:
+        study = self.address.study
         tracker, self._tracker = self._tracker or self.open_tracker(), None
         with delivering():
             match entry["kind"]:
                 case "run":
-                    tracker.put_run(self.study, dict(entry))
+                    tracker.put_run(study, dict(entry))
                 case "paths":
-                    tracker.put_paths(self.study, dict(entry))
+                    tracker.put_paths(study, dict(entry))
                 case "gains":
-                    tracker.put_gains(self.study, dict(entry))
+                    tracker.put_gains(study, dict(entry))
                 case "model":
-                    tracker.models.put(self.study, dict(entry))
+                    tracker.models.put(study, dict(entry))
                 case kind:
                     raise UndeliverableError(f"unknown kind of entry {kind!r}")
         self._tracker = tracker  # kept only if all went well: ids may be stale after a failure

@@ -13,6 +13,7 @@ import filelock
 
 from search.addresses import check_reachable, check_scheme, sqlite_path
 from search.record import mlflow_files as artifacts
+from search.record.address import ExperimentAddress
 from search.record.entries import TRIAL, Entry
 from search.record.mlflow_models import Models
 from search.record.mlflow_runs import TAG, KnownRun, Run, Runs
@@ -84,9 +85,9 @@ class Tracker:
     """One experiment of an MLflow server: bring its runs into a state, and read them; `models` does
     so for what is made of them."""
 
-    def __init__(self, client: Any, *, tracking_uri: str, experiment: str) -> None:
+    def __init__(self, client: Any, experiment: ExperimentAddress) -> None:
         self._client = client
-        self._runs = Runs(client, tracking_uri=tracking_uri, experiment=experiment)
+        self._runs = Runs(client, experiment)
         self.models = Models(client, self._runs)
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
@@ -168,3 +169,8 @@ class Tracker:
         known.metrics.update(metrics)
         known.params.update(params)
         known.tags.update(tags)
+
+
+def open_tracker(experiment: ExperimentAddress) -> Tracker:
+    """Raises Refusal at once where nobody answers."""
+    return Tracker(connect(experiment.tracking_uri), experiment)

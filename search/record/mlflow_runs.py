@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.addresses import folder_name, sqlite_path
+from search.record.address import ExperimentAddress
 from search.record.entries import STUDY, Labels
 from spaces.refusal import Refusal
 
@@ -48,10 +49,10 @@ class Runs:
         known: what each run that we made or found has already, by its id.
     """
 
-    def __init__(self, client: Any, *, tracking_uri: str, experiment: str) -> None:
+    def __init__(self, client: Any, experiment: ExperimentAddress) -> None:
         self._client = client
-        self._experiment = experiment
-        path = sqlite_path(tracking_uri)
+        self._experiment = experiment.name
+        path = sqlite_path(experiment.tracking_uri)
         # Without a server MLflow's default is a folder in whatever directory one stands in.
         self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}

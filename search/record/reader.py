@@ -13,7 +13,8 @@ from pydantic import JsonValue
 
 from search.addresses import refusing
 from search.record import entries
-from search.record.mlflow_client import Tracker, connect
+from search.record.address import ExperimentAddress, RecordAddress
+from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
 from search.record.recorded_settings import RecordedSettings
 from search.trials.feasibility import judge_all
@@ -104,10 +105,10 @@ class StudyListing:
     best_trial: int | None
 
 
-def list_studies(*, tracking_uri: str, experiment: str) -> tuple[StudyListing, ...]:
+def list_studies(experiment: ExperimentAddress) -> tuple[StudyListing, ...]:
     """All studies of an experiment, the latest first. Raises Refusal where MLflow is away."""
     with refusing():
-        found = _open(tracking_uri, experiment).find(role=entries.STUDY)
+        runs = open_tracker(experiment).find(role=entries.STUDY)
     return tuple(
         StudyListing(
             name=run.tags["study"],
@@ -116,36 +117,38 @@ def list_studies(*, tracking_uri: str, experiment: str) -> tuple[StudyListing, .
             started=datetime.fromtimestamp(run.started / 1000, UTC),
             best_trial=int(run.tags["best_trial"]) if "best_trial" in run.tags else None,
         )
-        for run in reversed(found)
+        for run in reversed(runs)
     )
 
 
-def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord:
+def read_study(address: RecordAddress) -> StudyRecord:
     """The whole record of a study. Raises Refusal: an unknown study, or MLflow is away."""
     with refusing():
-        tracker = _open(tracking_uri, experiment)
-        of_study = next(iter(tracker.find(study, role=entries.STUDY)), None)
+        tracker = open_tracker(address.experiment)
+        of_study = next(iter(tracker.find(address.study, role=entries.STUDY)), None)
         if of_study is None:
             known = {run.tags["study"] for run in tracker.find(role=entries.STUDY)}
-            raise unknown(f"study in MLflow experiment {experiment!r}", study, known)
-        found = _read_runs(tracker, of_study)
+            name = address.experiment.name
+            raise unknown(f"study in MLflow experiment {name!r}", address.study, known)
+        contents = _read_runs(tracker, of_study)
         settings = tracker.read_json(of_study, "settings.json")
         summary = tracker.read_json(of_study, "summary.json")
         warned = tracker.read_json(of_study, "warnings.json") or {}
         world = tracker.read_json(of_study, "world.json") or {}
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
-    rows = [TrialRow.from_dict(data) for data in found[entries.TRIAL]]
-    recorded = RecordedSettings.parse(settings or {}, where=f"the record of study {study!r}")
+    rows = [TrialRow.from_dict(data) for data in contents[entries.TRIAL]]
+    where = f"the record of study {address.study!r}"
+    recorded = RecordedSettings.parse(settings or {}, where=where)
     return StudyRecord(
-        name=study,
+        name=address.study,
         state=_state(of_study),
         digest=of_study.tags.get("digest", ""),
         settings=recorded,
         rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
-        phases=tuple(PhaseRow.from_dict(data["row"]) for data in found[entries.PHASE]),
+        phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[entries.PHASE]),
         summary=summary or {},
-        retrains=tuple(_retrain_from_dict(data) for data in found[entries.RETRAIN_RUN]),
+        retrains=tuple(_retrain_from_dict(data) for data in contents[entries.RETRAIN_RUN]),
         warnings=tuple(warned.get("warnings", ())),
         world=world,
         versions={
@@ -153,38 +156,33 @@ def read_study(*, tracking_uri: str, experiment: str, study: str) -> StudyRecord
             for name, value in of_study.tags.items()
             if name.startswith("version.")
         },
-        retrain_summaries=tuple(found[entries.RETRAIN]),
+        retrain_summaries=tuple(contents[entries.RETRAIN]),
     )
 
 
-def read_outcomes(
-    *, tracking_uri: str, experiment: str, study: str, labels: Mapping[str, str]
-) -> dict[str, ByLanguage]:
-    """Target -> what each row got, of the run of a study with these labels; empty where it was not
-    kept. Raises Refusal where MLflow is away, or a file is damaged."""
+def read_outcomes(address: RecordAddress, labels: Mapping[str, str]) -> dict[str, ByLanguage]:
+    """Target -> the outcome of each row, of the study's run with these labels; empty where it was
+    not stored. Raises Refusal where MLflow is away, or a file is damaged."""
     with refusing(), tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        tracker = _open(tracking_uri, experiment)
+        tracker = open_tracker(address.experiment)
         files = [
             file
-            for run in tracker.find(study, **labels)[:1]
+            for run in tracker.find(address.study, **labels)[:1]
             for file in tracker.fetch(run, entries.OUTCOMES, Path(folder))
         ]
         return {file.stem: outcomes.read(file) for file in files}
 
 
-def held_phase_keys(*, tracking_uri: str, experiment: str) -> frozenset[str]:
-    """The phases that some trial or retrain in MLflow lists: the rest may be swept."""
+def held_phase_keys(experiment: ExperimentAddress) -> frozenset[str]:
+    """The keys of the phases that a trial or a retrain of the experiment lists: `gc` may remove the
+    other phases."""
     with refusing():
-        tracker = _open(tracking_uri, experiment)
+        tracker = open_tracker(experiment)
         runs = [
             *tracker.find(role=entries.TRIAL),
             *tracker.find(role=entries.RETRAIN_RUN),
         ]
     return frozenset(key for run in runs for key in run.tags.get("phases", "").split(",") if key)
-
-
-def _open(tracking_uri: str, experiment: str) -> Tracker:
-    return Tracker(connect(tracking_uri), tracking_uri=tracking_uri, experiment=experiment)
 
 
 def _state(run: Run) -> str:

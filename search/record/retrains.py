@@ -109,7 +109,7 @@ class RetrainRecord:
         digest = folder_digest(folder)
         with refusing():
             logged = delivery.open_tracker().models.log(
-                delivery.study,
+                delivery.address.study,
                 entries.retrain_labels(self.name, seed=seed, role=role),
                 folder,
                 digest=digest,
@@ -119,5 +119,5 @@ class RetrainRecord:
                 requirements=requirements,
                 outcomes=outcomes,
             )
-            registry = Registry(delivery.connect(), tracking_uri=delivery.tracking_uri)
-            return registry.add(name, logged, delivery.study, {**tags, "sha256": digest})
+            registry = Registry(delivery.connect(), tracking_uri=delivery.address.tracking_uri)
+            return registry.add(name, logged, delivery.address.study, {**tags, "sha256": digest})

@@ -12,6 +12,7 @@ from typing import Any
 from search.addresses import check_reachable
 from search.home import Home
 from search.record import entries
+from search.record.address import RecordAddress
 from search.record.delivery import Connect, Delivery
 from search.record.mlflow_client import connect
 from search.record.outbox import Outbox
@@ -34,34 +35,18 @@ INTERRUPTED_DRAIN_SECONDS = 5.0
 class RecordWriter:
     """What the driver of a study writes; made by `RecordWriter.open`, shared by its threads."""
 
-    def __init__(
-        self,
-        *,
-        tracking_uri: str,
-        experiment: str,
-        study: str,
-        outbox: Path,
-        connect: Connect = connect,
-    ) -> None:
-        self._delivery = Delivery(
-            tracking_uri=tracking_uri,
-            experiment=experiment,
-            study=study,
-            outbox=outbox,
-            connect=connect,
-        )
+    def __init__(self, address: RecordAddress, *, outbox: Path, connect: Connect = connect) -> None:
+        self._delivery = Delivery(address, outbox=outbox, connect=connect)
 
     @classmethod
-    def open(
-        cls, *, tracking_uri: str, experiment: str, study: str, outbox: Path
-    ) -> "RecordWriter":
-        """Take up the outbox of a study, or begin one, and send what is in it from now on."""
-        record = cls(tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox)
+    def open(cls, address: RecordAddress, *, outbox: Path) -> "RecordWriter":
+        """Continue the outbox of a study, or begin one, and send its entries from now on."""
+        record = cls(address, outbox=outbox)
         record.outbox.start()
         return record
 
     def __getstate__(self) -> Any:
-        raise TypeError("a Record stays in the driver: it holds the address of MLflow")
+        raise TypeError("a RecordWriter stays in the driver: it holds the address of MLflow")
 
     def study_started(
         self,
@@ -75,7 +60,7 @@ class RecordWriter:
         """Once for each start of the driver; the run is the same each time."""
         self._delivery.append(
             entries.study_started(
-                self._delivery.study,
+                self._delivery.address.study,
                 settings=settings,
                 digest=digest,
                 versions=versions,
@@ -148,14 +133,14 @@ class RecordWriter:
         )
         self._delivery.append(
             entries.study_finished(
-                self._delivery.study, rows=rows, phases=phases, summary=summary, best=best
+                self._delivery.address.study, rows=rows, phases=phases, summary=summary, best=best
             )
         )
 
     def study_described(self, *, note: str, figures: Mapping[str, str]) -> None:
         """What the study's run shows of itself: Markdown, and SVG by name."""
         self._delivery.append(
-            entries.study_described(self._delivery.study, note=note, figures=figures)
+            entries.study_described(self._delivery.address.study, note=note, figures=figures)
         )
 
     def log_models(
@@ -194,31 +179,25 @@ class RecordWriter:
         return self.outbox.close(timeout)
 
 
-def drain_left(*, tracking_uri: str, experiment: str, study: str, outbox: Path) -> None:
-    """Send what an ended driver could not; nothing to do where it left no outbox.
+def drain_left(address: RecordAddress, *, outbox: Path) -> None:
+    """Send what an ended driver could not send; do nothing where it left no outbox.
 
     Raises Refusal at once where there is something to send and MLflow does not answer.
     """
     if not outbox.exists():
         return
-    record = RecordWriter(
-        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
-    )
+    record = RecordWriter(address, outbox=outbox)
     if record.pending:
-        check_reachable(tracking_uri)
+        check_reachable(address.tracking_uri)
         record.outbox.start()
         record.close(timeout=30.0)
 
 
 @contextmanager
-def recording(
-    study: str, home: Home, *, tracking_uri: str, experiment: str
-) -> Iterator[RecordWriter]:
-    """The study's MLflow record, emptied at the end, in a hurry where it ends by an error."""
-    outbox = home.outbox(study)
-    record = RecordWriter.open(
-        tracking_uri=tracking_uri, experiment=experiment, study=study, outbox=outbox
-    )
+def recording(address: RecordAddress, home: Home) -> Iterator[RecordWriter]:
+    """The writer of a study's record. At the end its outbox is sent to MLflow: for at most
+    `DRAIN_SECONDS`, or `INTERRUPTED_DRAIN_SECONDS` where the block ends by an error."""
+    record = RecordWriter.open(address, outbox=home.outbox(address.study))
     timeout = INTERRUPTED_DRAIN_SECONDS
     try:
         yield record

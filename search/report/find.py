@@ -11,7 +11,7 @@ from search.degradation.intermediate_sources import by_language_of_intermediate
 from search.degradation.paired_scores import of_retrains, paired_scores_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
-from search.planning.hindsight import hindsight
+from search.planning.priors import hindsight
 from search.record.reader import StudyRecord
 from search.report.findings import (
     Findings,

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from search.degradation.findings import Degradation
 from search.degradation.paired_scores import RetrainFinding
-from search.planning.hindsight import PriorHindsight
+from search.planning.priors import Hindsight
 from search.trials.gains import GainTable, SeedGain
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.learning_rates import FlatIntermediate, HalvedTrial, RateCollapse
@@ -248,7 +248,7 @@ class Findings:
     """What each intermediate adds to the best baseline, by target, in task scores."""
     degradation: Degradation
     """Where transfer is lost: gaps by language, and how they grow with distance."""
-    priors: PriorHindsight | None
+    priors: Hindsight | None
     """The priors beside the scores of the trials; null where the study had none."""
     learning_rates: Mapping[str, tuple[RateCollapse, ...]]
     """Role of a phase, `intermediate` or `target` -> how much collapsed at each learning rate."""

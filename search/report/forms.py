@@ -18,9 +18,10 @@ from search.degradation.views import (
     scatters,
     slope_table,
 )
-from search.display.json_form import JsonObject, to_json
+from search.display.json_form import json_of
 from search.display.number_format import percent, points
 from search.display.tables import titled_table
+from search.display.verdict_sentences import collapsed_runs
 from search.planning.prior_views import prior_sentences
 from search.record.reader import StudyRecord
 from search.report.figures import figures
@@ -30,12 +31,12 @@ from search.report.pareto_views import objective_sentences, pareto_heads, pareto
 from search.report.sentences import (
     closing,
     collapsed_baselines,
-    collapsed_runs,
     collapsed_seeds,
     sentences,
 )
 from search.trials.gains import GainRow
 from search.trials.ranking import TrialState
+from spaces.json_values import JsonObject
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
 _CAPTIONS = {
@@ -79,7 +80,7 @@ def report_of(record: StudyRecord, *, force: bool = False) -> Report:
 def report_json(record: StudyRecord, *, force: bool = False) -> JsonObject:
     """The JSON object of `report --json`; its schema is docs/reference/report.schema.json. Raises
     Refusal as `report_of`."""
-    return to_json(report_of(record, force=force))
+    return json_of(report_of(record, force=force))
 
 
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:

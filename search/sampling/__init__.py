@@ -1,1 +1,1 @@
-"""Which trial comes next; the only room that knows Optuna."""
+"""Chooses the next trial; the only room that imports Optuna."""

@@ -1,8 +1,8 @@
-"""What a sampler draws, and what it sees of the trials so far: a throw-away study in memory.
+"""Draws params with a sampler, from a temporary study in memory that shows it the trials so far.
 
-The database keeps trials as they ended. What is drawn from is made of them anew for every draw, so
-that a sampler can be shown what it needs without a trial's record saying what is not so, and so
-that nothing which is drawn and not taken leaves a trace.
+The database stores trials as they ended. The study in memory is rebuilt from them for every draw.
+So a sampler can see changed copies of the trials (for example, a pruned trial with a value) while
+the database keeps what really happened, and a rejected draw leaves no trace in it.
 """
 
 import copy
@@ -27,19 +27,20 @@ from spaces.study import StudySettings
 
 Values = tuple[float, ...]
 GENERATION = "NSGAIISampler:generation"  # Optuna's own mark on a trial
-VIOLATED = 1.0  # what a failed trial is told to break every constraint by: as a collapsed one
+VIOLATED = 1.0  # constraint value shown for a failed trial; a collapsed trial gets the same
 
 
 @dataclass(frozen=True, slots=True)
 class ShownTrial:
-    """A trial as a sampler is to see it.
+    """A trial as a sampler sees it.
 
     Attributes:
-        state: RUNNING, COMPLETE, PRUNED; FAIL where the plan itself failed, of which the sampler is
-            to learn. What says nothing of its plan is not among what is seen.
-        values: in the order of the study's objectives; none unless COMPLETE.
-        rungs: rung -> value.
-        generation: of `nsga2`.
+        state: RUNNING, COMPLETE or PRUNED; FAIL if the plan itself failed, because the sampler
+            should learn from that. Trials that failed for another reason are not shown at all.
+        values: one per objective, in the study's order; empty unless COMPLETE.
+        constraints: name -> value; 0 or less is satisfied.
+        rungs: rung -> reported value.
+        generation: the trial's generation under `nsga2`; None under other samplers.
     """
 
     params: Mapping[str, Any]
@@ -50,7 +51,8 @@ class ShownTrial:
     generation: int | None = None
 
     @classmethod
-    def of(cls, frozen: FrozenTrial) -> "ShownTrial":
+    def from_frozen(cls, frozen: FrozenTrial) -> "ShownTrial":
+        """Convert a trial of the database without changing it."""
         return cls(
             params=frozen.params,
             state=frozen.state,
@@ -63,7 +65,7 @@ class ShownTrial:
 
 @dataclass(frozen=True, slots=True)
 class DrawnParams:
-    """The params of a trial to be asked, and its generation, where the sampler has some."""
+    """The params of the next trial, and its generation if the sampler has generations."""
 
     params: Mapping[str, Any]
     generation: int | None
@@ -73,20 +75,20 @@ def draws(
     settings: StudySettings,
     *,
     index: int,
-    own: Sequence[ShownTrial],
+    study_trials: Sequence[ShownTrial],
     earlier: Sequence[Sequence[ShownTrial]] = (),
     point: Mapping[str, Any] | None = None,
 ) -> Iterator[DrawnParams]:
-    """What the sampler proposes, without end; each draw sees those before it as trials in flight.
+    """Yield the sampler's proposals without end; each draw sees earlier draws as running trials.
 
-    A function of the study's seed, the index and what is seen: a driver that is started again
-    draws the same.
+    The proposals depend only on the study's seed, the index and the trials shown, so a restarted
+    driver draws the same.
 
     Args:
-        index: how many trials were asked before.
-        own: the study's trials, in order.
-        earlier: those of each study that this one starts from.
-        point: params that are not to be drawn.
+        index: number of trials asked before.
+        study_trials: trials of this study, in order.
+        earlier: trials of each study that this one starts from.
+        point: params with fixed values, which are not drawn.
     """
     space = settings.search_space()
     with _quiet():
@@ -94,7 +96,7 @@ def draws(
             directions=directions(settings), sampler=sampler_for(settings, index, point)
         )
         if settings.study.sampler == "nsga2" or (settings.study.sampler != "random" and not point):
-            study.add_trials(as_shown(settings, space, own, earlier))
+            study.add_trials(as_shown(settings, space, study_trials, earlier))
     while True:
         with _quiet():
             trial = study.ask()
@@ -105,7 +107,7 @@ def draws(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna warns of its parts that are experimental, as fixed parameters."""
+    """Hide Optuna's warnings about its experimental features, such as fixed parameters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -114,106 +116,112 @@ def _quiet() -> Iterator[None]:
 def as_shown(
     settings: StudySettings,
     space: SearchSpace,
-    own: Sequence[ShownTrial],
+    study_trials: Sequence[ShownTrial],
     earlier: Sequence[Sequence[ShownTrial]] = (),
 ) -> list[FrozenTrial]:
-    """The trials as Optuna's samplers get them: the earlier studies' first, then this one's.
+    """Return the trials as Optuna's samplers see them: earlier studies first, then this study.
 
-    - Every trial has every parameter of the space. Samplers model together what all trials have;
-      the rate of an intermediate phase, which a baseline has no use for, they would draw without
-      looking at the option. So what a trial has no use for is filled in at random. Which value it
-      is says nothing; its seed is the trial's place.
-    - With earlier studies the values are normal scores: within each study the rank of a trial among
-      the scored ones, as a quantile of the normal distribution, each objective by itself (quantile
-      transform: Salinas, Shen, Perrone, ICML 2020). So the level of a study says nothing.
-    - A plan that failed has the worst value of this study's scored trials in each objective and
-      breaks every constraint. Until one is scored it is left out: there is no worst.
-    - `gp` and `nsga2`, which pass over pruned trials, see them as scored in the middle of the
-      lowest third, where the rule of pruning found them.
+    - Every trial has every parameter of the space. Samplers model only parameters that all trials
+      have jointly; they would draw the learning rate of an intermediate phase, which a baseline
+      lacks, independently of the option. So parameters that a trial lacks are filled in with
+      random values, seeded by the trial's index. These values carry no information.
+    - With earlier studies, values are replaced by normal scores: within each study and for each
+      objective, the rank of a trial among the scored ones, as a quantile of the normal
+      distribution (quantile transform: Salinas, Shen, Perrone, ICML 2020). So the level of a
+      study's scores does not matter.
+    - A failed plan gets the worst value of this study's scored trials in each objective and
+      violates every constraint. While no trial is scored there is no worst value, and failed
+      plans are left out.
+    - `gp` and `nsga2` ignore pruned trials, so these are shown to them as scored in the middle of
+      the lowest third, where the pruning rule found them.
     """
-    toward = directions(settings)
-    everything = distributions(space)
-    ranks = bool(earlier)
-    groups = [_scaled(one) if ranks else list(one) for one in (*earlier, own)]
-    shown = [trial for group in groups[:-1] for trial in group]
-    shown += _judged(groups[-1], toward, keeps_pruned=settings.study.sampler == "tpe")
+    all_distributions = distributions(space)
+    uses_ranks = bool(earlier)
+    studies = [
+        _rank_scaled(trials) if uses_ranks else list(trials) for trials in (*earlier, study_trials)
+    ]
+    shown = [trial for trials in studies[:-1] for trial in trials]
+    shown += _with_imputed_values(
+        studies[-1], directions(settings), keeps_pruned=settings.study.sampler == "tpe"
+    )
     fill = _filler(settings.study.seed)
-    return [_frozen(one, everything, fill, place) for place, one in enumerate(shown)]
+    return [_frozen(trial, all_distributions, fill, index) for index, trial in enumerate(shown)]
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Every parameter that some trial of the space has, and its range."""
-    found: dict[str, BaseDistribution] = {}
+    """Return every parameter that at least one trial of the space has, with its distribution."""
+    by_name: dict[str, BaseDistribution] = {}
     for option in space.options:
         for share in space.shares.values:
-            asking = _Asking({"intermediate": option, "mlm.share": share})
-            space.suggest(asking)
-            found |= asking.found
-    return found
+            recorder = _DistributionRecorder({"intermediate": option, "mlm.share": share})
+            space.suggest(recorder)
+            by_name |= recorder.distributions
+    return by_name
 
 
-class _Asking:
-    """Answers as it is told to, and notes what it was asked for."""
+class _DistributionRecorder:
+    """Stands in for an Optuna trial: returns fixed answers and records the distributions."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
-        self.found: dict[str, BaseDistribution] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self.found[name] = CategoricalDistribution(choices)
+        self.distributions[name] = CategoricalDistribution(choices)
         return self._answers.get(name, choices[0])
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        self.found[name] = FloatDistribution(low, high, log=log, step=step)
+        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
         return low
 
 
-def _scaled(trials: Sequence[ShownTrial]) -> list[ShownTrial]:
-    """With normal scores among the scored trials in the place of values."""
-    scored = [one.values for one in trials if one.values]
+def _rank_scaled(trials: Sequence[ShownTrial]) -> list[ShownTrial]:
+    """Replace the values of scored trials by their normal scores."""
+    scored = [trial.values for trial in trials if trial.values]
     scores = iter(
         zip(*(_normal_scores(column) for column in zip(*scored, strict=True)), strict=True)
     )
-    return [_with(one, values=next(scores)) if one.values else one for one in trials]
+    return [_completed(trial, values=next(scores)) if trial.values else trial for trial in trials]
 
 
 def _normal_scores(values: Sequence[float]) -> list[float]:
-    """Equal values get the mean of their ranks."""
-    found: list[float] = ndtri((rankdata(values) - 0.5) / len(values)).tolist()
-    return found
+    """Return each value's rank as a normal quantile; equal values share the mean of their ranks."""
+    scores: list[float] = ndtri((rankdata(values) - 0.5) / len(values)).tolist()
+    return scores
 
 
-def _judged(
+def _with_imputed_values(
     trials: Sequence[ShownTrial], toward: Sequence[StudyDirection], *, keeps_pruned: bool
 ) -> list[ShownTrial]:
-    """Failed trials, and pruned ones where the sampler passes over them, with values."""
-    scored = [one for one in trials if one.values]
-    columns = [sorted(column) for column in zip(*(one.values for one in scored), strict=True)]
+    """Give values to failed trials, and to pruned ones unless the sampler uses them as they are."""
+    scored = [trial for trial in trials if trial.values]
+    columns = [sorted(column) for column in zip(*(trial.values for trial in scored), strict=True)]
     columns = [
-        column if way is StudyDirection.MAXIMIZE else column[::-1]
-        for column, way in zip(columns, toward, strict=False)
+        column if direction is StudyDirection.MAXIMIZE else column[::-1]
+        for column, direction in zip(columns, toward, strict=False)
     ]
-    names = {name for one in scored for name in one.constraints or ()}
+    names = {name for trial in scored for name in trial.constraints or ()}
     shown = []
-    for one in trials:
-        if one.state is TrialState.FAIL:
+    for trial in trials:
+        if trial.state is TrialState.FAIL:
             if scored:
                 worst = tuple(column[0] for column in columns)
-                broken = dict.fromkeys(sorted(names), VIOLATED)
-                shown.append(_with(one, values=worst, constraints=broken))
-        elif one.state is TrialState.PRUNED and not keeps_pruned:
+                violated = dict.fromkeys(sorted(names), VIOLATED)
+                shown.append(_completed(trial, values=worst, constraints=violated))
+        elif trial.state is TrialState.PRUNED and not keeps_pruned:
             if scored:
                 low = tuple(column[len(column) // 6] for column in columns)
-                shown.append(_with(one, values=low, rungs={}))
+                shown.append(_completed(trial, values=low, rungs={}))
         else:
-            shown.append(one)
+            shown.append(trial)
     return shown
 
 
-def _with(one: ShownTrial, *, values: Values, **changes: Any) -> ShownTrial:
-    content = {name: getattr(one, name) for name in ShownTrial.__slots__}
+def _completed(trial: ShownTrial, *, values: Values, **changes: Any) -> ShownTrial:
+    """Copy a trial as COMPLETE, with these values and changes."""
+    content = {name: getattr(trial, name) for name in ShownTrial.__slots__}
     return ShownTrial(**{**content, "state": TrialState.COMPLETE, "values": values, **changes})
 
 
@@ -221,8 +229,10 @@ Fill = Callable[[int, str, BaseDistribution], Any]
 
 
 def _filler(seed: int) -> Fill:
-    def fill(place: int, name: str, distribution: BaseDistribution) -> Any:
-        number = random.Random(f"{seed}:{place}:{name}").random()
+    """Return the function that draws a value for a parameter that a trial lacks."""
+
+    def fill(index: int, name: str, distribution: BaseDistribution) -> Any:
+        number = random.Random(f"{seed}:{index}:{name}").random()
         if isinstance(distribution, CategoricalDistribution):
             return distribution.choices[int(number * len(distribution.choices))]
         assert isinstance(distribution, FloatDistribution)
@@ -233,34 +243,37 @@ def _filler(seed: int) -> Fill:
 
 
 class _Shown(FrozenTrial):
-    """Storage in memory copies what it is given to the last range, which nobody changes: of a
-    thousand trials that takes longer than the draw."""
+    """A frozen trial with a shallow deep copy.
+
+    Optuna's storage in memory copies every trial deeply, distributions included. Nothing changes
+    these, and copying a thousand trials takes longer than the draw.
+    """
 
     def __deepcopy__(self, memo: object) -> "_Shown":
         return copy.copy(self)
 
 
 def _frozen(
-    one: ShownTrial, everything: Mapping[str, BaseDistribution], fill: Fill, place: int
+    trial: ShownTrial, all_distributions: Mapping[str, BaseDistribution], fill: Fill, index: int
 ) -> FrozenTrial:
     now = datetime.now()
     shown = _Shown(
-        number=place,
-        trial_id=place,
-        state=one.state,
+        number=index,
+        trial_id=index,
+        state=trial.state,
         value=None,
-        values=list(one.values) or None,
-        datetime_start=now,
-        datetime_complete=now if one.state.is_finished() else None,
+        values=list(trial.values) or None,
+        datetime_start=now,  # samplers ignore the times, but a frozen trial needs them
+        datetime_complete=now if trial.state.is_finished() else None,
         params={
-            name: one.params[name] if name in one.params else fill(place, name, distribution)
-            for name, distribution in everything.items()
+            name: trial.params[name] if name in trial.params else fill(index, name, distribution)
+            for name, distribution in all_distributions.items()
         },
-        distributions=dict(everything),
+        distributions=dict(all_distributions),
         user_attrs={},
-        system_attrs={} if one.generation is None else {GENERATION: one.generation},
-        intermediate_values=dict(one.rungs or {}),
+        system_attrs={} if trial.generation is None else {GENERATION: trial.generation},
+        intermediate_values=dict(trial.rungs or {}),
     )
-    for name, value in (one.constraints or {}).items():
+    for name, value in (trial.constraints or {}).items():
         shown.set_constraint(name, value)
     return shown

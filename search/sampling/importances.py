@@ -1,4 +1,4 @@
-"""How much each parameter mattered to an objective, as Optuna's fANOVA tells it."""
+"""Computes how important each parameter was for an objective, with Optuna's fANOVA."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,20 @@ import optuna
 from optuna.trial import FrozenTrial
 
 
-def importance_of(trials: Sequence[FrozenTrial], place: int, *, seed: int) -> dict[str, float]:
-    """Parameter -> share of the variation of one objective, largest first; of the parameters that
-    all trials have. Empty where there are too few trials, or nothing varies.
+def parameter_importances(
+    trials: Sequence[FrozenTrial], objective_index: int, *, seed: int
+) -> dict[str, float]:
+    """Return each parameter's share of the variation of one objective, largest first.
+
+    Only parameters that all trials have are included. The result is empty if there are fewer than
+    four trials, or if no value or no parameter varies.
 
     Args:
-        trials: scored ones, each plan once.
-        place: of the objective among those of the study.
+        trials: scored trials, each plan once.
+        objective_index: index of the objective among the study's objectives.
+        seed: seed of the evaluator's random forest.
     """
-    values = [frozen.values[place] for frozen in trials]
+    values = [frozen.values[objective_index] for frozen in trials]
     if len(trials) < 4 or len(set(values)) < 2:
         return {}
     common = set.intersection(*(set(frozen.params) for frozen in trials))

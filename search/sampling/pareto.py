@@ -1,4 +1,4 @@
-"""The Pareto set of a study with several objectives, as Optuna computes it."""
+"""Computes the Pareto set of a study with several objectives, with Optuna."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,10 @@ from spaces.study import StudySettings
 
 
 def pareto_set(rows: Sequence[TrialRow], settings: StudySettings) -> list[int]:
-    """Numbers of the trials that no other one is at least as good as in every objective and better
-    in one, the best in the first objective first; of those that may win, and did not collapse.
+    """Return the numbers of the Pareto-optimal trials, best in the first objective first.
+
+    A trial is in the set if no other trial is at least as good in every objective and better in
+    at least one. Trials that may not win and trials that collapsed are left out.
     """
     sound = [row for row in ranked(rows) if row.values and not is_collapsed(row)]
     study = optuna.create_study(directions=directions(settings))

@@ -1,4 +1,4 @@
-"""Proposals: which point is asked next, and when there is nothing to ask for any more."""
+"""Proposals: decides which point is tried next, and when there is nothing left to try."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -9,21 +9,22 @@ from search.sampling.untried import Untried
 from spaces.phases import TrialPlan
 from spaces.study import StudySettings
 
-# How often the sampler may propose what is tried already, for one trial: then, where the space has
-# an end, one of those that are left is taken, and elsewhere there is nothing new. A draw of `gp`
-# takes some tenths of a second.
+# How many draws the sampler gets to propose an untried plan for one trial. In a finite space an
+# untried plan is chosen at random after MAX_DRAWS draws (MAX_DRAWS_OF_GP for `gp`, whose draws take
+# some tenths of a second each). In an infinite space there is nothing new after MAX_EQUAL draws.
 MAX_DRAWS, MAX_DRAWS_OF_GP, MAX_EQUAL = 32, 8, 20
-# How a search ends before its budget is used up: nothing is left, or the sampler is sure.
+# Why a search ended before its budget was used up: no untried plan is left in the space, or the
+# sampler proposes only tried plans.
 SPACE, SAMPLER = "space", "sampler"
 
 
 class Proposals:
-    """First the points that every study tries, then what the sampler draws.
+    """Proposes first the fixed points of the study, then the draws of the sampler.
 
-    A plan that was tried, or is in flight, is proposed again only where it is one of those points:
-    the sampler is asked for another one. A draw depends on the study seed, how many trials were
-    asked before, and (all but random and grid) what they got; not on how often the driver was
-    started.
+    A plan that was tried or is in flight is not proposed again, unless it is a fixed point: the
+    sampler draws once more. A draw depends on the study's seed, on the number of trials asked
+    before and, except for random and grid, on their results. It does not depend on how often the
+    driver was started.
     """
 
     def __init__(self, settings: StudySettings, earlier: Sequence[Sequence[ShownTrial]]) -> None:
@@ -33,63 +34,69 @@ class Proposals:
         self._points: list[Mapping[str, Any]] = [*self._space.first_points()]
         self._untried = Untried(self._space)
         self._num_asked = 0
-        self._is_stuck = False  # the sampler proposed nothing new, and was told nothing since
+        self._is_stuck = False  # the sampler proposed nothing new since the last result
 
     @property
     def is_used_up(self) -> bool:
-        """Whether there is nothing to ask for: every plan is tried or in flight, or the sampler
-        has proposed nothing new since it was told something."""
-        if self._space.is_grid:  # tried point by point, one that broke too
+        """Whether there is nothing to try: every plan is tried or in flight, or the sampler has
+        proposed nothing new since the last result."""
+        if self._space.is_grid:  # each grid point is tried once, even if its worker failed
             return self._num_asked >= len(self._points)
         return self._is_stuck or self._untried.is_empty
 
     @property
     def exhausted(self) -> str | None:
-        """What there is no more of: SPACE (plans that are not tried), SAMPLER (new proposals)."""
+        """Why nothing is left: SPACE (no untried plan), SAMPLER (no new proposal); else None."""
         if not self.is_used_up:
             return None
         return SAMPLER if self._is_stuck else SPACE
 
     def add(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """To those that are tried before the sampler is asked."""
+        """Append points to the fixed points, which are tried before the sampler draws."""
         self._points += points
 
-    def asked(self, plan: TrialPlan) -> None:
-        """A trial of it was."""
+    def on_asked(self, plan: TrialPlan) -> None:
+        """Count a trial and mark its plan as tried."""
         self._num_asked += 1
-        self._untried.asked(plan)
+        self._untried.on_asked(plan)
 
-    def broke(self, plan: TrialPlan) -> None:
-        """Its worker did, in a trial that was asked."""
-        self._untried.broke(plan)
+    def on_broken(self, plan: TrialPlan) -> None:
+        """Note that a worker failed in a trial of this plan, so that it may be tried again."""
+        self._untried.on_broken(plan)
 
-    def told(self) -> None:
-        """The sampler learned something: it may have other ideas now."""
+    def on_result(self) -> None:
+        """Note that a trial ended: the sampler has more data and may propose other plans."""
         self._is_stuck = False
 
-    def next(self, own: Sequence[ShownTrial]) -> DrawnParams | None:
-        """What to ask now, where `own` are the study's trials; None where there is nothing new."""
-        drawn = self._draw(own)
+    def next(self, study_trials: Sequence[ShownTrial]) -> DrawnParams | None:
+        """Return the next params to try, given the study's trials; None if nothing is new."""
+        drawn = self._draw(study_trials)
         if drawn is None:
             self._is_stuck = not self._untried.is_empty
         return drawn
 
-    def _draw(self, own: Sequence[ShownTrial]) -> DrawnParams | None:
-        """The point whose turn it is, else the first proposal that is new, else, where the space
-        has an end, any plan that is left."""
+    def _draw(self, study_trials: Sequence[ShownTrial]) -> DrawnParams | None:
+        """Return the next fixed point, else the first new proposal of the sampler, else, in a
+        finite space, a random untried plan."""
         index = self._num_asked
         point = self._points[index] if index < len(self._points) else None
-        proposed = draws(self._settings, index=index, own=own, earlier=self._earlier, point=point)
+        proposed = draws(
+            self._settings,
+            index=index,
+            study_trials=study_trials,
+            earlier=self._earlier,
+            point=point,
+        )
         if point is not None:
             return next(proposed)
         if self._untried.is_empty:
             return None
-        has_end = self._untried.has_end
-        most = MAX_DRAWS_OF_GP if self._settings.study.sampler == "gp" else MAX_DRAWS
-        for drawn in islice(proposed, most if has_end else MAX_EQUAL):
+        is_finite = self._untried.is_finite
+        max_draws = MAX_DRAWS_OF_GP if self._settings.study.sampler == "gp" else MAX_DRAWS
+        for drawn in islice(proposed, max_draws if is_finite else MAX_EQUAL):
             if self._space.decode(drawn.params) in self._untried:
                 return drawn
-        if not has_end:
+        if not is_finite:
             return None
-        left = self._untried.any(f"{self._settings.study.seed}:{index}")
-        return DrawnParams(left, drawn.generation)
+        params = self._untried.random_point(f"{self._settings.study.seed}:{index}")
+        return DrawnParams(params, drawn.generation)

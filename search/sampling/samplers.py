@@ -1,4 +1,4 @@
-"""Optuna's samplers as a study asks for them."""
+"""Builds the Optuna sampler that a study file names."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from optuna.study import StudyDirection
 
 from spaces.study import StudySettings
 
-NUM_RANDOM = 8  # trials that have to be scored before a sampler learns from them
+NUM_RANDOM = 8  # scored trials before a sampler stops drawing at random
 
 
 def directions(settings: StudySettings) -> list[StudyDirection]:
-    """Of the study's objectives, in the order in which trials are told their values."""
+    """Return the direction of each objective, in the order of a trial's values."""
     down, up = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
     return [down if name.is_minimised else up for name in settings.evaluation.objectives] or [up]
 
@@ -22,19 +22,20 @@ def directions(settings: StudySettings) -> list[StudyDirection]:
 def sampler_for(
     settings: StudySettings, index: int, point: Mapping[str, Any] | None
 ) -> BaseSampler:
-    """A sampler with a seed of its own for every draw, so that a restart does not repeat one.
+    """Return a sampler with a separate seed for every draw, so a restart does not repeat draws.
 
-    It models together what all trials have: `drawing` shows it trials that have every parameter.
+    The samplers model only parameters that all trials have jointly. Therefore `drawing` shows them
+    trials that have every parameter.
 
     Args:
-        index: how many trials were asked before.
-        point: params that are not to be drawn.
+        index: number of trials asked before.
+        point: params with fixed values, which are not drawn.
     """
     text = f"{settings.study.seed}:{index}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
     name = settings.study.sampler
     if name == "nsga2":
-        # The points of the study file are drawn by it too: they are of its first generation.
+        # This sampler also gets the fixed points: they belong to its first generation.
         sampler: BaseSampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=NUM_RANDOM)
     elif name == "random" or point is not None:
         sampler = optuna.samplers.RandomSampler(seed=seed)

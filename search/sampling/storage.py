@@ -1,4 +1,4 @@
-"""Optuna's database: opened, and what it raises said in one line."""
+"""Opens Optuna's database and turns its errors into refusals of one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from spaces.refusal import Refusal, first_line
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Open or create the database. Raises Refusal."""
+    """Open or create the database. Raises Refusal if that fails."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     parsed = _parsed(url)
     if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
@@ -29,8 +29,11 @@ def open_storage(url: str) -> RDBStorage:
         return RDBStorage(address, engine_kwargs=arguments)
 
 
-def is_there(url: str) -> bool:
-    """Whether there is something to open; of a server, only opening it tells. Raises Refusal."""
+def may_exist(url: str) -> bool:
+    """Return whether the database may exist: True for a server, which only opening can tell.
+
+    Raises Refusal if the URL is not the address of a database.
+    """
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return True
@@ -42,7 +45,7 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError) as error:
         raise Refusal(
-            "[tracking] optuna is no address of a database; expected sqlite:///PATH or "
+            "[tracking] optuna is not the address of a database; expected sqlite:///PATH or "
             "postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
     if "@" in (parsed.host or ""):
@@ -54,7 +57,7 @@ def _parsed(url: str) -> URL:
 
 @contextmanager
 def reaching(url: str = "") -> Iterator[None]:
-    """What the database raises becomes a Refusal of one line, without the password of its URL."""
+    """Turn the database's errors into a Refusal of one line, without the password of the URL."""
     try:
         yield
     except Refusal:
@@ -63,12 +66,12 @@ def reaching(url: str = "") -> Iterator[None]:
         SQLAlchemyError,
         OSError,
         ImportError,
-        RuntimeError,  # made by another version of Optuna
+        RuntimeError,  # another version of Optuna made the database
         optuna.exceptions.StorageInternalError,
     ) as error:
         cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        place = f" {hide_password(url)}" if url else ""
+        address = f" {hide_password(url)}" if url else ""
         raise Refusal(
-            f"the study database{place} cannot be used: {first_line(cause)}; "
+            f"the study database{address} cannot be used: {first_line(cause)}; "
             "check [tracking] optuna"
         ) from error

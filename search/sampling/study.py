@@ -1,5 +1,7 @@
-"""OptunaStudy: which trials exist, what they were told, what to ask next. Optuna's database is the
-truth about trials."""
+"""OptunaStudy: knows which trials exist and their results, and asks for the next one.
+
+Optuna's database is the single source of truth about trials.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,9 +20,9 @@ from search.sampling.history import (
     TOOK,
     History,
     PlanResult,
-    seen_of,
+    informative_trials,
 )
-from search.sampling.importances import importance_of
+from search.sampling.importances import parameter_importances
 from search.sampling.ledger import Ledger
 from search.sampling.proposals import Proposals
 from search.sampling.pruning import is_among_the_lowest_third
@@ -33,15 +35,15 @@ from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
-# Marks on studies: of which file; which trials of others it started from.
-DIGEST, STARTED_FROM = "digest", "started_from"
-# Which options looked promising, and what is tried because of it.
-PRIORS = "priors"
+# User attributes of Optuna studies. The names are stored and must not change.
+DIGEST = "digest"  # digest of the study file
+STARTED_FROM = "started_from"  # earlier study -> numbers of its trials that this one learns from
+PRIORS = "priors"  # estimates of the options, and the points that are tried because of them
 
 
 @dataclass(frozen=True, slots=True)
 class AskedTrial:
-    """A trial of the database that is to be run."""
+    """A trial in the database that the driver has to run."""
 
     number: int
     params: Mapping[str, Any]
@@ -49,8 +51,8 @@ class AskedTrial:
 
 
 class OptunaStudy:
-    """One study of the database, opened by one driver. Every method raises Refusal if the database
-    fails."""
+    """One study of the database, opened by one driver; `history` holds the results so far. Every
+    method raises Refusal if the database fails."""
 
     def __init__(
         self,
@@ -61,70 +63,46 @@ class OptunaStudy:
         self._ledger = Ledger(study)
         self._settings = settings
         self._space = settings.search_space()
-        self._history = History(self._space)
-        seen = [[ShownTrial.of(frozen) for frozen in trials] for trials in earlier]
-        self._proposals = Proposals(settings, seen)
+        self.history = History(self._space)
+        shown = [[ShownTrial.from_frozen(frozen) for frozen in trials] for trials in earlier]
+        self._proposals = Proposals(settings, shown)
         self.priors: dict[str, Any] | None = study.user_attrs.get(PRIORS)
         self._proposals.add((self.priors or {}).get("first", []))
         for frozen in study.get_trials(deepcopy=False):
-            self._take_up(frozen)
-
-    @property
-    def num_counted(self) -> int:
-        """Finished trials that count against the budget: all but duplicates and half-asked ones."""
-        return self._history.num_counted
-
-    @property
-    def gpu_hours(self) -> float:
-        """Of the finished trials."""
-        return self._history.gpu_hours
-
-    @property
-    def told(self) -> Mapping[TrialPlan, PlanResult]:
-        """What each plan got."""
-        return self._history.told
-
-    @property
-    def measures(self) -> Sequence[BaselineMeasure]:
-        """What others are measured against, of the baselines so far."""
-        return self._history.measures
-
-    @property
-    def took(self) -> Mapping[int, TrialSpending]:
-        """Trial -> what it took until now."""
-        return self._history.took
+            self._restore(frozen)
 
     @classmethod
     def open(cls, url: str, settings: StudySettings) -> "OptunaStudy":
-        """Open or create the study. Raises Refusal if the database cannot be reached, or holds a
-        study of this name that another study file made, or lacks one that this starts from."""
-        study, earlier = _opened(url, settings)
+        """Open or create the study. Raises Refusal if the database cannot be reached, has a study
+        of this name from another study file, or lacks a study that this one starts from."""
+        study, earlier = _open_study(url, settings)
         with reaching(url):
             return cls(study, settings, earlier)
 
     @property
     def is_used_up(self) -> bool:
-        """Whether there is nothing to ask for: every plan is tried or in flight, or the sampler
-        has proposed nothing new since it was told something."""
+        """Whether there is nothing to try: every plan is tried or in flight, or the sampler has
+        proposed nothing new since the last result."""
         return self._proposals.is_used_up
 
     @property
     def exhausted(self) -> str | None:
-        """What there is no more of, as Proposals says it; None while there is something."""
+        """Why nothing is left to try (see `Proposals.exhausted`); None while something is."""
         return self._proposals.exhausted
 
     def keep_priors(self, priors: dict[str, Any]) -> None:
-        """Once, before anything is asked: what comes first then is kept, so that a restart asks
-        the same."""
+        """Store the priors once, before the first trial, so that a restart asks the same trials."""
         self.write_mark(PRIORS, priors)
         self.priors = priors
         self._proposals.add(priors["first"])
 
     def ask(self) -> AskedTrial | None:
-        """The next trial: first the baselines, the points of the study file and the options that
-        look promising, then the sampler; of a grid, its next point. None where there is nothing
-        new to ask for now."""
-        drawn = self._proposals.next(seen_of(self._ledger.trials()))
+        """Create the next trial in the database; return None if there is nothing new to try now.
+
+        First come the baselines, the points of the study file and the promising options, then the
+        sampler's draws; a grid is tried point by point.
+        """
+        drawn = self._proposals.next(informative_trials(self._ledger.trials()))
         if drawn is None:
             return None
         marks = {} if drawn.generation is None else {GENERATION: drawn.generation}
@@ -132,12 +110,13 @@ class OptunaStudy:
         with reaching():
             self._space.suggest(trial)
         plan = self._space.decode(trial.params)
-        self._proposals.asked(plan)
+        self._proposals.on_asked(plan)
         return AskedTrial(trial.number, trial.params, plan)
 
     def running(self) -> list[AskedTrial]:
-        """Trials that an earlier driver left, in order; those it left half-asked are failed."""
-        asked = []
+        """Return the trials that an earlier driver left running, in order. Incomplete trials, which
+        lack params, are marked as failed instead."""
+        running = []
         for frozen in self._ledger.trials(TrialState.RUNNING):
             try:
                 plan = self._space.decode(frozen.params)
@@ -145,104 +124,110 @@ class OptunaStudy:
                 self._ledger.mark(frozen.number, INCOMPLETE, True)
                 self._tell(frozen.number, TrialState.FAIL)
                 continue
-            asked.append(AskedTrial(frozen.number, frozen.params, plan))
-        return asked
+            running.append(AskedTrial(frozen.number, frozen.params, plan))
+        return running
 
-    def note(self, asked: AskedTrial, took: TrialSpending) -> None:
-        """What the trial took until now; before it is told, since then nothing can be added."""
-        self._ledger.mark(asked.number, TOOK, [took.seconds, took.gpu_seconds])
-        self._history.took[asked.number] = took
+    def note_spending(self, trial: AskedTrial, spent: TrialSpending) -> None:
+        """Store the time that a trial used until now; Optuna allows it only before the trial's
+        result is told."""
+        self._ledger.mark(trial.number, TOOK, [spent.seconds, spent.gpu_seconds])
+        self.history.spent[trial.number] = spent
 
     def tell_scored(
         self,
-        asked: AskedTrial,
+        trial: AskedTrial,
         *values: float,
         constraints: Mapping[str, float] | None = None,
         measure: BaselineMeasure | None = None,
     ) -> None:
-        """A value for each objective of the study.
+        """Report a scored trial.
 
         Args:
-            constraints: satisfied at 0 or less; each trial of a study is told the same ones.
-            measure: what later trials are measured against in this one.
+            values: one per objective of the study.
+            constraints: name -> value, satisfied at 0 or less; the names are equal for all trials.
+            measure: what later trials are compared with, if this trial is a baseline.
         """
         if measure is not None:
             content = {"objective": measure.objective, "scores": dict(measure.scores)}
-            self._ledger.mark(asked.number, MEASURE, content)
-        self._ledger.constrain(asked.number, constraints or {})
-        self._tell(asked.number, TrialState.COMPLETE, values)
+            self._ledger.mark(trial.number, MEASURE, content)
+        self._ledger.constrain(trial.number, constraints or {})
+        self._tell(trial.number, TrialState.COMPLETE, values)
 
-    def tell_failed(self, asked: AskedTrial, reason: str, *, is_broken: bool = False) -> None:
-        """`is_broken`: a worker failed, not the plan, which may be tried again as another trial."""
-        self._ledger.mark(asked.number, REASON, reason)
+    def tell_failed(self, trial: AskedTrial, reason: str, *, is_broken: bool = False) -> None:
+        """Report a failed trial; if a worker failed and not the plan (`is_broken`), the plan may be
+        tried again in another trial."""
+        self._ledger.mark(trial.number, REASON, reason)
         if is_broken:
-            self._ledger.mark(asked.number, BROKEN, True)
-        self._tell(asked.number, TrialState.FAIL)
+            self._ledger.mark(trial.number, BROKEN, True)
+        self._tell(trial.number, TrialState.FAIL)
 
-    def tell_pruned(self, asked: AskedTrial) -> None:
-        """The value is the last one that was reported."""
-        self._tell(asked.number, TrialState.PRUNED)
+    def tell_pruned(self, trial: AskedTrial) -> None:
+        """Report a pruned trial; Optuna takes the last reported rung value as its value."""
+        self._tell(trial.number, TrialState.PRUNED)
 
-    def tell_duplicate(self, asked: AskedTrial, of: PlanResult) -> None:
-        """What the equal plan got, at once; it does not count against the budget, and samplers do
-        not see it: told twice, a plan would seem twice as sure."""
-        self._ledger.mark(asked.number, DUPLICATE_OF, of.number)
-        self._ledger.constrain(asked.number, of.constraints)
-        other = TrialState.PRUNED if of.is_pruned else TrialState.FAIL
-        self._tell(asked.number, TrialState.COMPLETE if of.values else other, of.values)
+    def tell_duplicate(self, trial: AskedTrial, original: PlanResult) -> None:
+        """Give a trial the result of an earlier trial with an equal plan, without running it. It
+        does not count against the budget, and samplers do not see it: a result that is shown twice
+        would look twice as certain."""
+        self._ledger.mark(trial.number, DUPLICATE_OF, original.number)
+        self._ledger.constrain(trial.number, original.constraints)
+        without_values = TrialState.PRUNED if original.is_pruned else TrialState.FAIL
+        state = TrialState.COMPLETE if original.values else without_values
+        self._tell(trial.number, state, original.values)
 
-    def prunes(self, asked: AskedTrial, *, rung: int, value: float) -> bool:
-        """Report a rung's value; whether the trial is to end there. Only a study with a pruner has
-        rungs, and such a study has one objective.
+    def prunes(self, trial: AskedTrial, *, rung: int, value: float) -> bool:
+        """Report a rung's value and return whether the trial should end there.
 
-        A trial whose option has no scored trial yet goes on: something has to be known of each.
+        Only a study with a pruner has rungs, and such a study has one objective. A trial whose
+        option has no scored trial yet is not pruned, so that every option gets a score.
         """
-        self._ledger.report(asked.number, rung, value)
+        self._ledger.report(trial.number, rung, value)
         if self._settings.study.pruner == "none":
             return False
-        others = [one for one in self._ledger.trials() if one.number != asked.number]
-        scored = {_option(one.params) for one in others if one.state is TrialState.COMPLETE}
+        others = [other for other in self._ledger.trials() if other.number != trial.number]
+        scored = {_option(other.params) for other in others if other.state is TrialState.COMPLETE}
         at_rung = [
-            one.intermediate_values[rung] for one in others if rung in one.intermediate_values
+            other.intermediate_values[rung] for other in others if rung in other.intermediate_values
         ]
-        return _option(asked.params) in scored and is_among_the_lowest_third(value, at_rung)
+        return _option(trial.params) in scored and is_among_the_lowest_third(value, at_rung)
 
-    def importance(self, place: int = 0) -> dict[str, float]:
-        """How much each parameter explains of an objective (fANOVA), given by its place among the
-        study's; empty if too few trials."""
+    def importance(self, objective_index: int = 0) -> dict[str, float]:
+        """Return how much of the variation of one of the study's objectives each parameter explains
+        (fANOVA); empty if too few trials are scored."""
         trials = self._ledger.trials(TrialState.COMPLETE)
-        scored = [one for one in trials if DUPLICATE_OF not in one.user_attrs]
-        return importance_of(scored, place, seed=self._settings.study.seed)
+        scored = [trial for trial in trials if DUPLICATE_OF not in trial.user_attrs]
+        return parameter_importances(scored, objective_index, seed=self._settings.study.seed)
 
     def read_mark(self, name: str) -> dict[str, Any] | None:
-        """A mark on the study itself, fresh from the database."""
+        """Read a user attribute of the study from the database; None if it is not set."""
         return self._ledger.read_mark(name)
 
     def write_mark(self, name: str, value: dict[str, Any] | None) -> None:
+        """Set a user attribute of the study in the database."""
         self._ledger.write_mark(name, value)
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
         frozen = self._ledger.tell(number, state, values)
-        self._proposals.told()
+        self._proposals.on_result()
         self._remember(frozen)
 
-    def _take_up(self, frozen: FrozenTrial) -> None:
-        """A trial that an earlier driver asked; one that is half-asked is drawn again."""
+    def _restore(self, frozen: FrozenTrial) -> None:
+        """Take in a trial of an earlier driver; an incomplete trial does not count as tried."""
         if INCOMPLETE not in frozen.user_attrs:
             with suppress(Refusal):
-                self._proposals.asked(self._space.decode(frozen.params))
+                self._proposals.on_asked(self._space.decode(frozen.params))
         self._remember(frozen)
         if TOOK in frozen.user_attrs:
-            self._history.took[frozen.number] = TrialSpending(*frozen.user_attrs[TOOK])
+            self.history.spent[frozen.number] = TrialSpending(*frozen.user_attrs[TOOK])
 
     def _remember(self, frozen: FrozenTrial) -> None:
-        broken = self._history.remember(frozen)
-        if broken is not None:
-            self._proposals.broke(broken)
+        broken_plan = self.history.remember(frozen)
+        if broken_plan is not None:
+            self._proposals.on_broken(broken_plan)
 
 
-def _opened(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[FrozenTrial]]]:
-    """The study, and of each that it starts from the trials that it learns from."""
+def _open_study(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[FrozenTrial]]]:
+    """Return the study, and the trials it learns from, one list for each earlier study."""
     with reaching(url):
         storage = open_storage(url)
         earlier = earlier_trials(storage, settings)
@@ -254,14 +239,16 @@ def _opened(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[
         )
         made_by = study.user_attrs.get(DIGEST)
         if made_by is None:
-            # What earlier studies score from now on is not added: draws would change.
-            numbers = {name: [one.number for one in them] for name, them in earlier.items()}
-            study.set_user_attr(STARTED_FROM, numbers)
+            # Trials that the earlier studies score later are not used: they would change draws.
+            started_from = {
+                name: [trial.number for trial in trials] for name, trials in earlier.items()
+            }
+            study.set_user_attr(STARTED_FROM, started_from)
             study.set_user_attr(DIGEST, settings.digest())
     if made_by not in (None, settings.digest()):
         raise Refusal(
             f"study {settings.study.name!r} belongs to another study file: its study, space, "
-            "training or evaluation section differs; restore that file or take another "
+            "training or evaluation section differs; restore that file or choose another "
             "[study] name"
         )
     with reaching(url):
@@ -270,17 +257,18 @@ def _opened(url: str, settings: StudySettings) -> tuple[optuna.Study, list[list[
             study.set_user_attr(SCORED_BY, scored_by(settings))
     numbers = marks.get(STARTED_FROM, {})
     return study, [
-        [one for one in trials if one.number in numbers[name]] for name, trials in earlier.items()
+        [trial for trial in trials if trial.number in numbers[name]]
+        for name, trials in earlier.items()
     ]
 
 
 def _option(params: Mapping[str, Any]) -> tuple[str, bool]:
-    """The intermediate option, with or without masking beside it."""
+    """Return the intermediate option, and whether masking is mixed in."""
     return params["intermediate"], bool(params.get("mlm.share"))
 
 
 def read_marks(url: str, name: str) -> dict[str, dict[str, Any]]:
-    """Study -> its mark of this name, of all studies of a database that have it."""
+    """Return study name -> user attribute `name`, for each study of the database that has it."""
     with reaching(url):
         studies = optuna.get_all_study_summaries(open_storage(url), include_best_trial=False)
     marks = {study.study_name: study.user_attrs.get(name) for study in studies}

@@ -1,4 +1,4 @@
-"""Which plans of a study are not tried yet; where the space has an end, all of them. Pure."""
+"""Keeps track of the plans that a study has not tried; lists them if the space is finite. Pure."""
 
 import random
 from collections import Counter
@@ -9,14 +9,14 @@ from typing import Any
 from spaces.phases import TrialPlan
 from spaces.space import SearchSpace
 
-MAX_BROKEN = 2  # trials of a plan whose workers broke: then it is taken for tried
+MAX_BROKEN = 2  # trials of one plan with failed workers, after which the plan counts as tried
 
 
 class Untried:
-    """What is left to ask for.
+    """The plans that may still be tried.
 
-    A plan is tried once a trial of it was asked, whatever comes of it. Where its worker broke,
-    which says nothing of the plan, it may be asked once more, after all others.
+    A plan counts as tried as soon as a trial of it was asked, whatever the result. If a worker
+    failed, the plan has no result, and it may be tried once more after all other plans.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -26,40 +26,42 @@ class Untried:
 
     @cached_property
     def _points(self) -> dict[TrialPlan, Mapping[str, Any]]:
-        """Of every plan; nothing where the space has no end."""
+        """Every plan -> its grid point; empty if the space is infinite."""
         return {self._space.decode(point): point for point in self._space.grid_points()}
 
     @property
-    def has_end(self) -> bool:
+    def is_finite(self) -> bool:
+        """Whether the space has finitely many plans."""
         return bool(self._points)
 
     @property
     def is_empty(self) -> bool:
-        """Whether every plan of a space that has an end is tried, or in flight."""
-        return self.has_end and self._points.keys() <= self._tried
+        """Whether the space is finite and every plan is tried or in flight."""
+        return self.is_finite and self._points.keys() <= self._tried
 
     def __contains__(self, plan: TrialPlan) -> bool:
-        """Whether it may be asked now."""
+        """Whether the plan may be tried now."""
         if plan in self._tried:
             return False
-        return plan not in self._broken or not self._has_whole()
+        return plan not in self._broken or not self._has_fresh_plan()
 
-    def asked(self, plan: TrialPlan) -> None:
+    def on_asked(self, plan: TrialPlan) -> None:
+        """Mark a plan as tried."""
         self._tried.add(plan)
 
-    def broke(self, plan: TrialPlan) -> None:
-        """Its worker did, in a trial that was asked."""
+    def on_broken(self, plan: TrialPlan) -> None:
+        """Note that a worker failed in a trial of this plan; it may be tried MAX_BROKEN times."""
         self._broken[plan] += 1
         if self._broken[plan] < MAX_BROKEN:
             self._tried.discard(plan)
 
-    def any(self, text: str) -> Mapping[str, Any]:
-        """The point of one of those that may be asked now, each as likely; `text` is the seed."""
-        return random.Random(text).choice(
-            [self._points[one] for one in self._points if one in self]
+    def random_point(self, seed: str) -> Mapping[str, Any]:
+        """Return the point of a plan that may be tried now; all are equally likely."""
+        return random.Random(seed).choice(
+            [self._points[plan] for plan in self._points if plan in self]
         )
 
-    def _has_whole(self) -> bool:
-        """Whether there is one that was not begun; where the space has no end there always is, but
-        none that would have to come first."""
-        return any(one not in self._tried and one not in self._broken for one in self._points)
+    def _has_fresh_plan(self) -> bool:
+        """Whether a listed plan was never tried. False in an infinite space, which lists no plans:
+        there a plan with a failed worker need not wait for others."""
+        return any(plan not in self._tried and plan not in self._broken for plan in self._points)

@@ -1,1 +1,1 @@
-"""Intervals, tests and shrunken means of plain numbers."""
+"""Computes intervals, tests and shrunken means of plain numbers."""

@@ -1,14 +1,14 @@
-"""Means of few values, shrunk so that luck does not look like merit. Pure.
+"""Shrinks means of few values, so that a lucky group does not look like a good one. Pure.
 
-Of groups that were measured unequally often, the best mean is likely one of few values: it varies
-most. Empirical Bayes mends that (Efron and Morris, 1975, J. Am. Stat. Assoc. 70:311): the true
-means are taken as drawn from one normal distribution, whose middle and spread are estimated from
-the groups themselves, and each mean is moved towards the middle by the share of its distance that
-its noise explains.
+If groups have different numbers of values, the best mean is likely to be that of a small group,
+because means of few values vary most. Empirical Bayes corrects this (Efron and Morris, 1975, J.
+Am. Stat. Assoc. 70:311). It assumes that the true means come from one normal distribution. It
+estimates the centre and the variance of that distribution from the groups, and moves each mean
+towards the centre by the share of its distance that noise explains.
 
-Where settings spoil half of the groups, one normal distribution would be so wide that nothing is
-ever moved. So it is that of the upper groups alone, where cutting the lower ones off explains the
-means better (`typical`); those are left where they are.
+If bad settings spoil half of the groups, one normal distribution would be so wide that no mean
+moves. So if a cut that separates the lower groups explains the means better, the distribution is
+that of the upper groups only (`typical_groups`), and the means of the lower groups do not move.
 """
 
 import math
@@ -20,20 +20,21 @@ import numpy.typing as npt
 
 _Floats = npt.NDArray[np.float64]
 
-# What a cut has to explain better by (log likelihood): it has a place, a share and a range.
+# A cut adds three parameters to the model: its position, the share of groups below it, and their
+# range. The log likelihood is reduced for them.
 NUM_CUT_PARAMETERS = 3
-MIN_SHARE = 1 / 3  # of the groups are above a cut
+MIN_SHARE = 1 / 3  # smallest share of the groups that is above a cut
 
 
 def shrunken_means(groups: Sequence[Sequence[float]]) -> list[float]:
-    """One number a group (the scores of a plan, one a seed), to put groups in order by: more is
-    better.
+    """Return one number per group to rank the groups by; higher is better.
 
-    Where all groups have equally many values, and so where nothing is known of noise, these are
-    their means: shrinking would change no order. Two groups whose means differ by no more than
-    their noise have one number: who orders them must say what decides then (how many values).
+    A group holds the scores of one plan, one score per seed. If all groups have equally many values
+    or the noise is unknown, the numbers are the plain means. (With equal sizes, shrinking would not
+    change the order.) Two groups whose means differ by less than their noise may get equal numbers;
+    the caller must break such ties, for example by the number of values.
 
-    Raises ValueError where a group is empty.
+    Raises ValueError if a group is empty.
     """
     if not all(groups):
         raise ValueError("a group without values has no mean")
@@ -42,17 +43,19 @@ def shrunken_means(groups: Sequence[Sequence[float]]) -> list[float]:
     if len({len(group) for group in groups}) < 2 or noise <= 0:
         return means
     errors = [noise / len(group) for group in groups]
-    inside = typical(means, errors)
-    middle, spread = normal_of([means[i] for i in inside], [errors[i] for i in inside])
-    found = list(means)
-    for i in inside:
-        kept = spread / (spread + errors[i])
-        found[i] = round(middle + kept * (means[i] - middle), 12)  # equal ones are equal
-    return found
+    upper = typical_groups(means, errors)
+    centre, spread = fit_normal([means[i] for i in upper], [errors[i] for i in upper])
+    shrunk = list(means)
+    for i in upper:
+        factor = spread / (spread + errors[i])
+        # Rounding removes numerical noise, so that equal groups get equal numbers.
+        shrunk[i] = round(centre + factor * (means[i] - centre), 12)
+    return shrunk
 
 
 def pooled_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
-    """The variance within groups and its degrees of freedom; (0, 0) where none has two values."""
+    """Return the pooled variance within groups and its degrees of freedom; (0, 0) if no group has
+    two values."""
     several = [group for group in groups if len(group) > 1]
     freedom = sum(len(group) - 1 for group in several)
     if not freedom:
@@ -60,15 +63,16 @@ def pooled_variance(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     return math.fsum((len(g) - 1) * variance(g) for g in several) / freedom, freedom
 
 
-def normal_of(means: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
-    """Middle and variance of the normal distribution that the true means are drawn from.
+def fit_normal(means: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
+    """Return the centre and variance of the normal distribution of the true means.
 
-    Of three and more it is never none: of k means at most (k - 3) / (k - 1) of a distance is taken
-    off (Morris, 1983, J. Am. Stat. Assoc. 78:47), a third where k is three. Two means that differ
-    by no more than their noise are one.
+    With k of four or more means, shrinking removes at most (k - 3) / (k - 1) of a distance (Morris,
+    1983, J. Am. Stat. Assoc. 78:47); with three means at most a third. So the variance is not zero.
+    With two means it is zero if they differ by no more than their noise.
 
     Args:
-        errors: the variance of each mean for its noise.
+        means: one mean per group.
+        errors: the variance of each mean that is due to noise.
     """
     num, error = len(means), fmean(errors)
     if num < 2:
@@ -80,55 +84,66 @@ def normal_of(means: Sequence[float], errors: Sequence[float]) -> tuple[float, f
     return math.fsum(w * mean for w, mean in pairs) / math.fsum(weights), spread
 
 
-def typical(means: Sequence[float], errors: Sequence[float]) -> list[int]:
-    """Which groups are of one kind: all, or those above a cut that makes the means likelier.
+def typical_groups(means: Sequence[float], errors: Sequence[float]) -> list[int]:
+    """Return the indices of the groups that share one normal distribution.
 
-    Above the cut they are normal, below it they may be anywhere in the range of all. A third of the
-    groups stand above it, and two at least. Which is likelier is told by Schwarz's criterion (1978,
-    Ann. Stat. 6:461).
+    These are all groups, or those above a cut if a cut makes the means more likely. Above the cut
+    the means are normal; below it they are uniform over the range of all means. At least a third
+    of the groups, and at least two, are above a cut. Schwarz's criterion (1978, Ann. Stat. 6:461)
+    decides.
     """
-    return max(likely(means, errors), key=lambda found: found[0])[1]
+    return max(likely_cuts(means, errors), key=lambda cut: cut[0])[1]
 
 
-def likely(
+def likely_cuts(
     means: Sequence[float], errors: Sequence[float], *, within: float = 0.0
 ) -> list[tuple[float, list[int]]]:
-    """(log likelihood by Schwarz's criterion, groups above the cut): the likeliest, and those that
-    are less likely by no more than `within`."""
+    """Return the likeliest cut, and all cuts whose log likelihood is lower by at most `within`.
+
+    Each cut is (log likelihood by Schwarz's criterion, indices of the groups above the cut). The
+    list of all groups, which has no cut, is among the candidates.
+    """
     num = len(means)
     order = sorted(range(num), key=lambda i: -means[i])
     if num < 3:
         return [(0.0, order)]
     values, noise = np.array(means)[order], np.array(errors)[order]
     counts = np.arange(max(2, math.ceil(MIN_SHARE * num)), num + 1)
-    found = _normal_likelihood(values, noise, counts) + _cut_likelihood(values, counts)
-    found[:-1] -= NUM_CUT_PARAMETERS / 2 * math.log(num)
-    # Equal means are on one side of a cut.
-    found[:-1][values[counts[:-1] - 1] == values[counts[:-1]]] = -np.inf
+    likelihoods = _normal_likelihood(values, noise, counts) + _cut_likelihood(values, counts)
+    likelihoods[:-1] -= NUM_CUT_PARAMETERS / 2 * math.log(num)
+    # A cut must not separate equal means.
+    likelihoods[:-1][values[counts[:-1] - 1] == values[counts[:-1]]] = -np.inf
     return [
-        (float(value), order[: int(count)])
-        for value, count in zip(found, counts, strict=True)
-        if value >= found.max() - within
+        (float(likelihood), order[: int(count)])
+        for likelihood, count in zip(likelihoods, counts, strict=True)
+        if likelihood >= likelihoods.max() - within
     ]
 
 
 def _normal_likelihood(values: _Floats, noise: _Floats, counts: npt.NDArray[np.int_]) -> _Floats:
-    """Of the upper ones, for each count of them: the log likelihood under their own middle and
-    spread, every one with the mean of their errors."""
+    """Return, for each count, the log likelihood of so many upper means under one normal
+    distribution, fitted to them; each mean has the average noise of these means.
+
+    Args:
+        values: means in descending order, [groups].
+        noise: the variance of each mean that is due to noise, [groups].
+        counts: numbers of upper groups to try.
+    """
     total, squares = np.cumsum(values - values[0]), np.cumsum((values - values[0]) ** 2)
     last = counts - 1
     sums = squares[last] - total[last] ** 2 / counts
     floor = np.maximum(np.cumsum(noise)[last] / counts, 1e-12)
     spread = np.maximum(sums / (counts - 1), floor)
-    found: _Floats = -0.5 * (counts * np.log(2 * math.pi * spread) + sums / spread)
-    return found
+    likelihoods: _Floats = -0.5 * (counts * np.log(2 * math.pi * spread) + sums / spread)
+    return likelihoods
 
 
 def _cut_likelihood(values: _Floats, counts: npt.NDArray[np.int_]) -> _Floats:
-    """Of the others, for each count of upper ones, and of being an upper one or not."""
+    """Return, for each count of upper means, the log likelihood of the other means (uniform) and of
+    which means are upper ones."""
     num = len(values)
     below = num - counts
     width = max(float(values[0] - values[-1]), 1e-12)
     share = np.where(below > 0, below / num, 1.0)
-    found = counts * np.log(counts / num) + below * np.log(share / width)
-    return np.asarray(found, np.float64)
+    likelihoods = counts * np.log(counts / num) + below * np.log(share / width)
+    return np.asarray(likelihoods, np.float64)

@@ -1,12 +1,12 @@
-"""Whether one side is better than the other, language by language. Pure.
+"""Tests whether one side is better than the other, language by language. Pure.
 
-Both sides scored the same rows. A score is a ratio of two sums over the rows (the mean of values;
-micro F1: twice the right ones over the predicted and the gold ones), which all that follows is
-written for. Rows that go together (the questions on one paragraph) are one draw: their sums are
-taken first, so that groups are drawn, swapped and counted where single rows are elsewhere. Sources:
-paired bootstrap, Efron and Tibshirani 1993; of groups, Davison and Hinkley 1997, 3.8; McNemar 1947,
-exact; approximate randomisation, Noreen 1989, Yeh 2000 (for F1); degrees of freedom, Satterthwaite
-1946, Welch 1947; many languages, Holm 1979.
+Both sides scored the same rows. Every score is a ratio of two sums over the rows: the mean of
+values, or micro F1 (twice the correct items over the predicted plus the gold items). The code below
+works for any such ratio. Rows that belong together (the questions on one paragraph) form a group.
+The sums of each group are computed first; then groups are drawn, swapped and counted in the same
+way as single rows. Sources: paired bootstrap, Efron and Tibshirani 1993; bootstrap of groups,
+Davison and Hinkley 1997, 3.8; exact test of McNemar 1947; approximate randomisation, Noreen 1989,
+Yeh 2000 (for F1); degrees of freedom, Satterthwaite 1946, Welch 1947; many languages, Holm 1979.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,9 @@ from trainables.scoring.groups import Groups
 from trainables.scoring.outcomes import ByLanguage, Outcomes
 
 NUM_RESAMPLES = 2000
-MAX_KINDS = 100  # of different rows: so few are drawn by how often each is there, which is cheap
+# Up to so many distinct rows the bootstrap draws how often each distinct row occurs, which is
+# cheaper than drawing row by row.
+MAX_KINDS = 100
 CONFIDENCE = 0.95
 
 Floats = npt.NDArray[np.float64]
@@ -28,9 +30,19 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """First minus second: its interval (unadjusted), and the chance `p` of one at least so large
-    where there is none. With one seed it is of these rows and of these two models alone.
-    `num_groups` counts the rows that go together as one; None where each is for itself."""
+    """The score of the first side minus the score of the second side.
+
+    With one seed it is valid for these two models only; other seeds could differ.
+
+    Attributes:
+        mean: difference of the scores, averaged over the seeds.
+        low: lower end of the 95 % interval, not adjusted for the number of languages.
+        high: upper end of that interval.
+        p: probability of a difference at least this large if there is no true difference.
+        num_seeds: seeds per side.
+        num_rows: rows that both sides scored.
+        num_groups: groups of rows that belong together; None if the rows are not grouped.
+    """
 
     mean: float
     low: float
@@ -48,12 +60,15 @@ def compare(
     *,
     groups: Groups | None = None,
 ) -> Difference:
-    """The outcomes of both sides, one array a seed, paired by seed, all of the same rows.
+    """Return the difference between two sides on the same rows, paired by seed.
 
     Args:
-        groups: [rows], the group of each; None where each row is for itself.
+        first: outcomes of the first side, one array per seed ([rows] or [rows, 3]).
+        second: outcomes of the second side, of the same seeds and rows.
+        rng: source of the resamples.
+        groups: [rows], the group of each row; None if the rows are not grouped.
 
-    ValueError where there are no rows, or their numbers differ.
+    Raises ValueError if there are no rows, or if the numbers of rows or of seeds differ.
     """
     ratios = _ratios(first, second)
     num_seeds, num_rows = ratios.shape[0], ratios.shape[2]
@@ -64,11 +79,14 @@ def compare(
     mean = float(differences.mean())
     resampled = paired_bootstrap(ratios, rng)
     if num_draws < num_rows and num_draws == 1:
-        low, high, p = -1.0, 1.0, 1.0  # one paragraph says nothing of others
+        low, high, p = -1.0, 1.0, 1.0  # a single group shows no variation between groups
     elif num_seeds == 1:
         low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        is_single = num_draws == num_rows  # no row goes with another
-        p = of_rows(first[0], second[0], rng) if is_single else randomisation(ratios[0], rng)
+        is_ungrouped = num_draws == num_rows  # each group has one row
+        if is_ungrouped:
+            p = ungrouped_p_value(first[0], second[0], rng)
+        else:
+            p = randomisation(ratios[0], rng)
     else:
         low, high, p = _over_seeds(differences, float(resampled.var(ddof=1)), num_draws)
     return Difference(
@@ -82,25 +100,26 @@ def compare(
     )
 
 
-def of_models(first: ByLanguage, second: ByLanguage, rng: np.random.Generator) -> Difference:
-    """Two models on the same rows of several languages: the difference of their means over the
-    languages, another draw of the rows (of their groups) in mind, not of the seeds.
+def model_difference(first: ByLanguage, second: ByLanguage, rng: np.random.Generator) -> Difference:
+    """Return the difference of two models' mean scores over several languages.
 
-    Languages that have equally many rows, in the same groups, are resampled together, row by row,
-    since such rows are as a rule each other's translations. Else each language is resampled for
-    itself, and all are taken to go up and down together, which is the widest that the interval may
-    be.
+    The interval covers another draw of the rows (or groups), not another draw of the seeds.
+
+    If all languages have equally many rows, in the same groups, they are resampled together, row by
+    row, since such rows are usually translations of each other. Otherwise each language is
+    resampled separately, and the differences are assumed to vary together over the languages, which
+    gives the widest interval possible.
     """
-    ratios, num_rows, kinds = [], [], set()
+    ratios, num_rows, layouts = [], [], set()
     for code in first:
-        of = _ratios([first[code]], [second[code]])
-        num_rows.append(of.shape[2])
+        by_row = _ratios([first[code]], [second[code]])
+        num_rows.append(by_row.shape[2])
         groups = first.groups.get(code, second.groups.get(code))
-        kinds.add((of.shape[2], None if groups is None else tuple(groups.tolist())))
-        ratios.append(of if groups is None else _by_group(of, groups))
-    mean = float(np.mean([_difference(of.sum(axis=2)) for of in ratios]))
-    together = [np.concatenate(ratios)] if len(kinds) == 1 else ratios
-    error = float(np.mean([paired_bootstrap(of, rng).std(ddof=1) for of in together]))
+        layouts.add((by_row.shape[2], None if groups is None else tuple(groups.tolist())))
+        ratios.append(by_row if groups is None else _by_group(by_row, groups))
+    mean = float(np.mean([_difference(language.sum(axis=2)) for language in ratios]))
+    resampled = [np.concatenate(ratios)] if len(layouts) == 1 else ratios
+    error = float(np.mean([paired_bootstrap(part, rng).std(ddof=1) for part in resampled]))
     half = float(ndtri(0.5 + CONFIDENCE / 2)) * error
     p = float(2 * ndtr(-abs(mean) / error)) if error else float(mean == 0)
     return Difference(
@@ -113,16 +132,23 @@ def of_models(first: ByLanguage, second: ByLanguage, rng: np.random.Generator) -
     )
 
 
-def of_rows(first: Outcomes, second: Outcomes, rng: np.random.Generator) -> float:
-    """The p value of two models on the same rows, each for itself: McNemar's for rows that are
-    right or wrong, approximate randomisation for all others."""
+def ungrouped_p_value(first: Outcomes, second: Outcomes, rng: np.random.Generator) -> float:
+    """Return the p value of two models on the same ungrouped rows: McNemar's test if every row is
+    right or wrong, approximate randomisation otherwise."""
     if first.ndim == 1 and np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
         return mcnemar(first, second)
     return randomisation(_ratios([first], [second])[0], rng)
 
 
 def mcnemar(first: Outcomes, second: Outcomes) -> float:
-    """Exact and two-sided: of the rows that one side alone gets right, half should be either's."""
+    """Return the exact two-sided p value of McNemar's test.
+
+    Without a true difference, each side has half of the rows that only one side gets right.
+
+    Args:
+        first: [rows], 1 for right and 0 for wrong.
+        second: the same for the other side.
+    """
     only_first = int(((first == 1) & (second == 0)).sum())
     only_second = int(((first == 0) & (second == 1)).sum())
     num = only_first + only_second
@@ -130,10 +156,15 @@ def mcnemar(first: Outcomes, second: Outcomes) -> float:
 
 
 def randomisation(ratios: Floats, rng: np.random.Generator) -> float:
-    """Swap the two sides of rows (of groups) at random: how often is the difference as large as it
-    is? Both the real assignment and the drawn ones count, so that p is never 0.
+    """Return the p value of approximate randomisation.
 
-    `ratios` is [2 sides, rows or groups, 2]: numerator and denominator.
+    The two sides of each row (or group) are swapped at random. The p value is the share of such
+    assignments with a difference at least as large as the observed one. The observed assignment
+    counts as one of them, so p is never 0.
+
+    Args:
+        ratios: [2 sides, rows or groups, 2]; the last axis is numerator and denominator.
+        rng: source of the swaps.
     """
     num_rows = ratios.shape[1]
     change = ratios[1] - ratios[0]
@@ -141,16 +172,24 @@ def randomisation(ratios: Floats, rng: np.random.Generator) -> float:
     first, second = ratios.sum(axis=1)
     drawn = np.abs(_difference(np.stack([first + moved, second - moved], axis=1)))
     observed = abs(float(_difference(np.stack([first, second]))))
-    # A drawn difference that is the real one but for rounding is as large.
+    # A drawn difference that equals the observed one except for rounding counts as equally large.
     return float((1 + (drawn >= observed - 1e-12).sum()) / (1 + NUM_RESAMPLES))
 
 
 def paired_bootstrap(ratios: Floats, rng: np.random.Generator) -> Floats:
-    """Differences, averaged over the seeds, of resamples of the rows (of the groups): the same
-    ones on both sides and for all seeds. [NUM_RESAMPLES]; `ratios` is [seeds, 2 sides, rows or
-    groups, 2]."""
+    """Return the differences of resampled rows (or groups), averaged over the seeds.
+
+    Each resample has the same rows on both sides and for all seeds.
+
+    Args:
+        ratios: [seeds, 2 sides, rows or groups, 2]; the last axis is numerator and denominator.
+        rng: source of the resamples.
+
+    Returns:
+        [NUM_RESAMPLES] differences.
+    """
     if (ratios[..., 1] == ratios[:1, ..., 1]).all():
-        # All seeds share their denominators: the mean over them is one ratio.
+        # All seeds have the same denominators, so the mean of the ratios is a ratio of means.
         ratios = ratios.mean(axis=0, keepdims=True)
     num_rows = ratios.shape[2]
     by_row = ratios.transpose(2, 0, 1, 3).reshape(num_rows, -1)
@@ -160,40 +199,50 @@ def paired_bootstrap(ratios: Floats, rng: np.random.Generator) -> Floats:
     else:
         draws = (rng.integers(0, num_rows, num_rows) for _ in range(NUM_RESAMPLES))
         sums = np.stack([np.bincount(rows, minlength=num_rows) @ by_row for rows in draws])
-    found: Floats = _difference(sums.reshape(NUM_RESAMPLES, -1, 2, 2)).mean(axis=1)
-    return found
+    differences: Floats = _difference(sums.reshape(NUM_RESAMPLES, -1, 2, 2)).mean(axis=1)
+    return differences
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values adjusted for their number: below 0.05 where the chance of any false alarm among
-    all of them is at most that (Holm 1979)."""
+    """Return p values adjusted for their number (Holm 1979).
+
+    If adjusted values below 0.05 are called significant, the probability of at least one false
+    call among all of them is at most 0.05.
+    """
     adjusted = [0.0] * len(values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
-def _over_seeds(differences: Floats, of_rows: float, num_draws: int) -> tuple[float, float, float]:
-    """Interval and p of the mean difference, another draw of seeds and of rows in mind.
+def _over_seeds(
+    differences: Floats, row_variance: float, num_draws: int
+) -> tuple[float, float, float]:
+    """Return low, high and p of the mean difference, for another draw of both seeds and rows.
 
-    Its variance is that between the seeds over their number, and that of the rows for the mean of
-    these seeds (`of_rows`); degrees of freedom by Welch and Satterthwaite.
+    The variance is the variance between the seeds divided by their number, plus `row_variance`.
+    Degrees of freedom follow Welch and Satterthwaite.
+
+    Args:
+        differences: [seeds], the difference of each seed.
+        row_variance: variance of the mean over the seeds that is due to the choice of rows.
+        num_draws: rows, or groups of rows.
     """
     num_seeds, mean = len(differences), float(differences.mean())
-    of_seeds = float(differences.var(ddof=1)) / num_seeds
-    variance = of_seeds + of_rows
-    if variance <= 1e-18:  # every seed says the same of every row
+    seed_variance = float(differences.var(ddof=1)) / num_seeds
+    variance = seed_variance + row_variance
+    if variance <= 1e-18:  # the difference is the same for every seed and every row
         return mean, mean, 1.0 if abs(mean) < 1e-9 else 2.0 ** (1 - num_draws)
-    squares = of_seeds**2 / (num_seeds - 1) + of_rows**2 / max(1, num_draws - 1)
+    squares = seed_variance**2 / (num_seeds - 1) + row_variance**2 / max(1, num_draws - 1)
     degrees, error = variance**2 / squares, variance**0.5
     half = float(stdtrit(degrees, 0.5 + CONFIDENCE / 2)) * error
     return mean - half, mean + half, float(2 * stdtr(degrees, -abs(mean) / error))
 
 
 def _ratios(first: Sequence[Outcomes], second: Sequence[Outcomes]) -> Floats:
-    """[seeds, 2 sides, rows, 2]: what a row adds to the numerator and to the denominator."""
+    """Return [seeds, 2 sides, rows, 2]: what each row adds to the numerator and the denominator."""
     if len(first) != len(second) or not first:
         raise ValueError(f"pairs need as many seeds on both sides; got {len(first)}, {len(second)}")
     lengths = {len(side) for side in (*first, *second)}
@@ -203,16 +252,20 @@ def _ratios(first: Sequence[Outcomes], second: Sequence[Outcomes]) -> Floats:
 
 
 def _by_group(ratios: Floats, groups: Groups) -> Floats:
-    """[seeds, 2 sides, rows, 2] to [seeds, 2 sides, groups, 2]: the sums of each group."""
+    """Sum [seeds, 2 sides, rows, 2] over the rows of each group: [seeds, 2 sides, groups, 2]."""
     if groups.shape != (ratios.shape[2],):
-        raise ValueError(f"{len(groups)} rows are in groups, {ratios.shape[2]} were scored")
-    _, places = np.unique(groups, return_inverse=True)
-    sums = np.zeros((int(places.max()) + 1, *np.delete(ratios.shape, 2)))
-    np.add.at(sums, places, np.moveaxis(ratios, 2, 0))
+        raise ValueError(
+            f"groups must have one entry per scored row; got {len(groups)} entries for "
+            f"{ratios.shape[2]} rows"
+        )
+    _, group_indices = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(group_indices.max()) + 1, *np.delete(ratios.shape, 2)))
+    np.add.at(sums, group_indices, np.moveaxis(ratios, 2, 0))
     return np.moveaxis(sums, 0, 2)
 
 
 def _ratio(outcomes: Outcomes) -> Floats:
+    """Return [rows, 2]: numerator and denominator of one model's rows."""
     rows = outcomes.astype(np.float64)
     if rows.ndim == 1:
         return np.stack([rows, np.ones_like(rows)], axis=1)
@@ -220,11 +273,11 @@ def _ratio(outcomes: Outcomes) -> Floats:
 
 
 def _difference(sums: Floats) -> Floats:
-    """[..., 2 sides, 2] sums of numerators and denominators to scores of the first minus the
-    second; a score of nothing is 0."""
+    """Return the first score minus the second, [...], from sums [..., 2 sides, 2] of numerators and
+    denominators. The score is 0 if the denominator is 0."""
     numerators, denominators = sums[..., 0], sums[..., 1]
     scores = np.divide(
         numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0
     )
-    found: Floats = scores[..., 0] - scores[..., 1]
-    return found
+    difference: Floats = scores[..., 0] - scores[..., 1]
+    return difference

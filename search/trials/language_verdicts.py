@@ -1,7 +1,7 @@
 """Better, tie or worse than the baseline, for each language of each target. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
 import numpy as np
@@ -50,6 +50,11 @@ class LanguageVerdict:
     adjusted_all: float | None = None
     """`p` adjusted for all cells of all targets together (Holm): it limits the chance of any false
     call in a whole report. Null in records of older versions."""
+
+    @property
+    def difference(self) -> Difference:
+        """The difference alone, without its verdict."""
+        return Difference(**{each.name: getattr(self, each.name) for each in fields(Difference)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

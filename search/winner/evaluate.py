@@ -1,18 +1,21 @@
-"""evaluate: a trained trial as it stands, scored on one split; nothing is trained or recorded."""
+"""evaluate: score a trained trial on one split; nothing is trained or recorded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from search.callbacks import OnDone, ignore
 from search.home import Home
+from search.record.address import RecordAddress
 from search.record.reader import StudyRecord
 from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
 from search.winner.searched_study import SearchedStudy
+from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
+from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
 from spaces.task_catalog import SPLITS, get_task
 from trainables.exporting.submission import (
@@ -35,8 +38,8 @@ EVALUATED = tuple(split for split in SPLITS if split != "train")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What was written for XTREME's leaderboard: `missing` of its tasks are no targets of the
-    trial, and in some `missing_languages` of a task there were no rows."""
+    """The files that were written for XTREME's leaderboard. `missing` names the tasks of XTREME
+    that are no targets of the trial, `missing_languages` the languages without rows, by task."""
 
     folder: Path
     files: tuple[str, ...]
@@ -46,8 +49,8 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The scores of one trial on one split. `seen` has, by target, the languages whose rows had a
-    say in choosing it, all of them or, where `is_half_seen`, one half."""
+    """The scores of one trial on one split. `seen` has, by target, the languages whose rows helped
+    to choose the trial: all rows of them or, if `is_half_seen`, one half."""
 
     study: str
     trial: int
@@ -58,72 +61,74 @@ class Evaluation:
     is_half_seen: bool
     submission: Submission | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """As JSON values: every metric by target and language, task scores, averages, protocols."""
-        written = self.submission
-        return {
-            "study": self.study,
-            "trial": self.trial,
-            "name": self.name,
-            "split": self.split,
-            "targets": {target.task: target.to_dict() for target in self.scores.targets},
-            "task_scores": task_scores(self.scores),
-            "averages": averages(self.scores),
-            "seen_test_rows": {task: list(codes) for task, codes in self.seen.items()},
-            "is_half_seen": self.is_half_seen,
-            "submission": written
-            and {
-                "folder": str(written.folder),
-                "files": list(written.files),
-                "missing": list(written.missing),
-                "missing_languages": {k: list(v) for k, v in written.missing_languages.items()},
-            },
-        }
+        return to_json(
+            {
+                "study": self.study,
+                "trial": self.trial,
+                "name": self.name,
+                "split": self.split,
+                "targets": {target.task: target.to_dict() for target in self.scores.targets},
+                "task_scores": task_scores(self.scores),
+                "averages": averages(self.scores),
+                "seen_test_rows": self.seen,
+                "is_half_seen": self.is_half_seen,
+                "submission": self.submission,
+            }
+        )
 
 
 def evaluate_trial(
-    study: str,
+    address: RecordAddress,
     home: Home,
     *,
-    experiment: str,
-    tracking_uri: str,
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
-    data_root: str | None = None,
+    data_root: str | Path | None = None,
+    on_pretrained: OnDone = ignore,
 ) -> Evaluation:
-    """Score the best trial, or the one named, in all its targets and languages.
+    """Score the best trial, or the one with the number `trial`, in all its targets and languages.
 
-    With `xtreme`, it is scored on the benchmark's own test rows, all of them in all languages, and
-    the predictions that were scored are written there as a submission.
+    With `xtreme`, the trial is scored on all test rows of the benchmark, in all its languages, and
+    the predictions are written to that folder as a submission.
 
-    Raises Refusal: an unknown study, trial or split, a phase that is not in the phase store, a
-    folder that is not empty, a trial without any of XTREME's tasks.
+    Args:
+        address: where the record of the study is.
+        split: `test` or `validation`.
+        trial: the number of another trial than the best.
+        xtreme: a new folder for the submission.
+        data_root: overrides the folder of the rows that the search read.
+        on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
+            be pretrained first.
+
+    Raises:
+        Refusal: an unknown study, trial or split, a phase that is not in the phase store, a folder
+            that is not empty, a trial without any of XTREME's tasks.
     """
     quiet_libraries()
     if split not in EVALUATED:
         raise unknown("split to evaluate", split, EVALUATED)
     if xtreme is not None and split != "test":
-        raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
+        raise Refusal(f"--xtreme reads test rows, but --split is {split!r}; leave --split out")
     if xtreme is not None:
         check_new(xtreme)
-    searched = SearchedStudy.read(
-        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
-    )
+    searched = SearchedStudy.read(address, data_root=data_root)
     settings, row = searched.settings, searched.choose(trial)
     if xtreme is not None and not any(target.task in FOLDERS for target in row.plan.targets):
         targets = ", ".join(target.task for target in row.plan.targets)
         raise Refusal(
-            f"trial {row.number} of study {study!r} has the targets {targets}: none of XTREME's "
-            f"nine ({', '.join(FOLDERS)}), of which a submission is made"
+            f"trial {row.number} of study {address.study!r} has the targets {targets}; a "
+            f"submission needs at least one of XTREME's nine tasks ({', '.join(FOLDERS)})"
         )
-    _, context = searched.open(home)
+    _, context = searched.open(home, on_pretrained=on_pretrained)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
-        context = context.scoring_by(_benchmarks_own(settings))
+        context = context.scoring_by(_all_rows(settings.evaluation))
     scored, files = _score(row, keys, context, split=split, writes=xtreme is not None)
     return Evaluation(
-        study=study,
+        study=address.study,
         trial=row.number,
         name=str(row.plan),
         split=split,
@@ -134,11 +139,9 @@ def evaluate_trial(
     )
 
 
-def _benchmarks_own(settings: StudySettings) -> Any:
-    """All rows, uncut, in all languages."""
-    return settings.evaluation.model_copy(
-        update={"halves": False, "max_rows": None, "languages": ()}
-    )
+def _all_rows(evaluation: EvaluationSection) -> EvaluationSection:
+    """The section changed to score all rows in all languages."""
+    return evaluation.model_copy(update={"halves": False, "max_rows": None, "languages": ()})
 
 
 def _score(
@@ -149,7 +152,7 @@ def _score(
     split: str,
     writes: bool,
 ) -> tuple[list[TargetScores], dict[str, str]]:
-    """Scores of every target, and the files of a submission."""
+    """(the scores of every target, the text of a submission's files by name)."""
     scored: list[TargetScores] = []
     files: dict[str, str] = {}
     for target in row.plan.targets:
@@ -164,37 +167,38 @@ def _score(
 
 
 def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
-    """As in the search: only a phase of the target's own is looked at."""
+    """Whether the training loss of the target's own phase fell, as in the search; True for a
+    target without a phase."""
     record = context.store.record(key) if target.phase is not None and key is not None else None
     return record is None or record.loss_fell
 
 
 def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> dict[str, str]:
     task, rows = get_task(scoring.task), context.data.rows
-    found = {}
+    files = {}
     for language, predictions in predicted.by_language.items():
         loaded = rows.load(task.name, language, scoring.split)
         of_language = Predicted(
             examples=loaded.examples,
             predictions=predictions,
             dropped=loaded.dropped,
-            form=predicted.forms.get(language, scoring.form),
+            format=predicted.formats.get(language, scoring.format),
         )
-        found[file_name(task, language)] = content_of(task, of_language)
-    return found
+        files[file_name(task, language)] = content_of(task, of_language)
+    return files
 
 
 def _submit(folder: Path, files: Mapping[str, str], scored: Sequence[TargetScores]) -> Submission:
     write_submission(folder, files)
-    there = {target.task: target.languages for target in scored if target.task in FOLDERS}
+    languages_of = {target.task: target.languages for target in scored if target.task in FOLDERS}
     absent = {
         task: [code for code in get_task(task).languages if code not in languages]
-        for task, languages in there.items()
+        for task, languages in languages_of.items()
     }
     return Submission(
         folder=folder,
         files=tuple(sorted(files)),
-        missing=tuple(task for task in FOLDERS if task not in there),
+        missing=tuple(task for task in FOLDERS if task not in languages_of),
         missing_languages={task: codes for task, codes in absent.items() if codes},
     )
 

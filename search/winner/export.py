@@ -1,8 +1,10 @@
-"""export: one target of a searched trial as a Hugging Face folder."""
+"""export: write one target of a trial as a Hugging Face folder."""
 
 from pathlib import Path
 
+from search.callbacks import OnDone, ignore
 from search.home import Home
+from search.record.address import RecordAddress
 from search.trials.gains import collapsed_on
 from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
@@ -12,49 +14,57 @@ from trainables.whole import check_new
 
 
 def export_trial(
-    study: str,
+    address: RecordAddress,
     folder: Path,
     home: Home,
     *,
-    experiment: str,
-    tracking_uri: str,
     target: str,
     trial: int | None,
-    data_root: str | None = None,
+    data_root: str | Path | None = None,
+    on_pretrained: OnDone = ignore,
 ) -> None:
-    """Write encoder, head, tokenizer and card of the best trial, or of the one named.
+    """Write the encoder, head, tokenizer and card of one target of the best trial, or of the trial
+    with the number `trial`.
 
-    Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
-    not in the phase store.
+    Args:
+        address: where the record of the study is.
+        folder: a new folder.
+        target: the target whose model is written.
+        trial: the number of another trial than the best.
+        data_root: overrides the folder of the rows that the search read.
+        on_pretrained: called with how many of how many steps are done, where the encoder is one
+            that has to be made first.
+
+    Raises:
+        Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is not
+            in the phase store.
     """
     quiet_libraries()
     check_new(folder)
-    searched = SearchedStudy.read(
-        study, experiment=experiment, tracking_uri=tracking_uri, data_root=data_root
-    )
+    searched = SearchedStudy.read(address, data_root=data_root)
     searched.check_target(target)
     row = searched.choose(trial)
-    _, context = searched.open(home)
+    _, context = searched.open(home, on_pretrained=on_pretrained)
     about = about_target(row.plan, target, context)
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)
     lines = [
-        f"# {study}-{target}",
+        f"# {address.study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{study}`; validation scores "
-        f"({scores.main}), which also chose the trial:",
+        f"Target `{target}` of trial {row.number} of study `{address.study}`. Scores "
+        f"({scores.main}) on validation rows, which also chose the trial:",
         "",
         "| language | score |",
         "|---|---|",
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
-    fell = f"its training collapsed: in trial {row.number}, {target} was not learned"
+    collapsed = f"its training collapsed: trial {row.number} did not learn {target}"
     card = whole_card(
         "\n".join([*lines, ""]),
         row.plan,
         target,
         context,
         languages=list(scores.by_language),
-        cautions=(fell,) if collapsed_on(row.scores, target) else (),
+        cautions=(collapsed,) if collapsed_on(row.scores, target) else (),
     )
     export_target(folder, context, about, card=card)

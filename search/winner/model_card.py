@@ -1,10 +1,10 @@
-"""What a model's card says beside its scores: what it is for, its data's licences, how to load it.
-Pure."""
+"""The sections of a model's card after its scores: intended use, licences of the data, how to load
+it. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
 
-from spaces.languages import LANGUAGES
+from spaces.languages import get_language, known_language
 from spaces.task_catalog import Task, TaskKind
 
 _ROWS: Mapping[TaskKind, str] = {
@@ -15,18 +15,19 @@ _ROWS: Mapping[TaskKind, str] = {
     TaskKind.RETRIEVAL: '{"text": "..."}',
 }
 _MEAN = (
-    "Its head reads the mean of all tokens, which no class of transformers does: `AutoModel` loads "
-    "the encoder, and `transfer-search predict` or `mlflow.pyfunc` the whole."
+    "Its head reads the mean of all tokens, which no class of transformers does. `AutoModel` loads "
+    "the encoder alone; `transfer-search predict` or `mlflow.pyfunc` load the whole model."
 )
 _HEADS: Mapping[TaskKind, str] = {
     TaskKind.CLASSIFICATION: _MEAN,
     TaskKind.CHOICE: _MEAN,
-    TaskKind.SPAN: "`AutoModelForQuestionAnswering` loads the whole model: logits of the first and "
-    "the last token of the answer. `transfer-search predict` cuts long contexts into windows too.",
+    TaskKind.SPAN: "`AutoModelForQuestionAnswering` loads the whole model; it gives the logits of "
+    "the first and the last token of the answer. `transfer-search predict` also cuts long contexts "
+    "into windows.",
     TaskKind.TAGGING: "`AutoModelForTokenClassification` and the pipeline `token-classification` "
-    "load the whole model; a word's tag is that of its first piece.",
-    TaskKind.RETRIEVAL: "There is no head: a sentence's vector is the mean of all tokens at one "
-    "layer, which `transfer-search predict` gives; `AutoModel` loads the encoder.",
+    "load the whole model; the tag of a word is the tag of its first piece.",
+    TaskKind.RETRIEVAL: "There is no head. The vector of a sentence is the mean of all tokens at "
+    "one layer: `transfer-search predict` gives it, and `AutoModel` loads the encoder.",
 }
 
 
@@ -49,23 +50,23 @@ def sections(
     """The sections after the scores.
 
     Args:
-        languages: those that the model was scored in.
-        licences: of the rows it was trained on, by source; None is not known.
-        cautions: sentences that whoever uses the model must know.
+        languages: the languages that the model was scored in.
+        licences: the licence of the rows it was trained on, by source; None is not known.
+        cautions: sentences that users of the model must know.
     """
-    names = ", ".join(LANGUAGES[code].name for code in languages if code in LANGUAGES)
-    source = LANGUAGES[task.source_language].name
-    trained = f"Its last phase was trained in {source} alone"
+    names = ", ".join(known.name for code in languages if (known := known_language(code)))
+    source = get_language(task.source_language).name
+    trained = f"Its last phase was trained in {source} only"
     if not task.trains:
-        trained = "It was trained on no pairs of sentences"
+        trained = "It was not trained on pairs of sentences"
     lines = [
         "",
         "## Intended use",
         "",
         f"Research on cross-lingual transfer, and {task.kind} of text like that of the task "
-        f"`{task.name}` in the languages that it was scored in: {names}. {trained}; what it does "
-        "in other languages and on other text is not known, and a score above is a mean, not a "
-        "promise for a row. It repeats what is one-sided in its data.",
+        f"`{task.name}`, in the languages that it was scored in: {names}. {trained}. How well it "
+        "works in other languages and on other text is not known. A score above is a mean and "
+        "promises nothing for a single row. The model repeats the biases of its data.",
         "",
         "## Data",
         "",
@@ -73,7 +74,7 @@ def sections(
         "|---|---|",
         *(f"| {name} | {licence or 'not known'} |" for name, licence in licences.items()),
         "",
-        "The encoder it started from has a licence and data of its own.",
+        "The encoder that it started from has its own licence and its own training data.",
         "",
         "## Use",
         "",

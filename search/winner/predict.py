@@ -1,4 +1,4 @@
-"""predict: rows of a file or of standard input, answered by a model, one JSON line a row."""
+"""predict: answer the rows of a file or of standard input with a model, one JSON line per row."""
 
 import contextlib
 import csv
@@ -6,32 +6,33 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from search.addresses import refusing
+from search.callbacks import OnDone, ignore
 from search.record.registry import SCHEME, Registry
+from spaces.json_values import JsonObject
 from spaces.refusal import Refusal, unknown
 from trainables.exporting.predictor import LISTS, Predictor, load_predictor
 from trainables.quiet import quiet_libraries
 
 ENDINGS: Mapping[str, str] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 BATCH_ROWS = 256  # as many rows as are in memory at once
-OnDone = Callable[[int, int], None]
 
 
 def load_model(model: str, *, tracking_uri: str) -> Predictor:
-    """The predictor of an exported folder, or of a version in the registry.
+    """The predictor in an exported folder, or of a version in the registry.
 
-    Raises Refusal: there is no such folder, model, version or alias; its files are damaged.
+    Raises Refusal: there is no such folder, model, version or alias, or its files are damaged.
     """
     quiet_libraries()
     if not model.startswith(SCHEME):
         if not Path(model).is_dir():
             raise Refusal(
-                f"{model!r} is no folder; expected one that `export` wrote, "
+                f"{model!r} is not a folder; expected a folder that `export` wrote, "
                 f"{SCHEME}NAME/VERSION or {SCHEME}NAME@champion"
             )
         return load_predictor(Path(model))
@@ -42,7 +43,8 @@ def load_model(model: str, *, tracking_uri: str) -> Predictor:
 
 
 def format_of(file: Path | None, given: str | None) -> str:
-    """`jsonl` or `csv`: as asked for, else by the file's ending, else jsonl. Raises Refusal."""
+    """`jsonl` or `csv`: the format given, else by the file's ending, else jsonl. Raises Refusal for
+    an unknown format or ending."""
     known = sorted(set(ENDINGS.values()))
     if given is not None:
         if given not in known:
@@ -52,7 +54,7 @@ def format_of(file: Path | None, given: str | None) -> str:
         return "jsonl"
     if file.suffix.lower() not in ENDINGS:
         raise Refusal(
-            f"{file}: its ending says neither of {', '.join(ENDINGS)}; give --format "
+            f"{file} does not end in {', '.join(ENDINGS)}; give its format with --format "
             f"{' or '.join(known)}"
         )
     return ENDINGS[file.suffix.lower()]
@@ -64,21 +66,22 @@ def predict_rows(
     *,
     form: str,
     out: Path | None,
-    on_done: OnDone = lambda done, of: None,
+    on_done: OnDone = ignore,
 ) -> int:
-    """Answer every row of a file (None: of standard input), in order; how many there were.
+    """Answer every row of a file (None: of standard input), in order; returns the number of rows.
 
-    Every row is looked at before the first answer is written, and few are in memory at once.
+    Every row is checked before the first answer is written. At most BATCH_ROWS rows are in memory
+    at once.
 
     Args:
-        out: a new file, which is there whole or not at all; None is standard output.
-        on_done: gets how many of how many rows are answered.
+        out: a new file, which is written completely or not at all; None is standard output.
+        on_done: called with the number of answered rows and the number of all rows.
 
     Raises:
-        Refusal: a row that cannot be used, with its line; `out` is there already.
+        Refusal: a row cannot be used (the message names its line), or `out` exists already.
     """
     if out is not None and out.exists():
-        raise Refusal(f"{out} is there already; name a new file")
+        raise Refusal(f"{out} exists already; name a new file")
     with _rereadable(file) as rows_file:
         num_rows = sum(1 for _ in _checked(predictor, rows_file, form))
         with _writing(out) as written:
@@ -93,9 +96,10 @@ def predict_rows(
     return num_rows
 
 
-def read_rows(file: Path, form: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, row) of a file: a JSON object a line, or CSV with a header, where cells of columns
-    that hold lists are JSON and an empty `text_b` is none. Raises Refusal, which names the line."""
+def read_rows(file: Path, form: str) -> Iterator[tuple[int, JsonObject]]:
+    """(line, row) of a file: one JSON object per line, or CSV with a header. In CSV, the cells of
+    columns that hold lists are JSON, and an empty `text_b` means that there is none. Raises
+    Refusal, which names the line."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield from _csv_rows(lines) if form == "csv" else _json_rows(lines)
@@ -105,7 +109,7 @@ def read_rows(file: Path, form: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise Refusal(f"{file} is not UTF-8 text: {error}; convert it first") from error
 
 
-def _json_rows(lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(lines: TextIO) -> Iterator[tuple[int, JsonObject]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -113,14 +117,14 @@ def _json_rows(lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except ValueError as error:
             raise Refusal(
-                f"line {number} is no JSON: {error}; expected one object a line"
+                f"line {number} is not JSON: {error}; expected one object per line"
             ) from None
         if not isinstance(row, dict):
             raise Refusal(f"line {number} is {line.strip()[:40]!r}; expected a JSON object")
         yield number, row
 
 
-def _csv_rows(lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(lines: TextIO) -> Iterator[tuple[int, JsonObject]]:
     table = csv.DictReader(lines, strict=True)
     number = 1
     try:
@@ -128,23 +132,25 @@ def _csv_rows(lines: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
         for row in table:
             if None in row or None in row.values():
                 raise Refusal(
-                    f"line {number} has not as many cells as the header: expected "
+                    f"line {number} does not have as many cells as the header: expected "
                     f"{', '.join(table.fieldnames or ())}"
                 )
-            yield number, _cells(row, number)
+            yield number, _parsed(row, number)
             number = table.line_num + 1
     except csv.Error as error:
-        raise Refusal(f"line {number} is no CSV: {error}") from None
+        raise Refusal(f"line {number} is not CSV: {error}") from None
 
 
-def _cells(row: dict[str, Any], number: int) -> dict[str, Any]:
+def _parsed(cells: Mapping[str, str], number: int) -> JsonObject:
+    """The row of a line's cells, by column."""
+    row: JsonObject = dict(cells)
     for column in LISTS:
-        if column in row:
+        if column in cells:
             try:
-                row[column] = json.loads(row[column])
+                row[column] = json.loads(cells[column])
             except ValueError:
                 raise Refusal(
-                    f"line {number}: {column} is {row[column]!r}; expected a list as JSON, "
+                    f"line {number}: {column} is {cells[column]!r}; expected a list as JSON, "
                     'such as ["a", "b"]'
                 ) from None
     if row.get("text_b") == "":
@@ -172,7 +178,7 @@ def _rereadable(file: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _writing(out: Path | None) -> Iterator[TextIO]:
-    """A new file, removed again where not all answers are in it; or standard output."""
+    """A new file, removed again if not all answers could be written; or standard output."""
     if out is None:
         yield sys.stdout
         sys.stdout.flush()

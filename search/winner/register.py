@@ -1,4 +1,4 @@
-"""A trained target as a version in the registry: its folder, its card, its claim to be champion."""
+"""A trained target as a version in the registry: folder, card, tags, and the alias `champion`."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from trainables.training.context import TrialContext
 
 
 def model_name(study: str, task: str) -> str:
-    """What the model of a target is called in the registry."""
+    """The name of a target's model in the registry."""
     return f"{study}-{task}"
 
 
 def register(
     verdict: Verdict, task: str, context: TrialContext, retrain: RetrainRecord
 ) -> RegisteredModel | None:
-    """The model of one target of the seed that is best on validation rows: test rows must not
-    choose between seeds. None where no seed learned the target."""
+    """Register one target's model of the seed that is best on validation rows; test rows must not
+    choose between seeds. None if no seed learned the target."""
     run = verdict.chosen(task)
     if run is None:
         return None
@@ -57,8 +57,8 @@ def register(
 
 
 def version_tags(verdict: Verdict, run: RetrainedSeed, task: str, retrain: str) -> dict[str, str]:
-    """What a version says of itself: its claim, the seed that it is of and the validation score
-    that chose it, and how many seeds of the procedure failed."""
+    """The tags of a version: its scores, its seed and the validation score that chose the seed, and
+    how many of the retrain's seeds failed."""
     num, validation = len(verdict.of_role(WINNER)), verdict.validation_of(run, task)
     return {
         "task": task,
@@ -81,7 +81,7 @@ def whole_card(
     languages: Sequence[str],
     cautions: Sequence[str] = (),
 ) -> str:
-    """A model's card: the part with its scores, and what else whoever uses it should know."""
+    """A model's card: the part with its `scores`, then what its users should know."""
     phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
     sources = {source for phase in phases if phase for source in phase.mixture.sources}
     licences = {
@@ -89,18 +89,18 @@ def whole_card(
         for source in sorted(sources, key=str)
     }
     entry = get_task(task)
-    told = (*cautions, *_halved(plan, task, context))
-    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=told)
+    cautions = (*cautions, *_halved(plan, task, context))
+    rest = model_card.sections(entry, languages=languages, licences=licences, cautions=cautions)
     return model_card.head(entry, languages) + scores + rest
 
 
 def crown(
     registry: Registry, model: RegisteredModel, verdict: Verdict, task: str, *, is_forced: bool
 ) -> Decision:
-    """Point the alias at the new version if it has earned it."""
+    """Decide whether the new version becomes the champion, and move the alias if it does."""
     standing, run = registry.champion(model.name), verdict.chosen(task)
     if standing is not None and standing.version == model.version:
-        return Decision(name=model.name, is_champion=True, reason="it was already")
+        return Decision(name=model.name, is_champion=True, reason="it was the champion already")
     assert run is not None
     rows = outcomes.read(Path(run.outcomes[task])) if task in run.outcomes else None
     others = {v.version: v for v in registry.versions(model.name) if v.version != model.version}
@@ -118,7 +118,7 @@ def crown(
 
 
 def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDescription:
-    """What the model folder of one target of a trained plan says of itself."""
+    """The description in the model folder of one target of a trained plan."""
     target = next(target for target in plan.targets if target.task == task)
     evaluation = context.settings.evaluation
     return ModelDescription(
@@ -133,12 +133,12 @@ def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDesc
 
 
 def rates_of(plan: TrialPlan, target: Target, context: TrialContext) -> dict[str, float]:
-    """Role -> the learning rate that it was really trained at, of the phases that a target's model
-    went through: half of the plan's where that diverged."""
-    way = replace(plan, targets=(target,))
-    stages = context.key_facts.stages(way, trained_as=context.store.trained_as)
+    """Role -> the learning rate that the phase was trained at, for the phases of a target's model:
+    half of the planned rate if training diverged at that."""
+    of_target = replace(plan, targets=(target,))
+    stages = context.key_facts.stages(of_target, trained_as=context.store.trained_as)
     records = [(phase.role.value, context.store.resolve(key)) for key, _, phase in stages]
-    return {role: found.phase["learning_rate"] for role, found in records if found is not None}
+    return {role: record.phase["learning_rate"] for role, record in records if record is not None}
 
 
 def _halved(plan: TrialPlan, task: str, context: TrialContext) -> list[str]:
@@ -147,26 +147,26 @@ def _halved(plan: TrialPlan, task: str, context: TrialContext) -> list[str]:
     phases = [phase for phase in (plan.intermediate, target.phase) if phase is not None]
     return [
         f"Its {phase.role} phase diverged at the planned learning rate "
-        f"{rate_name(phase.learning_rate)} and was trained at half of it, {rate_name(rate)}."
+        f"{rate_name(phase.learning_rate)}, so it was trained at half of that, {rate_name(rate)}."
         for phase in phases
         if (rate := rates.get(phase.role, phase.learning_rate)) != phase.learning_rate
     ]
 
 
 def key_after(plan: TrialPlan, target: Target, context: TrialContext) -> str | None:
-    """Under which key the last phase before a target is scored lies; None where it is scored as
-    the study starts. Raises Refusal if it is not in the phase store."""
+    """The key of the last phase before a target is scored; None if the target is scored with the
+    encoder that the study starts from. Raises Refusal if the phase is not in the phase store."""
     stages = context.key_facts.stages(plan, trained_as=context.store.trained_as)
     stem = stages[0] if plan.intermediate else None
-    wanted = target.phase or plan.intermediate
-    chosen = next((s for s in stages if s[2] == wanted and (s is stem) == (not target.phase)), None)
+    last = target.phase or plan.intermediate
+    chosen = next((s for s in stages if s[2] == last and (s is stem) == (not target.phase)), None)
     if chosen is None:
         return None
     key, _, phase = chosen
     if context.store.resolve(key) is None:
         raise Refusal(
-            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), which ends in target "
-            f"{target.task!r}, is not in the phase store under this home: `run` trains it again, "
-            "or take the home folder of the study"
+            f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), the last one before target "
+            f"{target.task!r} is scored, is not in the phase store of this home; name the home "
+            "folder of the study with --home, or train the phase again with `run`"
         )
     return context.store.trained_as(key)

@@ -1,41 +1,49 @@
-"""A study as its record has it: which trial of it is asked for, and what opens its models."""
+"""A study read from its record: choose one of its trials, and open its encoder and data."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from search.base_encoder import find_encoder
+from search.callbacks import OnDone, ignore
 from search.home import Home
+from search.record.address import RecordAddress
 from search.record.reader import StudyRecord, read_study
 from search.trials.feasibility import judge_all
 from search.trials.ranking import TrialRow, TrialState, best
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from trainables.scoring.scores import Scores, objective
+from trainables.store.stores import phase_store_address
 from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedStudy:
-    """The record of a study, and the settings that it was searched with."""
+    """The record of a study, and the settings of its search.
+
+    `phase_store` is the address of the object store that holds the phases, resolved here from these
+    settings and this process's environment; None: the home folder alone.
+    """
 
     record: StudyRecord
     settings: StudySettings
+    phase_store: str | None = None
 
     @classmethod
-    def read(
-        cls, study: str, *, experiment: str, tracking_uri: str, data_root: str | None
-    ) -> "SearchedStudy":
-        """From MLflow alone; `data_root` says where rows lie, if elsewhere than in the search.
-        Raises Refusal."""
-        record = read_study(tracking_uri=tracking_uri, experiment=experiment, study=study)
-        where = f"the record of study {study!r}"
+    def read(cls, address: RecordAddress, *, data_root: str | Path | None) -> "SearchedStudy":
+        """Read the study from MLflow; `data_root` overrides the folder of the rows that the search
+        read. Raises Refusal if there is no such study."""
+        record = read_study(address)
+        where = f"the record of study {address.study!r}"
         settings = record.settings.whole(where=where)
-        return cls(record, settings.with_data_root(data_root))
+        phase_store = phase_store_address(settings.resources.phase_store)
+        return cls(record, settings.with_data_root(data_root), phase_store)
 
     def for_target(self, task: str) -> "SearchedStudy":
-        """The study as if the target were its only one: its scores alone rank the trials, whatever
-        the study's objectives are, and a plan trains only what serves it. Raises Refusal if it is
-        no target."""
+        """The study as if the target were its only one: only this target's scores rank the trials,
+        whatever the objectives of the study are, and a plan trains only what this target needs.
+        Raises Refusal if the study has no such target."""
         self.check_target(task)
         evaluation = self.settings.evaluation.model_copy(update={"objective": (task,)})
         rule, pivots = evaluation.selection, evaluation.pivot_languages
@@ -53,16 +61,16 @@ class SearchedStudy:
         restricted_rows = [restricted(row) for row in self.record.rows]
         rows = judge_all(restricted_rows, evaluation)
         settings = self.settings.model_copy(update={"evaluation": evaluation})
-        return SearchedStudy(replace(self.record, rows=rows), settings)
+        return replace(self, record=replace(self.record, rows=rows), settings=settings)
 
     def check_target(self, task: str) -> None:
-        """Raise Refusal if the task is no target of the study."""
+        """Raise Refusal if the task is not a target of the study."""
         targets = self.settings.space.targets
         if task not in targets:
             raise unknown(f"target of study {self.record.name!r}", task, targets)
 
     def choose(self, trial: int | None) -> TrialRow:
-        """The trial asked for, or the best one. Raises Refusal if it has no score."""
+        """The trial with this number, or the best one (None). Raises Refusal if it has no score."""
         rows = self.record.rows
         if trial is None:
             return best(rows)
@@ -71,10 +79,17 @@ class SearchedStudy:
             raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
         return scored[str(trial)]
 
-    def open(self, home: Home) -> tuple[str, TrialContext]:
-        """(the folder or hub name of its encoder, a trial context of this process). An encoder
-        that is made is made first, if it is not there. Raises Refusal."""
-        encoder = find_encoder(self.settings, home)
-        workers = Workers.alone()
-        context = TrialContext.open(self.settings, home=home.path, encoder=encoder, workers=workers)
+    def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
+        """(the folder or hub name of the study's encoder, a trial context of this process). If the
+        study pretrains its encoder and it is not in `home` yet, it is pretrained first, and
+        `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
+        the encoder cannot be found."""
+        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
+        context = TrialContext.open(
+            self.settings,
+            home=home.path,
+            encoder=encoder,
+            workers=Workers.alone(),
+            phase_store=self.phase_store,
+        )
         return encoder, context

@@ -1,12 +1,10 @@
-"""What a retrain found: the winner, its baseline and its twin over fresh seeds, on the test split.
-Pure."""
+"""The result of a retrain: the winner, its baseline and its twin over fresh seeds, on the test
+split. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
-from search.display.json_form import to_json
 from search.record.reader import BASELINE, TWIN, WINNER
 from search.record.registry import RegisteredModel
 from search.stats.intervals import Interval, mean_interval
@@ -22,8 +20,8 @@ from trainables.scoring.scores import Scores, TargetScores, selecting_languages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainedSeed:
-    """One seed of one role; `scores` is None if it diverged. `validation` are the winner's scores
-    on validation rows. `outcomes` are the files, by target, that say what each test row got."""
+    """One seed of one role; `scores` is None if it diverged. `validation` has the winner's scores
+    on validation rows. `outcomes` names, by target, the file with the outcome of each test row."""
 
     role: str
     seed: int
@@ -38,21 +36,22 @@ class RetrainedSeed:
         return _of_task(self.scores, task)
 
     def has_learned(self, task: str) -> bool:
-        """Whether there is a model of this target that did not collapse, on any rows."""
+        """Whether there is a model of this target that collapsed neither on test rows nor on
+        validation rows."""
         both = [scores for scores in (self.scores, self.validation) if scores is not None]
         return self.of(task) is not None and not any(collapsed_on(s, task) for s in both)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What came of a retrain: all runs, and the models registered. `seen` has, by target, the
-    languages whose test rows are also the rows that chose the trial; `languages` says in which the
-    winner is better or worse than its baseline.
+    """The result of a retrain: all runs, and the registered models. `seen` has, by target, the
+    languages whose test rows also chose the trial; `languages` says in which languages the winner
+    is better or worse than its baseline.
 
     `rule` and `pivot_languages` say which validation rows choose between the seeds. `curse` is None
-    where no gain was promised (curse.py says when); `decisions` say of each model whether it is
-    champion now; `cautions` are what was not as in the search. `lock` is the digest of what it is
-    made of.
+    if no gain was promised (winners_curse.py says when). `decisions` say for each model whether it
+    is now the champion; `cautions` name what differs from the search. `lock` is the digest of the
+    plans, the data and the scoring.
     """
 
     study: str
@@ -70,7 +69,7 @@ class Verdict:
 
     @property
     def roles(self) -> list[str]:
-        """Those that were trained, the winner first."""
+        """The roles that were trained, the winner first."""
         return list(dict.fromkeys(run.role for run in self.runs))
 
     @property
@@ -78,115 +77,73 @@ class Verdict:
         """The targets of the plan."""
         return [target.task for target in self.runs[0].plan.targets]
 
+    @property
+    def scored_tasks(self) -> list[str]:
+        """The targets, if any seed of the winner or of the baseline has scores; else none."""
+        return self.tasks if self.by_seed(WINNER) or self.by_seed(BASELINE) else []
+
     def of_role(self, role: str) -> list[RetrainedSeed]:
-        """Every seed, those that diverged too."""
+        """Every seed of a role, including those that diverged."""
         return [run for run in self.runs if run.role == role]
 
     def scores_of(self, role: str) -> list[Scores]:
+        """The test scores of a role's seeds, without those that diverged."""
         return list(self.by_seed(role).values())
 
     def by_seed(self, role: str) -> dict[int | None, Scores]:
-        """Seed -> scores, of those that have some."""
+        """Seed -> test scores, without the seeds that diverged."""
         return {run.seed: run.scores for run in self.of_role(role) if run.scores is not None}
 
     def num_diverged(self, role: str) -> int:
+        """How many seeds of a role diverged."""
         return len(self.of_role(role)) - len(self.by_seed(role))
 
     def num_collapsed(self, role: str, task: str) -> int:
-        """Seeds of which this target's phase collapsed."""
+        """How many seeds of a role collapsed on this target."""
         return sum(collapsed_on(scores, task) for scores in self.scores_of(role))
 
     def chosen(self, task: str) -> RetrainedSeed | None:
-        """The winner's seed whose model of the target is registered: the best one on validation
-        rows, since test rows must not choose, among those that learned it; the first one where no
-        validation row may choose. None where no seed learned it."""
-        able = [run for run in self.of_role(WINNER) if run.has_learned(task)]
-        return max(able, key=lambda run: self.validation_of(run, task) or 0.0, default=None)
+        """The winner's seed whose model of the target is registered: of the seeds that learned the
+        target, the best one on validation rows, since test rows must not choose; the first one if
+        the rule lets no validation row choose. None if no seed learned the target."""
+        learned = [run for run in self.of_role(WINNER) if run.has_learned(task)]
+        return max(learned, key=lambda run: self.validation_of(run, task) or 0.0, default=None)
 
     def validation_of(self, run: RetrainedSeed, task: str) -> float | None:
-        """The target's main score over the languages whose validation rows may choose; None where
-        the rule allows none."""
-        found = _of_task(run.validation, task)
-        if found is None:
+        """The mean of the target's main score over the languages whose validation rows may choose;
+        None if the rule allows none."""
+        scores = _of_task(run.validation, task)
+        if scores is None:
             return None
-        allowed = selecting_languages(found, self.rule, pivot_languages=self.pivot_languages)
-        return fmean(found.by_language[code] for code in allowed) if allowed else None
+        allowed = selecting_languages(scores, self.rule, pivot_languages=self.pivot_languages)
+        return fmean(scores.by_language[code] for code in allowed) if allowed else None
 
     def called(self, task: str) -> dict[str, LanguageVerdict]:
-        """Language -> verdict of one target."""
-        return {v.language: v for v in self.languages if v.task == task}
+        """Language -> verdict, for one target."""
+        return {verdict.language: verdict for verdict in self.languages if verdict.task == task}
 
     def intervals(self, role: str, task: str) -> dict[str, Interval]:
-        """Language -> the task's main score over the seeds; empty without any run."""
-        found = [t.by_language for run in self.of_role(role) if (t := run.of(task)) is not None]
-        if not found:
-            return {}
+        """Language -> the task's main score over the seeds; empty if no seed has scores."""
+        targets = [target for run in self.of_role(role) if (target := run.of(task)) is not None]
+        languages = targets[0].by_language if targets else ()
         return {
-            language: mean_interval([scores[language] for scores in found]) for language in found[0]
+            language: mean_interval([target.by_language[language] for target in targets])
+            for language in languages
         }
 
     def by_language(self, role: str, task: str) -> dict[str, float]:
-        """Language -> mean over the seeds of the task's main score; empty without any run."""
-        return {code: found.mean for code, found in self.intervals(role, task).items()}
+        """Language -> mean over the seeds of the task's main score; empty if no seed has scores."""
+        return {code: interval.mean for code, interval in self.intervals(role, task).items()}
 
     def gain(self, task: str | None = None, *, over: str = BASELINE) -> SeedGain | None:
-        """Winner minus baseline, or minus its twin, of the zero-shot mean (of one target: of its
-        own), over the seeds, those that collapsed among them; None where a side has no scores."""
+        """The winner's zero-shot mean minus that of the baseline (or of the twin), over all seeds
+        that have scores, including those that collapsed; with a `task`, the zero-shot mean of that
+        target. None if one side has no scores."""
         return seed_gains(self.by_seed(WINNER), self.by_seed(over), task)
-
-    def summary(self) -> dict[str, Any]:
-        """For the record: zero-shot means by role and seed, the gains with their intervals, what
-        failed, and which seeds' models are registered."""
-        tasks = self.tasks if any(self.by_seed(role) for role in self.roles) else []
-        stds = {
-            task: {
-                role: {code: one.std for code, one in self.intervals(role, task).items()}
-                for role in (WINNER, BASELINE)
-            }
-            for task in tasks
-        }
-        gain, over_twin = self.gain(), self.gain(over=TWIN)
-        return {
-            "seeds": list(dict.fromkeys(run.seed for run in self.runs)),
-            "roles": self.roles,
-            "lock": self.lock,
-            "zero_shot_mean": {
-                f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
-                for run in self.runs
-            },
-            "gain": gain and to_json(gain),
-            "gains": self._gains(BASELINE),
-            "gain_over_twin": over_twin and to_json(over_twin),
-            "gains_over_twin": self._gains(TWIN),
-            "num_diverged": {role: self.num_diverged(role) for role in self.roles},
-            "num_collapsed": {
-                role: {task: self.num_collapsed(role, task) for task in self.tasks}
-                for role in self.roles
-            },
-            "chosen": {task: self._chosen(task) for task in self.tasks},
-            "std": stds,
-            "languages": [to_json(verdict) for verdict in self.languages],
-            "seen_test_rows": {task: list(languages) for task, languages in self.seen.items()},
-            "curse": asdict(self.curse)
-            | {"falls_out": self.curse.falls_out, "exceeds": self.curse.exceeds}
-            if self.curse
-            else None,
-            "cautions": list(self.cautions),
-        }
-
-    def _gains(self, over: str) -> dict[str, Any]:
-        gains = {task: self.gain(task, over=over) for task in self.tasks}
-        return {task: to_json(gain) for task, gain in gains.items() if gain}
-
-    def _chosen(self, task: str) -> dict[str, Any] | None:
-        if (run := self.chosen(task)) is None or (found := run.of(task)) is None:
-            return None
-        validation = self.validation_of(run, task)
-        return {"seed": run.seed, "validation": validation, "zero_shot_mean": found.zero_shot_mean}
 
 
 def judged_pairs(runs: Sequence[RetrainedSeed], read: Callable[[str], ByLanguage]) -> list[Pair]:
-    """Winner and baseline of every seed that has both, as they are judged; `read` opens a file of
+    """The winner and the baseline of every seed that has scores of both; `read` opens a file of
     outcomes."""
     sides = {
         (run.role, run.seed): Side(run.scores, {t: read(f) for t, f in run.outcomes.items()})

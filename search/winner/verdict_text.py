@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from search.display.number_format import between, percent, points, spread
+from search.display.verdict_sentences import meaning, over_seeds, seen_rows, without_collapsed
 from search.record.reader import BASELINE, TWIN, WINNER
-from search.report.sentences import meaning, over_seeds, seen_rows, without_collapsed
 from search.stats.intervals import mean_interval
 from search.trials.gains import SeedGain
 from search.winner.verdict import RetrainedSeed, Verdict
@@ -12,21 +12,22 @@ from spaces.task_catalog import get_task
 
 
 def card(verdict: Verdict, task: str) -> str:
-    """The card of the model of one target that is registered: what it is, its own scores, and what
-    the same training gets over all seeds, beside the baseline's."""
+    """The card of a target's registered model: what it is, its own scores, and the scores of the
+    same training over all seeds, beside those of the baseline."""
     run = verdict.chosen(task)
     assert run is not None
-    num, stem = len(verdict.of_role(WINNER)), run.plan.intermediate
+    num, intermediate = len(verdict.of_role(WINNER)), run.plan.intermediate
     lines = [
         f"# {verdict.study}-{task}",
         "",
         f"Task `{task}`, trained in {get_task(task).source_language}; intermediate training: "
-        f"{stem.mixture if stem else 'none'}. Trial {verdict.trial} of study `{verdict.study}`, "
-        f"trained again with {seeds(num)}.",
+        f"{intermediate.mixture if intermediate else 'none'}. This is trial {verdict.trial} of "
+        f"study `{verdict.study}`, trained again with {seeds(num)}.",
         "",
         this_model(verdict, run, task),
         "",
-        "Test split, main metric; over the seeds means with their standard deviation:",
+        "Main metric on the test split. Winner and baseline: mean ± standard deviation over the "
+        "seeds.",
         "",
         "| language | this model | winner | baseline | difference, 95 % interval | verdict |",
         "|---|---|---|---|---|---|",
@@ -46,46 +47,47 @@ def seeds(num: int) -> str:
 
 
 def this_model(verdict: Verdict, run: RetrainedSeed, task: str) -> str:
-    """Which seed's model it is, why that one, and what it gets itself beside all seeds."""
-    found, value = run.of(task), verdict.validation_of(run, task)
-    assert found is not None
-    why = f"the best one on validation rows ({percent(value)}, by {verdict.rule})"
-    if value is None:
-        why = f"the first one, since the rule {verdict.rule} lets no validation row of it choose"
-    means = [one.zero_shot_mean for r in verdict.of_role(WINNER) if (one := r.of(task)) is not None]
+    """The seed of the model, why it was chosen, and its score beside that of all seeds."""
+    scores, validation = run.of(task), verdict.validation_of(run, task)
+    assert scores is not None
+    why = f"the best on validation rows ({percent(validation)}, selection {verdict.rule})"
+    if validation is None:
+        why = f"the first, because selection {verdict.rule} lets no validation row of it choose"
+    of_seeds = [seed.of(task) for seed in verdict.of_role(WINNER)]
+    means = [target.zero_shot_mean for target in of_seeds if target is not None]
     return (
-        f"This model is that of seed {run.seed}, {why}, among the seeds that learned the target: "
-        "test rows must not choose. Zero-shot mean on test rows: "
-        f"{percent(found.zero_shot_mean)}; the procedure gets {spread(mean_interval(means))} over "
-        f"{seeds(len(means))}."
+        f"This model was trained with seed {run.seed}: {why}, among the seeds that learned the "
+        "target. Test rows do not choose the seed. Its zero-shot mean on test rows is "
+        f"{percent(scores.zero_shot_mean)}; the mean over {seeds(len(means))} is "
+        f"{spread(mean_interval(means))}."
     )
 
 
 def failures(verdict: Verdict, task: str | None = None) -> Iterator[str]:
-    """How many seeds of each role diverged, and of which targets (or of this one) they collapsed;
-    nothing where none did."""
+    """How many seeds of each role diverged, and on which targets (or on this one) seeds collapsed;
+    nothing for a role without either."""
     for role in verdict.roles:
         num = len(verdict.of_role(role))
         parts = [
-            f"{collapsed} of {num} seeds collapsed on {one}"
-            for one in ([task] if task else verdict.tasks)
-            if (collapsed := verdict.num_collapsed(role, one))
+            f"{collapsed} of {num} seeds collapsed on {target}"
+            for target in ([task] if task else verdict.tasks)
+            if (collapsed := verdict.num_collapsed(role, target))
         ]
         if diverged := verdict.num_diverged(role):
-            parts.append(f"{diverged} of {num} seeds diverged, and are in no mean")
+            parts.append(f"{diverged} of {num} seeds diverged and are in no mean")
         if parts:
-            yield f"Of the {role}, {'; '.join(parts)}."
+            yield f"Failures of the {role}: {'; '.join(parts)}."
 
 
 def gain_sentences(verdict: Verdict, task: str | None = None) -> Iterator[str]:
-    """The gain over the baseline, and over the twin where there is one, of one target or of all
-    objective targets, each with what it is without the seeds that collapsed."""
+    """The gain over the baseline and, if there is one, over the twin, for one target or for all
+    objective targets; each gain also without the seeds that collapsed."""
     name = task or "all objective targets"
     for over, what in (
         (BASELINE, "Gain over the baseline"),
         (
             TWIN,
-            "Gain over the twin, the same target phases without the intermediate one",
+            "Gain over the twin (the same target phases without the intermediate phase)",
         ),
     ):
         if (gain := verdict.gain(task, over=over)) is not None:
@@ -95,25 +97,26 @@ def gain_sentences(verdict: Verdict, task: str | None = None) -> Iterator[str]:
 
 
 def unregistered(verdict: Verdict) -> Iterator[str]:
-    """One sentence for each target that no seed learned: there is no model of it."""
+    """One sentence for each target that no seed learned, and which therefore has no model."""
     num, diverged = len(verdict.of_role(WINNER)), verdict.num_diverged(WINNER)
     for task in verdict.tasks:
         if verdict.chosen(task) is None:
             yield (
-                f"No model of {task} is registered: of {seeds(num)} of trial {verdict.trial}, "
-                f"{num - diverged} collapsed on it and {diverged} diverged."
+                f"No model of {task} is registered, because no seed learned it: of {seeds(num)} of "
+                f"trial {verdict.trial}, {num - diverged} collapsed on it and {diverged} diverged."
             )
 
 
 def _rows(verdict: Verdict, run: RetrainedSeed, task: str) -> Iterator[str]:
-    own, called = run.of(task), verdict.called(task)
-    assert own is not None
-    columns = [verdict.intervals(role, task) for role in (WINNER, BASELINE)]
-    for language, value in columns[0].items():
-        cell = called.get(language)
-        told = [between(cell.mean, cell.low, cell.high), cell.call.value] if cell else ["", ""]
-        both = [spread(value), spread(columns[1].get(language))]
-        yield f"| {' | '.join([language, percent(own.by_language[language]), *both, *told])} |"
+    scores, called = run.of(task), verdict.called(task)
+    assert scores is not None
+    winner, baseline = (verdict.intervals(role, task) for role in (WINNER, BASELINE))
+    for language, interval in winner.items():
+        cells = [language, percent(scores.by_language[language])]
+        cells += [spread(interval), spread(baseline.get(language))]
+        judged = called.get(language)
+        cells += [between(judged.difference), judged.call.value] if judged else ["", ""]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _num_seeds(gain: SeedGain) -> str:

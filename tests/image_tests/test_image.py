@@ -59,7 +59,9 @@ def test_commands_are_there_without_a_login_shell(output: Output) -> None:
 
 def test_doctor(output: Output) -> None:
     options = {**LOCKED_DOWN, "tmpfs": {"/tmp": "", "/work": ""}}
-    assert "import search: is ours" in output("transfer-search doctor", **options)
+    assert "import search: belongs to transfer-search" in output(
+        "transfer-search doctor", **options
+    )
 
 
 def test_no_build_tools_no_caches_nothing_setuid(output: Output) -> None:

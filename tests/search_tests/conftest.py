@@ -15,6 +15,8 @@ import pytest
 
 from search.cli.app import main
 from search.display.json_form import from_json
+from search.home import Home
+from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
 from search.record.recorded_settings import RecordedSettings
@@ -243,6 +245,36 @@ def uri(tmp_path: Path, empty_database: bytes) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
+@pytest.fixture(scope="session")
+def planted_home(tmp_path_factory: pytest.TempPathFactory, empty_database: bytes) -> Path:
+    """A home folder with the record of a finished study `tiny`: the planted trials, one phase, and
+    a retrain with one scored and one failed seed. Tests do not write into it."""
+    home = Home.of(tmp_path_factory.mktemp("planted") / "home")
+    home.path.mkdir()
+    (home.path / "mlflow.db").write_bytes(empty_database)
+    rows, phases = study_rows(), [phase_row("fact-0.0002")]
+    record = RecordWriter.open(
+        ExperimentAddress(home.mlflow_uri()).for_study("tiny"), outbox=home.outbox("tiny")
+    )
+    record.study_started(settings=SMALL, digest="d", versions={})
+    for row in rows:
+        record.trial_finished(row, baseline=rows[1])
+    record.phase_finished(phases[0], plan_phase={})
+    record.study_finished(rows=rows, phases=phases, summary={})
+    retrain = record.retrain("trial-3")
+    for seed, got in ((1, scores(0.67)), (2, None)):
+        retrain.finished(
+            seed=seed,
+            role="winner",
+            plan=plan("fact").with_seed(seed),
+            phase_keys=(),
+            scores=got,
+            reason=None if got else "diverged",
+        )
+    assert record.close(60)
+    return home.path
+
+
 @pytest.fixture
 def wait_for() -> Callable[..., None]:
     """Wait until a condition holds; fail after `seconds`."""
@@ -352,9 +384,13 @@ class Finished:
         return f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
+    def address(self) -> RecordAddress:
+        experiment = ExperimentAddress(self.uri, self.settings.tracking.experiment)
+        return experiment.for_study(self.settings.study.name)
+
+    @property
     def record(self) -> StudyRecord:
-        name, experiment = self.settings.study.name, self.settings.tracking.experiment
-        return read_study(tracking_uri=self.uri, experiment=experiment, study=name)
+        return read_study(self.address)
 
     def copy(self, folder: Path) -> Path:
         """A home of one's own with the same databases, phases and records."""
@@ -462,7 +498,7 @@ def add(
         name: str, study: str, task: str = "rel", outcomes: Path | None = None
     ) -> RegisteredModel:
         record = RecordWriter.open(
-            tracking_uri=uri, experiment="e", study=study, outbox=tmp_path / f"{study}.jsonl"
+            ExperimentAddress(uri, "e").for_study(study), outbox=tmp_path / f"{study}.jsonl"
         )
         plan = planted.plan("fact")
         record.retrain("r").started(seed=1, role="winner", plan=plan, phase_keys=())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.addresses import folder_name, hide_password, sqlite_path
+from search.record.address import ExperimentAddress
 from search.record.reader import list_studies, read_study
 from spaces.refusal import Refusal
 
@@ -42,8 +43,8 @@ def test_the_file_of_an_address() -> None:
 def test_an_address_where_nobody_is_is_refused_at_once(address: str, said: str) -> None:
     started = time.monotonic()
     for read in (
-        lambda: read_study(tracking_uri=address, experiment=EXPERIMENT, study="s"),
-        lambda: list_studies(tracking_uri=address, experiment=EXPERIMENT),
+        lambda: read_study(ExperimentAddress(address, EXPERIMENT).for_study("s")),
+        lambda: list_studies(ExperimentAddress(address, EXPERIMENT)),
     ):
         with pytest.raises(Refusal, match=said) as refusal:
             read()
@@ -59,7 +60,7 @@ def test_a_server_that_accepts_and_says_nothing_is_refused(
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Refusal, match="does not answer"):
-            list_studies(tracking_uri=address, experiment=EXPERIMENT)
+            list_studies(ExperimentAddress(address, EXPERIMENT))
 
 
 @pytest.mark.parametrize(

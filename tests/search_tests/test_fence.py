@@ -137,7 +137,7 @@ def test_a_living_driver_is_known_by_its_renewing_whatever_its_clock_says(
             build(board, passing=passing).__enter__()
         assert passing.now <= 9 + LOOK_SECONDS, "no longer than it takes to see"
         assert board.mark == renewed
-    assert "watching whether it lives, 0 of 60 s" in caplog.text
+    assert "watching whether it renews the mark: 0 of 60 s" in caplog.text
 
 
 @pytest.mark.parametrize("skew", [-3600, -61, 0, 61, 3600])

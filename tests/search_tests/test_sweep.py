@@ -14,6 +14,7 @@ from search import fence
 from search import sweep as sweeping
 from search.fence import MARK, Fence
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
@@ -44,7 +45,7 @@ def home(uri: str, tmp_path: Path, planted: Any) -> Path:
     home = tmp_path / "home"
     for name, experiment in (("first", EXPERIMENT), ("second", "another")):
         record = RecordWriter(
-            tracking_uri=uri, experiment=experiment, study=name, outbox=Home(home).outbox(name)
+            ExperimentAddress(uri, experiment).for_study(name), outbox=Home(home).outbox(name)
         )
         record.study_started(settings={}, digest="d", versions={})
         rows = planted.study_rows()[:4] if name == "first" else planted.study_rows()[4:5]
@@ -123,9 +124,11 @@ def test_nothing_is_swept_in_doubt(home: Path, uri: str, tmp_path: Path, planted
     with pytest.raises(Refusal, match="no MLflow database"):
         sweep(Home(home), tracking_uri=f"sqlite:///{tmp_path / 'none.db'}")
     outbox = Home(home).outbox("third")
-    record = RecordWriter(tracking_uri=uri, experiment=EXPERIMENT, study="third", outbox=outbox)
+    record = RecordWriter(ExperimentAddress(uri, EXPERIMENT).for_study("third"), outbox=outbox)
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
-    with pytest.raises(Refusal, match="records of study 'third' wait for MLflow: `report third`"):
+    with pytest.raises(
+        Refusal, match="records of study 'third' wait for MLflow; send them with `report third`"
+    ):
         sweep(Home(home), tracking_uri=uri)
     assert there(home) == {"loose"}
 
@@ -142,7 +145,7 @@ def test_an_object_store_is_swept_by_the_same_rules(
 ) -> None:
     """Its clock says how old an object is: a day passes here."""
     held = next(iter(keys_of(planted, 0)))
-    objects = ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1)
+    objects = ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1)
     for key in (held, "loose"):
         manifest = {"upload": "u", "hashes": {"w": "0"}, "documents": {}}
         objects.put_new(f"phases/{key}/manifest.json", json.dumps(manifest).encode())

@@ -13,7 +13,7 @@ from spaces.refusal import Refusal
     ],
 )
 def test_an_address_is_read(address: str, expected: Bucket) -> None:
-    assert Bucket.parse(address, what="x") == expected
+    assert Bucket.parse(address, setting="x") == expected
     assert str(expected) == address.rstrip("/")
 
 
@@ -34,7 +34,7 @@ def test_an_address_is_read(address: str, expected: Bucket) -> None:
 )
 def test_what_is_no_address_is_refused_in_a_line(address: str, reason: str) -> None:
     with pytest.raises(Refusal) as refused:
-        Bucket.parse(address, what="resources.phase_store")
+        Bucket.parse(address, setting="resources.phase_store")
     message = str(refused.value)
     assert message.startswith("resources.phase_store")
     assert reason in message

@@ -50,7 +50,7 @@ def test_params_name_an_option_and_a_share() -> None:
         masked.option_of({"intermediate": "fcat"})
     with pytest.raises(Refusal, match=r"mlm.share is 0.3; expected one of 0.0, proportional, 0.5"):
         masked.share_of({"mlm.share": 0.3})
-    with pytest.raises(Refusal, match=r"lack 'mlm.share': they are not of this space"):
+    with pytest.raises(Refusal, match=r"have no 'mlm.share': they are not of this search space"):
         read({}, "mlm.share")
 
 
@@ -58,7 +58,7 @@ def test_params_name_an_option_and_a_share() -> None:
     ("change", "message"),
     [
         ({"listed": ("fact", "fact")}, "each once"),
-        ({"listed": ("none",)}, "one source at least"),
+        ({"listed": ("none",)}, "at least one source"),
         ({"listed": ("fact", "fcat")}, "unknown task 'fcat'"),
         ({"listed": ("fact+",)}, "unknown task ''"),
         ({"listed": ("retrieval",)}, "has no training rows"),

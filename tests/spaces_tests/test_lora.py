@@ -35,17 +35,15 @@ def test_a_rank_that_is_none_of_these(params: dict[str, Any]) -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(Refusal, match=r"space\.lora\.ranks lists values, each once; got \[4, 4\]"):
+    with pytest.raises(Refusal, match=r"space\.lora\.ranks needs values, each once; got \[4, 4\]"):
         Adapters(ranks=(4, 4))
-    with pytest.raises(Refusal, match=r"space\.lora\.phases lists values"):
+    with pytest.raises(Refusal, match=r"space\.lora\.phases needs values"):
         Adapters(ranks=(4,), roles=())
     own = dataclasses.replace(RECIPE, lora_rank=2)
     with pytest.raises(Refusal, match="leave one of them out"):
         BOTH.check("target", own, Grid((1e-4,)))
     for rates in (Grid((1e-4, 0.2)), Range(1e-4, 0.2)):
-        with pytest.raises(
-            Refusal, match=r"times the highest target rate, 0\.2, it is no learning"
-        ):
+        with pytest.raises(Refusal, match=r"keeps the highest target rate, 0\.2, below 1"):
             BOTH.check("target", RECIPE, rates)
     dataclasses.replace(BOTH, roles=("intermediate",)).check("target", own, Grid((0.9,)))
 

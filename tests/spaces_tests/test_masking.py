@@ -20,7 +20,7 @@ def test_languages_are_drawn_by_their_rows_to_the_power_of_the_exponent() -> Non
     drawn = Mixture.proportional(rows, temperature=1 / MASKING.exponent, cap=None).to_dict()
     small, large = (count**0.3 for count in rows.values())
     assert drawn["panx@jv"] == pytest.approx(small / (small + large))
-    alone = MASKING.alone(max_train_rows=None).to_dict()
+    alone = MASKING.mixture(max_train_rows=None).to_dict()
     assert alone == {"flores@de": 0.5, "flores@sw": 0.5}, "as many rows in each"
 
 
@@ -48,7 +48,7 @@ def test_without_masking_is_always_tried() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"text": "mnli"}, "task 'mnli' is no text task"),
+        ({"text": "mnli"}, "task 'mnli' is not a text task"),
         ({"text": "florse"}, "unknown task 'florse'"),
         ({"languages": ("de", "swa")}, "unknown language of 'flores' 'swa'"),
         ({"exponent": 0.0}, "exponent must lie in (0, 1]"),

@@ -135,11 +135,11 @@ def test_a_task_in_many_languages_is_named_once() -> None:
 
 
 def test_one_mixture_beside_another() -> None:
-    both = Mixture.of({"fact": 1, "rel": 3}).beside(Mixture.of({"text@de": 1}), share=0.2)
+    both = Mixture.of({"fact": 1, "rel": 3}).combined_with(Mixture.of({"text@de": 1}), share=0.2)
     assert both.to_dict() == pytest.approx({"fact@en": 0.2, "rel@en": 0.6, "text@de": 0.2})
     for share in (0.0, 1.0, math.nan):
         with pytest.raises(Refusal, match="between 0 and 1"):
-            both.beside(both, share=share)
+            both.combined_with(both, share=share)
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def test_ones_own_rows_make_a_source_of_a_task_that_is_there(monkeypatch) -> Non
 
 
 def test_names_that_are_taken_or_unknown_are_refused() -> None:
-    with pytest.raises(Refusal, match="task 'tickets' is there twice"):
+    with pytest.raises(Refusal, match="task 'tickets' is defined twice"):
         tabulate((TICKETS, TICKETS), {})
-    with pytest.raises(Refusal, match=r"rows of one's own 'ticket'\. Did you mean 'tickets'"):
+    with pytest.raises(Refusal, match=r"task in OWN_ROWS 'ticket'\. Did you mean 'tickets'"):
         tabulate((TICKETS,), {"ticket": own_rows("rows", "de")})
 
 
 def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "how-to" / "data.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "own-task.md").read_text()
     entries = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     for entry in entries:
         names = {"own_task": own_task, "own_rows": own_rows, "TaskKind": TaskKind}

@@ -48,7 +48,7 @@ def test_gpus_compute_in_bf16_unless_it_is_said_otherwise() -> None:
     asked = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})
     found = [ResourcesSection(**keys).computes_in for keys in asked]  # type: ignore[arg-type]
     assert found == [Precision.FP32, Precision.BF16, Precision.FP32]
-    with pytest.raises(ValidationError, match="CPUs compute in fp32"):
+    with pytest.raises(ValidationError, match="on CPUs only fp32"):
         ResourcesSection(precision=Precision.BF16)
 
 

@@ -192,9 +192,9 @@ MIX = {"mix.fact": 0.5, "mix.rel": 0.5, "mix.coh@de": 0.5}
 @pytest.mark.parametrize(
     ("space", "point", "message"),
     [
-        (CHOICE, {}, "lack 'intermediate'"),
+        (CHOICE, {}, "have no 'intermediate'"),
         (CHOICE, {"intermediate": "fcat", **RATES}, "unknown intermediate 'fcat'"),
-        (CHOICE, {"intermediate": "fact", "target.learning_rate": 1e-5}, "lack 'intermediate."),
+        (CHOICE, {"intermediate": "fact", "target.learning_rate": 1e-5}, "have no 'intermediate."),
         (
             CHOICE,
             {"intermediate": "fact", "target.rate": 1e-5, **RATES},
@@ -219,7 +219,7 @@ MIX = {"mix.fact": 0.5, "mix.rel": 0.5, "mix.coh@de": 0.5}
         (SHARES, {"intermediate": "mixture", **MIX, **RATES, "mix.fact": 0.0}, "mix.fact is 0.0"),
         (SHARES, {"intermediate": "mixture", **MIX, **RATES, "mix.fact": 2.0}, "mix.fact is 2.0"),
         (SHARES, {"intermediate": "mixture", **MIX, **RATES, "mix.fact": "x"}, "mix.fact is 'x'"),
-        (SHARES, {"intermediate": "mixture", **RATES, "mix.fact": 0.1}, "lack 'mix.rel'"),
+        (SHARES, {"intermediate": "mixture", **RATES, "mix.fact": 0.1}, "have no 'mix.rel'"),
         (SHARES, {"intermediate": "mixture", **MIX, **RATES, "mix.seq": 0.1}, "'mix.seq'"),
     ],
 )
@@ -324,8 +324,8 @@ def test_every_source_is_read_by_every_recipe_it_may_have() -> None:
     [
         (CHOICE, {"seeds": (1, 2)}, "set sampler = 'grid'"),
         (GRID, {"seeds": (1, 1)}, "each once"),
-        (GRID, {"target_learning_rate": Range(1e-6, 1e-4)}, "needs lists of learning rates"),
-        (GRID, {"points": ({"intermediate": "none"},)}, "has no points of its own"),
+        (GRID, {"target_learning_rate": Range(1e-6, 1e-4)}, "give lists of learning rates"),
+        (GRID, {"points": ({"intermediate": "none"},)}, "leave space.points out"),
         (MASKED, {"recipes": (("fcat", RECIPE),)}, "unknown intermediate with a recipe 'fcat'"),
         (MASKED, {"recipes": (("none", RECIPE),)}, "'none'"),
         (

@@ -39,7 +39,7 @@ num_trials = 2
 
 def refusal(content: dict[str, Any]) -> str:
     with pytest.raises(Refusal) as refused:
-        StudySettings.parse(content, where="my.toml")
+        StudySettings.parse(content, file="my.toml")
     message = str(refused.value)
     assert message.startswith("my.toml: ")
     assert "\n" not in message
@@ -159,7 +159,7 @@ def test_a_key_at_its_default_changes_no_digest(tables) -> None:
         ("training.targets.cohh", {}, "unknown task 'cohh'. Did you mean 'coh'?"),
         ("training.targets.rel", {}, "unknown target of the study 'rel'"),
         ("space.targets", ["cho"], "unknown task 'cho'. Did you mean 'coh'?"),
-        ("space.intermediate", ["fact@xx"], "unknown language of task 'fact' 'xx'"),
+        ("space.intermediate", ["fact@xx"], "unknown language 'xx'"),
         ("evaluation.languages", ["xx"], "unknown language 'xx'"),
         ("evaluation.objective", ["rel"], "unknown target of the study 'rel'"),
         ("space.points", [{"intermediat": "fact"}], "point 1: the parameters"),
@@ -198,7 +198,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(tables, key, value, message:
         (
             "budget.max_gpu_hours",
             3,
-            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials take no "
+            "budget.max_gpu_hours is 3, but resources.gpus_per_worker is 0: these trials use no "
             "GPU; set max_hours instead, or gpus_per_worker",
         ),
         ("space.temperature", 0, "space.temperature is 0; expected a number above 0"),

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.task import SPLITS, Splits, Task, TaskKind
+from spaces.task import MLQA_LANGUAGES, SPLITS, AnswerRules, Splits, Task, TaskKind
+from spaces.task_catalog import get_task
 
 TASK = Task(
     name="tagged",
@@ -47,5 +48,17 @@ def test_only_languages_of_the_task_have_a_single_split() -> None:
 
 
 def test_a_pair_without_an_order_is_a_pair() -> None:
-    with pytest.raises(Refusal, match="without an order is for the kind classification, not tag"):
+    with pytest.raises(Refusal, match="is_symmetric needs the kind classification; got tag"):
         dataclasses.replace(TASK, is_symmetric=True)
+
+
+@pytest.mark.parametrize("language", ["ru", "zh-Hant", "sv"])
+def test_mlqas_rules_are_for_its_languages_alone(language: str) -> None:
+    """Said when the task is made: a trial would learn of it after it has trained."""
+    mlqa = get_task("mlqa")
+    assert mlqa.answer_rules is AnswerRules.MLQA
+    assert set(mlqa.languages) == set(MLQA_LANGUAGES)
+    more = (*mlqa.languages, language)
+    dataclasses.replace(mlqa, languages=more, answer_rules=AnswerRules.SQUAD_V1)
+    with pytest.raises(Refusal, match=rf"MLQA's rules.*, not for {language}; give"):
+        dataclasses.replace(mlqa, languages=more)

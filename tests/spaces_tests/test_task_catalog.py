@@ -57,9 +57,11 @@ def test_a_source_is_read_as_it_is_written(name: str) -> None:
     ("text", "message"),
     [
         ("fcat", "unknown task 'fcat'. Did you mean 'fact'"),
-        ("fact@xx", "unknown language of task 'fact' 'xx'"),
+        ("fact@xx", "unknown language 'xx': expected a code of ISO 639"),
+        ("fact@iw", "the code of Hebrew is 'he'; write that"),
+        ("fact@sv", "unknown language of task 'fact' 'sv'"),
         ("retrieval", "has no training rows"),
-        ("xquad", "has no training rows of its own: name 'squad'"),
+        ("xquad", "has no training rows of its own; use 'squad'"),
         ("", "unknown task ''"),
         ("../fact", "unknown task '../fact'"),
     ],

@@ -25,10 +25,10 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.formats.base import Features
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.store.phase_store import Attempt
 from trainables.training.context import TrialContext
-from trainables.training.loop import Progress, Saving, train_phase
+from trainables.training.loop import Callbacks, Progress, Saving, train_phase
 from trainables.training.stage import training_rows, untrained_model
 from trainables.training.workers import Workers
 
@@ -211,7 +211,7 @@ def make_features(
         for name in names:
             task, rng = get_task(name), random.Random(name)
             rows = [made_row(task, number, rng) for number in range(num_rows)]
-            form = format_of(task.kind)
+            form = format_of_kind(task.kind)
             for row in rows:
                 form.check(row, task)
             made[Source(name, "en")] = form.encode(rows, task, tokenizer=tokenizer, max_length=64)
@@ -275,9 +275,8 @@ def train(base: BaseEncoder) -> Callable[..., tuple[TransferModel, Progress]]:
             tokenizer=base.tokenizer,
             workers=Workers.alone(),
             max_device_tokens=max_device_tokens,
-            dev_score=dev_score,
+            callbacks=Callbacks(dev_score=dev_score),
             saving=saving,
-            on_step=lambda step: None,
         )
         return model, progress
 
@@ -345,12 +344,10 @@ def leave_half_done() -> Callable[[Phase, TrialContext, Attempt], None]:
             tokenizer=context.base.tokenizer,
             workers=context.workers,
             max_device_tokens=16_384,
-            dev_score=lambda model: 0.0,
             saving=Saving(
                 save=lambda step, *rest: attempt.save(step, *rest) if step == 10 else None,
                 every_seconds=0,
             ),
-            on_step=lambda step: None,
         )
 
     return leave

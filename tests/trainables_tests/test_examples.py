@@ -6,12 +6,12 @@ import pytest
 from spaces.task_catalog import TaskKind
 from trainables import examples
 from trainables.examples import PairExample
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 
 
 @pytest.mark.parametrize("kind", TaskKind)
 def test_every_kind_reads_one_form_of_row(kind: TaskKind) -> None:
-    assert format_of(kind).example_type in typing.get_args(examples.Example)
+    assert format_of_kind(kind).example_type in typing.get_args(examples.Example)
 
 
 @pytest.mark.parametrize("form", typing.get_args(examples.Example))

@@ -58,6 +58,22 @@ def test_a_launch_is_plain_and_carries_no_address(open_context: OpenShop, tmp_pa
     assert hash(launch) == hash(Launch.of(settings, home=tmp_path / "home", encoder="folder"))
 
 
+def test_a_worker_opens_the_phase_store_that_the_driver_resolved(
+    open_context: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = open_context(resources={"phase_store": "s3://of-the-file"}).settings
+    opened: list[str | None] = []
+    monkeypatch.setenv("TRANSFER_SEARCH_PHASE_STORE", "s3://of-the-worker")
+    monkeypatch.setattr(
+        TrialContext, "open", lambda settings, **keys: opened.append(keys["phase_store"])
+    )
+    for resolved in ("s3://of-the-driver", None):
+        launch = Launch.of(settings, home=tmp_path, encoder="folder", phase_store=resolved)
+        trial_context(launch)
+        assert launch.read_settings().digest() == settings.digest()
+    assert opened == ["s3://of-the-driver", None]
+
+
 @pytest.mark.parametrize(("gpus", "device"), [(0, "cpu"), (1, "cuda")])
 def test_a_worker_takes_a_gpu_only_where_the_study_gives_it_one(
     gpus: int, device: str, open_context: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,17 +95,6 @@ def test_a_worker_takes_a_gpu_only_where_the_study_gives_it_one(
     assert workers.precision is settings.resources.computes_in
 
 
-def test_the_driver_says_where_phases_lie(
-    open_context: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = open_context().settings
-    monkeypatch.setenv("TRANSFER_SEARCH_PHASE_STORE", "s3://around")
-    launch = Launch.of(settings, home=tmp_path, encoder="folder")
-    monkeypatch.delenv("TRANSFER_SEARCH_PHASE_STORE")
-    assert launch.read_settings().resources.phase_store == "s3://around"
-    assert launch.read_settings().digest() == settings.digest()
-
-
 @pytest.mark.parametrize(("error", "is_raised"), [(AwayError, True), (Refusal, False)])
 def test_only_what_another_try_may_mend_is_raised(
     error: type[Refusal], is_raised: bool, monkeypatch: pytest.MonkeyPatch
@@ -103,7 +108,7 @@ def test_only_what_another_try_may_mend_is_raised(
 
     monkeypatch.setattr(on_ray, "_trial", broken)
     with pytest.raises(AwayError) if is_raised else nullcontext():
-        on_ray.trial({}, launch=Launch("{}", "", "", "", ""))
+        on_ray.trial({}, launch=Launch("{}", "", "", None, "", ""))
     assert told == [{"event": "error", "reason": "the store"}]
 
 

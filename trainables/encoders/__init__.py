@@ -1,1 +1,1 @@
-"""The encoder, its heads and its adapters: what crosses a phase boundary."""
+"""The encoder, its heads and its adapters. Only the encoder passes from one phase to the next."""

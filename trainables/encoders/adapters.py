@@ -1,7 +1,7 @@
-"""LoRA (Hu et al. 2021): a phase trains small matrices beside frozen ones, of which peft knows.
+"""LoRA adapters (Hu et al. 2021): a phase trains low-rank matrices beside frozen weights.
 
-They stand beside the query and value projections, and are added to these at the end of the phase:
-what crosses a phase boundary is an encoder as any other.
+The adapters are added to the query and value projections and are merged into these at the end of
+the phase. So the next phase gets an encoder without adapters. Only this module knows peft.
 """
 
 import random
@@ -13,13 +13,14 @@ from torch import nn
 
 from spaces.refusal import Refusal
 
-SCALE = 2.0  # of what adapters add; peft's alpha over the rank
+SCALE = 2.0  # the factor of what adapters add: alpha / rank in peft
 
 
 def add_adapters(encoder: nn.Module, rank: int, *, seed: int | str) -> Callable[[], None]:
-    """Freeze the encoder and put adapters, drawn from the seed, into it. They add nothing yet.
+    """Freeze the encoder and add adapters of this rank, drawn from the seed. At the start they add
+    zero.
 
-    Returns what merges them into the weights and leaves the encoder as it was built.
+    Returns a function that merges them into the weights and restores the modules of the encoder.
     """
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
@@ -35,19 +36,19 @@ def add_adapters(encoder: nn.Module, rank: int, *, seed: int | str) -> Callable[
 
 
 def check_adaptable(config: Any, rank: int | None, *, key: str) -> None:
-    """Refuse an encoder whose projections peft does not know by name, or that is no wider than the
-    adapters."""
+    """Raises Refusal for an encoder whose projections peft does not know, or that is not wider than
+    the rank. `key` names the setting of the rank."""
     if rank is None:
         return
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
 
     if config.model_type not in TARGETS:
         raise Refusal(
-            f"{key} is {rank}, but which projections a {config.model_type!r} encoder has is not "
-            "known; leave it out"
+            f"{key} is {rank}, but the projections of a {config.model_type!r} encoder are not "
+            "known to peft; leave it out"
         )
     if rank >= config.hidden_size:
         raise Refusal(
-            f"{key} is {rank}, and the encoder is {config.hidden_size} wide: adapters of that rank "
-            "save nothing; take a smaller one, or leave it out"
+            f"{key} is {rank}, but the encoder is only {config.hidden_size} wide, so that "
+            "adapters of this rank save nothing; take a smaller rank, or leave it out"
         )

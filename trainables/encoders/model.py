@@ -1,4 +1,4 @@
-"""The encoder and its heads, and what crosses a phase boundary: the encoder alone."""
+"""The encoder under its heads. Only the encoder passes from one phase to the next."""
 
 import copy
 import hashlib
@@ -18,12 +18,12 @@ from spaces.refusal import Refusal, first_line
 from spaces.task_catalog import get_task
 from trainables.formats import encoding
 from trainables.formats.base import Batch
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.quiet import quiet_libraries
 
 State = Mapping[str, Tensor]
-# Of a config: names, and what changes no hidden state here (heads are our own, and no weight is
-# drawn for an encoder that was read).
+# Keys of a config that are names, or that change no hidden state here (heads are ours, and no
+# weight of a loaded encoder is drawn).
 IGNORED_SETTINGS = frozenset(
     {
         "_name_or_path",
@@ -51,12 +51,12 @@ IGNORED_SETTINGS = frozenset(
         "tokenizer_class",
     }
 )
-# What Hugging Face encoders call these modules.
+# The names of these modules in Hugging Face encoders.
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
 
 class TransferModel(nn.Module):
-    """An encoder with one head a task; the head of a task serves all its languages."""
+    """An encoder with one head per task. The head of a task serves all its languages."""
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -64,10 +64,11 @@ class TransferModel(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
 
     def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
+        """The hidden states of the encoder, as `hidden_states` returns them."""
         return hidden_states(self.encoder, batch, all_layers=all_layers)
 
     def freeze(self, num_layers: int | None) -> None:
-        """Leave the embeddings and the lowest layers out of training; None leaves out nothing."""
+        """Freeze the embeddings and the `num_layers` lowest layers; None freezes nothing."""
         if num_layers is None:
             return
         modules = dict(self.encoder.named_modules())
@@ -82,9 +83,12 @@ class TransferModel(nn.Module):
 def hidden_states(
     encoder: nn.Module, batch: Batch, *, all_layers: bool = False
 ) -> tuple[Tensor, ...]:
-    """[S, L, H]: the last layer's states, or every layer's with the embeddings first."""
+    """The states of the last layer, or those of the embeddings and every layer; each [sequences,
+    tokens, width]."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    config = getattr(encoder, "module", encoder).config  # `module` where workers wrapped it
+    config = getattr(
+        encoder, "module", encoder
+    ).config  # `module` where it is wrapped for several workers
     if getattr(config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids
     output = encoder(**inputs, output_hidden_states=all_layers)
@@ -93,7 +97,8 @@ def hidden_states(
 
 @dataclass(frozen=True, slots=True)
 class BaseEncoder:
-    """The encoder every trial starts from, loaded once a process, and its tokenizer."""
+    """The encoder that every trial starts from, with its tokenizer. It is loaded once per
+    process."""
 
     encoder: nn.Module
     tokenizer: PreTrainedTokenizerFast
@@ -102,15 +107,16 @@ class BaseEncoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the encoder's config sets otherwise than its architecture does of itself, without
-        what changes no result: dropout, heads, activation, ... Weights do not tell of these."""
+        """The keys of the encoder's config that differ from the defaults of its architecture and
+        can change results: dropout, heads, activation and others. Weights do not show these."""
         return settings_of(self.config)
 
     @classmethod
     def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Safetensors only and no remote code. Raises Refusal.
+        Only safetensors are read, and no remote code is run. Raises Refusal where something is
+        missing.
         """
         quiet_libraries()
         try:
@@ -130,10 +136,10 @@ class BaseEncoder:
                 f"encoder {folder!r} cannot be loaded: {reason}. Expected a folder (or hub name) "
                 "with config.json, a fast tokenizer and safetensors, as `pretrain` writes it"
             ) from error
-        # They would be drawn at random, in silence.
+        # Missing weights would be drawn at random without a warning.
         missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
         if missing:
-            raise Refusal(f"encoder {folder!r} lacks weights {', '.join(missing[:5])}")
+            raise Refusal(f"encoder {folder!r} has no weights {', '.join(missing[:5])}")
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise Refusal(f"encoder {folder!r} has no fast tokenizer (tokenizer.json)")
         if tokenizer.pad_token_id is None:
@@ -141,17 +147,18 @@ class BaseEncoder:
         num_embeddings = encoder.get_input_embeddings().weight.shape[0]
         if len(tokenizer) > num_embeddings:
             raise Refusal(
-                f"encoder {folder!r} has {num_embeddings} embeddings, its tokenizer "
-                f"{len(tokenizer)} tokens: they do not belong together"
+                f"encoder {folder!r} has {num_embeddings} embeddings, but its tokenizer has "
+                f"{len(tokenizer)} tokens: the two do not belong together"
             )
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(
         self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
     ) -> TransferModel:
-        """A copy of the encoder (with other weights, where given) under new heads for `tasks`.
+        """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
+        copy.
 
-        Each head is drawn from (seed, task), whatever other heads there are.
+        Each head is drawn from (seed, task), so that it does not depend on the other heads.
         """
         body = copy.deepcopy(self.encoder)
         if encoder is not None:
@@ -160,7 +167,7 @@ class BaseEncoder:
         for name in sorted(tasks):
             torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
             task = get_task(name)
-            head = format_of(task.kind).build_head(task, body)
+            head = format_of_kind(task.kind).build_head(task, body)
             if head is not None:
                 heads[name] = head
         return TransferModel(body, heads)
@@ -174,7 +181,8 @@ class BaseEncoder:
         return int(self.config.num_hidden_layers)
 
     def check_length(self, max_length: int) -> None:
-        """Refuse sequences longer than the encoder has positions for, or too short for texts."""
+        """Raises Refusal for sequences longer than the positions of the encoder, or too short for a
+        pair of texts. `max_length` counts tokens."""
         try:
             encoding.Template.of(self.tokenizer).room(max_length, pair=True)
         except ValueError as error:
@@ -184,58 +192,62 @@ class BaseEncoder:
             return
         positions = [m for n, m in self.encoder.named_modules() if n.endswith(POSITIONS)]
         padding = getattr(positions[0], "padding_idx", None) if positions else None
-        # RoBERTa and its kin count positions from the padding id on, so that two are lost.
+        # RoBERTa and models like it count positions from padding id + 1, so that two are lost.
         limit -= 0 if padding is None else padding + 1
         if max_length > limit:
             raise Refusal(
-                f"max_length is {max_length} tokens, but the encoder has positions for {limit}; "
+                f"max_length is {max_length} tokens, but the encoder has {limit} positions; "
                 f"set max_length = {limit} or less"
             )
 
     def check_frozen(self, num_layers: int | None) -> None:
-        """Refuse to freeze more layers than there are, or layers of an encoder that names them
-        otherwise."""
+        """Raises Refusal for more layers than the encoder has, and for an encoder whose layers have
+        other names."""
         if num_layers is None:
             return
         names = {name for name, _ in self.encoder.named_modules()}
         if EMBEDDINGS not in names or f"{LAYERS}.0" not in names:
             raise Refusal(
-                f"this encoder has no {EMBEDDINGS!r} and {LAYERS!r} to freeze; leave "
+                f"this encoder has no modules {EMBEDDINGS!r} and {LAYERS!r} to freeze; leave "
                 "num_frozen_layers out"
             )
         if num_layers > self.num_layers:
-            raise Refusal(f"num_frozen_layers is {num_layers}; the encoder has {self.num_layers}")
+            raise Refusal(
+                f"num_frozen_layers is {num_layers}; expected at most "
+                f"{self.num_layers}, the layers of the encoder"
+            )
 
 
 def without_pooler(config: Any) -> dict[str, bool]:
-    """Keyword arguments that leave out a pooler, which no head here reads."""
+    """Keyword arguments that leave out a pooler, which no head reads."""
     architecture: Any = AutoModel._model_mapping[type(config)]
     names = inspect.signature(architecture).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
 
 
 def settings_of(config: Any) -> dict[str, Any]:
-    """A config as JSON values, as far as it differs from the defaults of its architecture: a value
-    is the same whether config.json spells it or leaves it out."""
-    # Some architectures have no defaults: then everything counts.
+    """The values of a config that differ from the defaults of its architecture, as JSON values. A
+    default gives the same result whether config.json holds it or leaves it out."""
+    # Some architectures have no defaults; then every value is kept.
     has_none = getattr(type(config), "has_no_defaults_at_init", False)
     defaults = {} if has_none else type(config)().to_dict()
-    found = {
+    content = {
         name: value
         for name, value in config.to_dict().items()
         if name not in IGNORED_SETTINGS and (name not in defaults or value != defaults[name])
     }
-    found["model_type"] = config.model_type
-    settings: dict[str, Any] = json.loads(json.dumps(found, sort_keys=True, default=str))
+    content["model_type"] = config.model_type
+    settings: dict[str, Any] = json.loads(json.dumps(content, sort_keys=True, default=str))
     return settings
 
 
 def settings_digest(settings: Mapping[str, Any]) -> str:
+    """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def state_digest(state: State) -> str:
-    """Of names, types, shapes and bytes of all tensors."""
+    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -245,6 +257,6 @@ def state_digest(state: State) -> str:
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Of everything that decides how the tokenizer cuts text."""
+    """SHA-256 of everything that decides how the tokenizer splits text, in hexadecimal."""
     content = [tokenizer.backend_tokenizer.to_str(), sorted(tokenizer.special_tokens_map.items())]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""What leaves the program: a model folder, answers to rows, a submission to XTREME."""
+"""What leaves the program: model folders, predictions for new rows, submissions to XTREME."""

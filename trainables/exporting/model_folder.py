@@ -1,8 +1,8 @@
-"""A trained target as a plain Hugging Face folder; `predictor.py` reads it back.
+"""Writes a trained target as a plain Hugging Face folder, which `predictor.py` reads.
 
-`AutoModel` and `AutoTokenizer` load the folder; the head lies beside the encoder in
-`head.safetensors`, and `transfer_search.json` says what it is for. Where transformers has a class
-with the same head, the weights are that class's too.
+`AutoModel` and `AutoTokenizer` load the folder. The head is beside the encoder in
+`head.safetensors`, and `transfer_search.json` describes the model. Where transformers has a class
+with the same head, that class loads the weights too.
 """
 
 import copy
@@ -25,7 +25,7 @@ from trainables.training.stage import model_after
 from trainables.whole import check_new
 
 HEAD, ABOUT = "head.safetensors", "transfer_search.json"
-# transformers' own classes whose head is ours, one linear map of every token, and its name there.
+# Classes of transformers that have our head (one linear layer on every token), and its name there.
 SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
     {
         TaskKind.TAGGING: (AutoModelForTokenClassification, "classifier"),
@@ -36,9 +36,9 @@ SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """What a model folder is: the task it was trained for and the plan it was trained by. `layer`
-    is retrieval's, as in `RetrievalFormat`. `learning_rates` has, by role, those that its phases
-    were really trained at: half of the plan's where that diverged; older folders do not say."""
+    """A model folder's task, and the plan that trained it. `layer` is that of retrieval, as in
+    `RetrievalFormat`. `learning_rates` has, by role, the rates that its phases were trained at:
+    half of the plan's rate where that rate diverged. Folders of earlier versions do not have it."""
 
     task: str
     labels: tuple[str, ...]
@@ -52,7 +52,8 @@ class ModelDescription:
 def export_target(
     folder: Path, context: TrialContext, about: ModelDescription, *, card: str
 ) -> None:
-    """Write the encoder and head of one target, the tokenizer and the card into a new folder."""
+    """Write the encoder and head of one target, the tokenizer and the card into a new folder.
+    Raises Refusal where it exists or cannot be written."""
     check_new(folder)
     task = get_task(about.task)
     tasks = (task.training_task,) if task.trains else ()
@@ -70,9 +71,9 @@ def export_target(
 
 
 def whole_model(model: TransferModel, task: Task) -> nn.Module:
-    """transformers' own model with our encoder and head, where it has one that says the same; else
-    the encoder alone (the head of classification and choice reads the mean of all tokens, which no
-    class of an encoder's does)."""
+    """The model of transformers with our encoder and head, where transformers has such a class,
+    else the encoder alone. The head of classification and choice reads the mean of all tokens,
+    which no class of transformers does."""
     if task.kind not in SAME_HEAD:
         return model.encoder
     auto, name = SAME_HEAD[task.kind]
@@ -83,11 +84,11 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: number for number, label in enumerate(task.labels)}
     whole = auto.from_config(config)
-    ours, theirs = model.heads[task.training_task], getattr(whole, name, None)
+    head, linear = model.heads[task.training_task], getattr(whole, name, None)
     body, encoder = whole.base_model, model.encoder.state_dict()
-    if not isinstance(theirs, nn.Linear) or body.state_dict().keys() != encoder.keys():
+    if not isinstance(linear, nn.Linear) or body.state_dict().keys() != encoder.keys():
         return model.encoder
     body.load_state_dict(encoder)
-    theirs.load_state_dict(ours.state_dict())
+    linear.load_state_dict(head.state_dict())
     assert isinstance(whole, nn.Module)
     return whole

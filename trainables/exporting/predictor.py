@@ -1,4 +1,4 @@
-"""What a folder that `export` wrote answers to rows of its task's kind."""
+"""Predictor: an exported model that answers new rows of its task's kind."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from trainables.examples import (
 )
 from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription
 from trainables.formats.base import Features, Format, collate
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
 from trainables.training.batches import by_length, units_of
@@ -39,19 +39,20 @@ COLUMNS: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.TAGGING: ("words",),
     TaskKind.RETRIEVAL: ("text",),
 }
-LISTS = ("choices", "words")  # columns that hold several texts
+LISTS = ("choices", "words")  # columns that hold a list of texts
 Vectors = Sequence[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    """What the model said of some rows: one array a sequence, and what they are of."""
+    """The model's output for some rows: one array per sequence, with the features and examples that
+    it belongs to."""
 
     outputs: Vectors
     features: Features
     examples: Sequence[Any]
     task: Task
-    form: Format[Any, Any]
+    format: Format[Any, Any]
 
 
 class Predictor:
@@ -63,58 +64,61 @@ class Predictor:
         self._model = model.eval().to(self._device)
         self._base = base
         self._task = get_task(about.task)
-        self._form = _form_of(self._task, about)
+        self._format = _format_of_exported(self._task, about)
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """One prediction a row: a label, the position of a choice, an answer, a list of tags, the
-        vector of a sentence. Rows and refusals as in `answer`."""
+        """One prediction per row: a label, the index of a choice, an answer, a list of tags, or the
+        vector of a sentence. Rows and errors are as in `answer`."""
         return [next(iter(answer.values())) for answer in self.answer(rows)]
 
     def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """One answer a row, as JSON values, the prediction first.
+        """One answer per row, as JSON values, with the prediction first.
 
         | kind | columns of a row | answer |
         |---|---|---|
-        | classification | `text_a`, perhaps `text_b` | `label`, `probabilities` by label |
-        | choice | `text`, `choices` | `choice` (a position), `probabilities` by position |
+        | classification | `text_a`, optionally `text_b` | `label`, `probabilities` by label |
+        | choice | `text`, `choices` | `choice` (an index), `probabilities` by index |
         | span | `question`, `context` | `answer`, `start` and `end` in the context |
         | tagging | `words` | `tags` |
         | retrieval | `text` | `vector` |
 
         Raises:
-            Refusal: a row lacks a column or contradicts its kind, or the kind has no answers.
+            Refusal: a row lacks a column or contradicts the kind, or the kind predicts nothing.
         """
         examples = [self.check(row, f"row {i}") for i, row in enumerate(rows)]
         if not examples:
             return []
         return _ANSWERS[self._task.kind](self._ask(examples))
 
-    def check(self, row: Mapping[str, Any], place: str) -> Example:
-        """The row as an example. Raises Refusal, which names the `place`, if it cannot be one."""
-        example = _example(self._task, place, row)
-        self._form.check(example, self._task)
+    def check(self, row: Mapping[str, Any], row_name: str) -> Example:
+        """The row as an example. Raises Refusal, which starts with `row_name` (`row 3`), where it
+        cannot be one."""
+        example = _example(self._task, row_name, row)
+        self._format.check(example, self._task)
         return example
 
     @torch.inference_mode()
     def _ask(self, examples: Sequence[Example]) -> _Outputs:
-        task, form, tokenizer = self._task, self._form, self._base.tokenizer
-        features = form.encode(
+        task, task_format, tokenizer = self._task, self._format, self._base.tokenizer
+        features = task_format.encode(
             examples, task, tokenizer=tokenizer, max_length=self.about.max_length
         )
         head = self._model.heads[task.training_task] if task.trains else None
         lengths, units = features.input_ids.lengths, units_of(features, task.kind)
-        found: dict[int, npt.NDArray[np.float32]] = {}
+        by_sequence: dict[int, npt.NDArray[np.float32]] = {}
         for sequences in by_length(lengths, units, max_tokens=reading_tokens(self._device)):
             batch = collate(features, sequences, pad_id=tokenizer.pad_token_id)
             batch = to_device(batch, self._device)
-            hidden = self._model(batch, all_layers=form.reads_all_layers)
-            found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
-        outputs = [found[sequence] for sequence in range(len(features))]
-        return _Outputs(outputs, features, examples, task, form)
+            hidden = self._model(batch, all_layers=task_format.reads_all_layers)
+            by_sequence.update(
+                zip(sequences, task_format.predict(head, hidden, batch), strict=True)
+            )
+        outputs = [by_sequence[sequence] for sequence in range(len(features))]
+        return _Outputs(outputs, features, examples, task, task_format)
 
 
 def load_predictor(folder: Path) -> Predictor:
-    """Read a folder that `export_target` wrote. Raises Refusal if it is not one."""
+    """The predictor of a folder that `export_target` wrote. Raises Refusal for any other folder."""
     try:
         content = json.loads((folder / ABOUT).read_text())
         about = ModelDescription(**{**content, "labels": tuple(content["labels"])})
@@ -124,60 +128,62 @@ def load_predictor(folder: Path) -> Predictor:
     task = get_task(about.task)
     if about.labels != task.labels:
         raise Refusal(
-            f"the model was trained for the labels {list(about.labels)} of task {task.name!r}, "
-            f"which are now {list(task.labels)}"
+            f"the model was trained for the labels {list(about.labels)}, but task {task.name!r} "
+            f"now has {list(task.labels)}; train it again, or restore the labels"
         )
     base = BaseEncoder.load(str(folder))
     model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
     try:
         model.heads.load_state_dict(heads)
     except RuntimeError as error:
-        raise Refusal(f"the head in {folder} is not one of task {task.name!r}") from error
+        raise Refusal(
+            f"the head in {folder} does not fit task {task.name!r}; export it again"
+        ) from error
     return Predictor(model, base, about)
 
 
-def _form_of(task: Task, about: ModelDescription) -> Format[Any, Any]:
-    """The task's own format; of retrieval one that reads single sentences."""
+def _format_of_exported(task: Task, about: ModelDescription) -> Format[Any, Any]:
+    """The format of the task; for retrieval one that reads single sentences."""
     if task.kind is TaskKind.RETRIEVAL:
         return MiningFormat(layer=about.layer)
-    return format_for(task)
+    return format_of_task(task)
 
 
-def _labels(said: _Outputs) -> list[dict[str, Any]]:
-    names = said.form.decode(said.outputs, said.features, said.examples, said.task)
-    shares = [_softmax(logits) for logits in said.outputs]
+def _labels(result: _Outputs) -> list[dict[str, Any]]:
+    names = result.format.decode(result.outputs, result.features, result.examples, result.task)
+    shares = [_softmax(logits) for logits in result.outputs]
     return [
-        {"label": name, "probabilities": dict(zip(said.task.labels, share, strict=True))}
+        {"label": name, "probabilities": dict(zip(result.task.labels, share, strict=True))}
         for name, share in zip(names, shares, strict=True)
     ]
 
 
-def _choices(said: _Outputs) -> list[dict[str, Any]]:
-    chosen = said.form.decode(said.outputs, said.features, said.examples, said.task)
-    logits = np.concatenate(said.outputs)
-    by_row = [logits[said.features.example == row] for row in range(len(said.examples))]
+def _choices(result: _Outputs) -> list[dict[str, Any]]:
+    chosen = result.format.decode(result.outputs, result.features, result.examples, result.task)
+    logits = np.concatenate(result.outputs)
+    by_row = [logits[result.features.example == row] for row in range(len(result.examples))]
     return [
-        {"choice": choice, "probabilities": _softmax(of_row)}
-        for choice, of_row in zip(chosen, by_row, strict=True)
+        {"choice": choice, "probabilities": _softmax(row_logits)}
+        for choice, row_logits in zip(chosen, by_row, strict=True)
     ]
 
 
-def _spans(said: _Outputs) -> list[dict[str, Any]]:
-    assert isinstance(said.form, SpanFormat)
-    places = said.form.locate(said.outputs, said.features, len(said.examples))
+def _spans(result: _Outputs) -> list[dict[str, Any]]:
+    assert isinstance(result.format, SpanFormat)
+    spans = result.format.locate(result.outputs, result.features, len(result.examples))
     return [
         {"answer": example.context[start:end], "start": start, "end": end}
-        for example, (start, end) in zip(said.examples, places, strict=True)
+        for example, (start, end) in zip(result.examples, spans, strict=True)
     ]
 
 
-def _tags(said: _Outputs) -> list[dict[str, Any]]:
-    found = said.form.decode(said.outputs, said.features, said.examples, said.task)
-    return [{"tags": list(tags)} for tags in found]
+def _tags(result: _Outputs) -> list[dict[str, Any]]:
+    predicted = result.format.decode(result.outputs, result.features, result.examples, result.task)
+    return [{"tags": list(tags)} for tags in predicted]
 
 
-def _vectors(said: _Outputs) -> list[dict[str, Any]]:
-    return [{"vector": vector.tolist()} for vector in said.outputs]
+def _vectors(result: _Outputs) -> list[dict[str, Any]]:
+    return [{"vector": vector.tolist()} for vector in result.outputs]
 
 
 _ANSWERS = {
@@ -190,30 +196,31 @@ _ANSWERS = {
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> list[float]:
-    grown = np.exp(logits.astype(np.float64) - logits.max())
-    return [float(share) for share in grown / grown.sum()]
+    exponentials = np.exp(logits.astype(np.float64) - logits.max())
+    return [float(share) for share in exponentials / exponentials.sum()]
 
 
-def _example(task: Task, place: str, row: Mapping[str, Any]) -> Example:
-    """A row without its answer, which is filled with something that the checks accept."""
+def _example(task: Task, row_name: str, row: Mapping[str, Any]) -> Example:
+    """The row as an example. The answer, which it lacks, is set to a value that the checks
+    accept."""
     if task.kind not in COLUMNS:
-        raise Refusal(f"task {task.name!r} is a {task.kind} task: it predicts nothing for a row")
-    row_id = place.removeprefix("row ")
+        raise Refusal(f"task {task.name!r} is a {task.kind} task, which predicts nothing for a row")
+    row_id = row_name.removeprefix("row ")
 
     def text(column: str) -> str:
-        value = _cell(task, place, row, column)
+        value = _cell(task, row_name, row, column)
         if not isinstance(value, str):
-            raise Refusal(f"{place}: {column} is {value!r}; expected text")
+            raise Refusal(f"{row_name}: {column} is {value!r}; expected text")
         return value
 
     def texts(column: str) -> tuple[str, ...]:
-        values = _cell(task, place, row, column)
+        values = _cell(task, row_name, row, column)
         if isinstance(values, str) or not isinstance(values, Iterable):
-            raise Refusal(f"{place}: {column} is {values!r}; expected a list of texts")
+            raise Refusal(f"{row_name}: {column} is {values!r}; expected a list of texts")
         return tuple(str(value) for value in values)
 
     if task.kind is TaskKind.CLASSIFICATION:
-        # A table has a not-a-number where a row has no second text.
+        # A data frame has NaN where a row has no second text.
         text_b = row.get("text_b")
         second = text("text_b") if text_b is not None and text_b == text_b else None
         return PairExample(id=row_id, text_a=text("text_a"), text_b=second, label=task.labels[0])
@@ -228,11 +235,11 @@ def _example(task: Task, place: str, row: Mapping[str, Any]) -> Example:
     return TaggingExample(id=row_id, words=words, tags=(task.labels[0],) * len(words))
 
 
-def _cell(task: Task, place: str, row: Mapping[str, Any], column: str) -> Any:
+def _cell(task: Task, row_name: str, row: Mapping[str, Any], column: str) -> Any:
     if column not in row:
-        wanted, given = ", ".join(COLUMNS[task.kind]), ", ".join(map(str, row))
+        expected, columns = ", ".join(COLUMNS[task.kind]), ", ".join(map(str, row))
         raise Refusal(
-            f"{place} has no column {column!r}: a {task.kind} task reads {wanted}; the row "
-            f"has {given or 'no column'}"
+            f"{row_name} has no column {column!r}: a {task.kind} task reads {expected}; the row "
+            f"has {columns or 'no column'}"
         )
     return row[column]

@@ -1,28 +1,27 @@
-"""A submission to XTREME: predictions on the benchmark's own test rows, in its own files. Pure but
-for writing them.
+"""Writes a submission to XTREME: predictions for the benchmark's test rows, in its file formats.
 
 ```
-DIR/xnli/test-de.tsv  pawsx  panx  udpos  bucc2018  tatoeba        one file a language
+DIR/xnli/test-de.tsv  pawsx  panx  udpos  bucc2018  tatoeba        one file per language
 DIR/xquad/test-de.json  mlqa  tydiqa
 ```
-What is known of the format, all of it from google-research/xtreme on GitHub:
+The sources of the format, all from google-research/xtreme on GitHub:
 - Folders, `test-{language}.{tsv|json}`, two-letter codes: README.md, "Leaderboard Submission"; the
   languages of each task: evaluate.py, TASK2LANGS, which reads all of them.
-- One label a line (names in XNLI, 0 and 1 in PAWS-X); one tag a line and an empty line between
-  sentences; a JSON object of answers by question id; pairs of ids with a tab between them: the
+- One label per line (names in XNLI, 0 and 1 in PAWS-X); one tag per line, with an empty line
+  between sentences; a JSON object of answers by question id; pairs of ids separated by a tab: the
   readers of evaluate.py, and the examples in mock_test_data/predictions. Where rows have no ids,
-  evaluate.py wants as many as there are labels, in its order.
-- Tatoeba: a line for each English sentence, sorted by its text without white space around it
-  (utils_preprocess.py, tatoeba_preprocess); it says which sentence of the other language was
-  retrieved, counted from 0 in that language's own order (third_party/utils_retrieve.py,
-  similarity_search). Labels of mock_test_data/labels/tatoeba agree with the hub's rows in both.
-- BUCC: XTREME's test is the shared task's `training` (scripts/download_data.sh); pairs from the
-  threshold on that is best on the sample pairs (third_party/utils_retrieve.py).
+  evaluate.py expects as many lines as it has labels, in the same order.
+- Tatoeba: one line per English sentence, sorted by its text without white space around it
+  (utils_preprocess.py, tatoeba_preprocess). The line is the index of the retrieved sentence, from 0
+  in the order of the other language (third_party/utils_retrieve.py, similarity_search). The labels
+  in mock_test_data/labels/tatoeba agree with the hub's rows in both orders.
+- BUCC: XTREME tests on the shared task's `training` (scripts/download_data.sh). Pairs count from
+  the threshold that is best on the sample pairs (third_party/utils_retrieve.py).
 
-What differs: XTREME keeps the rows of PAWS-X whose sentence is `NS`, which are dropped here; they
-get the first label, so that lines agree. A word without tokens gets the tagger's default. What is
-not known, since the label files were never published: whether the hub's rows of udpos (the README
-says UD 2.5, the script fetches 2.7), panx and xnli are theirs, in their order.
+Differences: XTREME keeps the rows of PAWS-X whose sentence is `NS`. They are dropped here, and get
+the first label in the file, so that the lines agree. A word without tokens gets the default tag.
+Not known, because the label files were never published: whether the hub's rows of udpos (the README
+says UD 2.5, the script fetches 2.7), panx and xnli are XTREME's rows in XTREME's order.
 """
 
 import json
@@ -57,23 +56,23 @@ LABELS: Mapping[str, str] = MappingProxyType({"different": "0", "paraphrase": "1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """What was predicted for every row of one language, and the format that decoded it; `dropped`
-    has, for each row that was left out, how many examples stand before it."""
+    """The predictions for every row of one language, and the format that decoded them. `dropped`
+    has, for each row that was left out, the number of examples before it."""
 
     examples: Sequence[Example]
     predictions: Sequence[Any]
     dropped: Sequence[int]
-    form: Format[Any, Any]
+    format: Format[Any, Any]
 
 
 def file_name(task: Task, language: str) -> str:
-    """`bucc2018/test-de.tsv`, below the folder of the submission."""
+    """The path of the file below the submission's folder: `bucc2018/test-de.tsv`."""
     end = "json" if task.kind is TaskKind.SPAN else "tsv"
     return f"{FOLDERS[task.name]}/test-{language}.{end}"
 
 
 def content_of(task: Task, predicted: Predicted) -> str:
-    """The file of one of XTREME's tasks in one language."""
+    """The content of the file of one of XTREME's tasks in one language."""
     predictions = predicted.predictions
     if task.kind is TaskKind.SPAN:
         ids = [example.id for example in predicted.examples]
@@ -83,25 +82,25 @@ def content_of(task: Task, predicted: Predicted) -> str:
         return "\n".join("".join(f"{tag}\n" for tag in tags) for tags in predictions)
     if task.kind is TaskKind.CLASSIFICATION:
         return _lines(_labels(task, predicted))
-    if isinstance(predicted.form, MiningFormat):
-        mined = predicted.form.mined(predictions, predicted.examples)
+    if isinstance(predicted.format, MiningFormat):
+        mined = predicted.format.mined(predictions, predicted.examples)
         return _lines(f"{text}\t{pivot}" for text, pivot in sorted(mined))
     return _lines(_retrieved(predicted))
 
 
 def _labels(task: Task, predicted: Predicted) -> list[str]:
-    """One a row of the benchmark, those that were left out among them."""
+    """One label per row of the benchmark, rows that were left out included."""
     labels = list(predicted.predictions)
-    for place in reversed(predicted.dropped):
-        labels.insert(place, task.labels[0])
+    for index in reversed(predicted.dropped):
+        labels.insert(index, task.labels[0])
     return [LABELS.get(label, label) for label in labels]
 
 
 def _retrieved(predicted: Predicted) -> list[str]:
-    """In XTREME's order of the English sentences, the place of the one retrieved for each."""
-    assert isinstance(predicted.form, RetrievalFormat)
+    """The index of the sentence retrieved for each English sentence, in XTREME's order of these."""
+    assert isinstance(predicted.format, RetrievalFormat)
     english = [row.pivot for row in predicted.examples if isinstance(row, RetrievalExample)]
-    layer = predicted.form.layer_of(len(predicted.predictions[0]) - 1)
+    layer = predicted.format.layer_of(len(predicted.predictions[0]) - 1)
     order = sorted(range(len(english)), key=lambda row: english[row])
     return [str(predicted.predictions[row][layer]) for row in order]
 
@@ -111,8 +110,8 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def write_submission(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files by their names below a folder that is new or empty; it appears whole or not at
-    all. Raises Refusal if it cannot be written."""
+    """Write files by name below a new or empty folder, all of them or none. Raises Refusal where it
+    cannot be written."""
     with whole_folder(folder) as draft:
         for name, content in files.items():
             (draft / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Features of (task, language, split): tokenised once, then memory-mapped by every trial and
+"""Encoded rows of a (task, language, split), tokenised once and memory-mapped by every trial and
 worker."""
 
 import hashlib
@@ -19,18 +19,18 @@ from trainables.encoders.model import BaseEncoder
 from trainables.examples import Example, SentenceExample
 from trainables.features.fertility import fertility
 from trainables.formats.base import Features, Ragged
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.rows.rows import Rows
 from trainables.scoring.groups import Groups, groups_of
 from trainables.whole import whole_file
 
-ENCODING_VERSION = 1  # raised by hand when a format encodes rows in another way
+ENCODING_VERSION = 1  # raise it when a format encodes rows differently
 
 
 def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ...]:
-    """At most `max_rows` rows, chosen by a hash of their ids and kept in order: the same rows in
-    every language, and a smaller choice lies inside a larger one. Sentences to mine stay with
-    their partners."""
+    """At most `max_rows` rows, chosen by a hash of their ids and kept in order. So every language
+    gets the same rows, and a smaller choice is part of a larger one. Sentences to mine are chosen
+    together with their partners."""
     if max_rows is None or len(examples) <= max_rows:
         return tuple(examples)
 
@@ -44,8 +44,8 @@ def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ..
 
 
 def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
-    """The splits of a source that a phase reads. Validation rows are for early stopping, in which
-    masked text has no say."""
+    """The splits of a source that a phase reads. Validation rows serve early stopping; masked text
+    has none."""
     is_masked = get_task(source.task).kind is TaskKind.MLM
     return ("train", "validation") if recipe.evaluate_every and not is_masked else ("train",)
 
@@ -63,7 +63,7 @@ class RowsToEncode:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Encoded rows for one tokenizer, cached by content under `folder`."""
+    """Encoded rows for one tokenizer, cached under `folder` by their content."""
 
     folder: Path
     base: BaseEncoder
@@ -72,18 +72,21 @@ class Data:
     def examples(
         self, task: str, language: str, split: str, *, max_rows: int | None
     ) -> tuple[Example, ...]:
+        """The rows of a split, at most `max_rows`, as `take` chooses them."""
         return take(self.rows.examples(task, language, split), max_rows)
 
     def groups(
         self, task: str, language: str, split: str, *, max_rows: int | None
     ) -> Groups | None:
-        """Which of the `examples` go together, as `groups_of` says; found out once a process."""
+        """The groups of the rows of `examples`, as `groups_of` finds them; computed once per
+        process."""
         return _groups(self.rows, task, language, split, max_rows)
 
     def features(
         self, task: str, language: str, split: str, *, max_rows: int | None, max_length: int
     ) -> Features:
-        """The encoded rows of `examples`, read from disk, tokenised only if not there yet."""
+        """The encoded rows of `examples`, read from disk, and tokenised first where they are not
+        there yet. Raises Refusal for a length that the encoder cannot read."""
         self.base.check_length(max_length)
         wanted = RowsToEncode(
             task=task, language=language, split=split, max_rows=max_rows, max_length=max_length
@@ -106,12 +109,12 @@ def encode_rows(
     tokenizer: PreTrainedTokenizerFast,
     tokenizer_digest: str,
 ) -> Path:
-    """The file with the encoded rows, written only if it is not there yet. Its name holds a
-    digest of all that decides its content."""
+    """The path of the file with the encoded rows; they are encoded first where it does not exist.
+    Its name holds a digest of all that decides its content."""
     task = get_task(wanted.task)
-    place = (wanted.task, wanted.language, wanted.split)
+    names = (wanted.task, wanted.language, wanted.split)
     content = [
-        rows.fingerprint(*place),
+        rows.fingerprint(*names),
         list(task.labels),
         tokenizer_digest,
         wanted.max_rows,
@@ -119,10 +122,10 @@ def encode_rows(
         ENCODING_VERSION,
     ]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    path = folder / f"{'-'.join(place)}-{key}.arrow"
+    path = folder / f"{'-'.join(names)}-{key}.arrow"
     if not path.exists():
-        examples = take(rows.examples(*place), wanted.max_rows)
-        features = format_for(task).encode(
+        examples = take(rows.examples(*names), wanted.max_rows)
+        features = format_of_task(task).encode(
             examples, task, tokenizer=tokenizer, max_length=wanted.max_length
         )
         measured = fertility(examples, wanted.language, tokenizer=tokenizer)
@@ -131,7 +134,7 @@ def encode_rows(
 
 
 def write_features(path: Path, features: Features) -> None:
-    """A reader sees the whole file or none."""
+    """Write encoded rows as an Arrow file, in one step: a reader sees the whole file or none."""
     columns = {
         "input_ids": _lists(features.input_ids),
         "second": pa.array(features.second),
@@ -153,11 +156,12 @@ def write_features(path: Path, features: Features) -> None:
 
 
 def read_features(path: Path) -> Features:
-    """Memory-mapped: processes on one machine share the pages."""
+    """Memory-map encoded rows: processes on one machine share the memory pages. Raises Refusal for
+    a file that cannot be read."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
         metadata = table.schema.metadata
-        measured = metadata.get(b"fertility")  # not there in files of earlier versions
+        measured = metadata.get(b"fertility")  # missing in files of earlier versions
         return Features(
             input_ids=_ragged(table["input_ids"]),
             second=table["second"].to_numpy(),

@@ -1,6 +1,6 @@
-"""Fertility: how many tokens a tokenizer needs for a word of a language (Rust et al., 2021, ACL).
+"""Fertility: tokens per word of a tokenizer in a language (Rust et al. 2021, ACL).
 
-In scripts that put no spaces between words, for a character: the two do not compare.
+In scripts without spaces between words it is tokens per character. The two cannot be compared.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ _MAX_ROWS = 200
 def fertility(
     examples: Sequence[Example], language: str, *, tokenizer: PreTrainedTokenizerFast
 ) -> float | None:
-    """Tokens for a word (a piece of text between spaces) or a character, over the first rows,
-    special tokens not counted; None where they have no text in the language."""
+    """Tokens per word (a piece of text between spaces) or per character, over the first 200 rows,
+    without special tokens; None where the rows have no text in the language."""
     by_character = not get_language(language).has_spaces
     texts = [text for row in examples[:_MAX_ROWS] for text in _texts(row, by_character) if text]
     words = [text.split() for text in texts]
@@ -36,7 +36,7 @@ def fertility(
 
 
 def _texts(row: Example, unspaced: bool) -> Iterator[str]:
-    """The row's texts in its own language, without the English side of pairs of translations."""
+    """The texts of the row in its own language, without the English side of translations."""
     if isinstance(row, PairExample):
         yield from (row.text_a, row.text_b or "")
     elif isinstance(row, ChoiceExample):

@@ -1,4 +1,4 @@
-"""prepare: what a study reads of its data sets, tokenised before its first trial, in parallel."""
+"""prepare: tokenise every row that a study reads, in parallel, before its first trial."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ from trainables.rows.rows import POCKET, Rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What came of it: no rows at all, where a data set lacks the language; `num_truncated` of
-    the rows lost tokens to `max_length`."""
+    """The result for one (task, language, split). `num_rows` is 0 where a data set lacks the
+    language; `num_truncated` rows lost tokens to `max_length`."""
 
     wanted: RowsToEncode
     num_rows: int
@@ -38,53 +38,54 @@ def prepare(
     num_processes: int,
     on_done: Callable[[int, int], None],
 ) -> list[Prepared]:
-    """Encode all rows of the hub that the search will read, skipping what is there.
+    """Encode all rows of the hub that the search will read; what is encoded already is skipped.
 
     Rows of the embedded benchmark are left to the trials: they are made, not read.
 
     Args:
-        on_done: gets how many of how many (task, language, split) are done.
+        on_done: called with the number of (task, language, split) that are done, and with their
+            total.
 
     Raises:
-        Refusal: rows to train on are missing, or there are rows that cannot be used.
+        Refusal: training rows are missing, or rows cannot be used.
     """
     wanted = [w for w in wanted_by(settings) if get_task(w.task).dataset != POCKET]
     tokenizer, digest = data.base.tokenizer, data.base.tokenizer_digest
     work = partial(_encode, data.folder, data.rows, tokenizer, digest)
     num_processes = min(num_processes, len(wanted))
-    found: list[Prepared] = []
+    prepared: list[Prepared] = []
     if num_processes <= 1:
         results: Iterator[Prepared] = map(work, wanted)
         for result in results:
-            found.append(_checked(result))
-            on_done(len(found), len(wanted))
-        return found
+            prepared.append(_checked(result))
+            on_done(len(prepared), len(wanted))
+        return prepared
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # torch is imported once for all processes
     with ProcessPoolExecutor(num_processes, context, initializer=_start) as pool:
-        running = [pool.submit(work, one) for one in wanted]
+        running = [pool.submit(work, rows) for rows in wanted]
         try:
             for future in as_completed(running):
-                found.append(_checked(future.result()))
-                on_done(len(found), len(wanted))
+                prepared.append(_checked(future.result()))
+                on_done(len(prepared), len(wanted))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return sorted(found, key=lambda prepared: wanted.index(prepared.wanted))
+    return sorted(prepared, key=lambda result: wanted.index(result.wanted))
 
 
 def wanted_by(settings: StudySettings) -> list[RowsToEncode]:
     """Every (task, language, split) that phases of the study train on or that its trials score,
     each once."""
     space, evaluation = settings.search_space(), settings.evaluation
-    found: dict[RowsToEncode, None] = {}
+    wanted: dict[RowsToEncode, None] = {}
     for source, recipe in space.reads():
-        found.update(dict.fromkeys(_of_phase(source, recipe)))
+        wanted.update(dict.fromkeys(_of_phase(source, recipe)))
     for name, recipe in space.targets:
         task = get_task(name)
         if task.trains:
             trained = Source(task.training_task, get_task(task.training_task).source_language)
-            found.update(dict.fromkeys(_of_phase(trained, recipe)))
+            wanted.update(dict.fromkeys(_of_phase(trained, recipe)))
         for language in settings.languages_of(name):
             scored = RowsToEncode(
                 task=name,
@@ -93,8 +94,8 @@ def wanted_by(settings: StudySettings) -> list[RowsToEncode]:
                 max_rows=evaluation.max_rows,
                 max_length=settings.max_length_of(name),
             )
-            found[scored] = None
-    return list(found)
+            wanted[scored] = None
+    return list(wanted)
 
 
 def _of_phase(source: Source, recipe: Recipe) -> Iterator[RowsToEncode]:
@@ -110,7 +111,7 @@ def _of_phase(source: Source, recipe: Recipe) -> Iterator[RowsToEncode]:
 
 
 def _start() -> None:
-    """In each process of the pool: one thread, and the tokenizer none of its own."""
+    """Set up a process of the pool: one thread, and none for the tokenizer."""
     torch.set_num_threads(1)
     quiet_libraries()
 
@@ -118,7 +119,8 @@ def _start() -> None:
 def _encode(
     folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: RowsToEncode
 ) -> Prepared:
-    """A refusal comes back as text: not every exception survives the way between processes."""
+    """Encode one set of rows. A refusal is returned as text, because not every exception can be
+    sent between processes."""
     empty = partial(Prepared, wanted=wanted, num_rows=0, num_truncated=0)
     try:
         path = encode_rows(wanted, folder, rows, tokenizer, digest)

@@ -1,1 +1,1 @@
-"""One module a task kind: how its examples are encoded, predicted and judged."""
+"""The formats: one module per task kind, which encodes, predicts and scores its examples."""

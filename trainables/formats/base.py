@@ -1,4 +1,4 @@
-"""What every task kind has to say: how to encode, lose, predict, decode and score."""
+"""Format: the interface of every task kind: encode, head, loss, predict, decode and judge."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -19,14 +19,14 @@ from trainables.scoring import metrics
 from trainables.scoring.outcomes import Outcomes, of_values
 
 Ints = npt.NDArray[np.int32]
-IGNORED = -100  # a label position that takes no part in the loss
+IGNORED = -100  # the label of a position that the loss leaves out
 
 E = TypeVar("E", bound=Example)
 P = TypeVar("P")
 
 
 class RowError(Refusal):
-    """A row that cannot be used. The message names the task, the row's id and how to mend it."""
+    """A row cannot be used. The message names the task, the id of the row and how to mend it."""
 
     def __init__(self, task: Task, row: str, message: str) -> None:
         super().__init__(f"task {task.name!r}, row {row!r}: {message}")
@@ -34,13 +34,14 @@ class RowError(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Rows of different lengths in one array: row i is `values[offsets[i] : offsets[i + 1]]`."""
+    """Rows of different lengths in one array. Row i is `values[offsets[i] : offsets[i + 1]]`."""
 
     values: Ints
     offsets: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        """The rows of a list of lists, as int32."""
         lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         flat = [value for row in rows for value in row]
@@ -54,6 +55,7 @@ class Ragged:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
+        """The length of each row: [rows]."""
         return np.diff(self.offsets)
 
 
@@ -61,12 +63,13 @@ class Ragged:
 class Features:
     """The encoded sequences of the rows of one (task, language, split).
 
-    `example[s]` is the row that sequence `s` came from: one for most kinds, one a choice for
-    CHOICE, one a window for SPAN and TAGGING, text then pivot for RETRIEVAL; it never decreases.
-    `second[s]` is where the second segment starts (the sequence's length if there is none).
-    `labels[s]` is what the kind's loss reads; `origins[s]` is what its decoding reads: for SPAN
-    two numbers a token (first and last character + 1 in the context, or -1, -1), for TAGGING one
-    number a token (the word it is the first sub-word of, or -1), otherwise nothing.
+    `example[s]` is the index of the row that sequence `s` came from; it never decreases. Most kinds
+    have one sequence per row, CHOICE one per choice, SPAN and TAGGING one per window, RETRIEVAL two
+    (text, then pivot). `second[s]` is the index of the first token of the second segment (the
+    sequence's length where there is none). `labels[s]` is what the loss of the kind reads.
+    `origins[s]` is what its decoding reads: for SPAN two numbers per token (its first and past-last
+    character in the context, or -1, -1), for TAGGING one number per token (the index of the word
+    whose first sub-word it is, or -1), for other kinds nothing.
     """
 
     input_ids: Ragged
@@ -75,7 +78,7 @@ class Features:
     labels: Ragged
     origins: Ragged
     num_truncated: int  # rows that lost tokens to `max_length`
-    fertility: float | None = None  # tokens a word (fertility.py), measured where rows are cached
+    fertility: float | None = None  # tokens per word (fertility.py); set in cached rows
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -83,7 +86,8 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some sequences, padded: ids, mask, segments are [S, L]; labels [S, M], padded by IGNORED."""
+    """Padded sequences: ids, mask and segments are [sequences, tokens], labels [sequences, width],
+    padded by IGNORED."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -92,17 +96,18 @@ class Batch:
 
 
 class Judgement(NamedTuple):
-    """Every metric by name, each in [0, 1], and what the task's main one is made of, row by row."""
+    """Every metric by name, each in [0, 1], and the outcomes of single rows for the main metric."""
 
     metrics: Mapping[str, float]
     outcomes: Outcomes
 
 
 class Format(ABC, Generic[E, P]):
-    """One task kind. Stateless but for the options it is made with.
+    """The interface of one task kind. It has no state except the options it is made with.
 
-    E is the kind's example, P what one prediction is (a label name, a choice, an answer text,
-    a tuple of tags, ...). A head is a module from hidden states to logits.
+    E is the example type of the kind. P is the type of one prediction: a label name, an index of a
+    choice, an answer text, a tuple of tags and so on. A head is a module from hidden states to
+    logits. In shapes S is sequences, L tokens, H the width of hidden states.
     """
 
     example_type: ClassVar[type[Any]]
@@ -110,7 +115,7 @@ class Format(ABC, Generic[E, P]):
 
     @abstractmethod
     def check(self, example: E, task: Task) -> None:
-        """Raise RowError if the row contradicts its task or itself."""
+        """Raises RowError where the row contradicts its task or itself."""
 
     @abstractmethod
     def encode(
@@ -121,26 +126,27 @@ class Format(ABC, Generic[E, P]):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
     ) -> Features:
-        """Rows to token sequences of at most `max_length` tokens, special tokens included."""
+        """Token sequences of rows that passed `check`, of at most `max_length` tokens with special
+        tokens."""
 
     @abstractmethod
     def build_head(self, task: Task, encoder: nn.Module) -> nn.Module | None:
-        """A new head with fresh weights (drawn from torch's global generator), None if none."""
+        """A new head, drawn from torch's global generator; None where the kind has no head."""
 
     @abstractmethod
     def num_items(self, batch: Batch) -> int:
-        """How many terms `loss` sums: examples, tagged words, masked tokens."""
+        """The number of terms that `loss` sums: examples, tagged words or masked tokens."""
 
     @abstractmethod
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        """The *sum* of the cross-entropies of the batch's items; hidden is [S, L, H]."""
+        """The *sum* of the cross-entropies of the batch's items. `hidden` is [S, L, H]."""
 
     @abstractmethod
     def predict(
         self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
     ) -> list[npt.NDArray[np.float32]]:
-        """One array a sequence, padding cut off. `hidden` is (last,) or, where
-        `reads_all_layers`, every layer's states with the embeddings first; each [S, L, H]."""
+        """One array per sequence, without padding. `hidden` holds the states of the last layer, or,
+        where `reads_all_layers`, those of the embeddings and of every layer; each [S, L, H]."""
 
     @abstractmethod
     def decode(
@@ -150,29 +156,30 @@ class Format(ABC, Generic[E, P]):
         examples: Sequence[E],
         task: Task,
     ) -> list[P]:
-        """What `predict` gave for all sequences, in order, to one prediction a row."""
+        """One prediction per row, from the outputs of `predict` for all sequences in order."""
 
     @abstractmethod
     def judge(
         self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
     ) -> Judgement:
-        """Every metric of the kind, the task's main one among them, and its rows."""
+        """Every metric of the kind, and the outcomes of the rows. Among the metrics is the main one
+        of the task."""
 
     def score(
         self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
     ) -> Mapping[str, float]:
-        """The metrics of `judge` alone."""
+        """The metrics of `judge` without the outcomes."""
         return self.judge(predictions, examples, task, language).metrics
 
 
 def judge_equal(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> Judgement:
-    """Accuracy, and which rows are right."""
+    """The accuracy, and for each row whether its prediction is right."""
     accuracy = metrics.accuracy(predictions, golds)
     return Judgement({"accuracy": accuracy}, of_values(map(eq, predictions, golds)))
 
 
 def collate(features: Features, sequences: Sequence[int], *, pad_id: int) -> Batch:
-    """Pad the chosen sequences to their longest."""
+    """A batch of the chosen sequences, padded to the longest of them."""
     rows = [features.input_ids[s] for s in sequences]
     labels = [features.labels[s] for s in sequences]
     length = max(len(row) for row in rows)

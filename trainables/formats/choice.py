@@ -1,7 +1,7 @@
-"""Multiple choice: every choice is a sequence (text, choice), scored by one logit.
+"""Multiple choice: every choice becomes a sequence (text, choice), and gets one logit.
 
-labels[s] is [position of the right choice, number of choices], the same for all sequences of a
-row. A batch holds whole rows, in order, that all have equally many choices.
+labels[s] is [index of the right choice, number of choices], equal in all sequences of a row. A
+training batch holds whole rows, in order, all with the same number of choices.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
 class ChoiceFormat(Format[ChoiceExample, int]):
-    """One sequence a choice; a prediction is a position in the row's choices."""
+    """One sequence per choice. A prediction is an index into the row's choices."""
 
     example_type = ChoiceExample
 
@@ -40,8 +40,8 @@ class ChoiceFormat(Format[ChoiceExample, int]):
             raise RowError(
                 task,
                 example.id,
-                f"label {example.label} is no position in {num_choices} choices, expected "
-                f"0 to {num_choices - 1}; labels of hidden test sets (-1) cannot be scored",
+                f"label {example.label} is not an index of {num_choices} choices, expected "
+                f"0 to {num_choices - 1}; rows with hidden labels (-1) cannot be scored",
             )
 
     def encode(
@@ -52,8 +52,8 @@ class ChoiceFormat(Format[ChoiceExample, int]):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
     ) -> Features:
-        """Rows that `check` let through. The end of the text gives way to the choice, which is
-        only cut where it is too long alone."""
+        """Token sequences of rows that passed `check`. Where they are too long, the end of the text
+        is cut; the choice is cut only where it is too long alone."""
         template = encoding.Template.of(tokenizer)
         room = template.room(max_length, pair=True)
         texts = encoding.tokenize(tokenizer, [example.text for example in examples])
@@ -77,11 +77,11 @@ class ChoiceFormat(Format[ChoiceExample, int]):
         )
 
     def build_head(self, task: Task, encoder: nn.Module) -> PooledHead:
-        """[S, H], the masked mean of the last layer, to [S, 1]."""
+        """A head from the masked mean of the last layer, [S, H], to one logit, [S, 1]."""
         return PooledHead(width_of(encoder), 1)
 
     def num_items(self, batch: Batch) -> int:
-        """Rows, not sequences."""
+        """The number of rows, not of sequences."""
         return len(batch.labels) // _num_choices(batch)
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
@@ -93,7 +93,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
     def predict(
         self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
     ) -> list[npt.NDArray[np.float32]]:
-        """The logit of a choice, [1]; here a batch need not hold whole rows."""
+        """The logit of a choice, [1]. Here a batch may hold parts of rows."""
         assert head is not None
         return list(to_numpy(head(masked_mean(hidden[-1], batch.attention_mask))))
 
@@ -107,7 +107,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
         logits: list[list[float]] = [[] for _ in examples]
         for row, output in zip(features.example.tolist(), outputs, strict=True):
             logits[row].append(float(output[0]))
-        return [int(np.argmax(of_row)) for of_row in logits]
+        return [int(np.argmax(row_logits)) for row_logits in logits]
 
     def judge(
         self,

@@ -1,4 +1,4 @@
-"""Classification of a text or a pair: labels[s] is [index of the label in task.labels]."""
+"""Classification of a text or a pair of texts. labels[s] is [index of the label in task.labels]."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
 
 
 class ClassificationFormat(Format[PairExample, str]):
-    """One sequence a row; a prediction is a label name."""
+    """One sequence per row. A prediction is a label name."""
 
     example_type = PairExample
 
@@ -25,7 +25,7 @@ class ClassificationFormat(Format[PairExample, str]):
         refusals.refuse_empty(example.text_a, task, example.id, field="text_a")
         if example.text_b is not None:
             refusals.refuse_empty(example.text_b, task, example.id, field="text_b")
-        refusals.refuse_unknown_label(example.label, task, example.id, what="label")
+        refusals.refuse_unknown_label(example.label, task, example.id, field="label")
 
     def encode(
         self,
@@ -35,7 +35,8 @@ class ClassificationFormat(Format[PairExample, str]):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
     ) -> Features:
-        """Rows that `check` let through; what is too long loses the end of its longer text."""
+        """Token sequences of rows that passed `check`. Where they are too long, the longer text is
+        cut at its end."""
         template = encoding.Template.of(tokenizer)
         firsts = encoding.tokenize(tokenizer, [example.text_a for example in examples])
         seconds = encoding.tokenize_optional(tokenizer, [example.text_b for example in examples])
@@ -51,7 +52,7 @@ class ClassificationFormat(Format[PairExample, str]):
         )
 
     def build_head(self, task: Task, encoder: nn.Module) -> PooledHead:
-        """[S, H], the masked mean of the last layer, to [S, number of labels]."""
+        """A head from the masked mean of the last layer, [S, H], to [S, number of labels]."""
         return PooledHead(width_of(encoder), len(task.labels))
 
     def num_items(self, batch: Batch) -> int:

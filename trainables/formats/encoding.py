@@ -1,7 +1,8 @@
-"""Texts to token ids, cut to length and joined with the tokenizer's own special tokens.
+"""Turns texts into token ids, cuts them to length and joins them with the special tokens of the
+tokenizer.
 
-Segments are tokenised once, without special tokens, and cut as ids: a text that is cut and
-tokenised again may come out longer than it was cut to.
+Segments are tokenised once, without special tokens, and cut as ids. Text that is cut and then
+tokenised again may become longer than the limit.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ Segments = tuple[Ids, Ids | None]
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The special tokens around one segment (`head`, `tail`), and around and between two."""
+    """The special tokens around one segment (`head`, `tail`), and around and between two
+    segments."""
 
     head: Ids
     tail: Ids
@@ -29,11 +31,11 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerFast) -> "Template":
-        """Read off one encoded word and one encoded pair of words."""
+        """The template of a tokenizer, read from one encoded word and one encoded pair of words."""
         alone, pair = tokenizer("a"), tokenizer("a", "a")
-        first, past = _place(alone.sequence_ids(0), segment=0)
-        pair_first, pair_past = _place(pair.sequence_ids(0), segment=0)
-        second_first, second_past = _place(pair.sequence_ids(0), segment=1)
+        first, past = _bounds(alone.sequence_ids(0), segment=0)
+        pair_first, pair_past = _bounds(pair.sequence_ids(0), segment=0)
+        second_first, second_past = _bounds(pair.sequence_ids(0), segment=1)
         ids, pair_ids = list(alone["input_ids"]), list(pair["input_ids"])
         return cls(
             head=ids[:first],
@@ -44,7 +46,8 @@ class Template:
         )
 
     def room(self, max_length: int, *, pair: bool) -> int:
-        """How many tokens are left for the texts; ValueError if that is not even one a text."""
+        """The number of tokens left for the texts. Raises ValueError where it is less than one per
+        text."""
         special = len(self.head) + len(self.tail)
         if pair:
             special = len(self.pair_head) + len(self.middle) + len(self.pair_tail)
@@ -54,7 +57,8 @@ class Template:
         return max_length - special
 
     def join(self, first: Ids, second: Ids | None) -> tuple[Ids, int]:
-        """The whole sequence and where its second segment starts (its length if none)."""
+        """The whole sequence, and the index of its second segment (its length where there is
+        none)."""
         if second is None:
             whole = [*self.head, *first, *self.tail]
             return whole, len(whole)
@@ -62,42 +66,43 @@ class Template:
         return [*before, *second, *self.pair_tail], len(before)
 
 
-def _place(segments: Sequence[int | None], *, segment: int) -> tuple[int, int]:
-    places = [i for i, of in enumerate(segments) if of == segment]
-    if not places:
+def _bounds(segments: Sequence[int | None], *, segment: int) -> tuple[int, int]:
+    """The first and the past-last index of a segment's tokens."""
+    indices = [i for i, other in enumerate(segments) if other == segment]
+    if not indices:
         raise ValueError("the tokenizer gives no token for the letter 'a': it needs an unk_token")
-    return places[0], places[-1] + 1
+    return indices[0], indices[-1] + 1
 
 
 def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Ids]:
-    """The ids of each text, whole and without special tokens, in one call.
+    """The token ids of each text, uncut and without special tokens, in one call.
 
-    Equal texts are cut once (a parallel text is a row's partner in many rows) and share one list.
+    Equal texts are tokenised once and share one list: a parallel text occurs in many rows.
     """
     if not texts:
         return []
-    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    index = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     encoded = tokenizer(
-        list(place),
+        list(index),
         add_special_tokens=False,
         return_attention_mask=False,
         return_token_type_ids=False,
-        verbose=False,  # no warning about texts longer than the model: they are cut here
+        verbose=False,  # no warning about texts longer than the model reads: they are cut later
     )
     ids: list[Ids] = encoded["input_ids"]
-    return [ids[place[text]] for text in texts]
+    return [ids[index[text]] for text in texts]
 
 
 def tokenize_optional(
     tokenizer: PreTrainedTokenizerFast, texts: Sequence[str | None]
 ) -> list[Ids | None]:
-    """As `tokenize`, with None where there is no text."""
+    """Like `tokenize`, with None for a missing text."""
     ids = iter(tokenize(tokenizer, [text for text in texts if text is not None]))
     return [None if text is None else next(ids) for text in texts]
 
 
 def cut_longest(first: Ids, second: Ids | None, template: Template, max_length: int) -> Segments:
-    """Cut ends off until both fit, always from the longer one (`longest_first`)."""
+    """Cut the ends of both segments until they fit, always of the longer one (`longest_first`)."""
     room = template.room(max_length, pair=second is not None)
     if second is None:
         return first[:room], None
@@ -117,7 +122,7 @@ def build_features(
     example: npt.NDArray[np.int32],
     num_truncated: int,
 ) -> Features:
-    """Features whose decoding reads no origins, from segments that fit already."""
+    """Features without origins, from segments that fit already."""
     joined = [template.join(first, second) for first, second in segments]
     return Features(
         input_ids=Ragged.of([ids for ids, _ in joined]),
@@ -130,7 +135,7 @@ def build_features(
 
 
 def count_shorter(segments: Sequence[Segments], whole: Sequence[Segments]) -> int:
-    """How many rows lost tokens."""
+    """The number of rows that lost tokens."""
     return sum(_num_ids(cut) < _num_ids(row) for cut, row in zip(segments, whole, strict=True))
 
 
@@ -140,7 +145,7 @@ def _num_ids(segments: Segments) -> int:
 
 
 def ragged_of_arrays(rows: Sequence[Ints]) -> Ragged:
-    """`Ragged.of` for rows that are arrays already, without a Python loop over their values."""
+    """`Ragged.of` for rows that are arrays, without a Python loop over their values."""
     lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     values = np.concatenate(rows) if rows else np.zeros(0, np.int32)

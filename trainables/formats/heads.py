@@ -1,15 +1,16 @@
-"""What the heads of several kinds share: initialisation, masked mean pooling, the pooled head."""
+"""Shared parts of heads: initialisation, masked mean pooling, the pooled head."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-_INIT_STD = 0.02  # BERT's and XLM-R's initializer_range
+_INIT_STD = 0.02  # initializer_range of BERT and XLM-R
 
 
 def fresh_linear(num_inputs: int, num_outputs: int) -> nn.Linear:
-    """Weights drawn from normal(0, 0.02) with torch's global generator, bias zero."""
+    """A linear layer with weights drawn from normal(0, 0.02) by torch's global generator, and bias
+    zero."""
     linear = nn.Linear(num_inputs, num_outputs)
     nn.init.normal_(linear.weight, std=_INIT_STD)
     nn.init.zeros_(linear.bias)
@@ -17,23 +18,23 @@ def fresh_linear(num_inputs: int, num_outputs: int) -> nn.Linear:
 
 
 def width_of(encoder: nn.Module) -> int:
-    """H, the width of the encoder's hidden states."""
+    """The width of the encoder's hidden states (H)."""
     width = encoder.config.hidden_size  # type: ignore[union-attr]
     assert isinstance(width, int)
     return width
 
 
 def masked_mean(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """[S, L, H] to [S, H]: the mean over a sequence's tokens, special tokens included."""
+    """The mean over the tokens of a sequence, special tokens included: [S, L, H] to [S, H]."""
     mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 class PooledHead(nn.Module):
-    """Pooled vectors [S, H] to logits [S, num_outputs]: dense, tanh, out_proj; no dropout.
+    """Dense, tanh, out_proj, without dropout: pooled vectors [S, H] to logits [S, num_outputs].
 
-    The layout and names are those of XLM-R's classification head. Its input differs: the masked
-    mean of all tokens instead of the first token, which trained better in small encoders.
+    Layout and names are those of XLM-R's classification head. Its input differs: the masked mean of
+    all tokens instead of the first token, which trained better in small encoders.
     """
 
     def __init__(self, width: int, num_outputs: int) -> None:
@@ -47,13 +48,13 @@ class PooledHead(nn.Module):
 
 
 def to_numpy(values: Tensor) -> npt.NDArray[np.float32]:
-    """One copy to the CPU for a whole batch."""
+    """The values as float32 on the CPU, in one copy for the whole batch."""
     return values.detach().float().cpu().numpy()
 
 
 def split_by_length(
     values: npt.NDArray[np.float32], attention_mask: Tensor
 ) -> list[npt.NDArray[np.float32]]:
-    """[S, L, ...] to one array a sequence, its padding (on the right) cut off."""
+    """One array per sequence from [S, L, ...], with its padding (on the right) cut off."""
     lengths = attention_mask.sum(dim=1).tolist()
     return [row[:length].copy() for row, length in zip(values, lengths, strict=True)]

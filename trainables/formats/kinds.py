@@ -1,4 +1,4 @@
-"""Which format a task kind has, and a task."""
+"""The formats of task kinds and of tasks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +14,8 @@ from trainables.formats.span import SpanFormat
 from trainables.formats.tagging import TaggingFormat
 
 
-def format_of(kind: TaskKind, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
-    """A format with its default options; `retrieval_layer` as in `RetrievalFormat`."""
+def format_of_kind(kind: TaskKind, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
+    """The format of a kind with default options; `retrieval_layer` as in `RetrievalFormat`."""
     formats: Mapping[TaskKind, Format[Any, Any]] = {
         TaskKind.CLASSIFICATION: ClassificationFormat(),
         TaskKind.CHOICE: ChoiceFormat(),
@@ -27,10 +27,11 @@ def format_of(kind: TaskKind, *, retrieval_layer: int | None = None) -> Format[A
     return formats[kind]
 
 
-def format_for(task: Task, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
-    """The format that reads, decodes and scores this task: that of its kind, with its own rules."""
+def format_of_task(task: Task, *, retrieval_layer: int | None = None) -> Format[Any, Any]:
+    """The format that reads, decodes and scores this task: that of its kind, with the rules of the
+    task."""
     if task.kind is TaskKind.RETRIEVAL and task.metric == "f1":
         return MiningFormat(layer=retrieval_layer)
     if task.answer_rules is AnswerRules.SQUAD_V2:
         return SpanFormat(may_abstain=True)
-    return format_of(task.kind, retrieval_layer=retrieval_layer)
+    return format_of_kind(task.kind, retrieval_layer=retrieval_layer)

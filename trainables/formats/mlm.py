@@ -1,7 +1,7 @@
-"""Masked language modelling of a text, or of a text and its translation (TLM).
+"""Masked language modelling of a text, or of a text with its translation (TLM).
 
-Encoded sequences have no labels: `mask_tokens` masks a batch just before its loss, so that every
-epoch sees other masks.
+Encoded sequences have no labels. `mask_tokens` masks a batch just before its loss, so that every
+epoch has other masks.
 """
 
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ from trainables.formats.heads import fresh_linear, to_numpy, width_of
 from trainables.scoring import outcomes
 
 Hits = tuple[int, int]  # tokens restored, tokens masked
-_MASKED, _REPLACED = 0.8, 0.1  # of the chosen tokens; the rest stay as they are
+_MASKED, _REPLACED = 0.8, 0.1  # shares of the chosen tokens; the rest stay unchanged
 
 
 class MlmHead(nn.Module):
-    """[N, H] to [N, vocabulary]: dense, gelu, layer norm, the input embeddings, a bias.
+    """Dense, gelu, layer norm, the input embeddings, a bias: [N, H] to [N, vocabulary].
 
     `dense`, `layer_norm` and `bias` are those of `XLMRobertaForMaskedLM.lm_head`. The embeddings
-    belong to the encoder: they are no parameter of the head and not in its state dict.
+    belong to the encoder: they are not a parameter of the head and not in its state dict.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         embeddings = encoder.get_input_embeddings()  # type: ignore[operator]
         width = width_of(encoder)
-        self._tied = (embeddings,)  # in a tuple, where torch does not take it for a child
+        self._tied = (embeddings,)  # in a tuple, so that torch does not register it as a child
         self.dense = fresh_linear(width, width)
         eps: Any = encoder.config.layer_norm_eps  # type: ignore[union-attr]
         self.layer_norm = nn.LayerNorm(width, eps=eps)
@@ -48,7 +48,7 @@ class MlmHead(nn.Module):
 
 
 class MlmFormat(Format[TextExample, Hits]):
-    """One sequence a row; a prediction is how many of its masked tokens were restored."""
+    """One sequence per row. A prediction is the number of its masked tokens that were restored."""
 
     example_type = TextExample
 
@@ -83,7 +83,7 @@ class MlmFormat(Format[TextExample, Hits]):
         return MlmHead(encoder)
 
     def num_items(self, batch: Batch) -> int:
-        """Masked tokens; the batch comes from `mask_tokens`."""
+        """The number of masked tokens; the batch must come from `mask_tokens`."""
         return int((batch.labels != IGNORED).sum())
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
@@ -94,7 +94,8 @@ class MlmFormat(Format[TextExample, Hits]):
     def predict(
         self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
     ) -> list[npt.NDArray[np.float32]]:
-        """1 or 0 for every masked token of a sequence: was the right one the likeliest?"""
+        """For every masked token of a sequence 1 where the most likely token is the right one, else
+        0."""
         assert head is not None
         masked = _masked(batch)
         right = to_numpy(head(hidden[-1][masked]).argmax(dim=-1) == batch.labels[masked])
@@ -117,7 +118,8 @@ class MlmFormat(Format[TextExample, Hits]):
         task: Task,
         language: str,
     ) -> Judgement:
-        """`accuracy`: the share of all masked tokens that were restored."""
+        """`accuracy`: the share of all masked tokens that were restored. Raises ValueError where no
+        token is masked."""
         num_masked = sum(masked for _, masked in predictions)
         if num_masked == 0:
             raise ValueError("no masked tokens to score")
@@ -135,13 +137,14 @@ def mask_tokens(
     special_ids: Sequence[int],
     share: float,
 ) -> Batch:
-    """A copy of the batch with a `share` of its tokens to be restored; labels become [S, L].
+    """A copy of the batch in which a `share` of the tokens is masked; labels become [S, L].
 
-    Each token is drawn on its own, and at least one in a sequence, so that every row has a loss.
-    Of the drawn ones 80 % become the mask, 10 % a random token, 10 % stay (Devlin et al. 2019).
-    `generator` is the CPU's; what is drawn depends on its state and the batch's shape alone.
+    Each token is drawn independently, but at least one per sequence, so that every row has a loss.
+    Of the drawn tokens 80 % become the mask token, 10 % a random token, and 10 % stay (Devlin et
+    al. 2019). `generator` is on the CPU; the draws depend only on its state and the shape of the
+    batch.
     """
-    assert 0 < share <= 1, f"share {share} is no share of tokens to mask"
+    assert 0 < share <= 1, f"share {share} is not in (0, 1]"
     ids = batch.input_ids
     special = torch.tensor(list(special_ids), dtype=ids.dtype, device=ids.device)
     maskable = batch.attention_mask.bool() & ~torch.isin(ids, special)
@@ -161,5 +164,5 @@ def mask_tokens(
 
 
 def _masked(batch: Batch) -> Tensor:
-    assert batch.labels.shape == batch.input_ids.shape, "mask_tokens before loss and predict"
+    assert batch.labels.shape == batch.input_ids.shape, "call mask_tokens before loss and predict"
     return batch.labels != IGNORED

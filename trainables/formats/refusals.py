@@ -1,4 +1,5 @@
-"""Refusals that several kinds share: one line each, with what came, what was meant, how to mend."""
+"""Checks of rows that several kinds share. Each raises RowError in one line: given, expected, how
+to mend it."""
 
 from typing import Any
 
@@ -8,21 +9,24 @@ from trainables.formats.base import RowError
 
 
 def refuse_other_type(example: Any, task: Task, expected: type[Any]) -> None:
+    """Raises RowError for an example of another type."""
     if not isinstance(example, expected):
         raise RowError(
             task,
             str(getattr(example, "id", "?")),
-            f"a {type(example).__name__}, expected a {expected.__name__} as {task.kind} reads; "
-            "mend the task's kind or what loads its rows",
+            f"got a {type(example).__name__}, expected a {expected.__name__} for the kind "
+            f"{task.kind}; correct the task's kind or its reader",
         )
 
 
 def refuse_empty(text: str, task: Task, row: str, *, field: str) -> None:
+    """Raises RowError for a field without text."""
     if not text.strip():
         raise RowError(task, row, f"{field} is empty, expected text; drop the row when loading")
 
 
-def refuse_unknown_label(label: str, task: Task, row: str, *, what: str) -> None:
+def refuse_unknown_label(label: str, task: Task, row: str, *, field: str) -> None:
+    """Raises RowError for a label that the task does not list."""
     if label not in task.labels:
-        mend = "Mend the task's labels, or map the row's when loading"
-        raise RowError(task, row, f"{unknown(what, label, task.labels)}. {mend}")
+        mend = "Correct the task's labels, or map the row's labels when loading"
+        raise RowError(task, row, f"{unknown(field, label, task.labels)}. {mend}")

@@ -1,4 +1,5 @@
-"""Sentence retrieval by the cosine of mean vectors: no head, no training; scores the encoder."""
+"""Sentence retrieval by the cosine of mean vectors. It has no head and trains nothing: it scores
+the encoder."""
 
 from collections.abc import Sequence
 
@@ -19,21 +20,24 @@ Rows = tuple[int, ...]
 
 
 class SentenceFormat(Format[E, P]):
-    """What formats share that score the encoder by its sentences' vectors, at one layer of it.
+    """The shared part of formats that score the encoder by its sentence vectors at one layer.
 
-    Vectors are means over all tokens, special ones included, as XTREME's and jiant's.
+    A vector is the mean over all tokens, special tokens included, as in the code of XTREME and
+    jiant.
     """
 
     reads_all_layers = True
 
     def __init__(self, *, layer: int | None = None) -> None:
-        """`layer` counts from 1, the output of the first layer; None is `middle_layer`."""
+        """`layer` counts from 1, the output of the first layer; None is `middle_layer`. Raises
+        ValueError for less than 1."""
         if layer is not None and layer < 1:
             raise ValueError(f"retrieval layer {layer}: layers count from 1")
         self.layer = layer
 
     def layer_of(self, num_layers: int) -> int:
-        """The layer that is scored of an encoder of that many layers."""
+        """The layer that is scored in an encoder of `num_layers` layers. Raises ValueError for a
+        layer beyond them."""
         layer = middle_layer(num_layers) if self.layer is None else self.layer
         if layer > num_layers:
             raise ValueError(f"retrieval layer {layer}: the encoder has {num_layers} layers")
@@ -50,10 +54,10 @@ class SentenceFormat(Format[E, P]):
 
 
 class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
-    """Two sequences a row, text then pivot; a prediction is the row whose text was retrieved for
-    this row's pivot, once a layer (entry 0 by the embeddings, entry n by layer n's output).
+    """Two sequences per row, text then pivot. A prediction is the row whose text was retrieved for
+    this row's pivot, once per layer (entry 0 by the embeddings, entry n by the output of layer n).
 
-    The direction is XTREME's: every English sentence looks for its nearest among those of the
+    The direction is that of XTREME: every English sentence looks for its nearest neighbour in the
     other language (google-research/xtreme, evaluate_retrieval.py).
     """
 
@@ -116,20 +120,22 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
         task: Task,
         language: str,
     ) -> Judgement:
-        """`accuracy` at the chosen layer and `accuracy.layer_<n>` at every layer from 1 on."""
+        """`accuracy` at the chosen layer, and `accuracy.layer_<n>` at every layer from 1 on. Raises
+        ValueError without rows."""
         golds = range(len(examples))
-        found = list(zip(*predictions, strict=True))
-        if not found:
+        predicted = list(zip(*predictions, strict=True))
+        if not predicted:
             raise ValueError("no rows to score")
-        num_layers = len(found) - 1
-        chosen = judge_equal(found[self.layer_of(num_layers)], golds)
+        num_layers = len(predicted) - 1
+        chosen = judge_equal(predicted[self.layer_of(num_layers)], golds)
         by_layer = {
-            f"accuracy.layer_{n}": metrics.accuracy(found[n], golds)
+            f"accuracy.layer_{n}": metrics.accuracy(predicted[n], golds)
             for n in range(1, num_layers + 1)
         }
         return Judgement({**chosen.metrics, **by_layer}, chosen.outcomes)
 
 
 def middle_layer(num_layers: int) -> int:
-    """Layer 14 of XLM-R Large's 24, as XTREME's and jiant's code; else as far up."""
+    """Layer 14 of 24 in XLM-R Large, as in the code of XTREME and jiant; the same fraction in other
+    encoders."""
     return max(1, (14 * num_layers + 12) // 24)

@@ -1,8 +1,8 @@
 """Extractive question answering over windows of the context.
 
-labels[s] is [start, end, context start, context end + 1], all token positions in the sequence;
-start and end are those of the first answer's first and last token, or 0 and 0 (the first token
-stands for "no answer in this window").
+labels[s] is [start, end, context start, context end + 1], all as token indices in the sequence.
+start and end are the first and last token of the first answer, or 0 and 0: the first token stands
+for "no answer in this window".
 """
 
 from collections.abc import Sequence
@@ -28,26 +28,29 @@ _NO_ANSWER = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """A context's tokens; `first` and `past` are the characters a token covers without white
-    space around them (XLM-R counts the space to the word after it), -1 if nothing is left."""
+    """The tokens of a context. Token i covers the characters from `first[i]` to before `past[i]`,
+    without white space around them (XLM-R's tokens include the space before a word); both are -1
+    where nothing is left."""
 
     ids: encoding.Ids
     first: Ints
     past: Ints
 
-    def place(self, answer: Answer) -> tuple[int, int] | None:
-        """The first and last token with characters of the answer."""
+    def tokens_of(self, answer: Answer) -> tuple[int, int] | None:
+        """The first and the last token that hold characters of the answer; None where no token
+        does."""
         end = answer.start + len(answer.text)
         (touched,) = np.nonzero((self.first >= 0) & (self.past > answer.start) & (self.first < end))
         return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
 
 class SpanFormat(Format[SpanExample, str]):
-    """One sequence a window; a prediction is a piece of the context.
+    """One sequence per window. A prediction is a piece of the context.
 
-    `overlap` is how many tokens two neighbouring windows share (a quarter of `max_length` if
-    None), `max_answer_tokens` the longest span that decoding considers. With `may_abstain`, the
-    empty answer wins where "no answer" beats every span in every window of the row (SQuAD v2.0).
+    `overlap` is the number of tokens that two neighbouring windows share (None: a quarter of
+    `max_length`). `max_answer_tokens` is the longest span that decoding considers. With
+    `may_abstain` the empty answer wins where "no answer" scores above every span in every window of
+    the row (SQuAD v2.0).
     """
 
     example_type = SpanExample
@@ -71,7 +74,7 @@ class SpanFormat(Format[SpanExample, str]):
             refusals.refuse_empty(answer.text, task, example.id, field=f"answers[{i}]")
             past = answer.start + len(answer.text)
             if answer.start < 0 or example.context[answer.start : past] != answer.text:
-                raise RowError(task, example.id, _misplaced(example.context, answer, i))
+                raise RowError(task, example.id, _wrong_start(example.context, answer, i))
 
     def encode(
         self,
@@ -81,7 +84,8 @@ class SpanFormat(Format[SpanExample, str]):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
     ) -> Features:
-        """Rows that `check` let through. A question keeps at most half of `max_length`."""
+        """Windows of rows that passed `check`. A question keeps at most half of `max_length`
+        tokens."""
         template = encoding.Template.of(tokenizer)
         room = template.room(max_length, pair=True)
         questions = encoding.tokenize(tokenizer, [example.question for example in examples])
@@ -92,7 +96,7 @@ class SpanFormat(Format[SpanExample, str]):
             question = whole[: min(max_length // 2, room - 1)]
             num_truncated += len(question) < len(whole)
             context = contexts[example.context]
-            answer = context.place(example.answers[0]) if example.answers else None
+            answer = context.tokens_of(example.answers[0]) if example.answers else None
             for window in self._windows(len(context.ids), room - len(question), max_length):
                 ids, start = template.join(question, context.ids[window])
                 past = start + window.stop - window.start
@@ -121,28 +125,29 @@ class SpanFormat(Format[SpanExample, str]):
         return [slice(start, min(start + width, num_tokens)) for start in starts]
 
     def build_head(self, task: Task, encoder: nn.Module) -> nn.Linear:
-        """[S, L, H] to [S, L, 2]: start and end logits."""
+        """A head for start and end logits: [S, L, H] to [S, L, 2]."""
         return fresh_linear(width_of(encoder), 2)
 
     def num_items(self, batch: Batch) -> int:
-        """Windows, those without an answer too."""
+        """The number of windows, with and without an answer."""
         return len(batch.labels)
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        """Half the start's and half the end's cross-entropy, over the context and token 0."""
+        """The mean of the start's and the end's cross-entropy, over the context and token 0; summed
+        over windows."""
         start, end, first, past = batch.labels.unbind(dim=1)
         logits = head(hidden).float()
         position = torch.arange(logits.shape[1], device=logits.device)
         inside = (position >= first[:, None]) & (position < past[:, None]) | (position == 0)
         logits = logits.masked_fill(~inside.unsqueeze(-1), torch.finfo(logits.dtype).min)
-        of_start = cross_entropy(logits[..., 0], start, reduction="sum")
-        of_end = cross_entropy(logits[..., 1], end, reduction="sum")
-        return (of_start + of_end) / 2
+        start_loss = cross_entropy(logits[..., 0], start, reduction="sum")
+        end_loss = cross_entropy(logits[..., 1], end, reduction="sum")
+        return (start_loss + end_loss) / 2
 
     def predict(
         self, head: nn.Module | None, hidden: tuple[Tensor, ...], batch: Batch
     ) -> list[npt.NDArray[np.float32]]:
-        """A window's start and end logits, [L, 2]."""
+        """The start and end logits of a window, [L, 2]."""
         assert head is not None
         return split_by_length(to_numpy(head(hidden[-1])), batch.attention_mask)
 
@@ -153,37 +158,39 @@ class SpanFormat(Format[SpanExample, str]):
         examples: Sequence[SpanExample],
         task: Task,
     ) -> list[str]:
-        """The best span of all windows of a row, as it stands in the context."""
-        places = self.locate(outputs, features, len(examples))
-        return [e.context[start:end] for e, (start, end) in zip(examples, places, strict=True)]
+        """The best span over all windows of a row, as text of the context."""
+        spans = self.locate(outputs, features, len(examples))
+        return [e.context[start:end] for e, (start, end) in zip(examples, spans, strict=True)]
 
     def locate(
         self, outputs: Sequence[npt.NDArray[np.float32]], features: Features, num_rows: int
     ) -> list[tuple[int, int]]:
-        """The first and the past-last character of every row's answer; (0, 0) is none.
+        """The first and the past-last character of every row's answer; (0, 0) is no answer.
 
-        "No answer" is as good as in the window that likes it least: a window beside the answer
-        rightly says that it has none (as the script of SQuAD v2.0's BERT baseline does).
+        The score of "no answer" is the lowest one over the row's windows: a window beside the
+        answer rightly scores it high (as in the script of the BERT baseline for SQuAD v2.0).
         """
-        places = [(0, 0)] * num_rows
+        answers = [(0, 0)] * num_rows
         best = np.full(num_rows, -np.inf)
         abstain = np.full(num_rows, np.inf)
         for s, (row, logits) in enumerate(zip(features.example.tolist(), outputs, strict=True)):
             abstain[row] = min(abstain[row], logits[0].sum())
-            spans = features.origins[s].reshape(-1, 2)
-            score, first, last = _best_span(logits, spans[:, 0] >= 0, self.max_answer_tokens)
+            characters = features.origins[s].reshape(-1, 2)
+            allowed = characters[:, 0] >= 0
+            score, first, last = _best_span(logits, allowed, self.max_answer_tokens)
             if score > best[row]:
                 best[row] = score
-                places[row] = (int(spans[first, 0]), int(spans[last, 1]))
+                answers[row] = (int(characters[first, 0]), int(characters[last, 1]))
         if self.may_abstain:
-            beaten = abstain > best
-            places = [(0, 0) if no else place for place, no in zip(places, beaten, strict=True)]
-        return places
+            is_none = abstain > best
+            answers = [(0, 0) if no else a for a, no in zip(answers, is_none, strict=True)]
+        return answers
 
     def judge(
         self, predictions: Sequence[str], examples: Sequence[SpanExample], task: Task, language: str
     ) -> Judgement:
-        """Under the task's answer rules; `qa_score` is the mean of the other two."""
+        """`f1` and `exact_match` under the task's answer rules; `qa_score` is their mean. Raises
+        ValueError without rows."""
         golds = [[answer.text for answer in example.answers] for example in examples]
         pairs = list(zip(predictions, golds, strict=True))
         if not pairs:
@@ -193,14 +200,15 @@ class SpanFormat(Format[SpanExample, str]):
         f1s = [metrics.token_f1(*pair, normalize=rules) for pair in pairs]
         exacts = [metrics.exact_match(*pair, normalize=rules) for pair in pairs]
         f1, exact = sum(f1s) / len(pairs), sum(exacts) / len(pairs)
-        both = [metrics.qa_score(*row) for row in zip(f1s, exacts, strict=True)]
-        rows = {"f1": f1s, "exact_match": exacts, "qa_score": both}[task.metric]
-        found = {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
-        return Judgement(found, outcomes.of_values(rows))
+        means = [metrics.qa_score(*row) for row in zip(f1s, exacts, strict=True)]
+        rows = {"f1": f1s, "exact_match": exacts, "qa_score": means}[task.metric]
+        scores = {"f1": f1, "exact_match": exact, "qa_score": metrics.qa_score(f1, exact)}
+        return Judgement(scores, outcomes.of_values(rows))
 
 
 def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> dict[str, _Context]:
-    """Each context once: SQuAD asks five questions about one on average."""
+    """The tokens of each context, tokenised once: SQuAD asks five questions about a context on
+    average."""
     contexts = sorted(texts)
     if not contexts:
         return {}
@@ -217,6 +225,8 @@ def _tokenize_contexts(tokenizer: PreTrainedTokenizerFast, texts: set[str]) -> d
 
 
 def _trimmed(context: str, offsets: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:
+    """The first and the past-last character of every token, without white space around it; -1, -1
+    for a token of white space alone."""
     num_chars = len(context)
     solid = np.fromiter((not char.isspace() for char in context), np.bool_, num_chars)
     index = np.arange(num_chars, dtype=np.int32)
@@ -234,7 +244,8 @@ def _trimmed(context: str, offsets: Sequence[tuple[int, int]]) -> tuple[Ints, In
 
 
 def _inside(answer: tuple[int, int] | None, window: slice, start: int) -> tuple[int, int]:
-    """The answer's place in the sequence, if the window at `start` holds all of it."""
+    """The answer's first and last token in the sequence, where the window holds the whole answer.
+    The window's tokens begin at `start` in the sequence."""
     if answer is None or answer[0] < window.start or answer[1] >= window.stop:
         return _NO_ANSWER
     return answer[0] - window.start + start, answer[1] - window.start + start
@@ -243,7 +254,8 @@ def _inside(answer: tuple[int, int] | None, window: slice, start: int) -> tuple[
 def _best_span(
     logits: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_], max_tokens: int
 ) -> tuple[float, int, int]:
-    """Score, first and last token of the best span; the score is -inf if there is none."""
+    """The score, the first and the last token of the best span. The score is -inf where no span is
+    allowed."""
     masked = np.where(allowed[:, None], logits, -np.inf)
     ends = np.append(masked[:, 1], np.full(max_tokens - 1, -np.inf))
     totals = masked[:, 0, None] + np.lib.stride_tricks.sliding_window_view(ends, max_tokens)
@@ -251,11 +263,15 @@ def _best_span(
     return float(totals[first, more]), int(first), int(first + more)
 
 
-def _misplaced(context: str, answer: Answer, index: int) -> str:
-    stands = context[max(answer.start, 0) :][: len(answer.text)]
-    places = [i for i in range(len(context)) if context.startswith(answer.text, i)]
-    came = f"answers[{index}] {answer.text!r} does not stand at character {answer.start}"
-    if not places:
-        return f"{came}, {stands!r} does, nor elsewhere in the context; drop the row when loading"
-    near = min(places, key=lambda place: abs(place - answer.start))
-    return f"{came}, {stands!r} does; nearest at {near}: mend start when loading"
+def _wrong_start(context: str, answer: Answer, index: int) -> str:
+    """What to say of an answer that is not at its `start` in the context."""
+    actual = context[max(answer.start, 0) :][: len(answer.text)]
+    starts = [i for i in range(len(context)) if context.startswith(answer.text, i)]
+    problem = (
+        f"answers[{index}] is {answer.text!r}, but the context has {actual!r} at character "
+        f"{answer.start}"
+    )
+    if not starts:
+        return f"{problem}, and {answer.text!r} is nowhere in it; drop the row when loading"
+    nearest = min(starts, key=lambda start: abs(start - answer.start))
+    return f"{problem}; it has {answer.text!r} at {nearest}: correct start when loading"

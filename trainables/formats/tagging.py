@@ -1,6 +1,6 @@
-"""One tag a word, read off the word's first sub-word; labels[s] is one label a token.
+"""Tagging: one tag per word, predicted at its first sub-word. labels[s] is one label per token.
 
-A label is the tag's index in task.labels at first sub-words and IGNORED at all other tokens.
+A label is the index of the tag in task.labels at first sub-words, and IGNORED at all other tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,14 +24,15 @@ Tags = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Some neighbouring words' tokens; `words` has the word where its first sub-word stands."""
+    """The tokens of some neighbouring words. `words` has one number per token: the index of the
+    word at its first sub-word, else -1."""
 
     ids: list[int]
     words: list[int]
 
 
 class TaggingFormat(Format[TaggingExample, Tags]):
-    """One sequence a sentence, several if it is too long; a prediction is one tag a word."""
+    """One sequence per sentence, several where it is too long. A prediction is one tag per word."""
 
     example_type = TaggingExample
 
@@ -41,12 +42,12 @@ class TaggingFormat(Format[TaggingExample, Tags]):
             raise RowError(
                 task,
                 example.id,
-                f"{len(example.words)} words and {len(example.tags)} tags, expected one tag a "
+                f"{len(example.words)} words and {len(example.tags)} tags, expected one tag per "
                 "word; drop the row when loading",
             )
         refusals.refuse_empty("".join(example.words), task, example.id, field="words")
         for i, tag in enumerate(example.tags):
-            refusals.refuse_unknown_label(tag, task, example.id, what=f"tags[{i}]")
+            refusals.refuse_unknown_label(tag, task, example.id, field=f"tags[{i}]")
 
     def encode(
         self,
@@ -56,8 +57,8 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
     ) -> Features:
-        """Rows that `check` let through. Windows do not overlap and do not split words; only a
-        word that is longer than a whole window is cut."""
+        """Windows of rows that passed `check`. Windows do not overlap and do not split words; only
+        a word that is longer than a window is cut."""
         template = encoding.Template.of(tokenizer)
         room = template.room(max_length, pair=False)
         tokens = _tokenize_words(tokenizer, examples)
@@ -70,11 +71,11 @@ class TaggingFormat(Format[TaggingExample, Tags]):
             num_truncated += any(len(word) > room for word in words)
             tags = [index[tag] for tag in example.tags]
             for window in _windows(words, room):
-                places = before + window.words + after
+                word_of = before + window.words + after
                 input_ids.append(template.join(window.ids, None)[0])
                 row_of.append(row)
-                labels.append([IGNORED if word < 0 else tags[word] for word in places])
-                origins.append(places)
+                labels.append([IGNORED if word < 0 else tags[word] for word in word_of])
+                origins.append(word_of)
         ids = Ragged.of(input_ids)
         return Features(
             input_ids=ids,
@@ -86,11 +87,11 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         )
 
     def build_head(self, task: Task, encoder: nn.Module) -> nn.Linear:
-        """[..., H] to [..., number of labels]."""
+        """A head for the label logits: [..., H] to [..., number of labels]."""
         return fresh_linear(width_of(encoder), len(task.labels))
 
     def num_items(self, batch: Batch) -> int:
-        """Tagged words; 0 if no word of the batch has a token."""
+        """The number of tagged words; 0 where no word of the batch has a token."""
         return int((batch.labels != IGNORED).sum())
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
@@ -113,14 +114,15 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         examples: Sequence[TaggingExample],
         task: Task,
     ) -> list[Tags]:
-        """A word without tokens (control characters) gets `O`, or the task's first label."""
+        """One tag per word. A word without tokens (control characters) gets `O`, or the first label
+        of the task."""
         unseen = "O" if "O" in task.labels else task.labels[0]
         tags = [[unseen] * len(example.words) for example in examples]
         for s, (row, best) in enumerate(zip(features.example.tolist(), outputs, strict=True)):
             for word, label in zip(features.origins[s].tolist(), best.tolist(), strict=True):
                 if word >= 0:
                     tags[row][word] = task.labels[int(label)]
-        return [tuple(of_row) for of_row in tags]
+        return [tuple(row_tags) for row_tags in tags]
 
     def judge(
         self,
@@ -129,20 +131,21 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         task: Task,
         language: str,
     ) -> Judgement:
+        """`f1` of labelled spans, and `accuracy` of tags."""
         golds = [example.tags for example in examples]
         spans = metrics.span_counts(predictions, golds)
         words = metrics.tag_counts(predictions, golds)
-        found = {"f1": metrics.micro_f1(spans), "accuracy": metrics.micro_f1(words)}
-        return Judgement(found, outcomes.of_counts(spans if task.metric == "f1" else words))
+        scores = {"f1": metrics.micro_f1(spans), "accuracy": metrics.micro_f1(words)}
+        return Judgement(scores, outcomes.of_counts(spans if task.metric == "f1" else words))
 
 
 def _tokenize_words(
     tokenizer: PreTrainedTokenizerFast, examples: Sequence[TaggingExample]
 ) -> dict[str, encoding.Ids]:
-    """Each different word once, as a word of its own.
+    """The ids of each distinct word, tokenised once as a separate word.
 
-    The space in front makes it one for every tokenizer: Metaspace (XLM-R) adds it only if it is
-    not there, WordPiece drops it, and byte-level BPE without `add_prefix_space` needs it.
+    The space in front makes it a word for every tokenizer: Metaspace (XLM-R) adds a space only
+    where it is missing, WordPiece drops it, and byte-level BPE without `add_prefix_space` needs it.
     """
     words = sorted({word for example in examples for word in example.words})
     ids = encoding.tokenize(tokenizer, [f" {word.strip()}" for word in words])
@@ -150,15 +153,15 @@ def _tokenize_words(
 
 
 def _windows(words: Sequence[encoding.Ids], room: int) -> Iterator[_Window]:
-    """At least one window a sentence, even an empty one."""
+    """The windows of a sentence; an empty sentence has one, too."""
     ids: list[int] = []
-    places: list[int] = []
+    word_of: list[int] = []
     for i, word in enumerate(words):
         kept = word[:room]
         if ids and len(ids) + len(kept) > room:
-            yield _Window(ids, places)
-            ids, places = [], []
+            yield _Window(ids, word_of)
+            ids, word_of = [], []
         ids.extend(kept)
         if kept:
-            places.extend([i] + [-1] * (len(kept) - 1))
-    yield _Window(ids, places)
+            word_of.extend([i] + [-1] * (len(kept) - 1))
+    yield _Window(ids, word_of)

@@ -1,1 +1,1 @@
-"""The embedded benchmark, made of the words that CLDR has for twelve languages."""
+"""The embedded benchmark, made from the words that CLDR has for twelve languages."""

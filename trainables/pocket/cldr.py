@@ -1,4 +1,4 @@
-"""The words of twelve languages, out of the Unicode CLDR data that the babel package carries."""
+"""The words of twelve languages, from the Unicode CLDR data in the babel package."""
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -25,14 +25,14 @@ LANGUAGES: tuple[str, ...] = (
     "sw",
 )
 
-# Plural category ("one", "few", ...) -> a pattern with "{0}" where the number goes; some Arabic
-# forms say the number in the noun and have no "{0}".
+# Plural category ("one", "few", ...) -> a pattern with "{0}" for the number. Some Arabic forms
+# express the number in the noun and have no "{0}".
 PluralPatterns = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lexicon:
-    """What one language calls the things of the inventory. Weekdays start at Monday."""
+    """The words of one language for the items of the inventory. Weekdays start on Monday."""
 
     weekdays: tuple[str, ...]
     months: tuple[str, ...]
@@ -54,10 +54,10 @@ def _read_raw(name: str) -> dict[str, Any]:
 
 
 def _read_locale(language: str) -> Mapping[str, Any]:
-    """The locale merged over CLDR's root, sharing nothing with any other locale.
+    """The locale merged over CLDR's root, without sharing data with any other locale.
 
-    babel resolves an alias by writing the result into a dict that all locales share, so that what
-    one language reads turns up in another. Hence its cache is neither read nor written here.
+    babel resolves an alias by writing the result into a dict that all locales share, so that data
+    of one language appears in another. Therefore its cache is neither read nor written here.
     """
     raw = _read_raw("root")
     localedata.merge(raw, _read_raw(language))
@@ -65,7 +65,7 @@ def _read_locale(language: str) -> Mapping[str, Any]:
 
 
 def _patterns(widths: Mapping[str, Any]) -> PluralPatterns:
-    """The longest form that is there: CLDR leaves out a long form that equals the short one."""
+    """The patterns of the longest form: CLDR leaves out a long form that equals the short one."""
     for width in ("long", "short"):
         if width in widths and "other" in widths[width]:
             return dict(widths[width])
@@ -100,9 +100,12 @@ def _other(number: int) -> str:
 
 @cache
 def lexicon(language: str) -> Lexicon:
-    """The words of one of LANGUAGES; about 10 ms the first time."""
+    """The words of one of LANGUAGES. The first call takes about 10 ms. Raises ValueError for
+    another language."""
     if language not in LANGUAGES:
-        raise ValueError(f"no pocket language {language!r}; there are {', '.join(LANGUAGES)}")
+        raise ValueError(
+            f"unknown pocket language {language!r}; expected one of {', '.join(LANGUAGES)}"
+        )
     locale = _read_locale(language)
     day = _patterns(locale["unit_patterns"]["duration-day"])["other"]
     return Lexicon(

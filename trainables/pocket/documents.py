@@ -1,11 +1,11 @@
-"""Documents without a language: the only texts in which one item says something of the next."""
+"""Documents without a language: the only texts in which one item depends on another."""
 
 import random
 
 from trainables.pocket.inventory import CYCLES, FACTS, Item, draw, run_of
 
 RUN_SHARE = 0.4  # of documents that are a run of weekdays or months
-NOISE_SHARE = 0.3  # of records that say something else beside their facts
+NOISE_SHARE = 0.3  # of records that hold an unrelated item beside their facts
 SEPARATOR = " . "  # between the records of a document
 
 

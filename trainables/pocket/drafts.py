@@ -1,8 +1,8 @@
-"""Rows before they are said in a language: one draft is the same (parallel) row in all languages.
+"""Rows without a language: a draft becomes the same (parallel) row in every language.
 
-Which split a draft belongs to is a hash of what it says, order set aside, so that the splits cannot
-share one. They do share words and facts: "zero-shot" in this benchmark means no labels in the
-language, not facts that were never seen.
+The split of a draft is a hash of its meaning, which ignores order, so that no meaning is in two
+splits. Splits share words and facts: "zero-shot" means here that a language has no labelled rows,
+not that its facts are new.
 """
 
 import random
@@ -28,7 +28,7 @@ from trainables.pocket.inventory import (
 FOLLOWS, WRONG, UNRELATED = REL_LABELS = ("follows", "wrong", "unrelated")
 INCOHERENT, COHERENT = COH_LABELS = ("incoherent", "coherent")
 
-# Noise makes rows differ that would ask about the same fact; nothing depends on it.
+# Noise makes rows about the same fact differ; no answer depends on it.
 _NOISE: tuple[Kind, ...] = ("amount", "relative", "date")
 
 Items = tuple[Item, ...]
@@ -36,17 +36,18 @@ Items = tuple[Item, ...]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The phrases of one row, and its answer: a label, the index of a phrase or of an item.
+    """The phrases of one row, and its answer: a label, or the index of a phrase or of an item.
 
-    Pairs: two phrases. Choices: the text, then the choices. Span: the question, then the context.
-    Tagging: one phrase. Retrieval: the text, then its pivot. Text: the phrases of a document.
+    Pairs have two phrases. Choices have the text, then the choices. Spans have the question, then
+    the context. Tagging has one phrase. Retrieval has the text, then its pivot. Text has the
+    phrases of a document.
     """
 
     phrases: tuple[Items, ...]
     answer: str | int = ""
 
     def meaning(self) -> str:
-        """The same for drafts that differ in the order of items or choices alone."""
+        """A text that is equal for drafts that differ only in the order of items or choices."""
         phrases = [sorted(f"{item.kind}:{item.code}" for item in items) for items in self.phrases]
         return repr([phrases[0], sorted(phrases[1:])])
 
@@ -57,9 +58,9 @@ def _shuffled(items: list[Item], rng: random.Random) -> Items:
 
 
 def _other_than(fact: Fact, kind: Kind, rng: random.Random) -> Item:
-    """A language or a currency that is not this territory's."""
-    own = fact.items()
-    return rng.choice([item for item in CLOSED[kind] if item not in own])
+    """A language or a currency that does not belong to this territory."""
+    belonging = fact.items()
+    return rng.choice([item for item in CLOSED[kind] if item not in belonging])
 
 
 def _choice(text: Items, right: Item, wrong: Sequence[Item], rng: random.Random) -> Draft:
@@ -74,7 +75,7 @@ def _tagging(rng: random.Random) -> Draft:
 
 
 def _kind(rng: random.Random) -> Draft:
-    """Which of four items is of the same kind as the one in the text?"""
+    """Which of four items is of the same kind as the item in the text?"""
     items = draw_of_kinds(4, rng)
     text = draw(items[0].kind, rng)
     while text == items[0]:
@@ -83,7 +84,7 @@ def _kind(rng: random.Random) -> Draft:
 
 
 def _fact(rng: random.Random) -> Draft:
-    """Which of four languages (or currencies) is this territory's?"""
+    """Which of four languages (or currencies) belongs to this territory?"""
     fact = rng.choice(FACTS)
     territory, *answers = fact.items()
     right = rng.choice(answers)
@@ -116,9 +117,10 @@ def _rel_of_fact(label: str, rng: random.Random) -> tuple[list[Item], Items]:
 
 
 def _rel(rng: random.Random) -> Draft:
-    """Does the second phrase follow from the first, is it wrong though of the kind, or neither?
+    """Does the second phrase follow from the first, is it a wrong item of the right kind, or is it
+    unrelated?
 
-    The first phrase has noise at a random place.
+    The first phrase has a noise item at a random index.
     """
     label = rng.choice(REL_LABELS)
     premise, hypothesis = rng.choice((_rel_of_cycle, _rel_of_fact))(label, rng)
@@ -156,7 +158,7 @@ def _qakind(rng: random.Random) -> Draft:
 
 
 def _retrieval(rng: random.Random) -> Draft:
-    """Four items, in another order in the pivot language."""
+    """Four items; the pivot has them in another order."""
     items = draw_of_kinds(4, rng)
     return Draft((tuple(items), _shuffled(list(items), rng)))
 
@@ -181,7 +183,7 @@ _MAKERS: Mapping[str, Callable[[random.Random], Draft]] = MappingProxyType(
 )
 TASK_NAMES: tuple[str, ...] = tuple(_MAKERS)
 
-# Tenths of the meanings of a task that belong to each split.
+# The tenths of a task's meanings that each split gets.
 _TENTHS: Mapping[str, range] = MappingProxyType(
     {"train": range(7), "validation": range(7, 8), "test": range(8, 10)}
 )
@@ -189,7 +191,7 @@ SPLITS: tuple[str, ...] = tuple(_TENTHS)
 
 
 def num_rows(task: str, split: str) -> int:
-    """Rows per language; retrieval trains nothing and has 200 candidates."""
+    """Rows per language. Retrieval has no training rows and 200 candidates in each other split."""
     if task == "retrieval":
         return 0 if split == "train" else 200
     if split == "train":
@@ -203,13 +205,13 @@ def _tenth(meaning: str) -> int:
 
 @cache
 def drafts(task: str, split: str) -> tuple[Draft, ...]:
-    """All drafts of one split of one task, each meaning once; the same in every process."""
+    """All drafts of one split of a task, each meaning once; equal in every process."""
     rng = random.Random(f"pocket:{task}:{split}")
     make, tenths, wanted = _MAKERS[task], _TENTHS[split], num_rows(task, split)
-    found: dict[str, Draft] = {}
-    while len(found) < wanted:
+    by_meaning: dict[str, Draft] = {}
+    while len(by_meaning) < wanted:
         draft = make(rng)
         meaning = draft.meaning()
-        if meaning not in found and _tenth(meaning) in tenths:
-            found[meaning] = draft
-    return tuple(found.values())
+        if meaning not in by_meaning and _tenth(meaning) in tenths:
+            by_meaning[meaning] = draft
+    return tuple(by_meaning.values())

@@ -1,6 +1,6 @@
-"""What the pocket benchmark talks about: items without a language, and facts about the world.
+"""The items of the pocket benchmark, which have no language, and facts about the world.
 
-The inventory is small on purpose: a base that is trained in minutes has to meet every word often.
+The inventory is small so that an encoder trained within minutes meets every word often.
 """
 
 import random
@@ -16,7 +16,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True, order=True)
 class Item:
-    """One meaning. `code` is its name within its kind: `DE`, `mass-gram/3`, `day/-2`, a date."""
+    """One meaning. `code` identifies it within its kind: `DE`, `mass-gram/3`, `day/-2`, a date."""
 
     kind: Kind
     code: str
@@ -24,13 +24,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A territory, the official language that most of it speaks, and its currency."""
+    """A territory, the official language that most people speak there, and its currency."""
 
     territory: str
     language: str
     currency: str
 
     def items(self) -> tuple[Item, Item, Item]:
+        """The territory, the language and the currency as items."""
         return (
             Item("territory", self.territory),
             Item("language", self.language),
@@ -38,7 +39,7 @@ class Fact:
         )
 
 
-# 26 territories, 25 languages, 21 currencies; a test holds them against CLDR.
+# 26 territories, 25 languages, 21 currencies; a test compares them with CLDR.
 FACTS: tuple[Fact, ...] = (
     Fact("US", "en", "USD"),
     Fact("GB", "en", "GBP"),
@@ -90,7 +91,7 @@ RELATIVE_UNITS: tuple[str, ...] = ("year", "month", "week", "day", "hour", "minu
 AMOUNTS = range(2, 21)
 DISTANCES = range(2, 13)
 YEARS = range(2000, 2030)
-DAYS = range(1, 29)  # every month has them
+DAYS = range(1, 29)  # days that every month has
 
 KINDS: tuple[Kind, ...] = (
     "weekday",
@@ -107,7 +108,7 @@ WEEKDAYS: tuple[Item, ...] = tuple(Item("weekday", str(day)) for day in range(7)
 MONTHS: tuple[Item, ...] = tuple(Item("month", str(month)) for month in range(1, 13))
 CYCLES: tuple[tuple[Item, ...], ...] = (WEEKDAYS, MONTHS)
 
-# The kinds that are lists of names; the others are made by rule from numbers.
+# The kinds with a list of names; items of other kinds are made from numbers.
 CLOSED: Mapping[Kind, tuple[Item, ...]] = MappingProxyType(
     {
         "weekday": WEEKDAYS,
@@ -120,7 +121,7 @@ CLOSED: Mapping[Kind, tuple[Item, ...]] = MappingProxyType(
 
 
 def draw(kind: Kind, rng: random.Random) -> Item:
-    """Any item of this kind."""
+    """A random item of this kind."""
     if kind in CLOSED:
         return rng.choice(CLOSED[kind])
     if kind == "amount":
@@ -133,10 +134,10 @@ def draw(kind: Kind, rng: random.Random) -> Item:
 
 
 def draw_of_kinds(num_items: int, rng: random.Random) -> list[Item]:
-    """Items of as many different kinds, in random order."""
+    """`num_items` items of different kinds, in random order."""
     return [draw(kind, rng) for kind in rng.sample(KINDS, num_items)]
 
 
 def run_of(cycle: tuple[Item, ...], start: int, length: int) -> tuple[Item, ...]:
-    """`length` neighbours of a cycle from `start` on; December is followed by January."""
+    """`length` successive items of a cycle from `start` on; January follows December."""
     return tuple(cycle[(start + offset) % len(cycle)] for offset in range(length))

@@ -1,8 +1,8 @@
-"""Items in a language: segments of text with a tag, split into words by one rule for all languages.
+"""Renders items in a language: text segments with a tag, split into words by one rule for all
+languages.
 
-A segment is `(text, part of speech)`. Every text of the benchmark is its words with one space
-between them, as treebanks print theirs, so that tagging reads what pretraining wrote - in Japanese
-and Chinese too.
+A segment is `(text, part of speech)`. Every text of the benchmark is its words joined by one space,
+as in treebanks, so that tagging reads the same text as pretraining, in Japanese and Chinese too.
 """
 
 import re
@@ -40,8 +40,8 @@ NER_TAGS: tuple[str, ...] = (
     "B-QUANTITY",
     "I-QUANTITY",
 )
-_POS_OF_CLASS = {"digit": "NUM", "mark": "PUNCT"}  # whatever the segment is
-_JOINERS = "\u200c\u200d"  # the invisible characters that are part of a word's spelling
+_POS_OF_CLASS = {"digit": "NUM", "mark": "PUNCT"}  # the tag of such words in every segment
+_JOINERS = "\u200c\u200d"  # invisible characters that belong to a word's spelling
 _DATE_FIELD = re.compile(r"'([^']*)'|([yMLd])\2*|([^'A-Za-z]+)")
 
 
@@ -57,7 +57,7 @@ def _character_class(character: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Runs of letters, runs of digits, and every other visible character by itself."""
+    """The words: runs of letters, runs of digits, and every other visible character by itself."""
     words: list[str] = []
     previous = "space"
     for character in text:
@@ -71,7 +71,8 @@ def split_words(text: str) -> list[str]:
 
 
 def _counted(patterns: PluralPatterns, number: int, words: Lexicon) -> tuple[str, str, str]:
-    """What stands before the number, the number (empty if the noun says it), what follows."""
+    """The text before the number, the number (empty where the noun expresses it), and the text
+    after it."""
     pattern = patterns.get(words.plural_category(number), patterns["other"])
     before, slot, after = pattern.partition("{0}")
     return before, str(number) if slot else "", after
@@ -84,7 +85,8 @@ def _amount(code: str, words: Lexicon) -> list[Segment]:
 
 
 def _relative(code: str, words: Lexicon) -> list[Segment]:
-    """In "in 3 days" and "siku 3 zilizopita" the word beside the number is the noun."""
+    """A relative time. In "in 3 days" and "siku 3 zilizopita" the word beside the number is the
+    noun."""
     unit, number = code.split("/")
     patterns = words.past[unit] if number.startswith("-") else words.future[unit]
     before, digits, after = _counted(patterns, abs(int(number)), words)
@@ -98,7 +100,7 @@ def _relative(code: str, words: Lexicon) -> list[Segment]:
 
 
 def _date(code: str, words: Lexicon) -> list[Segment]:
-    """A date in the locale's own order; words between its fields are nouns, Spanish `de` apart."""
+    """A date in the locale's order. Words between its fields are nouns, except Spanish `de`."""
     year, month, day = code.split("/")
     segments: list[Segment] = []
     for match in _DATE_FIELD.finditer(words.date_pattern):
@@ -115,7 +117,8 @@ def _date(code: str, words: Lexicon) -> list[Segment]:
 
 
 def segments_of(item: Item, language: str) -> list[Segment]:
-    """The item in this language, as text with parts of speech; spaces and empty texts included."""
+    """The item in this language: segments of text with parts of speech, spaces and empty texts
+    included."""
     words = lexicon(language)
     match item.kind:
         case "weekday":
@@ -155,18 +158,20 @@ def _words(segments: Sequence[Segment], entity: str) -> tuple[Word, ...]:
 
 @lru_cache(maxsize=1 << 15)
 def words_of(item: Item, language: str) -> tuple[Word, ...]:
+    """The words of the item in this language."""
     return _words(segments_of(item, language), ENTITY_OF_KIND[item.kind])
 
 
 @cache
-def _joint(place: str, language: str) -> tuple[Word, ...]:
-    """The words between two items of a list; `place` is CLDR's: "2", "start", "middle", "end"."""
-    pattern = lexicon(language).list_patterns[place]
+def _joint(pattern_name: str, language: str) -> tuple[Word, ...]:
+    """The words between two items of a list. `pattern_name` is CLDR's: "2", "start", "middle",
+    "end"."""
+    pattern = lexicon(language).list_patterns[pattern_name]
     return _words([(pattern.removeprefix("{0}").removesuffix("{1}"), "CCONJ")], "")
 
 
-def _place(index: int, num_items: int) -> str:
-    """Which list pattern stands before item `index` (from 1 on)."""
+def _pattern_name(index: int, num_items: int) -> str:
+    """The name of the list pattern before item `index` (from 1 on)."""
     if num_items == 2:
         return "2"
     if index == num_items - 1:
@@ -176,7 +181,8 @@ def _place(index: int, num_items: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Items joined as the language joins a list; `starts[i]` is the first word of item i."""
+    """Items joined as the language joins a list. `starts[i]` is the index of the first word of item
+    i."""
 
     words: tuple[Word, ...]
     starts: tuple[int, ...]
@@ -187,11 +193,12 @@ class Phrase:
 
 
 def phrase(items: Sequence[Item], language: str) -> Phrase:
+    """The phrase of these items in this language."""
     words: list[Word] = []
     starts: list[int] = []
     for index, item in enumerate(items):
         if index:
-            words.extend(_joint(_place(index, len(items)), language))
+            words.extend(_joint(_pattern_name(index, len(items)), language))
         starts.append(len(words))
         words.extend(words_of(item, language))
     return Phrase(tuple(words), tuple(starts))
@@ -199,18 +206,20 @@ def phrase(items: Sequence[Item], language: str) -> Phrase:
 
 @lru_cache(maxsize=1 << 16)
 def item_text(item: Item, language: str) -> str:
+    """The words of the item, joined by spaces."""
     return " ".join(word.text for word in words_of(item, language))
 
 
 @cache
-def _joint_text(place: str, language: str) -> str:
-    return " ".join(word.text for word in _joint(place, language))
+def _joint_text(pattern_name: str, language: str) -> str:
+    return " ".join(word.text for word in _joint(pattern_name, language))
 
 
 def phrase_text(items: Sequence[Item], language: str) -> str:
-    """`phrase(items, language).text`, quickly: pretraining writes hundreds of thousands."""
+    """`phrase(items, language).text`, computed faster: pretraining writes hundreds of thousands of
+    phrases."""
     parts = [item_text(items[0], language)]
     for index in range(1, len(items)):
-        parts.append(_joint_text(_place(index, len(items)), language))
+        parts.append(_joint_text(_pattern_name(index, len(items)), language))
         parts.append(item_text(items[index], language))
     return " ".join(parts)

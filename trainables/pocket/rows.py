@@ -34,14 +34,14 @@ def _choice(row_id: str, draft: Draft, language: str) -> ChoiceExample:
 
 def _span(row_id: str, draft: Draft, language: str) -> SpanExample:
     question, context = draft.phrases
-    said = phrase(context, language)
+    rendered = phrase(context, language)
     answer = phrase_text([context[int(draft.answer)]], language)
-    first_word = said.starts[int(draft.answer)]
-    start = sum(len(word.text) + 1 for word in said.words[:first_word])
+    first_word = rendered.starts[int(draft.answer)]
+    start = sum(len(word.text) + 1 for word in rendered.words[:first_word])
     return SpanExample(
         id=row_id,
         question=phrase_text(question, language),
-        context=said.text,
+        context=rendered.text,
         answers=(Answer(text=answer, start=start),),
     )
 
@@ -89,12 +89,13 @@ _RENDERERS: Mapping[str, Callable[[str, Draft, str], Example]] = MappingProxyTyp
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ValueError(f"no pocket {name} {value!r}; there are {', '.join(known)}")
+        raise ValueError(f"unknown pocket {name} {value!r}; expected one of {', '.join(known)}")
 
 
 @cache
 def rows(task: str, language: str, split: str) -> tuple[Example, ...]:
-    """All rows of one split, parallel over languages by id; retrieval has no rows to train on."""
+    """All rows of one split. Rows of the same id are parallel over languages. Retrieval has no
+    training rows. Raises ValueError for an unknown task, language or split."""
     _check("task", task, TASK_NAMES)
     _check("language", language, LANGUAGES)
     _check("split", split, SPLITS)

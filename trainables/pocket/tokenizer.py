@@ -1,4 +1,4 @@
-"""The tokenizer of a pocket base, trained on its text."""
+"""The tokenizer of a pocket encoder, trained on its text."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from transformers import PreTrainedTokenizerFast
 
 from trainables.examples import TextExample
 
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # XLM-R's, in the order of their ids
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # as in XLM-R, in the order of their ids
 NUM_TOKENIZER_ROWS = 20_000
 
 
 def train_pieces(text: Sequence[TextExample], max_vocabulary: int) -> str:
     """A BPE tokenizer with XLM-R's special tokens and pair template, as JSON.
 
-    Words, punctuation and numbers each begin a piece of their own, so that "May, 3" and "May , 3"
-    are cut alike.
+    Words, punctuation and numbers each begin a new piece, so that "May, 3" and "May , 3" are split
+    alike.
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.NFKC()
@@ -43,6 +43,7 @@ def train_pieces(text: Sequence[TextExample], max_vocabulary: int) -> str:
 
 
 def fast_tokenizer(pieces: str, *, max_length: int) -> PreTrainedTokenizerFast:
+    """The tokenizer in this JSON, for sequences of at most `max_length` tokens."""
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(pieces),
         bos_token="<s>",

@@ -1,1 +1,1 @@
-"""A base encoder made from text."""
+"""Base encoders pretrained from text."""

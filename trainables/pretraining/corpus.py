@@ -1,4 +1,5 @@
-"""The text a base is pretrained on: the pocket world's, a text task's, or a user's own files."""
+"""The text that a base encoder is pretrained on: the pocket benchmark's, a text task's, or your own
+files."""
 
 import hashlib
 import json
@@ -15,25 +16,28 @@ from trainables.rows.hub import raw_rows
 from trainables.rows.rows import Rows
 
 NUM_HASHED_ROWS = 1_000
-NUM_PASSES = 2  # over the texts of a parallel corpus: so many partners a text has
-ENGLISH_SHARE = 0.5  # of the partners of a text that is not English
+NUM_PASSES = (
+    2  # over the texts of a parallel corpus: the most translations that a text is paired with
+)
+ENGLISH_SHARE = 0.5  # the share of English among the partners of a text in another language
 
 
 class Corpus(Protocol):
-    """Where a base's text comes from."""
+    """A source of text for pretraining."""
 
     def rows(self) -> list[TextExample]:
-        """Every row, in an order that mixes languages. Raises Refusal."""
+        """Every row, in an order that mixes languages. Raises Refusal where the text cannot be
+        read."""
         ...
 
     def digest(self) -> str:
-        """Of everything that decides the rows; for the base's key."""
+        """A digest of everything that decides the rows; it is part of the encoder's key."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PocketText:
-    """`num_rows` rows made of CLDR's words; a pure function of the three."""
+    """`num_rows` rows made of CLDR's words; a pure function of the three fields."""
 
     languages: tuple[str, ...]
     num_rows: int
@@ -43,26 +47,29 @@ class PocketText:
         return list(pretraining_text(self.num_rows, seed=self.seed, languages=self.languages))
 
     def digest(self) -> str:
-        """Of what was asked for and of the first rows; quick enough for every start."""
+        """A digest of the fields and of the first rows; fast enough for every start."""
         first = pretraining_text(NUM_HASHED_ROWS, seed=self.seed, languages=self.languages)
         return _digest(first, self.languages, self.num_rows, self.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFiles:
-    """UTF-8 files: of `texts` every line is a text; of `pairs` every line is a text and its
-    translation, with a tab between, and makes a row of translation modelling."""
+    """UTF-8 files. Every line of `texts` is a text. Every line of `pairs` is a text, a tab and its
+    translation, and becomes a row for translation language modelling."""
 
     texts: tuple[str, ...]
     pairs: tuple[str, ...]
 
     def rows(self) -> list[TextExample]:
-        """Every line that is not empty. Raises Refusal with file and line."""
-        found = [row for path in self.texts for row in _lines(path, paired=False)]
-        found += [row for path in self.pairs for row in _lines(path, paired=True)]
-        if not found:
-            raise Refusal(f"no text in {', '.join([*self.texts, *self.pairs]) or 'no files'}")
-        return found
+        """Every line that is not empty. Raises Refusal with the file and the line."""
+        rows = [row for path in self.texts for row in _lines(path, paired=False)]
+        rows += [row for path in self.pairs for row in _lines(path, paired=True)]
+        if not rows:
+            raise Refusal(
+                f"no text in {', '.join([*self.texts, *self.pairs]) or 'no files'}; expected a "
+                "file with a text per line"
+            )
+        return rows
 
     def digest(self) -> str:
         return _digest(self.rows())
@@ -70,8 +77,8 @@ class TextFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskText:
-    """Training rows of a text task in several languages. Rows of one id are translations:
-    `pair_share` of the rows are two of them, half of those with English."""
+    """The training rows of a text task in several languages. Rows of one id are translations.
+    `pair_share` of the rows become pairs of translations, half of them with English."""
 
     task: str
     languages: tuple[str, ...]
@@ -83,36 +90,36 @@ class TaskText:
     def of(
         cls, task: str, languages: Sequence[str], *, pair_share: float, seed: int, source: Rows
     ) -> "TaskText":
-        """In those of the languages that there are rows in. Raises Refusal if there are none."""
-        there = source.languages(task, languages, "train")
-        if not there:
+        """The text in those of the languages that have rows. Raises Refusal where none has."""
+        with_rows = source.languages(task, languages, "train")
+        if not with_rows:
             raise Refusal(
                 f"text task {task!r} has no rows in {', '.join(languages)}; name a data root that "
                 "holds it with --data-root DIR"
             )
-        return cls(task=task, languages=there, pair_share=pair_share, seed=seed, source=source)
+        return cls(task=task, languages=with_rows, pair_share=pair_share, seed=seed, source=source)
 
     def rows(self) -> list[TextExample]:
-        """Every text once a pass, as a row alone or first or second of a pair."""
+        """Every text once per pass, alone or as one side of a pair in random order."""
         by_id = {code: {row.id: row for row in self._texts(code)} for code in self.languages}
         rng = random.Random(f"text:{self.seed}")
         rows: list[TextExample] = []
         for turn in range(NUM_PASSES if self.pair_share else 1):
-            of_turn = []
+            turn_rows = []
             for code, texts in by_id.items():
                 for row in texts.values():
                     row_id = f"{code}:{row.id}:{turn}"
                     pair = self._partner(code, row.id, by_id, rng)
-                    said = [row.text] if pair is None else [row.text, pair]
-                    rng.shuffle(said)
-                    second = said[1] if len(said) > 1 else None
-                    of_turn.append(TextExample(id=row_id, text=said[0], pair=second))
-            rng.shuffle(of_turn)
-            rows += of_turn
+                    sides = [row.text] if pair is None else [row.text, pair]
+                    rng.shuffle(sides)
+                    second = sides[1] if len(sides) > 1 else None
+                    turn_rows.append(TextExample(id=row_id, text=sides[0], pair=second))
+            rng.shuffle(turn_rows)
+            rows += turn_rows
         return rows
 
     def parallel(self) -> list[tuple[str, str]]:
-        """(id, text) of every text; those of one id are translations."""
+        """(id, text) of every text. Texts of one id are translations of each other."""
         return [(row.id, row.text) for code in self.languages for row in self._texts(code)]
 
     def digest(self) -> str:
@@ -153,31 +160,31 @@ class DatasetText:
     data_root: str | None = field(default=None, compare=False)
 
     def rows(self) -> list[TextExample]:
-        """Every text that is not empty. Raises Refusal, with the row's place."""
-        found = [row for config in self.configs for row in self._of(config)]
-        if not found:
+        """Every text that is not empty. Raises Refusal, which names the row."""
+        rows = [row for config in self.configs for row in self._read(config)]
+        if not rows:
             raise Refusal(f"data set {self.dataset!r} has no text in column {self.column!r}")
-        random.Random(f"text:{self.seed}").shuffle(found)
-        return found
+        random.Random(f"text:{self.seed}").shuffle(rows)
+        return rows
 
     def digest(self) -> str:
         return _digest(self.rows())
 
-    def _of(self, config: str | None) -> Iterator[TextExample]:
+    def _read(self, config: str | None) -> Iterator[TextExample]:
         raw = raw_rows(
             self.dataset, config, self.split, revision=self.revision, data_root=self.data_root
         )
         for number, row in enumerate(raw.rows):
-            text, place = row.get(self.column), f"{config or self.split}-{number:06d}"
+            text, row_id = row.get(self.column), f"{config or self.split}-{number:06d}"
             if self.column not in row:
                 raise unknown(f"column of data set {self.dataset!r}", self.column, row)
             if not isinstance(text, str):
                 raise Refusal(
-                    f"data set {self.dataset!r}, row {place}: column {self.column!r} is {text!r}, "
+                    f"data set {self.dataset!r}, row {row_id}: column {self.column!r} is {text!r}, "
                     "expected text"
                 )
             if text.strip():
-                yield TextExample(id=place, text=text.strip(), pair=None)
+                yield TextExample(id=row_id, text=text.strip(), pair=None)
 
 
 def _lines(path: str, *, paired: bool) -> Iterator[TextExample]:

@@ -1,7 +1,7 @@
-"""pretrain: a base encoder, made by the loop that trains everything else.
+"""pretrain: makes a base encoder with the same training loop as all other training.
 
-A base is kept in a folder named by the content of its recipe and of its text: whoever asks for the
-same one again gets the folder at once.
+A base encoder is kept in a folder named by a digest of its recipe and its text. A second request
+for the same encoder gets this folder at once.
 """
 
 import logging
@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as distributed
-from torch import nn
 from transformers import (
     PreTrainedTokenizerFast,
     XLMRobertaConfig,
@@ -27,7 +26,7 @@ from transformers import (
 
 from spaces.task_catalog import Source, get_task
 from trainables.encoders.model import TransferModel
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.formats.mlm import MlmHead
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.pretraining.corpus import TaskText
@@ -36,11 +35,11 @@ from trainables.pretraining.recipe import TASK, BaseRecipe
 from trainables.quiet import quiet_libraries
 from trainables.store.folders import rename_new
 from trainables.store.phase_store import Attempt, newest_whole
-from trainables.training.loop import Progress, Saving, train_phase
+from trainables.training.loop import Callbacks, Progress, Saving, train_phase
 from trainables.training.workers import Workers
 
-MAX_PROCESSES = 2  # a step is 50 ms of work: more of them wait longer than they compute
-POSITIONS_LOST = 2  # XLM-R counts positions from the padding id on
+MAX_PROCESSES = 2  # a step takes 50 ms: more processes would wait longer than they compute
+POSITIONS_LOST = 2  # XLM-R counts positions from padding id + 1
 
 SAVE_SECONDS = 20.0
 NO_SAVING = Saving(save=lambda step, tensors, documents: None, every_seconds=float("inf"))
@@ -55,7 +54,8 @@ def pretrain(
     num_processes: int = 1,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> Path:
-    """The folder of the base under `home`, trained first if it is not there."""
+    """The folder of the base encoder under `home`, trained first where it does not exist. Raises
+    DivergedError."""
     folder = base_folder(recipe, home)
     if not folder.exists():
         pretrain_into(folder, recipe, num_processes=num_processes, on_step=on_step)
@@ -63,19 +63,19 @@ def pretrain(
 
 
 def base_folder(recipe: BaseRecipe, home: Path) -> Path:
-    """Where the base of a recipe lies under a home folder, made or not."""
+    """The folder of a recipe's base encoder under `home`, whether it exists or not."""
     return home / "encoders" / recipe.key()
 
 
 def pretrain_into(
     folder: Path, recipe: BaseRecipe, *, num_processes: int, on_step: Callable[[int], None]
 ) -> None:
-    """Train a base and write it as a Hugging Face folder that `AutoModel` and
-    `AutoModelForMaskedLM` load; the folder appears whole or not at all.
+    """Train a base encoder and write it as a Hugging Face folder that `AutoModel` and
+    `AutoModelForMaskedLM` load. The folder appears whole or not at all.
 
-    What an earlier try at the same recipe left beside the folder is taken up. With several
-    processes (MAX_PROCESSES are of use), this one is the first of them; each gets one thread.
-    `on_step` is told the number of steps done. Raises DivergedError.
+    Training goes on from what an earlier attempt at the same recipe left beside the folder. With
+    several processes (at most MAX_PROCESSES), this process is the first one; each has one thread.
+    `on_step` gets the number of finished steps. Raises DivergedError.
     """
     quiet_libraries()
     num_processes = min(num_processes, MAX_PROCESSES)
@@ -98,7 +98,7 @@ def pretrain_into(
 
 
 def masked_lm(model: TransferModel) -> XLMRobertaForMaskedLM:
-    """Encoder and head under the names that transformers gives them."""
+    """The encoder with its head as transformers' class, under its names."""
     head = model.heads[TASK]
     assert isinstance(head, MlmHead)
     whole = XLMRobertaForMaskedLM(model.encoder.config)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def masked_lm(model: TransferModel) -> XLMRobertaForMaskedLM:
 def train_base(
     recipe: BaseRecipe, *, workers: Workers, saving: Saving, on_step: Callable[[int], None]
 ) -> tuple[TransferModel, PreTrainedTokenizerFast, Progress]:
-    """What every worker runs; all of them end with the same weights."""
+    """Train the encoder; every worker runs this, and all of them end with equal weights."""
     text = recipe.text.rows()
     max_length = recipe.phase.recipe.max_length
     pieces = train_pieces(text, recipe.max_vocabulary) if workers.rank == 0 else ""
@@ -123,10 +123,10 @@ def train_base(
     if recipe.has_parallel_embeddings:
         _start_from_translations(encoder, recipe, tokenizer, workers)
     task = get_task(TASK)
-    form = format_of(task.kind)
-    head = form.build_head(task, encoder)
+    task_format = format_of_kind(task.kind)
+    head = task_format.build_head(task, encoder)
     assert head is not None
-    features = form.encode(text, task, tokenizer=tokenizer, max_length=max_length)
+    features = task_format.encode(text, task, tokenizer=tokenizer, max_length=max_length)
     model = TransferModel(encoder, {TASK: head}).to(workers.device)
     progress = train_phase(
         model,
@@ -135,15 +135,15 @@ def train_base(
         tokenizer=tokenizer,
         workers=workers,
         max_device_tokens=recipe.phase.recipe.max_batch_tokens or 16_384,
-        dev_score=_no_dev_score,
         saving=replace(saving, resume=workers.share(saving.resume)),
-        on_step=on_step,
+        callbacks=Callbacks(on_step=on_step),
     )
     return model, tokenizer, progress
 
 
 def new_encoder(recipe: BaseRecipe, tokenizer: PreTrainedTokenizerFast) -> XLMRobertaModel:
-    """XLM-R's architecture with weights from torch's global generator; no pooler."""
+    """An encoder of XLM-R's architecture without a pooler; its weights are drawn by torch's global
+    generator."""
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=recipe.hidden_size,
@@ -168,25 +168,23 @@ def _start_from_translations(
     tokenizer: PreTrainedTokenizerFast,
     workers: Workers,
 ) -> None:
-    """Pieces that stand in no text (special tokens) keep their random embeddings."""
+    """Set the embeddings from translations. Tokens that occur in no text (special tokens) keep
+    their random embeddings."""
     assert isinstance(recipe.text, TaskText)
-    found = None
+    embeddings = None
     if workers.rank == 0:
         texts = recipe.text.parallel()
-        found = torch.from_numpy(parallel_embeddings(tokenizer, texts, recipe.hidden_size))
-    vectors = workers.share(found)
+        embeddings = torch.from_numpy(parallel_embeddings(tokenizer, texts, recipe.hidden_size))
+    vectors = workers.share(embeddings)
     assert vectors is not None
     seen = vectors.any(dim=1)
     encoder.get_input_embeddings().weight[seen] = vectors[seen]
 
 
-def _no_dev_score(model: nn.Module) -> float:
-    raise AssertionError("pretraining evaluates nothing on the way")
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On a busy machine two threads wait for each other at every small operation."""
+    """Runs with one thread: on a busy machine two threads wait for each other at every small
+    operation."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -197,7 +195,8 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _process_group(recipe: BaseRecipe, num_processes: int) -> Iterator[Workers]:
-    """This process as the first of `num_processes` that train together, on the CPU if several."""
+    """Runs this process as the first of `num_processes` that train together; several run on the
+    CPU."""
     if num_processes == 1:
         yield Workers.alone()
         return

@@ -1,4 +1,5 @@
-"""BaseRecipe: everything that decides a pretrained base, the embedded benchmark's or a study's."""
+"""BaseRecipe: everything that decides a pretrained base encoder, of the embedded benchmark or of a
+study."""
 
 import hashlib
 import json
@@ -15,17 +16,18 @@ from trainables.pretraining.corpus import Corpus, PocketText, TaskText
 from trainables.rows.rows import Rows
 from trainables.training.key_facts import TRAINING_VERSION
 
-TASK = "text"  # whose head and format pretraining uses, whatever its text is
+TASK = "text"  # the task whose head and format pretraining uses for every text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRecipe:
-    """Everything that decides a base.
+    """Everything that decides a base encoder.
 
-    The rows of `text` are read over and over, masked anew, for the steps of `phase`; so many
-    pieces as `max_vocabulary` need not be found in the text. With `has_parallel_embeddings` the
-    input embeddings start from the text's translations (parallel_embeddings.py), else at random.
-    There is no dropout, so that the number of workers changes nothing but the order of summation.
+    The rows of `text` are read repeatedly, with new masks, for the steps of `phase`.
+    `max_vocabulary` is a limit: a text may give fewer tokens. With `has_parallel_embeddings` the
+    input embeddings are made from translations in the text (parallel_embeddings.py), otherwise
+    drawn at random. There is no dropout, so the number of workers changes only the order of
+    summation. Raises Refusal for a recipe that cannot be trained.
     """
 
     text: Corpus
@@ -39,15 +41,19 @@ class BaseRecipe:
 
     def __post_init__(self) -> None:
         if self.has_parallel_embeddings and not isinstance(self.text, TaskText):
-            raise Refusal("embeddings from parallel text need a text task, whose rows have ids")
+            raise Refusal(
+                "embeddings = 'parallel' needs a text task, because its rows have ids; name "
+                "one, or take embeddings = 'random'"
+            )
         if self.hidden_size % self.num_heads:
             raise Refusal(
-                f"hidden size {self.hidden_size} cannot be shared by {self.num_heads} heads; "
-                "take a multiple"
+                f"hidden size {self.hidden_size} cannot be divided among {self.num_heads} heads; "
+                "expected a multiple"
             )
 
     def key(self) -> str:
-        """The content key: of this recipe, of its text, and of the versions."""
+        """The content key: 16 hexadecimal digits of a hash of the recipe, its text and the
+        versions."""
         sizes = {f.name: getattr(self, f.name) for f in fields(self)}
         content = {
             "recipe": {**sizes, "phase": self.phase.to_dict(), "text": self.text.digest()},
@@ -57,7 +63,8 @@ class BaseRecipe:
 
 
 def pocket_base(*, seed: int = 0) -> BaseRecipe:
-    """The base of the shipped pocket studies: 12 languages, 3.5 million tokens, 210 CPU-seconds."""
+    """The base encoder of the shipped pocket studies: 12 languages, 3.5 million tokens, 210
+    CPU-seconds."""
     return BaseRecipe(
         text=PocketText(languages=LANGUAGES, num_rows=100_000, seed=seed),
         max_vocabulary=6000,
@@ -70,7 +77,8 @@ def pocket_base(*, seed: int = 0) -> BaseRecipe:
 
 
 def tiny_base(*, seed: int = 0) -> BaseRecipe:
-    """A base for tests: three languages, 10 CPU-seconds; it knows kinds of things, few facts."""
+    """A base encoder for tests: three languages, 10 CPU-seconds. It knows kinds of items, but few
+    facts."""
     return BaseRecipe(
         text=PocketText(languages=LANGUAGES[:3], num_rows=20_000, seed=seed),
         max_vocabulary=1500,
@@ -90,7 +98,8 @@ def mlm_phase(
     seed: int,
     max_length: int = 128,
 ) -> Phase:
-    """Masked language modelling as it worked best on the pocket text."""
+    """Masked language modelling with the settings that worked best on the pocket text.
+    `max_batch_tokens` and `max_length` count tokens."""
     recipe = Recipe(
         num_steps=num_steps,
         batch_size=256,
@@ -105,7 +114,8 @@ def mlm_phase(
 
 
 def study_base(pretraining: PretrainingSection, rows: Rows) -> BaseRecipe:
-    """The base that a study file describes, in the languages that there is text in."""
+    """The base encoder that a study file describes, in the languages that have text. Raises Refusal
+    where none has."""
     task = get_task(pretraining.text)
     text = TaskText.of(
         task.name,

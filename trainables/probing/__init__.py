@@ -1,1 +1,1 @@
-"""What a frozen encoder already knows of a task."""
+"""What a frozen encoder already knows about a task."""

@@ -1,5 +1,5 @@
-"""What the frozen encoder makes of rows: how much it knows of their labels, and where their texts
-lie. Two estimates of transfer before anything is trained."""
+"""Probes of a frozen encoder before anything is trained: how much it knows about labels, and where
+it maps texts. Both estimate transfer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,21 @@ from trainables.training.batches import by_length
 from trainables.training.loop import to_device
 from trainables.training.workers import autocast, best_precision
 
-BATCH_TOKENS = 4096  # padded, of one pass: the states of all layers are kept
-MAX_VECTORS = 4000  # that the evidence is taken of: a singular value decomposition each time
-SPAN_TOKENS = 32  # of a window, evenly spaced
+BATCH_TOKENS = 4096  # padded tokens of one pass, which keeps the states of all layers
+MAX_VECTORS = (
+    4000  # the evidence is computed from at most so many: it needs a singular value decomposition
+)
+SPAN_TOKENS = 32  # tokens of a window, evenly spaced
 
 Vectors = npt.NDArray[np.float32]
+Labelled = tuple[Vectors, npt.NDArray[np.int64]]  # vectors [n, H] and their classes [n]
 
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence:
-    """What the encoder says of the rows of one (task, language, split): their mean text vector [H]
-    at the chosen layer, and `evidence`, what its last layer adds to the evidence of the labels, in
-    nats a label (logme.py); None where the kind has no labels to look for, or one alone."""
+    """The probe of one (task, language, split): `text`, the mean text vector [H] at the chosen
+    layer, and `evidence`, what the last layer adds to the evidence of the labels, in nats per label
+    (logme.py); None where the kind has no labels, or all rows have one label."""
 
     text: Vectors
     evidence: float | None
@@ -41,8 +44,8 @@ class TextEvidence:
 
 
 @contextmanager
-def placed(base: BaseEncoder, device: torch.device) -> Iterator[None]:
-    """The encoder on a device, and where it was afterwards."""
+def on_device(base: BaseEncoder, device: torch.device) -> Iterator[None]:
+    """Moves the encoder to a device, and back at the end."""
     before = next(base.encoder.parameters()).device
     base.encoder.to(device).eval()
     try:
@@ -52,19 +55,20 @@ def placed(base: BaseEncoder, device: torch.device) -> Iterator[None]:
 
 
 def layer_of_texts(base: BaseEncoder, layer: int | None) -> int:
-    """The layer at which texts of several languages are compared: that of retrieval."""
+    """The layer at which texts of several languages are compared: the layer of retrieval."""
     return min(layer or middle_layer(base.num_layers), base.num_layers)
 
 
-def look(wanted: RowsToEncode, data: Data, *, layer: int, with_labels: bool) -> TextEvidence:
-    """One pass over rows, with the encoder as and where it is. Raises NoRowsError.
+def probe_rows(wanted: RowsToEncode, data: Data, *, layer: int, with_labels: bool) -> TextEvidence:
+    """The probe of these rows, in one pass of the encoder on its present device. Raises
+    NoRowsError.
 
-    Labels are looked for where the head of their kind reads: the masked mean of a sequence
-    (classification), the same of each text with one choice, from which the mean of the row's
-    choices is taken off (choice: right or wrong), the first sub-word of a word (tagging). What a
-    span head reads, first and last tokens, is one in hundreds; instead, of SPAN_TOKENS tokens of
-    each window's context: inside the answer or not. Masked language modelling and retrieval have
-    no labels.
+    Labels are predicted from the vector that the head of the kind reads: the masked mean of a
+    sequence for classification; for choice the masked mean of each text with one choice, minus the
+    mean over the row's choices (classes: right or wrong); the first sub-word of a word for tagging.
+    Span heads read first and last tokens, which are one in hundreds; so SPAN_TOKENS tokens of each
+    window's context are used instead (classes: inside the answer or not). Masked language modelling
+    and retrieval have no labels.
     """
     examples = data.examples(wanted.task, wanted.language, wanted.split, max_rows=wanted.max_rows)
     features = data.features(
@@ -76,28 +80,31 @@ def look(wanted: RowsToEncode, data: Data, *, layer: int, with_labels: bool) -> 
     )
     kind = get_task(wanted.task).kind
     texts: dict[int, Vectors] = {}
-    found: dict[int, tuple[Vectors, npt.NDArray[np.int64]]] = {}
-    for sequences, batch, hidden in _passes(features, _own(features, examples), data.base):
+    labelled: dict[int, Labelled] = {}
+    for sequences, batch, hidden in _passes(
+        features, _own_sequences(features, examples), data.base
+    ):
         means = to_numpy(masked_mean(hidden[layer].float(), batch.attention_mask))
         texts.update(zip(sequences, means, strict=True))
         if with_labels:
-            found.update(_labelled(kind, features, sequences, batch, hidden[-1].float()))
+            labelled.update(_labelled(kind, features, sequences, batch, hidden[-1].float()))
     if kind is TaskKind.CHOICE:
-        found = _within_rows(found, features)
+        labelled = _within_rows(labelled, features)
     mean: Vectors = np.stack([texts[s] for s in sorted(texts)]).mean(axis=0)
-    return TextEvidence(mean, _evidence(found), len(examples))
+    return TextEvidence(mean, _evidence(labelled), len(examples))
 
 
-def cosine(one: Vectors, other: Vectors) -> float:
-    norms = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float(one @ other) / norms if norms else 0.0
+def cosine(first: Vectors, second: Vectors) -> float:
+    """The cosine of two vectors [H]; 0 where one of them is zero."""
+    norms = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / norms if norms else 0.0
 
 
 @torch.inference_mode()
 def _passes(
     features: Features, sequences: Sequence[int], base: BaseEncoder
 ) -> Iterator[tuple[list[int], Batch, tuple[Tensor, ...]]]:
-    """Batches of sequences with every layer's states [S, L, H], the embeddings first."""
+    """Batches of sequences with the states of every layer [S, L, H], the embeddings first."""
     device = next(base.encoder.parameters()).device
     units = [[sequence] for sequence in sequences]
     pad_id = base.tokenizer.pad_token_id
@@ -108,22 +115,24 @@ def _passes(
         yield chosen, batch, hidden
 
 
-def _own(features: Features, examples: Sequence[Example]) -> list[int]:
-    """The sequences in the rows' own language: without the English sides of translations."""
+def _own_sequences(features: Features, examples: Sequence[Example]) -> list[int]:
+    """The sequences in the language of the rows, without the English sides of translations."""
     rows = features.example.tolist()
     if examples and isinstance(examples[0], RetrievalExample):
         return list(range(0, len(rows), 2))
     pivots = {
-        row for row, one in enumerate(examples) if isinstance(one, SentenceExample) and one.is_pivot
+        row
+        for row, example in enumerate(examples)
+        if isinstance(example, SentenceExample) and example.is_pivot
     }
     return [sequence for sequence, row in enumerate(rows) if row not in pivots]
 
 
 def _labelled(
     kind: TaskKind, features: Features, sequences: Sequence[int], batch: Batch, hidden: Tensor
-) -> Mapping[int, tuple[Vectors, npt.NDArray[np.int64]]]:
-    """Sequence -> vectors [n, H] and their classes [n]; nothing for kinds without labels."""
-    found: dict[int, tuple[Vectors, npt.NDArray[np.int64]]] = {}
+) -> Mapping[int, Labelled]:
+    """Sequence -> vectors [n, H] and their classes [n]; empty for kinds without labels."""
+    labelled: dict[int, Labelled] = {}
     if kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE):
         means = to_numpy(masked_mean(hidden, batch.attention_mask))
         for s, vector in zip(sequences, means, strict=True):
@@ -131,58 +140,61 @@ def _labelled(
             if kind is TaskKind.CHOICE:
                 first = int(np.searchsorted(features.example, features.example[s]))
                 label = int(s - first == label)
-            found[s] = (vector[None], np.array([label]))
+            labelled[s] = (vector[None], np.array([label]))
     elif kind in (TaskKind.TAGGING, TaskKind.SPAN):
         pick = _tags if kind is TaskKind.TAGGING else _inside
         for row, s in enumerate(sequences):
-            places, classes = pick(features, s)
-            found[s] = (to_numpy(hidden[row, torch.from_numpy(places).to(hidden.device)]), classes)
-    return found
+            tokens, classes = pick(features, s)
+            labelled[s] = (
+                to_numpy(hidden[row, torch.from_numpy(tokens).to(hidden.device)]),
+                classes,
+            )
+    return labelled
 
 
-def _within_rows(
-    found: Mapping[int, tuple[Vectors, npt.NDArray[np.int64]]], features: Features
-) -> dict[int, tuple[Vectors, npt.NDArray[np.int64]]]:
-    """Each choice's vector without what it shares with the other choices of its row: a head
+def _within_rows(labelled: Mapping[int, Labelled], features: Features) -> dict[int, Labelled]:
+    """The vector of each choice minus the mean vector over the choices of its row, because a head
     compares choices with each other."""
     rows: dict[int, list[int]] = {}
-    for sequence in found:
+    for sequence in labelled:
         rows.setdefault(int(features.example[sequence]), []).append(sequence)
-    means = {row: np.mean([found[s][0] for s in members], axis=0) for row, members in rows.items()}
+    means = {
+        row: np.mean([labelled[s][0] for s in members], axis=0) for row, members in rows.items()
+    }
     return {
         sequence: (vectors - means[int(features.example[sequence])], classes)
-        for sequence, (vectors, classes) in found.items()
+        for sequence, (vectors, classes) in labelled.items()
     }
 
 
 def _tags(features: Features, sequence: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Places of words' first sub-words, and their tags."""
+    """The token indices of words' first sub-words, and their tags."""
     labels = features.labels[sequence].astype(np.int64)
-    (places,) = np.nonzero(labels != IGNORED)
-    return places, labels[places]
+    (tokens,) = np.nonzero(labels != IGNORED)
+    return tokens, labels[tokens]
 
 
 def _inside(
     features: Features, sequence: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Places of some of the context's tokens, and whether the answer covers them."""
+    """The indices of some of the context's tokens, and whether the answer covers them."""
     start, end, first, past = features.labels[sequence].tolist()
-    places = _spaced(past - first, SPAN_TOKENS) + first
-    inside = (places >= start) & (places <= end) & (end > 0)
-    return places, inside.astype(np.int64)
+    tokens = _spaced(past - first, SPAN_TOKENS) + first
+    inside = (tokens >= start) & (tokens <= end) & (end > 0)
+    return tokens, inside.astype(np.int64)
 
 
 def _spaced(count: int, at_most: int) -> npt.NDArray[np.int64]:
-    """So many of the first `count` numbers, evenly spaced."""
+    """At most `at_most` of the first `count` numbers, evenly spaced."""
     if count <= at_most:
         return np.arange(count)
     return np.linspace(0, count - 1, at_most).round().astype(np.int64)
 
 
-def _evidence(found: Mapping[int, tuple[Vectors, npt.NDArray[np.int64]]]) -> float | None:
-    if not found:
+def _evidence(labelled: Mapping[int, Labelled]) -> float | None:
+    if not labelled:
         return None
-    ordered = [found[sequence] for sequence in sorted(found)]
+    ordered = [labelled[sequence] for sequence in sorted(labelled)]
     vectors = np.concatenate([vectors for vectors, _ in ordered])
     classes = np.concatenate([classes for _, classes in ordered])
     chosen = _spaced(len(classes), MAX_VECTORS)

@@ -1,1 +1,1 @@
-"""The examples of a task, a language and a split, wherever they lie."""
+"""The rows of tasks: read from the hub, from folders or from the pocket benchmark, and checked."""

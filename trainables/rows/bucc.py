@@ -1,4 +1,4 @@
-"""The corpora of BUCC 2018 in their own layout: two files of sentences, and which are a pair.
+"""Reads the corpora of BUCC 2018 as published: two files of sentences and one of gold pairs.
 
 ```
 FOLDER/de-en/de-en.sample.de      id, tab, sentence    (or all files in FOLDER itself)
@@ -16,18 +16,18 @@ from trainables.rows.folders import read_text
 from trainables.rows.hub import NoRowsError
 
 HINT = (
-    "the corpora of BUCC 2018 are to be had from its shared task; put the folder there that holds "
-    "de-en, fr-en, ru-en and zh-en, or a link to it"
+    "get the corpora of BUCC 2018 from its shared task, and put the folder that holds de-en, "
+    "fr-en, ru-en and zh-en there, or a link to it"
 )
 
 
 def bucc_rows(folder: Path, config: str, split: str) -> list[dict[str, Any]]:
-    """Every sentence of both corpora, the English ones last: `id`, `sentence`, `is_pivot` and the
-    ids of its gold `partners`.
+    """Every sentence of both corpora, English last: `id`, `sentence`, `is_pivot`, and `partners`,
+    the ids of its gold translations.
 
     Raises:
-        NoRowsError: there are no files of that split.
-        Refusal: they contradict each other.
+        NoRowsError: there are no files of this split.
+        Refusal: the files contradict each other.
     """
     code, _, pivot = config.partition("-")
     below = folder / config if (folder / config).is_dir() else folder
@@ -37,21 +37,21 @@ def bucc_rows(folder: Path, config: str, split: str) -> list[dict[str, Any]]:
         raise NoRowsError(f"folder {str(below)!r} has no {', '.join(missing)}")
     sentences = {path: dict(_pairs(path)) for path in (texts, pivots)}
     partners: dict[str, list[str]] = defaultdict(list)
-    for number, (one, other) in enumerate(_pairs(gold), start=1):
-        for name, path in ((one, texts), (other, pivots)):
+    for number, (text_id, pivot_id) in enumerate(_pairs(gold), start=1):
+        for name, path in ((text_id, texts), (pivot_id, pivots)):
             if name not in sentences[path]:
-                raise Refusal(f"{gold}, line {number}: {name!r} is no id of {path.name}")
-        partners[one].append(other)
-        partners[other].append(one)
+                raise Refusal(f"{gold}, line {number}: {path.name} has no id {name!r}")
+        partners[text_id].append(pivot_id)
+        partners[pivot_id].append(text_id)
     return [
         {"id": name, "sentence": text, "is_pivot": path == pivots, "partners": partners[name]}
-        for path, found in sentences.items()
-        for name, text in found.items()
+        for path, by_id in sentences.items()
+        for name, text in by_id.items()
     ]
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
-    """Both columns of every line."""
+    """The two columns of every line that is not empty. Raises Refusal for a line without a tab."""
     pairs = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         first, tab, second = line.rstrip("\r").partition("\t")

@@ -1,4 +1,4 @@
-"""What a data set says of itself: where its folder is, its README.md, its licences."""
+"""The folder, the card (README.md) and the licences of a data set."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,13 @@ from typing import Any
 
 from spaces.refusal import Refusal, unknown
 
-LICENCES = "licences.json"  # of a data root: data set -> config -> {"licence": ...}
+LICENCES = "licences.json"  # in a data root: data set -> config -> {"licence": ...}
 CARD = "README.md"
 
 
 def find_folder(dataset: str, data_root: str | None) -> Path | None:
-    """The data set's folder under the data root (or here, by its name); None is the hub."""
+    """The data set's folder under the data root, or, without a data root, in the current folder;
+    None is the hub. Raises Refusal for a data set that the data root lacks."""
     if data_root is None:
         return Path(dataset) if Path(dataset).is_dir() else None
     from huggingface_hub.errors import HFValidationError
@@ -20,21 +21,23 @@ def find_folder(dataset: str, data_root: str | None) -> Path | None:
     try:
         validate_repo_id(dataset)
     except HFValidationError:
-        raise Refusal(f"{dataset!r} names no data set of the hub; expected OWNER/NAME") from None
+        raise Refusal(
+            f"{dataset!r} is not a name of a data set on the hub; expected OWNER/NAME"
+        ) from None
     root = Path(data_root)
     if not root.is_dir():
-        raise Refusal(f"data root {data_root!r} is no folder; expected one in the hub's layout")
+        raise Refusal(f"data root {data_root!r} is not a folder; expected one in the hub's layout")
     if not (root / dataset).is_dir():
-        there = sorted(str(f.relative_to(root)) for f in root.glob("*/*") if f.is_dir())
-        raise unknown(f"data set in data root {data_root!r}", dataset, there)
+        names = sorted(str(f.relative_to(root)) for f in root.glob("*/*") if f.is_dir())
+        raise unknown(f"data set in data root {data_root!r}", dataset, names)
     return root / dataset
 
 
 def licence_of(
     dataset: str, config: str | None, data_root: str | None, commit: str = ""
 ) -> str | None:
-    """What the data root's licences.json says of a config, else the data set's card; of the hub's,
-    the one that came with the rows of a commit."""
+    """The licence of a config: from the data root's licences.json, else from the data set's card.
+    For a data set of the hub it is the card of the commit that the rows were read from."""
     file = Path(data_root) / LICENCES if data_root is not None else None
     if file is not None and file.exists():
         try:
@@ -52,7 +55,8 @@ def licence_of(
 
 
 def card_of(dataset: str, folder: Path | None, commit: str | None) -> dict[str, Any]:
-    """The head of the README.md in a folder, or in the cache of what came from the hub."""
+    """The metadata at the head of the README.md, in a folder or in the hub's cache; empty where
+    there is none."""
     from huggingface_hub import DatasetCard, try_to_load_from_cache
 
     path: Any = folder and folder / CARD
@@ -65,12 +69,12 @@ def card_of(dataset: str, folder: Path | None, commit: str | None) -> dict[str, 
 
 
 def configs(dataset: str, commit: str | None) -> list[dict[str, Any]]:
-    """What the card lists, where it is in the cache."""
+    """The configs that the card lists; empty where the card is not in the cache."""
     return card_of(dataset, None, commit).get("configs") or [] if commit else []
 
 
 def default_config(dataset: str, commit: str) -> str:
-    """The config that `datasets` takes where none is named."""
+    """The config that `datasets` reads where none is named."""
     listed = configs(dataset, commit)
     chosen = listed if len(listed) == 1 else [entry for entry in listed if entry.get("default")]
     return str(chosen[0]["config_name"]) if chosen else "default"

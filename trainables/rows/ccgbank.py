@@ -1,8 +1,9 @@
-"""CCG supertags from one's own copy of CCGbank (LDC2005T13), whose licence keeps it off the hub.
+"""Reads CCG supertags from your own copy of CCGbank (LDC2005T13); its licence does not allow it on
+the hub.
 
-Read are the files of `data/AUTO/SECTION/wsj_NNNN.auto`, by the sections that all work on CCGbank
-uses: 02-21 to train on, 00 to develop on, 23 to test on (Hockenmaier and Steedman 2007). A leaf
-`<L category tag tag word ...>` of a derivation is a word with its supertag.
+The files `data/AUTO/SECTION/wsj_NNNN.auto` are read, in the usual sections: 02-21 for training, 00
+for development, 23 for testing (Hockenmaier and Steedman 2007). A leaf `<L category tag tag word
+...>` of a derivation is a word with its supertag.
 """
 
 import re
@@ -18,16 +19,16 @@ from trainables.rows.folders import read_text
 
 TRAIN_SECTIONS = "02-21"
 HINT = (
-    "CCGbank (LDC2005T13) is under the LDC's licence and cannot be fetched; put your copy there, "
-    "the folder that holds data/AUTO, or a link to it"
+    "CCGbank (LDC2005T13) is under the LDC's licence and cannot be fetched; put the folder of "
+    "your copy that holds data/AUTO there, or a link to it"
 )
 _LEAF = re.compile(r"<L (\S+) \S+ \S+ (\S+) [^>]*>")
 _BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LCB-": "{", "-RCB-": "}"}
 
 
 def ccg_rows(folder: Path, sections: str) -> list[dict[str, Any]]:
-    """Rows with `id`, `tokens` and `tags`, a tag being the rank of a category in the training
-    sections. `sections` is `02-21` or `00`. Raises Refusal."""
+    """Rows with `id`, `tokens` and `tags`. A tag is the rank of a category in the training
+    sections. `sections` is `02-21` or `00`. Raises Refusal where files are missing or broken."""
     labels = dict(zip(categories(folder), SUPERTAGS, strict=False))
     return [
         {
@@ -41,8 +42,8 @@ def ccg_rows(folder: Path, sections: str) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=4)
 def categories(folder: Path) -> tuple[str, ...]:
-    """The categories that have a label of their own: the most frequent ones of the training
-    sections, the most frequent first, then by name."""
+    """The categories that have their own label: the most frequent ones of the training sections, by
+    descending frequency, then by name."""
     counts = Counter(c for _, leaves in _sentences(folder, TRAIN_SECTIONS) for c, _ in leaves)
     ranked = sorted(counts, key=lambda category: (-counts[category], category))
     return tuple(ranked[:NUM_SUPERTAGS])
@@ -59,8 +60,8 @@ def _sentences(folder: Path, sections: str) -> Iterator[tuple[str, list[tuple[st
             leaves = [(c, _BRACKETS.get(word, word)) for c, word in _LEAF.findall(line)]
             if not leaves or not name:
                 raise Refusal(
-                    f"{path}: {line[:60]!r} after ID {name!r} is no derivation of CCGbank's "
-                    "AUTO files; expected leaves as <L N NNP NNP Vinken N>"
+                    f"{path}: {line[:60]!r} after ID {name!r} is not a derivation of CCGbank's "
+                    "AUTO files; expected leaves like <L N NNP NNP Vinken N>"
                 )
             yield name, leaves
 
@@ -69,8 +70,8 @@ def _files(folder: Path, sections: str) -> list[Path]:
     first, _, last = sections.partition("-")
     below, files = folder / "data" / "AUTO", []
     for number in range(int(first), int(last or first) + 1):
-        found = sorted((below / f"{number:02d}").glob("*.auto"))
-        if not found:
-            raise Refusal(f"{below / f'{number:02d}'} holds no .auto files: {HINT}")
-        files += found
+        in_section = sorted((below / f"{number:02d}").glob("*.auto"))
+        if not in_section:
+            raise Refusal(f"{below / f'{number:02d}'} has no .auto files: {HINT}")
+        files += in_section
     return files

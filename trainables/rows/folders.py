@@ -1,4 +1,4 @@
-"""Raw rows from folders of one's own: JSONL or Parquet, one file a language and split."""
+"""Raw rows from your own folders: JSONL or Parquet, one file per language and split."""
 
 import json
 import shutil
@@ -12,12 +12,13 @@ from spaces.refusal import Refusal
 from trainables.rows.hub import NoRowsError, with_names
 
 SUFFIXES = (".jsonl", ".parquet")
-HINT = "rows of one's own are expected there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
+HINT = "expected your own rows there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
 
 
-def own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
-    """The folder that `dataset` names: an absolute path, or one below the data root, or, without
-    one, below the current folder. Raises Refusal, with a `hint` of what belongs there."""
+def find_own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
+    """The folder that `dataset` names: an absolute path, or a path below the data root, or, without
+    a data root, below the current folder. `hint` says what belongs there. Raises Refusal where it
+    does not exist."""
     named = Path(dataset).expanduser()
     folder = named if named.is_absolute() else Path(data_root or ".") / named
     if not folder.is_dir():
@@ -25,39 +26,39 @@ def own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
     return folder
 
 
-def own_rows(folder: Path, config: str | None, split: str) -> list[dict[str, Any]]:
-    """The rows of the files of a config and split, class labels by name where a Parquet file says
-    their names. Raises as `own_files`, and Refusal if a file cannot be read."""
-    found = own_files(folder, config, split)
-    read = _read_jsonl if found[0].suffix == ".jsonl" else _read_parquet
-    return [row for path in found for row in read(path)]
+def read_own_rows(folder: Path, config: str | None, split: str) -> list[dict[str, Any]]:
+    """The rows in the files of a config and split. Class labels are names where a Parquet file
+    lists them. Raises as `find_own_files` does, and Refusal for a file that cannot be read."""
+    files = find_own_files(folder, config, split)
+    read = _read_jsonl if files[0].suffix == ".jsonl" else _read_parquet
+    return [row for path in files for row in read(path)]
 
 
-def own_files(folder: Path, config: str | None, split: str) -> list[Path]:
-    """FOLDER/CONFIG/SPLIT.jsonl or .parquet (or SPLIT-*.parquet, several files).
+def find_own_files(folder: Path, config: str | None, split: str) -> list[Path]:
+    """FOLDER/CONFIG/SPLIT.jsonl or .parquet, or several files SPLIT-*.parquet.
 
     Raises:
         NoRowsError: there is no such file.
-        Refusal: it is there in both forms.
+        Refusal: there are both a JSONL and a Parquet file.
     """
     below = folder / config if config else folder
-    files = [below / f"{split}{suffix}" for suffix in SUFFIXES]
-    found = [path for path in files if path.exists()] or sorted(below.glob(f"{split}-*.parquet"))
-    if not found:
-        expected = " nor ".join(path.name for path in files)
+    single = [below / f"{split}{suffix}" for suffix in SUFFIXES]
+    files = [path for path in single if path.exists()] or sorted(below.glob(f"{split}-*.parquet"))
+    if not files:
+        expected = " nor ".join(path.name for path in single)
         raise NoRowsError(f"folder {str(below)!r} has neither {expected}")
-    if len({path.suffix for path in found}) > 1:
-        raise Refusal(f"{found[0]} and {found[1].name} are both there; leave one of them")
-    return found
+    if len({path.suffix for path in files}) > 1:
+        raise Refusal(f"{files[0]} and {files[1].name} both exist; remove one of them")
+    return files
 
 
 def copy_own(
     dataset: str, config: str | None, split: str, root: Path, *, data_root: str | None
 ) -> None:
-    """Copy the files of a config and split to where `root` as a data root has them. Raises as
-    `own_files`."""
-    folder = own_folder(dataset, data_root, hint=HINT)
-    for path in own_files(folder, config, split):
+    """Copy the files of a config and split below `root`, where they lie as in a data root. Raises
+    as `find_own_files` does."""
+    folder = find_own_folder(dataset, data_root, hint=HINT)
+    for path in find_own_files(folder, config, split):
         target = root / dataset / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
@@ -71,7 +72,7 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise Refusal(f"{path}, line {number} is no JSON: {error}") from error
+            raise Refusal(f"{path}, line {number} is not JSON: {error}") from error
         if not isinstance(row, dict):
             raise Refusal(f"{path}, line {number} is {row!r}, expected an object of columns")
         rows.append(row)
@@ -79,12 +80,12 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> list[str]:
-    # Not splitlines: texts may hold U+2028, which is no end of a line here.
+    # Not splitlines: texts may hold U+2028, which does not end a line here.
     return read_text(path).split("\n")
 
 
 def read_text(path: Path) -> str:
-    """Raises Refusal if it is no UTF-8 or cannot be read."""
+    """The text of a file. Raises Refusal where it is not UTF-8 or cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""Raw rows of data sets in the hub's layout: from the hub itself, or from a folder, a data root.
+"""Raw rows of data sets in the hub's layout: from the hub, or from a folder (a data root).
 
-Both go through `datasets` and give the same rows. Those of a folder are read from its Parquet
-files each time, never from a cache, which would not notice that a file was changed. Those of the
+Both are read through `datasets` and give the same rows. Rows of a folder are read from its Parquet
+files each time and never from a cache, because a cache would miss changes to the files. Rows of the
 hub belong to a commit: once they are in the cache, the hub is not asked again.
 """
 
@@ -22,16 +22,16 @@ from trainables.rows.cards import CARD, configs, default_config, find_folder
 
 ENCODER_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _COMMIT = re.compile("[0-9a-f]{40}")
-_BUSY = (408, 429, 500, 502, 503, 504)  # the hub's statuses that say: later
+_BUSY = (408, 429, 500, 502, 503, 504)  # the hub's status codes for a request to be repeated later
 
 
 class NoRowsError(Refusal):
-    """The data set is there, but not this config or split of it."""
+    """The data set exists, but this config or split of it does not, or it has no rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
-    """Rows as the hub has them, class labels by name; `commit` is "" for those of a folder."""
+    """Rows as the hub has them, with class labels by name. `commit` is "" for rows of a folder."""
 
     rows: list[dict[str, Any]]
     commit: str
@@ -44,7 +44,7 @@ def raw_rows(
 
     Raises:
         NoRowsError: there is no such config or split.
-        Refusal: the data set is not there, cannot be reached or cannot be read.
+        Refusal: the data set does not exist, cannot be reached or cannot be read.
     """
     rows, features, commit = _read(dataset, config, split, revision, data_root)
     return RawRows(with_names(rows, features), commit)
@@ -59,9 +59,9 @@ def copy_split(
     revision: str | None,
     data_root: str | None,
 ) -> str:
-    """Write one split as a Parquet file that says its own features, label names among them.
+    """Write one split as a Parquet file that holds its features, label names included.
 
-    Returns the commit it was read from. Raises as `raw_rows`.
+    Returns the commit that it was read from. Raises as `raw_rows` does.
     """
     import datasets
 
@@ -74,31 +74,32 @@ def copy_split(
 def _read(
     dataset: str, config: str | None, split: str, revision: str | None, data_root: str | None
 ) -> tuple[list[dict[str, Any]], Any, str]:
-    """Rows as they are stored, their features, and the commit of a hub's data set."""
+    """The rows as they are stored, their features, and the commit ("" for a folder)."""
     folder = find_folder(dataset, data_root)
     if folder is None:
-        builder = _of_hub(dataset, config, revision)
+        builder = _hub_builder(dataset, config, revision)
     else:
         builder = _builder(dataset, config, str(folder.resolve()), None)
-    where = f"data set {dataset!r}, config {builder.config.name!r}"
+    name = f"data set {dataset!r}, config {builder.config.name!r}"
     splits = list(builder.config.data_files or builder.info.splits or ())
     if split not in splits:
-        raise NoRowsError(f"{where} has no split {split!r}, only {', '.join(map(repr, splits))}")
-    with _refusing(f"{where}, split {split!r}"):
+        raise NoRowsError(f"{name} has no split {split!r}, only {', '.join(map(repr, splits))}")
+    with _refusing(f"{name}, split {split!r}"):
         if folder is None:
             builder.download_and_prepare(verification_mode="no_checks")
-            found = builder.as_dataset(split=split)
-            rows = found.to_list()
+            dataset_split = builder.as_dataset(split=split)
+            rows = dataset_split.to_list()
         else:
-            found = builder.as_streaming_dataset(split=split)
-            rows = list(found)
+            dataset_split = builder.as_streaming_dataset(split=split)
+            rows = list(dataset_split)
     commit = builder.hash or ""
     is_commit = folder is None and _COMMIT.fullmatch(commit)
-    return rows, found.features, commit if is_commit else ""
+    return rows, dataset_split.features, commit if is_commit else ""
 
 
 def fetch_encoder(name: str, revision: str | None) -> None:
-    """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Raises Refusal."""
+    """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Raises Refusal where it
+    cannot be fetched."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -108,8 +109,8 @@ def fetch_encoder(name: str, revision: str | None) -> None:
 
 
 def cached_encoder(name: str, revision: str | None) -> Path | None:
-    """The folder of an encoder that lies in the hub's cache, ready to be loaded; else None. The hub
-    is not asked."""
+    """The folder of an encoder in the hub's cache that can be loaded; None where it is not
+    complete. The hub is not asked."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -120,52 +121,52 @@ def cached_encoder(name: str, revision: str | None) -> Path | None:
     return folder if is_whole else None
 
 
-def _of_hub(dataset: str, config: str | None, revision: str | None) -> Any:
-    """A builder of the rows at the commit of a revision, and at no other: where the hub cannot be
-    reached, `datasets` would take whichever commit is in the cache."""
+def _hub_builder(dataset: str, config: str | None, revision: str | None) -> Any:
+    """A builder of the rows at exactly the commit of a revision: where the hub cannot be reached,
+    `datasets` would read any commit that is in the cache."""
     pinned = revision if revision and _COMMIT.fullmatch(revision) else None
     with _refusing(f"data set {dataset!r}" + (f", revision {pinned!r}," if pinned else "")):
-        found = _in_cache(dataset, config, pinned) if pinned else None
-        if found is not None:
-            return found
+        cached = _in_cache(dataset, config, pinned) if pinned else None
+        if cached is not None:
+            return cached
         try:
             commit = _commit_of(dataset, revision)
         except ConnectionError:
             names = [entry["config_name"] for entry in configs(dataset, pinned)]
             if names and config is not None and config not in names:
                 raise _no_config(dataset, config) from None
-            found = None if pinned else _in_cache(dataset, config, "*")
-            if found is None:
+            cached = None if pinned else _in_cache(dataset, config, "*")
+            if cached is None:
                 raise
-            return found
+            return cached
         return _in_cache(dataset, config, commit) or _builder(dataset, config, dataset, commit)
 
 
 def _in_cache(dataset: str, config: str | None, commit: str) -> Any:
-    """A builder of what was prepared before of a config at a commit; of any, the latest."""
+    """A builder of a config at a commit that was prepared before; for commit `*` the latest one."""
     import datasets
     from datasets.naming import camelcase_to_snakecase
     from datasets.packaged_modules.cache.cache import Cache
 
     owner, _, name = dataset.rpartition("/")
     root = Path(datasets.config.HF_DATASETS_CACHE) / f"{owner}___{camelcase_to_snakecase(name)}"
-    places = root.glob(f"{escape(config) if config else '*'}/*/{commit}/dataset_info.json")
-    for place in sorted(places, key=lambda place: place.stat().st_mtime, reverse=True):
-        prepared, version, at = place.parts[-4:-1]
-        if prepared == (config or default_config(dataset, at)):
-            options = {"config_name": prepared, "version": version, "hash": at}
+    infos = root.glob(f"{escape(config) if config else '*'}/*/{commit}/dataset_info.json")
+    for info in sorted(infos, key=lambda path: path.stat().st_mtime, reverse=True):
+        prepared, version, prepared_commit = info.parts[-4:-1]
+        if prepared == (config or default_config(dataset, prepared_commit)):
+            options = {"config_name": prepared, "version": version, "hash": prepared_commit}
             return Cache(repo_id=dataset, dataset_name=name, **options)
     return None
 
 
 @lru_cache(maxsize=64)
 def _commit_of(dataset: str, revision: str | None) -> str:
-    """The hub's answer to whether there is such a revision, and which commit it is. It is asked
-    once and in one request: the client's own retries take minutes where nothing answers.
+    """The commit of a revision, from the hub. It is asked once, in one request: the client's own
+    retries take minutes where nothing answers.
 
     Raises:
-        ConnectionError: nothing answers, or nothing of use.
-        Refusal: the hub answers that we cannot have it.
+        ConnectionError: nothing answers, or the answer is unusable.
+        Refusal: the hub denies access or has no such revision.
     """
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
@@ -186,33 +187,34 @@ def _commit_of(dataset: str, revision: str | None) -> str:
     except httpx.TransportError as error:
         raise ConnectionError(first_line(error)) from error
     if commit is None:
-        raise ConnectionError("what answers is not the hub: it names no commit")
+        raise ConnectionError("the server that answers is not the hub: it gives no commit")
     return str(commit)
 
 
-def _denied(where: str, error: Any) -> str:
+def _denied(name: str, error: Any) -> str:
+    """What to tell a user whom the hub denies access to `name`."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
         return (
-            f"{where} is gated: accept its terms on the hub, and set HF_TOKEN to a token of the "
-            "account that did"
+            f"{name} is gated: accept its terms on the hub, and set HF_TOKEN to a token of the "
+            "account that accepted them"
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
-            f"{where} is not on the hub; if it is private, set HF_TOKEN to a token that may read it"
+            f"{name} is not on the hub; if it is private, set HF_TOKEN to a token that may read it"
         )
-    return f"{where}: the hub refuses to give it ({error.response.status_code})"
+    return f"{name}: the hub refuses access ({error.response.status_code})"
 
 
 def _builder(dataset: str, config: str | None, path: str, commit: str | None) -> Any:
-    """A builder of the rows in a folder, or of those of a commit on the hub."""
+    """A builder of the rows in a folder, or of the rows at a commit on the hub."""
     from datasets.load import get_dataset_builder_class
 
     with _refusing(f"data set {dataset!r}"):
         module = _module(path, commit)
     config = config or module.builder_configs_parameters.default_config_name
-    # The card may be all that names the labels: Parquet files need not.
+    # Only the card may list the label names: Parquet files need not.
     info = copy.deepcopy((module.dataset_infos or {}).get(config))
     name = dataset.rpartition("/")[2]
     options = {"dataset_name": name, "config_name": config, "info": info, **module.builder_kwargs}
@@ -230,21 +232,22 @@ def _builder(dataset: str, config: str | None, path: str, commit: str | None) ->
 
 @lru_cache(maxsize=64)
 def _module(path: str, commit: str | None) -> Any:
-    """Reading a card with many configs takes half a second: once a data set and process."""
-    import datasets  # a study of the embedded benchmark need not wait for it
+    """The module that lists the data files. It is cached, because reading a card with many configs
+    takes half a second."""
+    import datasets  # imported here: a study of the embedded benchmark does not need it
     from datasets.load import HubDatasetModuleFactory, LocalDatasetModuleFactory
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     if commit is None:
         return LocalDatasetModuleFactory(path).get_module()
-    # Not dataset_module_factory, which falls back on the cache, whatever commit that holds.
+    # Not dataset_module_factory, which falls back on the cache at any commit.
     return HubDatasetModuleFactory(path, commit_hash=commit).get_module()
 
 
 @contextmanager
-def _refusing(where: str) -> Iterator[None]:
-    """Turn what `datasets` raises into a line that says what to do."""
+def _refusing(name: str) -> Iterator[None]:
+    """Turns the errors of `datasets` about `name` into a Refusal that says what to do."""
     from datasets.exceptions import (
         DataFilesNotFoundError,
         DatasetGenerationError,
@@ -258,26 +261,27 @@ def _refusing(where: str) -> Iterator[None]:
         raise
     except (ConnectionError, httpx.TransportError, errors.LocalEntryNotFoundError) as error:
         raise Refusal(
-            f"{where} cannot be reached ({first_line(error)}) and is not in the cache. Read "
-            "it from a folder in the hub's layout with --data-root DIR, or fill the cache where "
-            "there is a network with `transfer-search data fetch STUDY`"
+            f"{name} cannot be reached ({first_line(error)}) and is not in the cache. Read "
+            "it from a folder in the hub's layout with --data-root DIR, or fill the cache on a "
+            "machine with a network: `transfer-search data fetch STUDY`"
         ) from error
     except DataFilesNotFoundError as error:
         raise Refusal(
-            f"{where} lacks data files that its README.md lists; it must list only configs that "
-            "are there"
+            f"{name} has not all data files that its README.md lists; expected a README.md that "
+            "lists only existing configs"
         ) from error
     except (DatasetGenerationError, pa.ArrowException, OSError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, errors.HfHubHTTPError):
-            raise Refusal(_denied(where, cause)) from error
-        raise Refusal(f"{where}: its Parquet files cannot be read ({first_line(cause)})") from error
+            raise Refusal(_denied(name, cause)) from error
+        raise Refusal(f"{name}: its Parquet files cannot be read ({first_line(cause)})") from error
     except (ValueError, RuntimeError) as error:
-        raise Refusal(f"{where} cannot be loaded: {first_line(error)}") from error
+        raise Refusal(f"{name} cannot be loaded: {first_line(error)}") from error
 
 
 def with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]]:
-    """Class labels, single ones and lists of them, by their names; -1, a hidden one, as None."""
+    """The rows with class labels (single ones or lists) replaced by their names; a hidden label
+    (-1) becomes None."""
     from datasets import ClassLabel
 
     for column, kind in (features or {}).items():
@@ -288,7 +292,7 @@ def with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]
         for row in rows:
             value = row[column]
             if isinstance(value, list):
-                row[column] = [_name(one, names) for one in value]
+                row[column] = [_name(item, names) for item in value]
             else:
                 row[column] = _name(value, names)
     return rows

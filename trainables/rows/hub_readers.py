@@ -1,4 +1,4 @@
-"""One reader a family of data sets: a raw row of the hub to an example."""
+"""One reader per family of data sets: it turns a raw row of the hub into an example."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,9 +15,9 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.rows.own_readers import KIND_READERS
-from trainables.rows.raw_row import Reader, Reading, Row, read_squad, read_tagged
+from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 
-PLACEHOLDER = "NS"  # stands in PAWS-X for a sentence that nobody translated
+PLACEHOLDER = "NS"  # in PAWS-X in place of a sentence that was not translated
 PIVOT = "eng"
 COPA_QUESTIONS: Mapping[str, str] = MappingProxyType(
     {"cause": "What was the cause?", "effect": "What happened as a result?"}
@@ -25,7 +25,7 @@ COPA_QUESTIONS: Mapping[str, str] = MappingProxyType(
 
 
 def _mnli(row: Row) -> Reading:
-    """A machine's translation that came out empty is dropped."""
+    """Rows whose machine translation is empty are dropped."""
     premise, hypothesis = row.text("premise"), row.text("hypothesis")
     if row.language != row.task.source_language and not (premise.strip() and hypothesis.strip()):
         return Reading(None, is_dropped=True)
@@ -34,14 +34,14 @@ def _mnli(row: Row) -> Reading:
 
 
 def _snli(row: Row) -> Reading:
-    """Pairs on whose label the annotators did not agree have none, and are dropped."""
+    """Pairs without a label, because the annotators did not agree, are dropped."""
     if row.content.get("label") is None:
         return Reading(None, is_dropped=True)
     return _mnli(row)
 
 
 def _qqp(row: Row) -> Reading:
-    """Pairs with an empty question are dropped: the release has a few."""
+    """Pairs with an empty question are dropped; the release has a few."""
     first, second = row.text("question1"), row.text("question2")
     if not (first.strip() and second.strip()):
         return Reading(None, is_dropped=True)
@@ -58,13 +58,13 @@ def _pawsx(row: Row) -> Reading:
 
 
 def _tydiqa(row: Row) -> Reading:
-    """One config holds all languages: which one stands before the id's first hyphen."""
+    """One config holds all languages; the part of the id before the first hyphen is the
+    language."""
     name, _, _ = row.id.partition("-")
     known = {get_language(code).name.lower(): code for code in row.task.languages}
     if name not in known:
         raise row.error(
-            f"its language {name!r} is none of the task's: {', '.join(sorted(known))}; an id "
-            "starts with it"
+            f"its id starts with the language {name!r}; expected one of {', '.join(sorted(known))}"
         )
     return read_squad(row) if known[name] == row.language else Reading(None)
 
@@ -73,7 +73,7 @@ def _hellaswag(row: Row) -> Reading:
     endings = row.texts("endings")
     numbers = tuple(map(str, range(len(endings))))
     label = row.position("label", numbers)
-    document = row.content.get("source_id") or ""  # a video or an article: several rows of each
+    document = row.content.get("source_id") or ""  # a video or an article, with several rows each
     return Reading(
         ChoiceExample(
             id=row.id, text=row.text("ctx"), choices=endings, label=label, document=document
@@ -91,7 +91,7 @@ def _csqa(row: Row) -> Reading:
 
 
 def _cosmosqa(row: Row) -> Reading:
-    """The question stands first: what is too long loses the end of its context."""
+    """The question comes first, so that a long text loses the end of its context."""
     numbers = ("0", "1", "2", "3")
     choices = tuple(row.text(f"answer{number}") for number in numbers)
     context = row.text("context")
@@ -103,12 +103,12 @@ def _cosmosqa(row: Row) -> Reading:
 
 
 def _xcopa(row: Row) -> Reading:
-    """The question stands first, in English, as in the rows of Cosmos QA that it trains on."""
-    asked = row.text("question")
-    if asked not in COPA_QUESTIONS:
-        raise row.error(f"question {asked!r} is none of {', '.join(COPA_QUESTIONS)}")
+    """The question comes first, in English, as in the rows of Cosmos QA that the task trains on."""
+    question = row.text("question")
+    if question not in COPA_QUESTIONS:
+        raise row.error(f"question is {question!r}; expected one of {', '.join(COPA_QUESTIONS)}")
     choices = (row.text("choice1"), row.text("choice2"))
-    text = f"{COPA_QUESTIONS[asked]} {row.text('premise')}"
+    text = f"{COPA_QUESTIONS[question]} {row.text('premise')}"
     label = row.position("label", ("0", "1"))
     return Reading(ChoiceExample(id=row.id, text=text, choices=choices, label=label))
 
@@ -121,13 +121,15 @@ def _panx(row: Row) -> Reading:
     others = {*row.texts("langs")} - {row.language}
     if others:
         raise row.error(
-            f"words of {', '.join(sorted(others))} in rows of {row.language}: mixed languages"
+            f"has words of {', '.join(sorted(others))}, expected only {row.language}: "
+            "mixed languages"
         )
     return read_tagged(row, "ner_tags")
 
 
 def _tatoeba(row: Row) -> Reading:
-    """Sentences end in a newline; `source_lang` is a path of a cache, or the language's code."""
+    """Sentences end in a newline. `source_lang` is the path of a cache file or the code of the
+    language."""
     expected = {"source_lang": get_language(row.language).iso3, "target_lang": PIVOT}
     for column, code in expected.items():
         named = row.text(column)
@@ -138,7 +140,7 @@ def _tatoeba(row: Row) -> Reading:
 
 
 def _buccpairs(row: Row) -> Reading:
-    """Gold pairs; `source_lang` and `target_lang` hold the ids of the sentences: `de-000000033`."""
+    """Gold pairs. `source_lang` and `target_lang` hold the ids of the sentences: `de-000000033`."""
     for column, code in (("source_lang", row.language), ("target_lang", "en")):
         named = row.text(column)
         if not named.startswith(f"{code}-"):
@@ -148,7 +150,7 @@ def _buccpairs(row: Row) -> Reading:
 
 
 def _bucc(row: Row) -> Reading:
-    """One sentence of either corpus; `partners` lists the ids of its gold translations."""
+    """One sentence of one of the two corpora. `partners` lists the ids of its gold translations."""
     text = row.text("sentence").strip()
     if not text:
         return Reading(None, is_dropped=True)
@@ -188,7 +190,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 
 
 def reader_of(task: Task, language: str) -> Reader:
-    """What reads the task's rows in that language. Raises Refusal."""
+    """The reader of the task's rows in this language. Raises Refusal for an unknown reader."""
     name = task.origin_of(language).reader
     if not name:
         return KIND_READERS[task.kind]
@@ -198,8 +200,9 @@ def reader_of(task: Task, language: str) -> Reader:
 
 
 def read_row(
-    content: Mapping[str, Any], task: Task, language: str, *, reader: Reader, place: str
+    content: Mapping[str, Any], task: Task, language: str, *, reader: Reader, fallback_id: str
 ) -> Reading:
-    """Raises RowError with the row's id; `place` is its name where it has none."""
-    own = next((content[name] for name in ("id", "pairID", "uid") if content.get(name)), place)
-    return reader(Row(content, task, language, str(own)))
+    """The result of reading one raw row. `fallback_id` is its id where it has none. Raises RowError
+    with that id."""
+    ids = (content[name] for name in ("id", "pairID", "uid") if content.get(name))
+    return reader(Row(content, task, language, str(next(ids, fallback_id))))

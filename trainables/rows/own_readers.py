@@ -1,15 +1,15 @@
-"""The readers of one's own rows: for each task kind, the columns that docs/how-to/data.md lists."""
+"""The readers of your own rows. docs/how-to/own-task.md lists the columns of each task kind."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from spaces.task import TaskKind
 from trainables.examples import ChoiceExample, PairExample, RetrievalExample, TextExample
-from trainables.rows.raw_row import Reader, Reading, Row, read_squad, read_tagged
+from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 
 
 def _classification(row: Row) -> Reading:
-    """`sentence1`, `sentence2` where it is a pair, `label` by name."""
+    """Columns `sentence1`, `sentence2` for pairs, and `label` as a name."""
     second = None if row.content.get("sentence2") is None else row.text("sentence2")
     return Reading(
         PairExample(
@@ -19,25 +19,25 @@ def _classification(row: Row) -> Reading:
 
 
 def _choice(row: Row) -> Reading:
-    """`text`, `choices`, `label`: a position in them, from 0."""
+    """Columns `text`, `choices` and `label`, an index into the choices from 0."""
     choices = row.texts("choices")
     label = row.position("label", tuple(map(str, range(len(choices)))))
     return Reading(ChoiceExample(id=row.id, text=row.text("text"), choices=choices, label=label))
 
 
 def _tagging(row: Row) -> Reading:
-    """`tokens`, `tags`: one name a token."""
+    """Columns `tokens` and `tags`, one name per token."""
     return read_tagged(row, "tags")
 
 
 def _retrieval(row: Row) -> Reading:
-    """`sentence`, `translation`: its English."""
+    """Columns `sentence` and `translation`, which is English."""
     text, pivot = row.text("sentence").strip(), row.text("translation").strip()
     return Reading(RetrievalExample(id=row.id, text=text, pivot=pivot))
 
 
 def _mlm(row: Row) -> Reading:
-    """`text`, and `pair` where its translation is masked beside it."""
+    """Column `text`, and `pair`, its translation, for translation language modelling."""
     pair = None if row.content.get("pair") is None else row.text("pair").strip()
     return Reading(TextExample(id=row.id, text=row.text("text").strip(), pair=pair))
 

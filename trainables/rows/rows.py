@@ -1,4 +1,4 @@
-"""Rows: the examples of (task, language, split), wherever they come from, and their digests."""
+"""Rows: the examples of (task, language, split) from any source, and their digests."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from spaces.refusal import unknown
 from spaces.study import StudySettings
 from spaces.task_catalog import SPLITS, Task, get_task
 from trainables.examples import Example
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
-from trainables.rows import opened_rows
+from trainables.rows import origin_rows
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
-from trainables.rows.raw_row import Reading
-from trainables.scoring.groups import KINDS_WITH_IDS, half_of, keys_of, word_of
+from trainables.rows.reading import Reading
+from trainables.scoring.groups import KINDS_WITH_IDS, group_names, half_of, unit_of_cut
 
 POCKET = "pocket"
 CLDR = "Unicode-3.0 (CLDR)"
@@ -26,9 +26,9 @@ CLDR = "Unicode-3.0 (CLDR)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedRows:
-    """Checked examples. Placeholders are not among them: `dropped` has, for each, how many examples
-    stand before it. `num_mended` answers stood elsewhere than their row said; `commit` is that of
-    the hub's data set ("": not from there)."""
+    """Checked examples. Rows without content (placeholders) are dropped: `dropped` has, for each,
+    the number of examples before it. `num_mended` answers were at another offset than their row
+    said. `commit` is that of the hub's data set, "" for other sources."""
 
     examples: tuple[Example, ...]
     dropped: tuple[int, ...] = ()
@@ -42,10 +42,10 @@ class LoadedRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsDescription:
-    """What there is of one (task, language, split), for those who look before they train.
+    """The rows of one (task, language, split), described for users before training.
 
-    `parts` are the splits of the hub that the rows came out of, several where they are joined;
-    `own` are those of folders of one's own.
+    `parts` are the splits of the hub that the rows come from, several where they are joined.
+    `own_parts` are those of folders of your own.
     """
 
     task: str
@@ -62,15 +62,15 @@ class RowsDescription:
     digest: str
     licence: str | None
     parts: tuple[Part, ...] = ()
-    own: tuple[OwnPart, ...] = ()
+    own_parts: tuple[OwnPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Where rows come from: the hub, or a folder in its layout. Read once a process.
+    """The source of rows: the hub, or a folder in its layout. Rows are read once per process.
 
     With `halves`, a single evaluation split is cut: one half selects (`validation`), the other
-    tests. Without, both are the whole split, the benchmark's own rows.
+    tests. Without `halves` both are the whole split, the rows of the benchmark.
     """
 
     data_root: str | None = None
@@ -78,7 +78,8 @@ class Rows:
 
     @classmethod
     def of(cls, settings: StudySettings) -> "Rows":
-        """The rows of a study: the same for all that read, check, train on or score them."""
+        """The rows of a study, equal for everything that reads, checks, trains on or scores
+        them."""
         return cls(settings.study.data_root, settings.evaluation.halves)
 
     def load(self, task: str, language: str, split: str) -> LoadedRows:
@@ -86,31 +87,34 @@ class Rows:
 
         Raises:
             NoRowsError: there are none in this language or split.
-            Refusal: what is there cannot be used; where it is a row's fault, with its id.
+            Refusal: the rows cannot be used; for a broken row it names the row's id.
         """
         return _load(self, task, language, split)
 
     def examples(self, task: str, language: str, split: str) -> tuple[Example, ...]:
+        """The examples of `load`. Raises as `load` does."""
         return self.load(task, language, split).examples
 
     def fingerprint(self, task: str, language: str, split: str) -> str:
-        """A digest of the content of every row, the same wherever it was read."""
+        """A SHA-256 digest of the content of every row; it does not depend on where the rows were
+        read."""
         return _fingerprint(self, task, language, split)
 
     def languages(self, task: str, languages: Iterable[str], split: str) -> tuple[str, ...]:
-        """Those of the languages in which there are rows."""
-        return tuple(code for code in languages if self._has(task, code, split))
+        """The languages in `languages` that have rows."""
+        return tuple(code for code in languages if self._has_rows(task, code, split))
 
     def commits(self, task: str, languages: Iterable[str], split: str) -> str:
-        """The commits of the hub's data set that the rows were read from; one, as a rule."""
-        found = {self.load(task, language, split).commit for language in languages}
-        return " ".join(sorted(found - {""}))
+        """The commits of the hub's data set that the rows were read from; usually one."""
+        commits = {self.load(task, language, split).commit for language in languages}
+        return " ".join(sorted(commits - {""}))
 
     def describe(self, task: str, language: str, split: str) -> RowsDescription:
+        """The description of the rows of one (task, language, split). Raises as `load` does."""
         entry, loaded = get_task(task), self.load(task, language, split)
-        described = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
-        places = [place for one in described for place in _parts(one, language, split)]
-        parts = tuple(place for place in places if isinstance(place, Part))
+        tasks = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
+        all_parts = [part for member in tasks for part in _parts(member, language, split)]
+        parts = tuple(part for part in all_parts if isinstance(part, Part))
         is_pocket = entry.dataset == POCKET
         origin = entry.origin_of(language)
         return RowsDescription(
@@ -126,33 +130,33 @@ class Rows:
             num_dropped=loaded.num_dropped,
             num_mended=loaded.num_mended,
             digest=self.fingerprint(task, language, split),
-            licence=CLDR if is_pocket else self._licence(described, language, split),
+            licence=CLDR if is_pocket else self._licence(tasks, language, split),
             parts=parts,
-            own=tuple(place for place in places if isinstance(place, OwnPart)),
+            own_parts=tuple(part for part in all_parts if isinstance(part, OwnPart)),
         )
 
     def _licence(self, entries: Sequence[Task], language: str, split: str) -> str | None:
-        """Those of all the data sets, each once."""
-        found = []
+        """The licences of all the data sets, each once."""
+        licences = []
         for entry in entries:
             commit = self.load(entry.name, language, split).commit
             origin = entry.origin_of(language)
-            found.append(opened_rows.licence(origin, language, self.data_root, commit))
-        return "; ".join(dict.fromkeys(filter(None, found))) or None
+            licences.append(origin_rows.licence(origin, language, self.data_root, commit))
+        return "; ".join(dict.fromkeys(filter(None, licences))) or None
 
-    def cut_of(self, task: str, languages: Sequence[str], split: str) -> str:
-        """What became of a single evaluation split, for the protocol: how it was cut, or that it
-        is whole; "" where no language has one."""
+    def describe_cut(self, task: str, languages: Sequence[str], split: str) -> str:
+        """How a single evaluation split is used, for the protocol: cut by what, or whole; "" where
+        no language has one."""
         entry = get_task(task)
         single = [code for code in languages if entry.is_cut(code, split)]
         if not single:
             return ""
-        those = "" if len(single) == len(languages) else f" ({' '.join(single)})"
+        named = "" if len(single) == len(languages) else f" ({' '.join(single)})"
         if self.halves:
-            return f"half of {entry.splits.test} by {word_of(entry)}{those}"
-        return f"whole {entry.splits.test} as validation and test{those}"
+            return f"half of {entry.splits.test} by {unit_of_cut(entry)}{named}"
+        return f"whole {entry.splits.test} as validation and test{named}"
 
-    def _has(self, task: str, language: str, split: str) -> bool:
+    def _has_rows(self, task: str, language: str, split: str) -> bool:
         try:
             return bool(self.load(task, language, split).examples)
         except NoRowsError:
@@ -174,20 +178,20 @@ def _load(source: Rows, task: str, language: str, split: str) -> LoadedRows:
         loaded = _read(entry, language, split, source)
     if not loaded.examples:
         raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
-    form = format_for(entry)
+    task_format = format_of_task(entry)
     for example in loaded.examples:
-        form.check(example, entry)
+        task_format.check(example, entry)
     return loaded
 
 
 def _joined(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
-    """The rows of all parts, one after the other, each under the name of its part."""
+    """The rows of all parts, one part after the other. Each id gets the name of its part."""
     loaded = {part: source.load(part, language, split) for part in task.parts}
     starts = accumulate((len(rows.examples) for rows in loaded.values()), initial=0)
     dropped = [
-        start + place
+        start + index
         for start, rows in zip(starts, loaded.values(), strict=False)
-        for place in rows.dropped
+        for index in rows.dropped
     ]
     return LoadedRows(
         examples=tuple(
@@ -205,10 +209,11 @@ def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
     origin, hub_split = task.origin_of(language), task.hub_split(language, split)
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
-    raw = opened_rows.raw_of(origin, language, hub_split.split("+"), source.data_root)
+    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
     reader = reader_of(task, language)
     readings = [
-        read_row(content, task, language, reader=reader, place=place) for place, content in raw.rows
+        read_row(content, task, language, reader=reader, fallback_id=fallback_id)
+        for fallback_id, content in raw.rows
     ]
     if source.halves and task.is_cut(language, split):
         readings = _half(readings, task, language, split, source)
@@ -230,36 +235,40 @@ def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
 def _half(
     readings: Sequence[Reading], task: Task, language: str, split: str, source: Rows
 ) -> list[Reading]:
-    """What lies in this half; what was dropped counts in both."""
+    """The rows of this half. Dropped rows are kept in both."""
     examples = [reading.example for reading in readings if reading.example is not None]
-    keys = iter(keys_of(examples, task, twins=_twins(task, language, split, source)))
-    half = [one for one in readings if one.example is None or half_of(next(keys)) == split]
+    keys = iter(group_names(examples, task, twins=_twins(task, language, split, source)))
+    half = [r for r in readings if r.example is None or half_of(next(keys)) == split]
     if examples and not any(reading.example for reading in half):
         raise NoRowsError(
-            f"task {task.name!r} has no {split} rows in {language!r}: its one evaluation split is "
-            f"cut by {word_of(task)}, and all {len(examples)} rows lie in the other half"
+            f"task {task.name!r} has no {split} rows in {language!r}: its only evaluation split "
+            f"is cut by {unit_of_cut(task)}, and all {len(examples)} rows are in the other half"
         )
     return half
 
 
 def _twins(task: Task, language: str, split: str, source: Rows) -> dict[str, str]:
-    """Id -> the group of the row in the source language, whose translation has the same id: a
-    paragraph lies in the same half in all languages."""
-    home = task.source_language
-    if language == home or not task.is_cut(home, split) or task.kind not in KINDS_WITH_IDS:
+    """The group of the source-language row of each id. A translation has the id of its source row,
+    so a paragraph falls into the same half in all languages."""
+    source_language = task.source_language
+    if (
+        language == source_language
+        or not task.is_cut(source_language, split)
+        or task.kind not in KINDS_WITH_IDS
+    ):
         return {}
     try:
-        whole = replace(source, halves=False).examples(task.name, home, split)
+        whole = replace(source, halves=False).examples(task.name, source_language, split)
     except NoRowsError:
         return {}
-    return {row.id: key for row, key in zip(whole, keys_of(whole, task), strict=True)}
+    return {row.id: key for row, key in zip(whole, group_names(whole, task), strict=True)}
 
 
 def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[OwnPart, ...]:
     hub_split = task.hub_split(language, split)
     if task.dataset == POCKET or hub_split is None:
         return ()
-    return opened_rows.parts_of(task.origin_of(language), language, hub_split.split("+"))
+    return origin_rows.parts_of_origin(task.origin_of(language), language, hub_split.split("+"))
 
 
 @lru_cache(maxsize=1024)

@@ -1,1 +1,1 @@
-"""Scores, outcomes of rows, objectives and metrics; nothing here needs torch."""
+"""Scores, outcomes of rows, objectives and metrics. Nothing here needs torch."""

@@ -1,4 +1,4 @@
-"""What is measured: pure functions over predictions and gold, all results in [0, 1]. No torch."""
+"""Metrics: pure functions of predictions and gold values, with results in [0, 1]. No torch."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -13,7 +13,7 @@ from trainables.scoring.normalization import normalize
 
 _QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
 
-SAID, MISSED = 0.99, 0.95  # shares of `collapsed_to`
+MIN_PREDICTED, MIN_WRONG = 0.99, 0.95  # shares of rows, for `collapsed_to`
 
 T = TypeVar("T", bound=Hashable)
 Normalize = Callable[[str], str]
@@ -21,40 +21,41 @@ Counts = tuple[int, int, int]  # right, predicted, gold
 
 
 def accuracy(predictions: Sequence[Hashable], golds: Sequence[Hashable]) -> float:
-    """Share of equal pairs. Source: GLUE and XTREME score pairs and choices by it."""
+    """The share of predictions that equal the gold value. Source: GLUE and XTREME score pairs and
+    choices by it. Raises ValueError without rows."""
     _refuse_unequal(len(predictions), len(golds))
     return sum(p == g for p, g in zip(predictions, golds, strict=True)) / len(golds)
 
 
 def collapsed_to(predictions: Sequence[T], golds: Sequence[Hashable]) -> T | None:
-    """The label that a model says whatever the gold one is; None where it has not collapsed.
+    """The label that a model predicts whatever the gold label is; None where it has not collapsed.
 
-    It is said of 99 % of the rows or more, and of 95 % or more of those that have another gold
-    label. Where the commonest gold label has 80 % or less, the second follows from the first; it
-    is what tells a model that says a common label too often from one that finds the rare ones: of
-    99.5 % equal labels, the right answers are 99.5 % one label too. Where only one label is gold
-    and said, there is nothing that could have been missed.
+    The label is predicted for at least 99 % of all rows, and for at least 95 % of the rows with
+    another gold label. The second condition follows from the first where the most common gold label
+    has at most 80 %. It separates a model that predicts a common label too often from one that
+    finds the rare labels: where 99.5 % of the gold labels are equal, so are 99.5 % of the right
+    predictions. Where all gold labels and predictions are one label, no row could show a collapse,
+    and the result is None.
     """
     _refuse_unequal(len(predictions), len(golds))
     label, count = Counter(predictions).most_common(1)[0]
-    of_others = [
-        said == label for said, gold in zip(predictions, golds, strict=True) if gold != label
-    ]
-    if count < SAID * len(predictions) or not of_others:
+    on_others = [p == label for p, gold in zip(predictions, golds, strict=True) if gold != label]
+    if count < MIN_PREDICTED * len(predictions) or not on_others:
         return None
-    return label if sum(of_others) >= MISSED * len(of_others) else None
+    return label if sum(on_others) >= MIN_WRONG * len(on_others) else None
 
 
 def tag_accuracy(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
-    """Share of words with the right tag, over all sentences. Source: UD's UPOS accuracy."""
+    """The share of words with the right tag, over all sentences. Source: the UPOS accuracy of
+    Universal Dependencies."""
     return micro_f1(tag_counts(predictions, golds))
 
 
 def tag_counts(
     predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
 ) -> list[Counts]:
-    """Words of each sentence with the right tag, and twice its words: `micro_f1` of these is the
-    accuracy."""
+    """Per sentence the words with the right tag, and twice the number of words: their `micro_f1` is
+    the accuracy."""
     _refuse_unequal(len(predictions), len(golds))
     right = [
         sum(p == g for p, g in zip(*rows, strict=True))
@@ -66,8 +67,8 @@ def tag_counts(
 
 
 def micro_f1(counts: Sequence[Counts]) -> float:
-    """2pr / (p + r) with p = right / predicted and r = right / gold, all summed over the rows; 0
-    where nothing is predicted and nothing gold."""
+    """2pr / (p + r) with p = right / predicted and r = right / gold, each summed over the rows; 0
+    where nothing is predicted and nothing is gold."""
     right, predicted, gold = (sum(column) for column in zip(*counts, strict=True))
     return 2 * right / (predicted + gold) if predicted + gold else 0.0
 
@@ -76,10 +77,10 @@ def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
     """Micro F1 over labelled spans; 0 where there is no span at all.
 
     Source: `seqeval.metrics.f1_score` in its default mode, which follows the CoNLL-2000 script
-    `conlleval`; a test holds the two equal. XTREME scores POS with it too (google-research/xtreme,
-    issue 56), where tags have no prefix: the first letter then counts as one, so that runs of an
-    equal tag merge, unless it is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside,
-    end or single.
+    `conlleval`; a test checks that the two are equal. XTREME scores POS with it, too
+    (google-research/xtreme, issue 56), although these tags have no prefix. The first letter is then
+    read as the prefix. So runs of an equal tag merge, except that a first letter `B`, `I`, `E` or
+    `S` is read as the begin, inside, end or single of a chunk.
     """
     return micro_f1(span_counts(predictions, golds))
 
@@ -87,27 +88,29 @@ def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
 def span_counts(
     predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
 ) -> list[Counts]:
-    """Right, predicted and gold spans of each sentence, as `span_f1` counts them."""
+    """The right, predicted and gold spans of each sentence, counted as in `span_f1`."""
     _refuse_unequal(len(predictions), len(golds))
     for predicted, gold in zip(predictions, golds, strict=True):
         if len(predicted) != len(gold):
             raise ValueError(f"{len(predicted)} predicted tags for a sentence of {len(gold)} words")
-    said, meant = _spans(predictions), _spans(golds)
+    predicted_spans, gold_spans = _spans(predictions), _spans(golds)
     ends = list(accumulate(len(tags) + 1 for tags in golds))
-    # A span lies where its last word does: a malformed one may begin in a sentence before.
-    found = [
+    # A span belongs to the sentence of its last word: a malformed one may begin in an earlier one.
+    right_by_row, predicted_by_row, gold_by_row = (
         Counter(bisect_right(ends, last) for _, _, last in spans)
-        for spans in (said & meant, said, meant)
+        for spans in (predicted_spans & gold_spans, predicted_spans, gold_spans)
+    )
+    return [
+        (right_by_row[row], predicted_by_row[row], gold_by_row[row]) for row in range(len(golds))
     ]
-    right, predicted_, gold_ = found
-    return [(right[row], predicted_[row], gold_[row]) for row in range(len(golds))]
 
 
 def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
-    """(type, first word, last word); words are counted over all sentences, a gap between two.
+    """(type, first word, last word) of every span. Words are counted over all sentences, with a gap
+    between two sentences.
 
     `first` is deliberately kept when a span ends: a malformed tag may end a span twice, and
-    conlleval then counts both.
+    conlleval counts both.
     """
     words = [tag for sentence in sentences for tag in (*sentence, "O")]
     spans = set()
@@ -134,36 +137,37 @@ def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
 def exact_match(
     prediction: str, golds: Sequence[str], *, normalize: Normalize = normalize
 ) -> float:
-    """1 if the prediction is one of the gold answers after `normalize`, else 0.
+    """1 if the prediction equals a gold answer after `normalize`, else 0.
 
-    No gold answers: the row is unanswerable, and the empty prediction is right. Sources: the
-    evaluation scripts of SQuAD v1.1 and, for unanswerable rows, v2.0; MLQA's with its own rules.
+    A row without gold answers is unanswerable, and the empty prediction is right. Sources: the
+    evaluation scripts of SQuAD v1.1 and, for unanswerable rows, v2.0; MLQA's script with its
+    normalisation.
     """
-    said = normalize(prediction)
-    return float(any(said == normalize(gold) for gold in golds) if golds else not said)
+    normalized = normalize(prediction)
+    return float(any(normalized == normalize(gold) for gold in golds) if golds else not normalized)
 
 
 def token_f1(prediction: str, golds: Sequence[str], *, normalize: Normalize = normalize) -> float:
     """The best F1 over the gold answers' bags of white-space tokens, after `normalize`.
 
-    No gold answers: 1 for the empty prediction, else 0. As in the script of SQuAD v1.1, a gold
-    answer of which `normalize` leaves nothing (`%`) matches no prediction here. Sources: as
+    Without gold answers it is 1 for the empty prediction, else 0. As in the script of SQuAD v1.1, a
+    gold answer that `normalize` leaves empty (`%`) matches no prediction. Sources: those of
     `exact_match`.
     """
     if not golds:
         return exact_match(prediction, golds, normalize=normalize)
-    said = Counter(normalize(prediction).split())
+    predicted_tokens = Counter(normalize(prediction).split())
     best = 0.0
     for gold in golds:
-        meant = Counter(normalize(gold).split())
-        shared = (said & meant).total()
+        gold_tokens = Counter(normalize(gold).split())
+        shared = (predicted_tokens & gold_tokens).total()
         if shared:
-            best = max(best, 2 * shared / (said.total() + meant.total()))
+            best = max(best, 2 * shared / (predicted_tokens.total() + gold_tokens.total()))
     return best
 
 
 def qa_score(f1: float, exact: float) -> float:
-    """What XTREME counts of a question answering task: the mean of F1 and exact match. Source:
+    """XTREME's score of a question answering task: the mean of F1 and exact match. Source:
     google-research/xtreme, evaluate.py."""
     return (f1 + exact) / 2
 
@@ -171,19 +175,21 @@ def qa_score(f1: float, exact: float) -> float:
 def nearest(
     queries: npt.NDArray[np.float32], candidates: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.int64]:
-    """For each query [Q, H] the index of the candidate [C, H] of highest cosine; ties: the first.
+    """The index of the candidate [C, H] with the highest cosine for each query [Q, H]: [Q]. The
+    first one wins a tie.
 
-    Source: XTREME's Tatoeba script searches by L2 distance between normalised vectors, which
-    orders alike. A zero vector has cosine 0 with everything.
+    Source: XTREME's Tatoeba script searches by L2 distance between normalised vectors, which gives
+    the same order. A zero vector has cosine 0 with every vector. Raises ValueError without
+    candidates.
     """
     if len(candidates) == 0:
         raise ValueError("no candidates to retrieve from")
     directions = _unit(candidates).T
-    found = np.empty(len(queries), np.int64)
+    best = np.empty(len(queries), np.int64)
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        some = slice(start, start + _QUERIES_AT_ONCE)
-        found[some] = (_unit(queries[some]) @ directions).argmax(axis=1)
-    return found
+        rows = slice(start, start + _QUERIES_AT_ONCE)
+        best[rows] = (_unit(queries[rows]) @ directions).argmax(axis=1)
+    return best
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

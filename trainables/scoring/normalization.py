@@ -1,4 +1,4 @@
-"""What of an answer's text counts when answers are compared. Pure; no torch."""
+"""Normalisation of answers before they are compared. Pure functions without torch."""
 
 import re
 import string
@@ -12,10 +12,10 @@ from spaces.refusal import unknown
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
-# By language, what MLQA's script takes for articles; Hindi and Chinese have none.
+# The articles of each language in MLQA's script; Hindi and Chinese have none.
 _MLQA_ARTICLES: Mapping[str, re.Pattern[str] | None] = MappingProxyType(
     {
-        "ar": re.compile("ال"),  # wherever it stands, inside a word too
+        "ar": re.compile("ال"),  # at any position, inside a word too
         "de": re.compile(r"\b(?:ein(?:e[nmrs]?)?|de[rnms]|die|das)\b"),
         "en": _ARTICLES,
         "es": re.compile(r"\b(?:un|una|unos|unas|el|la|los|las)\b"),
@@ -28,21 +28,21 @@ _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
 def normalize(text: str) -> str:
-    """Lower case, without ASCII punctuation, English articles and surplus white space.
+    """The text in lower case, without ASCII punctuation, English articles and extra white space.
 
-    Source: the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016); XTREME uses it for XQuAD
-    and TyDiQA in every language (google-research/xtreme, evaluate.py).
+    Source: the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016). XTREME uses it for XQuAD and
+    TyDiQA in every language (google-research/xtreme, evaluate.py).
     """
     bare = text.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
 def mlqa_normalizer(language: str) -> Callable[[str], str]:
-    """Lower case, without any punctuation of Unicode, the language's articles and surplus white
-    space; in Chinese every Han character is a token of its own.
+    """A function that returns a text in lower case, without Unicode punctuation, the language's
+    articles and extra white space; in Chinese every Han character becomes a token.
 
     Source: the evaluation script of MLQA (facebookresearch/MLQA, mlqa_evaluation_v1.py), which
-    XTREME uses for MLQA alone. Raises Refusal for a language that MLQA has no rules for.
+    XTREME uses for MLQA alone. Raises Refusal for a language that is not in MLQA.
     """
     if language not in _MLQA_ARTICLES:
         raise unknown("language of MLQA's normalisation", language, _MLQA_ARTICLES)
@@ -57,5 +57,6 @@ def _normalize_mlqa(text: str, *, language: str) -> str:
 
 
 def _is_punctuation(char: str) -> bool:
-    """ASCII counts `$`, `+` and the like, which Unicode takes for symbols."""
+    """Whether the character is punctuation in ASCII or Unicode: ASCII includes `$`, `+` and others
+    that Unicode calls symbols."""
     return char in string.punctuation or unicodedata.category(char).startswith("P")

@@ -1,6 +1,6 @@
-"""The values of a trial's objectives, where a study has several, and what a drop is measured by.
+"""The values of a trial's objectives, where a study has several, and the scores that limit drops.
 
-Pure. Sampler, report and retrain ask the same functions.
+Pure functions, used by sampler, report and retrain alike.
 """
 
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ from trainables.scoring.scores import Scores, TargetScores, selecting_languages
 def objective_values(
     scores: Scores, evaluation: EvaluationSection, *, hours: float, num_gpus: int
 ) -> dict[str, float]:
-    """Objective -> its value, in the order of the study file; empty where that names none.
+    """Objective -> its value, in the order of the study file; empty where it names none.
 
-    Of the zero-shot languages those alone enter that the selection rule allows. Means are over the
-    objective targets that have what is asked for.
+    Only zero-shot languages that the selection rule allows are used. Means are over the objective
+    targets that have the needed scores.
 
     Args:
-        hours: what it takes to train the plan's phases, shared ones included, and to score it.
-        num_gpus: what a trial holds.
+        hours: hours to train the plan's phases, shared ones included, and to score it.
+        num_gpus: GPUs that a trial holds.
 
     Raises:
-        Refusal: no objective target has a score to tell one of them by.
+        Refusal: no objective target has a score to compute an objective from.
     """
-    of_cost = {Objective.HOURS: hours, Objective.GPU_HOURS: hours * num_gpus}
+    costs = {Objective.HOURS: hours, Objective.GPU_HOURS: hours * num_gpus}
     return {
-        name.value: of_cost[name] if name in of_cost else _of_scores(name, scores, evaluation)
+        name.value: costs[name] if name in costs else _score_objective(name, scores, evaluation)
         for name in evaluation.objectives
     }
 
 
 def selecting_scores(scores: Scores, evaluation: EvaluationSection) -> dict[str, float]:
-    """`task language` -> score, of the objective targets in the languages that may select."""
+    """`task language` -> main score, of the objective targets in the languages that may select."""
     return {
         f"{target.task} {language}": target.by_language[language]
         for target in scores.objective_targets
@@ -42,8 +42,8 @@ def selecting_scores(scores: Scores, evaluation: EvaluationSection) -> dict[str,
     }
 
 
-def _of_scores(name: Objective, scores: Scores, evaluation: EvaluationSection) -> float:
-    found: list[float] = []
+def _score_objective(name: Objective, scores: Scores, evaluation: EvaluationSection) -> float:
+    values: list[float] = []
     for target in scores.objective_targets:
         zero_shot = [
             target.by_language[language]
@@ -52,19 +52,19 @@ def _of_scores(name: Objective, scores: Scores, evaluation: EvaluationSection) -
         ]
         match name:
             case Objective.SOURCE_SCORE:
-                found += [] if target.source is None else [target.source]
+                values += [] if target.source is None else [target.source]
             case Objective.ZERO_SHOT_MEAN if zero_shot:
-                found.append(_mean(zero_shot))
+                values.append(_mean(zero_shot))
             case Objective.WORST_LANGUAGE:
-                found += zero_shot
+                values += zero_shot
             case Objective.TRANSFER_GAP if zero_shot and target.source is not None:
-                found.append(target.source - _mean(zero_shot))
-    if not found:
+                values.append(target.source - _mean(zero_shot))
+    if not values:
         raise Refusal(
-            f"no objective target has rows to tell {name.value!r} by, under the selection rule "
-            f"{evaluation.selection.value}"
+            f"no objective target has rows to compute {name.value!r} from under the selection rule "
+            f"{evaluation.selection.value!r}; choose another objective or rule"
         )
-    return min(found) if name is Objective.WORST_LANGUAGE else _mean(found)
+    return min(values) if name is Objective.WORST_LANGUAGE else _mean(values)
 
 
 def _selecting(target: TargetScores, evaluation: EvaluationSection) -> list[str]:

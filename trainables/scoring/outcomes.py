@@ -1,10 +1,11 @@
-"""What each row of a target got, compactly: enough to score any resample of the rows.
+"""Outcomes: the result of each row of a target, stored compactly; enough to score any resample of
+the rows.
 
-`[rows]`: one value a row, the score is their mean (accuracy, exact match, F1 of an answer).
-`[rows, 3]`: right, predicted and gold counts a row, the score is the micro F1 of their sums (spans,
-mined pairs). Rows stand in the order in which they were scored; which rows they are says the
-protocol's digest of the data. On disk: one safetensors file a target, one array a language, and
-where some of its rows go together one more, of whole numbers: the group of each row.
+`[rows]`: one value per row, and the score is their mean (accuracy, exact match, F1 of an answer).
+`[rows, 3]`: right, predicted and gold counts per row, and the score is the micro F1 of their sums
+(spans, mined pairs). Rows keep the order in which they were scored; the data digest in the protocol
+identifies them. On disk a target has one safetensors file with one array per language; a language
+whose rows form groups has one more array, with the integer group of each row.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,13 +26,13 @@ from trainables.whole import write_whole
 Outcomes = npt.NDArray[Any]
 
 FOLDER = "outcomes"
-GROUPS = "/groups"  # ends the name of the array with a language's groups
+GROUPS = "/groups"  # the end of the name of the array with a language's groups
 
 
 @dataclass(frozen=True, eq=False)
 class ByLanguage(Mapping[str, Outcomes]):
-    """Language -> what each row got. `groups`: language -> the group of each row (one paragraph's
-    questions are one), in languages where some rows go together; elsewhere each is for itself."""
+    """Language -> the outcome of each row. `groups`: language -> the group of each row (questions
+    on one paragraph are one group); a language is missing where every row is its own group."""
 
     rows: Mapping[str, Outcomes]
     groups: Mapping[str, Groups] = field(default_factory=dict)
@@ -39,10 +40,10 @@ class ByLanguage(Mapping[str, Outcomes]):
     def __post_init__(self) -> None:
         for language, groups in self.groups.items():
             if language not in self.rows or groups.shape != (len(self.rows[language]),):
-                raise ValueError(f"groups of {language!r} are not those of its rows")
+                raise ValueError(f"groups of {language!r} do not fit its rows")
 
     def of(self, languages: Iterable[str]) -> "ByLanguage":
-        """The same of these languages alone, in their order."""
+        """The outcomes of these languages alone, in this order."""
         codes = list(languages)
         groups = {code: self.groups[code] for code in codes if code in self.groups}
         return ByLanguage({code: self.rows[code] for code in codes}, groups)
@@ -58,19 +59,22 @@ class ByLanguage(Mapping[str, Outcomes]):
 
 
 def of_values(values: Iterable[float]) -> Outcomes:
-    """One value a row: a byte each where all are 0 or 1, else eight, so that nothing is lost."""
+    """Outcomes of one value per row: one byte each where all are 0 or 1, else eight bytes, without
+    loss."""
     array = np.asarray(list(values), np.float64)
     return array.astype(np.uint8) if np.isin(array, (0, 1)).all() else array
 
 
 def of_counts(counts: Iterable[Sequence[int]]) -> Outcomes:
-    """(right, predicted, gold) a row, in as few bytes as the largest count needs."""
+    """Outcomes of (right, predicted, gold) per row, in the fewest bytes that hold the largest
+    count."""
     array = np.asarray(list(counts), np.int64).reshape(-1, 3)
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))
 
 
 def score_of(outcomes: Outcomes) -> float:
-    """The main score of all rows: the very number that the format gave. ValueError without rows."""
+    """The main score of all rows, equal to the format's score to the last bit. Raises ValueError
+    without rows."""
     if not len(outcomes):
         raise ValueError("no rows to score")
     if outcomes.ndim == 1:
@@ -80,14 +84,14 @@ def score_of(outcomes: Outcomes) -> float:
 
 
 def file_of(home: Path, trained: str, protocol: ScoringProtocol) -> Path:
-    """Where the outcomes of a target lie. `trained` says what was scored: the key of the phase, or
-    a name for the study's encoder as it is."""
+    """The path of a target's outcomes below `home`. `trained` names what was scored: the key of the
+    phase, or a name for the study's untrained encoder."""
     name = f"{protocol.task}-{protocol.split}-{protocol.digest}.safetensors"
     return home / FOLDER / trained / name
 
 
 def write(path: Path, outcomes: ByLanguage) -> None:
-    """Write a file whole or not at all; nothing is written where it says the same already."""
+    """Write a file whole or not at all; it is left as it is where the content is equal."""
     groups = {f"{language}{GROUPS}": array for language, array in outcomes.groups.items()}
     arrays = {**outcomes.rows, **groups}
     content = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
@@ -98,7 +102,7 @@ def write(path: Path, outcomes: ByLanguage) -> None:
 
 
 def read(path: Path) -> ByLanguage:
-    """What a file holds, by language. Raises Refusal where it is damaged."""
+    """The outcomes in a file, by language. Raises Refusal where it is damaged."""
     try:
         arrays = safetensors.numpy.load_file(path)
         return ByLanguage(
@@ -107,6 +111,6 @@ def read(path: Path) -> ByLanguage:
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise Refusal(
-            f"the outcomes of rows in {path.name} cannot be read ({error}): delete the file where "
-            "it came from; verdicts are then given without it"
+            f"the outcomes of rows in {path.name} cannot be read ({error}); delete the file in the "
+            "store that it came from, and verdicts are made without it"
         ) from error

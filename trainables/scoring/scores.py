@@ -1,6 +1,6 @@
-"""Scores: what a trial got, per target and language, knowing what they are the mean of.
+"""Scores: the results of a trial by target and language, with what their mean is over.
 
-Pure values. Every target's scores carry the protocol that makes them comparable with others.
+Pure values. The scores of every target carry the protocol that decides what they compare with.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from spaces.sections import SelectionRule
 
 
 class Mark(StrEnum):
-    """What a reader has to know before believing a target's scores."""
+    """A warning about a target's scores."""
 
     NONE = ""
-    COLLAPSED = "collapsed"  # one label whatever the gold one is, or a loss that did not fall
-    NO_SIGNAL = "no signal"  # otherwise at chance in the source language
+    COLLAPSED = "collapsed"  # one label whatever the gold label is, or a loss that did not fall
+    NO_SIGNAL = "no signal"  # at chance in the source language for another reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringProtocol:
-    """What two scores must share to be comparable, `revision` excepted: rows of the same digest are
+    """What two scores must share to be comparable, except `revision`: rows of one digest are
     comparable wherever they were read."""
 
     task: str
@@ -42,7 +42,7 @@ class ScoringProtocol:
     labels: str
     """The digest of the label names in their order."""
     rows: int
-    """How many rows a language gave at most; 0 is all of them."""
+    """The limit of rows per language; 0 is all of them."""
     layer: int | None
     """The layer that sentence vectors come from; null for a target without them."""
     pooling: str | None
@@ -55,16 +55,16 @@ class ScoringProtocol:
     cut: str = ""
     """How a single evaluation split was cut; empty where there was nothing to cut."""
     revision: str = ""
-    """The commit of the hub's data set; it does not limit what compares with what."""
+    """The commit of the hub's data set, recorded only."""
 
     @property
     def digest(self) -> str:
-        """Of everything that makes scores comparable."""
+        """A hash of everything that makes scores comparable: 16 hexadecimal digits."""
         content = {k: v for k, v in asdict(self).items() if k != "revision"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: "ScoringProtocol") -> list[str]:
-        """Names of the fields that differ; empty means comparable."""
+        """The names of the fields that differ; empty where scores are comparable."""
         names = [f.name for f in fields(self) if f.name != "revision"]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
@@ -73,10 +73,10 @@ class ScoringProtocol:
 class TargetScores:
     """One target in all its languages: language -> metric name -> value in [0, 1].
 
-    `main` names the main metric; `num_truncated` of the rows lost tokens to `max_length`;
-    `fertility` is how many tokens a word took, or a character (fertility.py).
-    `source_language` may be without scores (retrieval against English has none for English); then
-    source and gap are None.
+    `main` names the main metric. `num_truncated` rows lost tokens to `max_length`. `fertility` is
+    tokens per word or per character (fertility.py). The source language may have no scores
+    (retrieval against English has none for English); then source and gap are None. Raises Refusal
+    without a zero-shot language.
     """
 
     task: str
@@ -96,25 +96,29 @@ class TargetScores:
 
     @property
     def by_language(self) -> dict[str, float]:
-        """The main score of every language, source first."""
+        """The main score of every language, the source language first."""
         order = sorted(self.languages, key=lambda code: (code != self.source_language, code))
         return {language: self.languages[language][self.main] for language in order}
 
     @property
     def source(self) -> float | None:
+        """The main score in the source language; None without one."""
         return self.by_language.get(self.source_language)
 
     @property
     def zero_shot(self) -> dict[str, float]:
+        """The main score of every zero-shot language."""
         return {k: v for k, v in self.by_language.items() if k != self.source_language}
 
     @property
     def zero_shot_mean(self) -> float:
+        """The mean main score over the zero-shot languages."""
         return _mean(list(self.zero_shot.values()))
 
     @property
     def transfer_gap(self) -> float | None:
-        """What is lost by leaving the source language; lower is better."""
+        """The source score minus the zero-shot mean; lower is better. None without a source
+        score."""
         return None if self.source is None else self.source - self.zero_shot_mean
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,8 +134,8 @@ Differences = dict[str, dict[str, tuple[Any, Any]]]
 
 
 def protocol_differences(targets: Iterable[TargetScores]) -> Differences:
-    """Task -> field of the protocol that is not the same in all its scores -> two of its values:
-    the first one, and the first other."""
+    """Task -> each field of the protocol that differs between its scores -> two of its values: the
+    first one, and the first that differs."""
     first: dict[str, ScoringProtocol] = {}
     different: Differences = {}
     for target in targets:
@@ -144,24 +148,25 @@ def protocol_differences(targets: Iterable[TargetScores]) -> Differences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """All targets of a trial, in the order of the plan; `of_interest` are the objective targets."""
+    """All targets of a trial, in the order of the plan. `of_interest` names the objective
+    targets."""
 
     targets: tuple[TargetScores, ...]
     of_interest: tuple[str, ...] = field(default=())
 
     @property
     def objective_targets(self) -> tuple[TargetScores, ...]:
-        """Those of interest that are there already (a rung has not all of them)."""
+        """The objective targets that are scored already (a rung has not all of them)."""
         return tuple(t for t in self.targets if not self.of_interest or t.task in self.of_interest)
 
     @property
     def zero_shot_mean(self) -> float:
-        """Mean over the objective targets of their zero-shot means."""
+        """The mean zero-shot mean over the objective targets."""
         return _mean([target.zero_shot_mean for target in self.objective_targets])
 
     @property
     def transfer_gap(self) -> float | None:
-        """Mean over the objective targets that have one; None if none has."""
+        """The mean transfer gap over the objective targets that have one; None where none has."""
         gaps = [t.transfer_gap for t in self.objective_targets if t.transfer_gap is not None]
         return _mean(gaps) if gaps else None
 
@@ -173,13 +178,13 @@ class Scores:
 
     @property
     def collapsed(self) -> tuple[str, ...]:
-        """The objective targets that collapsed. Each one's phase did so by itself: the others keep
-        their scores and their say."""
+        """The objective targets that collapsed. Each phase collapses by itself, so the other
+        targets keep their scores and still count."""
         return tuple(t.task for t in self.objective_targets if t.mark is Mark.COLLAPSED)
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether every objective target collapsed: then nothing was learned."""
+        """Whether every objective target collapsed, so that the trial learned nothing."""
         return len(self.collapsed) == len(self.objective_targets)
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,10 +200,11 @@ class Scores:
 
 
 def objective(scores: Scores, rule: SelectionRule, *, pivot_languages: Sequence[str] = ()) -> float:
-    """What the sampler learns from, in [0, 1]; used by sampler, report and retrain alike.
+    """The value that the sampler learns from, in [0, 1]; used by sampler, report and retrain alike.
 
-    The mean over the objective targets of the main score, averaged over the languages that the
-    rule allows. A target without any of them does not enter (retrieval under source_dev).
+    It is the mean over the objective targets of their main score, averaged over the languages that
+    the rule allows. A target without such a language is left out (retrieval under source_dev).
+    Raises Refusal where no target has one.
     """
     means = []
     for target in scores.objective_targets:
@@ -207,7 +213,8 @@ def objective(scores: Scores, rule: SelectionRule, *, pivot_languages: Sequence[
             means.append(_mean([target.by_language[language] for language in allowed]))
     if not means:
         raise Refusal(
-            f"no target has rows in a language that the selection rule {rule.value} allows"
+            f"no target has rows in a language that the selection rule {rule.value!r} allows; "
+            "choose another rule or other languages"
         )
     return _mean(means)
 
@@ -230,20 +237,20 @@ XTREME_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def task_score(target: TargetScores) -> float:
-    """The mean over a task's languages, the source language among them, of what XTREME counts:
-    (F1 + exact match) / 2 of question answering, else the main score. Source: google-research/
-    xtreme, evaluate.py. Where the source language was not scored, of the others."""
+    """The mean of XTREME's score over all languages of a task that were scored, including the
+    source language: (F1 + exact match) / 2 for question answering, else the main score. Source:
+    google-research/xtreme, evaluate.py."""
     metrics = list(target.languages.values())
-    counted = "qa_score" if all("qa_score" in found for found in metrics) else target.main
-    return _mean([found[counted] for found in metrics])
+    counted = "qa_score" if all("qa_score" in values for values in metrics) else target.main
+    return _mean([values[counted] for values in metrics])
 
 
 def xtreme_averages(task_scores: Mapping[str, float]) -> dict[str, float]:
-    """Means over XTREME's tasks by what they are over, as far as all their tasks are there:
-    `all` nine, `without_retrieval`, and the four groups of `XTREME_GROUPS`.
+    """The means over XTREME's tasks by name: `all` nine, `without_retrieval`, and the four groups
+    of `XTREME_GROUPS`. A mean is left out where one of its tasks has no score.
 
-    Source: google-research/xtreme, evaluate.py: an average that lacks a task is not given. Pair
-    retrieval (`buccpairs`) does not stand in for BUCC's mining.
+    Source: google-research/xtreme, evaluate.py. Pair retrieval (`buccpairs`) does not replace
+    BUCC's mining.
     """
     groups = dict(XTREME_GROUPS)
     everything = [task for tasks in groups.values() for task in tasks]

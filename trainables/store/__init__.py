@@ -1,1 +1,1 @@
-"""Phases by content key, in a folder or on an object store."""
+"""The store of trained phases by content key, in a folder or on an object store."""

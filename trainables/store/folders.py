@@ -1,4 +1,4 @@
-"""Weights and training state on disk: safetensors and JSON, hashes beside them, never a pickle."""
+"""Weights and training state on disk: safetensors and JSON with their hashes, never a pickle."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ HASHES = "hashes.json"
 
 
 class CorruptedError(Exception):
-    """A stored file is not what was written: `path` says which."""
+    """A stored file differs from what was written. `path` is that file."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -31,8 +31,8 @@ def write_folder(
 ) -> None:
     """Write `<name>.safetensors` and `<name>.json` files and their hashes into a new folder.
 
-    The hashes are written last and everything is flushed, so that a folder with a hash file is
-    whole; the caller then gives it its name by a rename.
+    The hashes are written last, and everything is flushed to disk, so that a folder with a hash
+    file is complete. The caller then renames it to its final name.
     """
     folder.mkdir(parents=True)
     hashes = {}
@@ -50,20 +50,21 @@ def write_folder(
 
 
 def check_folder(folder: Path, *, only: str | None = None) -> None:
-    """Raise CorruptedError unless every file (`only` that one, where named) is there with the
-    hash it was written with."""
+    """Raises CorruptedError unless every file (or only the file `only`) has the hash that it was
+    written with."""
     try:
         hashes = json.loads((folder / HASHES).read_text())
         if not isinstance(hashes, dict) or not hashes:
             raise CorruptedError(folder / HASHES, "it lists no files")
         for name in hashes if only is None else [only]:
             if _hash(folder / name) != hashes.get(name):
-                raise CorruptedError(folder / name, "its bytes are not those that were written")
+                raise CorruptedError(folder / name, "its bytes differ from those that were written")
     except (OSError, ValueError) as error:
         raise CorruptedError(folder, str(error)) from error
 
 
 def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors in `<name>.safetensors`. Raises CorruptedError where they cannot be read."""
     try:
         return load_file(folder / f"{name}.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
@@ -71,6 +72,7 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def read_document(folder: Path, name: str) -> dict[str, Any]:
+    """The content of `<name>.json`. Raises CorruptedError where it cannot be read."""
     try:
         document: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
@@ -79,10 +81,11 @@ def read_document(folder: Path, name: str) -> dict[str, Any]:
 
 
 def rename_new(source: Path, target: Path) -> bool:
-    """Give a written folder its name; False (and the folder gone) if the name is taken."""
+    """Rename a written folder to its final name. Where that name is taken, the folder is removed
+    and False is returned."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.rename(source, target)  # a folder with content in it is never replaced
+        os.rename(source, target)  # never replaces a folder that has content
     except OSError:
         if not target.exists():
             raise
@@ -99,7 +102,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`, into an optimizer made in the same way."""
+    """The inverse of `optimizer_tensors`, into an optimizer that was built in the same way."""
     content = optimizer.state_dict()
     content["state"] = {}
     for name, tensor in tensors.items():

@@ -1,7 +1,7 @@
-"""Bytes on an S3 object store, under names; the one module that knows boto3.
+"""Bytes under names on an S3 object store. This is the only module that knows boto3.
 
-Keys and region are found as AWS's own tools find them (environment, ~/.aws, a role), the address of
-another server in AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+Keys and region are looked up as AWS's tools do it (environment, ~/.aws, a role);
+AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is the address of another server.
 """
 
 import time
@@ -20,7 +20,7 @@ from spaces.bucket import Bucket
 from spaces.refusal import AwayError, Refusal, first_line, unknown
 
 MAX_CONFLICTS, CONFLICT_SECONDS = 20, 0.5
-NOT_LET_IN = {
+DENIED_CODES = {
     "AccessDenied",
     "AllAccessDisabled",
     "ExpiredToken",
@@ -33,8 +33,8 @@ NOT_LET_IN = {
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object's name below the prefix, its bytes, and when it was written (seconds since the
-    epoch, by the store's clock)."""
+    """An object: its name below the prefix, its size in bytes, and the time it was written (seconds
+    since the epoch, by the store's clock)."""
 
     name: str
     num_bytes: int
@@ -42,8 +42,8 @@ class StoredObject:
 
 
 class ObjectStore:
-    """What lies below one prefix of one bucket. Every method raises AwayError, in one line, where
-    the store cannot be reached after `max_attempts` of a request."""
+    """The objects below one prefix of one bucket. Every method raises AwayError, in one line, where
+    the store cannot be reached in `max_attempts` requests."""
 
     def __init__(self, bucket: Bucket, *, max_attempts: int) -> None:
         self.bucket = bucket
@@ -52,7 +52,7 @@ class ObjectStore:
             connect_timeout=10,
             read_timeout=60,
             retries={"mode": "standard", "total_max_attempts": max_attempts},
-            # Servers other than AWS's stumble over its newer checksums; ours are in the manifests.
+            # Some servers other than AWS's fail on its newer checksums; our manifests have hashes.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -65,55 +65,60 @@ class ObjectStore:
         return str(self.bucket)
 
     def uri(self, name: str) -> str:
+        """The full address of an object."""
         return f"{self.bucket}/{name}"
 
     def check(self) -> None:
-        """Refuse a store that cannot be listed, written or read, or that lets a second writer
-        replace what the first one wrote."""
+        """Raises Refusal for a store that cannot be listed, written or read, or in which a second
+        writer can replace what the first one wrote."""
         mark = b"phases of transfer-search\n"
         self.listed("store")
         self.read("store")
         if self.put_new("store", mark) and self.put_new("store", mark):
             raise Refusal(
-                f"the phase store {self} does not know conditional writes (If-None-Match), without "
-                "which two trainers would overwrite each other; take another server, or leave "
+                f"the phase store {self} has no conditional writes (If-None-Match), so that two "
+                "trainers would overwrite each other; use another server, or leave "
                 "resources.phase_store out"
             )
 
     def read(self, name: str) -> bytes | None:
-        """A small object; None where there is none."""
-        with self._asking():
+        """The content of a small object; None where it does not exist."""
+        with self._requesting():
             try:
-                answer = self._client.get_object(**self._place(name))
+                answer = self._client.get_object(**self._bucket_and_key(name))
             except self._client.exceptions.NoSuchKey:
                 return None
             content: bytes = answer["Body"].read()
             return content
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Write a small object unless there is one; False where there was."""
+        """Write a small object unless it exists. Returns False where it exists."""
         for _ in range(MAX_CONFLICTS):
-            with self._asking():
+            with self._requesting():
                 try:
-                    self._client.put_object(**self._place(name), Body=content, IfNoneMatch="*")
+                    self._client.put_object(
+                        **self._bucket_and_key(name), Body=content, IfNoneMatch="*"
+                    )
                     return True
                 except ClientError as error:
                     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
                     if status == 412:
                         return False
-                    if status != 409:  # 409: another one is writing it at this moment
+                    if status != 409:  # 409: another writer is writing it at this moment
                         raise
             time.sleep(CONFLICT_SECONDS)
-        raise AwayError(f"the phase store {self}: {name} is being written by others all the time")
+        raise AwayError(
+            f"the phase store {self}: other writers keep writing {name}; run the study again"
+        )
 
     def upload(self, path: Path, name: str) -> None:
-        """A file of any size, in parts where it is large."""
-        with self._asking():
+        """Upload a file of any size; large files in parts."""
+        with self._requesting():
             self._client.upload_file(str(path), self.bucket.name, self._folder + name)
 
     def download(self, name: str, path: Path) -> None:
-        """Raises FileNotFoundError where there is no such object."""
-        with self._asking():
+        """Download an object. Raises FileNotFoundError where it does not exist."""
+        with self._requesting():
             try:
                 self._client.download_file(self.bucket.name, self._folder + name, str(path))
             except ClientError as error:
@@ -122,62 +127,62 @@ class ObjectStore:
                 raise
 
     def listed(self, prefix: str) -> list[StoredObject]:
-        """All objects whose names begin so."""
-        with self._asking():
+        """All objects whose names start with `prefix`."""
+        with self._requesting():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket.name, Prefix=self._folder + prefix
             )
-            found = [entry for page in pages for entry in page.get("Contents", [])]
+            entries = [entry for page in pages for entry in page.get("Contents", [])]
         return [
             StoredObject(
                 entry["Key"].removeprefix(self._folder),
                 entry["Size"],
                 entry["LastModified"].timestamp(),
             )
-            for entry in found
+            for entry in entries
         ]
 
     def delete(self, names: Iterable[str]) -> None:
-        """In the order given; what is not there is no error."""
+        """Delete objects in the given order; missing ones are ignored."""
         for name in names:
-            with self._asking():
-                self._client.delete_object(**self._place(name))
+            with self._requesting():
+                self._client.delete_object(**self._bucket_and_key(name))
 
-    def _place(self, name: str) -> dict[str, str]:
+    def _bucket_and_key(self, name: str) -> dict[str, str]:
         return {"Bucket": self.bucket.name, "Key": self._folder + name}
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Turn what boto3 raises into one line that says what to mend."""
+    def _requesting(self) -> Iterator[None]:
+        """Turns boto3's exceptions into one line that says what to do."""
         try:
             yield
         except NoCredentialsError as error:
             raise AwayError(
-                f"the phase store {self} asks for keys and there are none: set AWS_ACCESS_KEY_ID "
+                f"the phase store {self} needs keys, but none are set: set AWS_ACCESS_KEY_ID "
                 "and AWS_SECRET_ACCESS_KEY, write ~/.aws/credentials, or give the machine a role"
             ) from error
         except ClientError as error:
-            raise self._answered(error) from error
+            raise self._refusal_of(error) from error
         except (BotoCoreError, Boto3Error) as error:
             raise AwayError(
-                f"the phase store {self} does not answer ({first_line(error)}); "
-                "AWS_ENDPOINT_URL_S3 names another server than AWS's"
+                f"the phase store {self} does not answer ({first_line(error)}); for a server other "
+                "than AWS's, set AWS_ENDPOINT_URL_S3"
             ) from error
 
-    def _answered(self, error: ClientError) -> Refusal:
+    def _refusal_of(self, error: ClientError) -> Refusal:
         code = error.response["Error"]["Code"]
         if code == "NoSuchBucket":
             missing = unknown("bucket of the phase store", self.bucket.name, self._buckets())
-            return AwayError(f"{missing}. Make it, or name one that is there")
-        if code in NOT_LET_IN:
+            return AwayError(f"{missing}. Create it, or name an existing one")
+        if code in DENIED_CODES:
             return AwayError(
-                f"the phase store {self} does not let us in ({code}): the keys need s3:ListBucket "
+                f"the phase store {self} denies access ({code}): the keys need s3:ListBucket "
                 "on the bucket, and s3:GetObject, s3:PutObject, s3:DeleteObject below the prefix"
             )
         return AwayError(f"the phase store {self}: {first_line(error)}")
 
     def _buckets(self) -> list[str]:
-        """The buckets that these keys may see; none where they may not list them."""
+        """The buckets that these keys may list; empty where they may not."""
         with suppress(ClientError, BotoCoreError):
-            return [one["Name"] for one in self._client.list_buckets()["Buckets"]]
+            return [bucket["Name"] for bucket in self._client.list_buckets()["Buckets"]]
         return []

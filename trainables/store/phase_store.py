@@ -1,10 +1,10 @@
-"""The content-addressed store of trained phases: one folder a key, written once, by a rename.
+"""The content-addressed store of trained phases: one folder per key, written once by a rename.
 
 ```
 phases/<key>/      encoder.safetensors, heads.safetensors, record.json, hashes.json
-attempts/<key>/<attempt>/checkpoint-<step>/   where a half-done phase goes on
+attempts/<key>/<attempt>/checkpoint-<step>/   from which an unfinished phase is resumed
 ```
-A phase that diverged leaves a record without weights that says under which key it was retried.
+A phase that diverged has a record without weights, which names the key of its retry.
 """
 
 import os
@@ -27,19 +27,22 @@ from trainables.store.folders import (
     write_folder,
 )
 
-NUM_KEPT = 2  # checkpoints of an attempt: the newest, and one in case it was cut short
+NUM_KEPT = (
+    2  # checkpoints of an attempt: the newest one, and one more in case that one is incomplete
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRecord:
-    """What is known of a trained phase beside its weights.
+    """What is stored of a trained phase besides its weights.
 
-    `phase` is what was really trained; `retried_as` is set, and there are no weights, where
-    training diverged and was done again under another key. `losses` are means over equal parts of
-    the steps, `dev_scores` pairs of (step, main score on source-language validation rows).
-    `seconds` is training time over all attempts, `num_tokens` counts padding too. `device`,
+    `phase` is what was actually trained. Where training diverged and was repeated under another
+    key, `retried_as` is that key, and there are no weights. `losses` are means over equal parts of
+    the steps. `dev_scores` are pairs of (step, main score on source-language validation rows).
+    `seconds` is the training time over all attempts; `num_tokens` includes padding. `device`,
     `precision`, `num_workers` and `max_device_tokens` (of a micro-batch) are those of the attempt
-    that ended it, on which its last bits depend (`Phase.key`); older records do not say them.
+    that finished it; the last bits of the weights depend on them (`Phase.key`). Older records do
+    not have them.
     """
 
     key: str
@@ -63,28 +66,31 @@ class PhaseRecord:
 
     @property
     def has_diverged(self) -> bool:
-        """Diverged at half the rate too: there are no weights under any key."""
+        """Whether it diverged at half the rate too, so that there are no weights under any key."""
         return self.reason is not None and self.retried_as is None
 
     @property
     def loss_fell(self) -> bool:
-        """Whether the last tenth of the losses lies below the first; True where too few to say."""
+        """Whether the mean of the last tenth of the losses is below that of the first; True with
+        too few losses."""
         part = max(1, len(self.losses) // 10)
         first, last = self.losses[:part], self.losses[-part:]
         return len(self.losses) < 4 or sum(last) < sum(first)
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRecord":
+        """The inverse of `to_dict`."""
         dev_scores = tuple((step, score) for step, score in data["dev_scores"])
         return cls(**{**data, "losses": tuple(data["losses"]), "dev_scores": dev_scores})
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One process's try at a phase; its checkpoints are taken up by the next try."""
+    """One process's attempt at a phase. The next attempt resumes from its checkpoints."""
 
     folder: Path
 
@@ -94,7 +100,7 @@ class Attempt:
         tensors: Mapping[str, Mapping[str, Tensor]],
         documents: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        """Write the checkpoint of `step` and forget all but the newest ones."""
+        """Write the checkpoint of `step`, and remove all but the newest NUM_KEPT."""
         unfinished = self.folder / f"writing-{uuid.uuid4().hex}"
         write_folder(unfinished, tensors, documents)
         rename_new(unfinished, self.checkpoint(step))
@@ -102,14 +108,16 @@ class Attempt:
             shutil.rmtree(old, ignore_errors=True)
 
     def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint of `step`."""
         return self.folder / f"checkpoint-{step:09d}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFolder:
-    """A folder of the store: a phase (`kind` is `phases`), what attempts at one have left
-    (`attempts`), or what rows got from it (`outcomes`). `changed` is the time of its youngest file,
-    in seconds since the epoch. On an object store it is `objects`, in the order to delete them."""
+    """A folder of the store: a phase (`kind` is `phases`), what attempts at a phase left
+    (`attempts`), or the outcomes of rows (`outcomes`). `changed` is the time of its newest file, in
+    seconds since the epoch. On an object store it is `objects`, in the order in which to delete
+    them."""
 
     key: str
     kind: str
@@ -121,6 +129,7 @@ class StoredFolder:
 
     @classmethod
     def of(cls, folder: Path) -> "StoredFolder":
+        """The folder with its size and time."""
         files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
         changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
         num_bytes = sum(file.st_size for file in files)
@@ -129,7 +138,7 @@ class StoredFolder:
 
 
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
-    """The furthest checkpoint that was not cut short; None without one."""
+    """The checkpoint with the most steps that is complete; None without one."""
     for folder in sorted(checkpoints, key=lambda path: path.name, reverse=True):
         try:
             check_folder(folder)
@@ -140,7 +149,8 @@ def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
 
 
 class PhaseStore:
-    """Phases by key under `root`; `owner` (the study) marks the attempts it may clear away."""
+    """Phases by key under `root`. `owner` (the study) marks the attempts that this store may
+    remove."""
 
     def __init__(self, root: Path, *, owner: str) -> None:
         self._phases = root / "phases"
@@ -148,7 +158,8 @@ class PhaseStore:
         self._owner = owner
 
     def record(self, key: str) -> PhaseRecord | None:
-        """The record of a committed phase; None if there is none. Weights are not looked at."""
+        """The record of a stored phase; None where there is none. Weights are not read. Raises
+        Refusal where the record is damaged."""
         folder = self._phases / key
         if not folder.is_dir():
             return None
@@ -159,19 +170,21 @@ class PhaseStore:
             raise damaged(folder, error) from error
 
     def resolve(self, key: str) -> PhaseRecord | None:
-        """The record under a key, or under the one it was retried as."""
+        """The record under a key, or under the key of its retry."""
         record = self.record(key)
         if record is not None and record.retried_as is not None:
             return self.record(record.retried_as)
         return record
 
     def trained_as(self, key: str) -> str:
-        """The key that the phase's weights are under; its own where it is not there yet."""
+        """The key that has the weights of a phase; `key` itself where the phase is not stored
+        yet."""
         record = self.resolve(key)
         return record.key if record is not None else key
 
     def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(encoder, heads) of a committed phase, after checking its hashes. Raises Refusal."""
+        """(encoder, heads) of a stored phase, after a check of its hashes. Raises Refusal where
+        they are damaged."""
         folder = self._phases / key
         try:
             check_folder(folder)
@@ -180,7 +193,7 @@ class PhaseStore:
             raise damaged(folder, error) from error
 
     def location(self, key: str) -> dict[str, str]:
-        """Where a phase lies and the hashes of its files: what MLflow keeps of it."""
+        """The address of a phase and the hashes of its files, for the record in MLflow."""
         folder = self._phases / key
         try:
             hashes = read_document(folder, "hashes")
@@ -189,30 +202,31 @@ class PhaseStore:
         return {"uri": folder.as_uri(), **{name: str(value) for name, value in hashes.items()}}
 
     def attempt(self, key: str) -> Attempt:
-        """A folder of one's own to write this phase's checkpoints into."""
+        """A new attempt with its own folder for the checkpoints of this phase."""
         folder = self._attempts / key / f"{self._owner}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         return Attempt(folder)
 
     def newest_checkpoint(self, key: str) -> Path | None:
-        """The furthest whole checkpoint of any attempt at this phase; cut ones are passed over."""
+        """The complete checkpoint with the most steps of any attempt at this phase; incomplete ones
+        are skipped."""
         return newest_whole((self._attempts / key).glob("*/checkpoint-*"))
 
     def commit(
         self, record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]]
     ) -> PhaseRecord:
-        """Write a phase under its key. The first to do so wins; returns the record that stands."""
+        """Write a phase under its key. The first writer wins. Returns the record in the store."""
         unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
         write_folder(unfinished, tensors, {"record": record.to_dict()})
         rename_new(unfinished, self._phases / record.key)
-        standing = self.record(record.key)
-        assert standing is not None
+        stored = self.record(record.key)
+        assert stored is not None
         self.clear_attempts(record.key)
-        return standing
+        return stored
 
     def clear_attempts(self, key: str) -> None:
-        """Remove this owner's attempts at a phase. Other studies' may be alive; their own commits
-        and `gc` clear them away."""
+        """Remove this owner's attempts at a phase. Attempts of other studies may still run; their
+        own commits and `gc` remove them."""
         for attempt in (self._attempts / key).glob("*-*-*"):
             if self._is_own(attempt.name):
                 shutil.rmtree(attempt, ignore_errors=True)
@@ -221,23 +235,24 @@ class PhaseStore:
         return attempt.rsplit("-", 2)[0] == self._owner
 
     def stored(self) -> list[StoredFolder]:
-        """Everything that takes place, by key; what the encoder alone got belongs to no phase."""
+        """Every folder that uses disk space, with its key. Outcomes of the untrained encoder are
+        left out: they belong to no phase."""
         parents = (self._phases, self._attempts, self._phases.with_name("outcomes"))
         folders = [path for parent in parents for path in parent.glob("*") if path.is_dir()]
         return [StoredFolder.of(path) for path in folders if not path.name.startswith("encoder-")]
 
     def remove(self, stored: StoredFolder) -> None:
-        """All of it is gone at once for readers, whenever the deletion is cut short."""
+        """Remove a folder. Readers no longer see any of it, even if the deletion is interrupted."""
         assert stored.folder is not None
-        gone = self._attempts / f"removing-{uuid.uuid4().hex}"
+        removed = self._attempts / f"removing-{uuid.uuid4().hex}"
         self._attempts.mkdir(parents=True, exist_ok=True)
-        stored.folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        stored.folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def damaged(folder: Path, error: Exception) -> Refusal:
-    """What to say of a phase's folder that is not what was written."""
+    """The Refusal for a phase's folder that differs from what was written."""
     return Refusal(
         f"phase {folder.name} in the phase store is damaged ({error}); delete the folder {folder} "
-        "and run the study again: what is missing is made anew"
+        "and run the study again, which trains what is missing"
     )

@@ -1,11 +1,11 @@
-"""Folders of files on an object store: there whole or not at all, the first writer wins.
+"""Folders of files on an object store: stored whole or not at all, and the first writer wins.
 
 ```
-<name>/manifest.json        the folder exists from the moment that this does: a conditional write
-<name>/<upload>/<file>      what one writer uploaded before it, under a name of its own
+<name>/manifest.json        written last, conditionally: the folder exists once this file does
+<name>/<upload>/<file>      uploaded before it by one writer, under a random name
 ```
-A manifest names its upload and has the hashes of all files and the text of the JSON ones, so that
-two writers' files cannot mix, and what a killed writer left is no folder.
+A manifest names its upload and holds the hashes of all files and the text of the JSON files. So the
+files of two writers cannot mix, and the files of a killed writer are not a folder.
 """
 
 import json
@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Which upload stands, the hashes of its files, and what its JSON files say."""
+    """The upload that counts, the hashes of its files, and the text of its JSON files."""
 
     upload: str
     hashes: Mapping[str, str]
@@ -33,20 +33,22 @@ class Manifest:
 
     @classmethod
     def of(cls, folder: Path) -> "Manifest":
+        """A manifest for a local folder, with a new upload name."""
         hashes = json.loads((folder / HASHES).read_text())
         texts = {name: (folder / name).read_text() for name in hashes if name.endswith(".json")}
         return cls(uuid.uuid4().hex, hashes, texts)
 
     @classmethod
     def parse(cls, content: bytes) -> "Manifest":
-        """Raises ValueError, TypeError or KeyError where it is not what was written."""
-        found = cls(**json.loads(content))
-        for name, text in found.documents.items():
-            if sha256(text.encode()).hexdigest() != found.hashes[name]:
-                raise ValueError(f"{name} is not what was written")
-        if not (isinstance(found.upload, str) and found.hashes):
-            raise ValueError("it names no upload or no files")
-        return found
+        """The manifest in this JSON. Raises ValueError, TypeError or KeyError where it is
+        damaged."""
+        manifest = cls(**json.loads(content))
+        for name, text in manifest.documents.items():
+            if sha256(text.encode()).hexdigest() != manifest.hashes[name]:
+                raise ValueError(f"{name} differs from what was written")
+        if not (isinstance(manifest.upload, str) and manifest.hashes):
+            raise ValueError("it has no upload or no files")
+        return manifest
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
@@ -54,13 +56,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolders:
-    """Folders that `checkpoint.write_folder` wrote, on an object store. Every method raises
-    AwayError where the store is away, and CorruptedError where it reads what nobody wrote."""
+    """Folders that `folders.write_folder` wrote, on an object store. Every method raises AwayError
+    where the store does not answer, and CorruptedError where a file is damaged."""
 
     objects: ObjectStore
 
     def manifest(self, name: str) -> Manifest | None:
-        """What stands under a name; None where there is no folder."""
+        """The manifest of a folder; None where the folder does not exist."""
         content = self.objects.read(f"{name}/{MANIFEST}")
         try:
             return None if content is None else Manifest.parse(content)
@@ -68,26 +70,27 @@ class RemoteFolders:
             raise CorruptedError(Path(name) / MANIFEST, str(error)) from error
 
     def publish(self, folder: Path, name: str) -> Manifest:
-        """Upload a folder. Returns the manifest that stands: another's where one was first."""
+        """Upload a folder. Returns the manifest that counts: another writer's, where that one was
+        first."""
         ours = Manifest.of(folder)
-        place = f"{name}/{ours.upload}"
+        upload = f"{name}/{ours.upload}"
         for file in (*ours.hashes, HASHES):
-            self.objects.upload(folder / file, f"{place}/{file}")
+            self.objects.upload(folder / file, f"{upload}/{file}")
         self.objects.put_new(f"{name}/{MANIFEST}", ours.to_bytes())
-        # Read again: a repeated request is told that there is one, where it was its own.
-        standing = self.manifest(name)
-        if standing is None:
-            raise AwayError(f"{self.objects.uri(name)} was removed as it was being written")
-        if standing.upload != ours.upload:
-            self.objects.delete(f"{place}/{file}" for file in (*ours.hashes, HASHES))
-        return standing
+        # Read again, because a repeated request gets 412 for the object that it wrote itself.
+        published = self.manifest(name)
+        if published is None:
+            raise AwayError(f"{self.objects.uri(name)} was removed while it was written")
+        if published.upload != ours.upload:
+            self.objects.delete(f"{upload}/{file}" for file in (*ours.hashes, HASHES))
+        return published
 
     def fetch(self, name: str, manifest: Manifest, folder: Path) -> None:
-        """Download a folder into a new one and check it."""
+        """Download a folder into a new local folder, and check its hashes."""
         folder.mkdir(parents=True)
         for file in manifest.hashes:
             if Path(file).name != file:
-                raise CorruptedError(folder / MANIFEST, f"{file!r} is no name of a file")
+                raise CorruptedError(folder / MANIFEST, f"{file!r} is not a file name")
             if file in manifest.documents:
                 (folder / file).write_text(manifest.documents[file])
                 continue
@@ -99,31 +102,33 @@ class RemoteFolders:
         check_folder(folder)
 
     def remove(self, objects: Iterable[StoredObject]) -> None:
+        """Delete objects, manifests first."""
         self.objects.delete(manifests_first(objects))
 
     def uploads(self, prefix: str) -> dict[str, list[StoredObject]]:
-        """All objects below a prefix by the folder they belong to, the files that no manifest
-        stands for apart, under `<name>/<upload>`."""
-        found: dict[str, list[StoredObject]] = defaultdict(list)
-        standing: dict[str, str] = {}
-        for one in self.objects.listed(prefix):
-            place, _, file = one.name.rpartition("/")
+        """All objects below a prefix by their folder. Files without a manifest are listed under
+        `<name>/<upload>`."""
+        by_folder: dict[str, list[StoredObject]] = defaultdict(list)
+        uploads: dict[str, str] = {}
+        for stored in self.objects.listed(prefix):
+            folder, _, file = stored.name.rpartition("/")
             if file == MANIFEST:
-                manifest = self.manifest(place)
-                standing[place] = f"{place}/{manifest.upload}" if manifest else ""
-            found[place].append(one)
-        for place, upload in standing.items():
-            found[place] += found.pop(upload, [])
-        return dict(found)
+                manifest = self.manifest(folder)
+                uploads[folder] = f"{folder}/{manifest.upload}" if manifest else ""
+            by_folder[folder].append(stored)
+        for folder, upload in uploads.items():
+            by_folder[folder] += by_folder.pop(upload, [])
+        return dict(by_folder)
 
 
-def names_of(objects: Iterable[StoredObject]) -> list[str]:
-    """Names of the folders that exist among listed objects, sorted."""
+def folder_names(objects: Iterable[StoredObject]) -> list[str]:
+    """The names of the folders that exist among these objects, sorted."""
     end = f"/{MANIFEST}"
-    return sorted(one.name.removesuffix(end) for one in objects if one.name.endswith(end))
+    return sorted(o.name.removesuffix(end) for o in objects if o.name.endswith(end))
 
 
 def manifests_first(objects: Iterable[StoredObject]) -> tuple[str, ...]:
-    """Names in the order to delete them: readers find no folder, whenever that is cut short."""
-    names = [one.name for one in objects]
+    """The names in the order in which to delete them, so that readers see no folder even if the
+    deletion is interrupted."""
+    names = [stored.name for stored in objects]
     return tuple(sorted(names, key=lambda name: (not name.endswith(f"/{MANIFEST}"), name)))

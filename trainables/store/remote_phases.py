@@ -1,7 +1,8 @@
 """The phase store on an object store, with the home folder as its cache.
 
-What stands on the object store counts. A phase is written to the cache first and then published, so
-that a store that is away for a while loses nothing: the next look at the phase publishes it.
+The object store decides which phase counts. A phase is written to the cache first and then
+published. So a store that is unreachable for a while loses nothing: the next access to the phase
+publishes it.
 """
 
 import json
@@ -28,23 +29,24 @@ from trainables.store.phase_store import (
     StoredFolder,
     damaged,
 )
-from trainables.store.remote_folders import Manifest, RemoteFolders, manifests_first, names_of
+from trainables.store.remote_folders import Manifest, RemoteFolders, folder_names, manifests_first
 
 PHASES, ATTEMPTS = "phases", "attempts"
-# A name becomes a folder's: none that leads out of it.
+# Such a name becomes a local path, so it must not lead out of the folder.
 _CHECKPOINT = re.compile(r"attempts/\w+/[A-Za-z0-9][\w.-]*/checkpoint-\d{9}")
 
 
 class RemotePhaseStore(PhaseStore):
-    """Raises AwayError where the object store is away."""
+    """A PhaseStore whose phases are on an object store. Its methods raise AwayError where that does
+    not answer."""
 
     def __init__(self, root: Path, *, owner: str, remote: RemoteFolders) -> None:
         super().__init__(root, owner=owner)
         self._remote = remote
-        self._known: dict[str, Manifest] = {}  # what stands is written once: it is asked for once
+        self._known: dict[str, Manifest] = {}  # manifests never change, so each is read once
 
     def record(self, key: str) -> PhaseRecord | None:
-        manifest = self._standing(key)
+        manifest = self._counted_manifest(key)
         if manifest is None:
             return None
         try:
@@ -53,18 +55,18 @@ class RemotePhaseStore(PhaseStore):
             raise self._damaged(key, error) from error
 
     def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        manifest = self._standing(key)
+        manifest = self._counted_manifest(key)
         if manifest is None:
-            raise self._gone(key)
+            raise self._removed(key)
         self._cache(key, manifest)
         return super().load(key)
 
     def location(self, key: str) -> dict[str, str]:
-        manifest = self._standing(key)
+        manifest = self._counted_manifest(key)
         if manifest is None:
-            raise self._gone(key)
-        place = self._remote.objects.uri(f"{_phase(key)}/{manifest.upload}")
-        return {"uri": place, **manifest.hashes}
+            raise self._removed(key)
+        uri = self._remote.objects.uri(f"{_phase(key)}/{manifest.upload}")
+        return {"uri": uri, **manifest.hashes}
 
     def attempt(self, key: str) -> Attempt:
         attempt = super().attempt(key)
@@ -73,9 +75,9 @@ class RemotePhaseStore(PhaseStore):
         )
 
     def newest_checkpoint(self, key: str) -> Path | None:
-        """Of this machine or, where one got further, of another."""
+        """The checkpoint with the most steps, of this machine or of another."""
         newest = super().newest_checkpoint(key)
-        names = names_of(self._remote.objects.listed(f"{ATTEMPTS}/{key}/"))
+        names = folder_names(self._remote.objects.listed(f"{ATTEMPTS}/{key}/"))
         for name in sorted(filter(_CHECKPOINT.fullmatch, names), key=_step, reverse=True):
             if newest is not None and _step(name) <= newest.name:
                 break
@@ -86,25 +88,25 @@ class RemotePhaseStore(PhaseStore):
                     self._fetch(name, manifest, folder)
                     return folder
             except CorruptedError:
-                continue  # cut short, damaged, or just removed by its owner: the one before it
+                continue  # incomplete, damaged, or just removed by its owner: try the one before it
         return newest
 
     def clear_attempts(self, key: str) -> None:
         super().clear_attempts(key)
         listed = self._remote.objects.listed(f"{ATTEMPTS}/{key}/")
-        self._remote.remove(one for one in listed if self._is_own(one.name.split("/")[2]))
+        self._remote.remove(o for o in listed if self._is_own(o.name.split("/")[2]))
 
     def stored(self) -> list[StoredFolder]:
-        """Of the cache and of the object store. Files of phases that no manifest stands for are
-        of nobody: their key is `<key>/<upload>`."""
+        """The folders of the cache and of the object store. Files of phases without a manifest
+        belong to no phase: their key is `<key>/<upload>`."""
         try:
-            places = self._remote.uploads(f"{PHASES}/")
+            phases = self._remote.uploads(f"{PHASES}/")
         except CorruptedError as error:
             raise self._damaged(error.path.parent.name, error) from error
         attempts = defaultdict(list)
-        for one in self._remote.objects.listed(f"{ATTEMPTS}/"):
-            attempts["/".join(one.name.split("/")[:2])].append(one)
-        remote = [self._stored(place, objects) for place, objects in {**places, **attempts}.items()]
+        for stored in self._remote.objects.listed(f"{ATTEMPTS}/"):
+            attempts["/".join(stored.name.split("/")[:2])].append(stored)
+        remote = [self._stored(name, objects) for name, objects in {**phases, **attempts}.items()]
         return [*super().stored(), *remote]
 
     def remove(self, stored: StoredFolder) -> None:
@@ -112,25 +114,26 @@ class RemotePhaseStore(PhaseStore):
             super().remove(stored)
         self._remote.objects.delete(stored.objects)
 
-    def _stored(self, place: str, objects: Sequence[StoredObject]) -> StoredFolder:
-        kind, _, key = place.partition("/")
+    def _stored(self, name: str, objects: Sequence[StoredObject]) -> StoredFolder:
+        kind, _, key = name.partition("/")
         return StoredFolder(
             key,
             kind,
-            self._remote.objects.uri(place),
-            num_bytes=sum(one.num_bytes for one in objects),
-            changed=max(one.changed for one in objects),
+            self._remote.objects.uri(name),
+            num_bytes=sum(stored.num_bytes for stored in objects),
+            changed=max(stored.changed for stored in objects),
             objects=manifests_first(objects),
         )
 
-    def _standing(self, key: str) -> Manifest | None:
-        """The manifest of a phase. One that the cache alone has is published first: it was trained
-        while the store was away, or before it was named."""
+    def _counted_manifest(self, key: str) -> Manifest | None:
+        """The manifest of a phase; None where the phase is not stored. A phase that only the cache
+        has is published first: it was trained while the store did not answer, or before the study
+        named it."""
         if key not in self._known:
-            found = self._manifest(key) or self._published(key)
-            if found is None:
+            manifest = self._manifest(key) or self._publish_cached(key)
+            if manifest is None:
                 return None
-            self._known[key] = found
+            self._known[key] = manifest
         return self._known[key]
 
     def _manifest(self, key: str) -> Manifest | None:
@@ -139,7 +142,7 @@ class RemotePhaseStore(PhaseStore):
         except CorruptedError as error:
             raise self._damaged(key, error) from error
 
-    def _published(self, key: str) -> Manifest | None:
+    def _publish_cached(self, key: str) -> Manifest | None:
         folder = self._phases / key
         if not folder.is_dir():
             return None
@@ -150,21 +153,21 @@ class RemotePhaseStore(PhaseStore):
             raise damaged(folder, error) from error
 
     def _cache(self, key: str, manifest: Manifest) -> None:
-        """Have the phase that stands in the home folder."""
+        """Ensure that the home folder has the phase of this manifest."""
         try:
             self._fetch(_phase(key), manifest, self._phases / key)
         except CorruptedError as error:
             del self._known[key]
             if self._manifest(key) is None:
-                raise self._gone(key) from error
+                raise self._removed(key) from error
             raise self._damaged(key, error) from error
 
     def _fetch(self, name: str, manifest: Manifest, folder: Path) -> None:
-        """Have a remote folder here, by one download however many processes ask for it, in place
-        of what lost against it."""
+        """Ensure that a remote folder is here, with one download for all processes. A local folder
+        that lost against it is replaced."""
         self._attempts.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self._attempts / f"{name.split('/')[1]}.lock"):
-            if _is_of(folder, manifest):
+            if _has_files_of(folder, manifest):
                 return
             fetching = self._attempts / f"fetching-{uuid.uuid4().hex}"
             try:
@@ -176,22 +179,23 @@ class RemotePhaseStore(PhaseStore):
                 shutil.rmtree(fetching, ignore_errors=True)
 
     def _damaged(self, key: str, reason: object) -> Refusal:
-        place = self._remote.objects.uri(f"{_phase(key)}/")
+        uri = self._remote.objects.uri(f"{_phase(key)}/")
         return Refusal(
             f"phase {key} in the phase store is damaged ({reason}); delete it (aws s3 rm "
-            f"--recursive {place}) and run the study again: what is missing is made anew"
+            f"--recursive {uri}) and run the study again, which trains what is missing"
         )
 
-    def _gone(self, key: str) -> Refusal:
+    def _removed(self, key: str) -> Refusal:
         return AwayError(
-            f"phase {key} is no longer in the phase store {self._remote.objects}: somebody removed "
-            "it; the next try trains it again"
+            f"phase {key} was removed from the phase store {self._remote.objects}; the next "
+            "attempt trains it again"
         )
 
 
 @dataclass(frozen=True)
 class RemoteAttempt(Attempt):
-    """An attempt whose checkpoints other machines can take up. `name` is where they lie there."""
+    """An attempt whose checkpoints other machines can resume from. `name` is its folder on the
+    object store."""
 
     name: str
     remote: RemoteFolders
@@ -206,8 +210,8 @@ class RemoteAttempt(Attempt):
         folder = self.checkpoint(step)
         self.remote.publish(folder, f"{self.name}/{folder.name}")
         listed = self.remote.objects.listed(f"{self.name}/")
-        kept = tuple(names_of(listed)[-NUM_KEPT:])
-        self.remote.remove(one for one in listed if not one.name.startswith(kept))
+        kept = tuple(folder_names(listed)[-NUM_KEPT:])
+        self.remote.remove(o for o in listed if not o.name.startswith(kept))
 
 
 def _phase(key: str) -> str:
@@ -215,11 +219,12 @@ def _phase(key: str) -> str:
 
 
 def _step(name: str) -> str:
-    """`checkpoint-<step>`, its digits filled up: they sort as they follow each other."""
+    """`checkpoint-<step>`; the step has leading zeros, so names sort by step."""
     return name.rpartition("/")[2]
 
 
-def _is_of(folder: Path, manifest: Manifest) -> bool:
+def _has_files_of(folder: Path, manifest: Manifest) -> bool:
+    """Whether the folder has the files of this manifest."""
     try:
         return read_document(folder, "hashes") == dict(manifest.hashes)
     except CorruptedError:

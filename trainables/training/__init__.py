@@ -1,1 +1,1 @@
-"""One trial from its plan to its scores."""
+"""One trial, from its plan to its scores."""

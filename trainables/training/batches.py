@@ -1,7 +1,7 @@
-"""Which sequences make up which step: length buckets, token budgets, and shares between workers.
+"""The sequences of every training step: length buckets, token budgets, and shares of workers.
 
-Everything here is a pure function of lengths, seed and step, so that every worker agrees and a
-resumed phase goes on where it stopped without any state.
+Everything here is a pure function of lengths, seed and step. So all workers agree, and a resumed
+phase continues without stored state.
 """
 
 import random
@@ -22,28 +22,28 @@ from spaces.task_catalog import Source, TaskKind, get_task
 from trainables.formats.base import Batch, Features, collate
 from trainables.formats.mlm import mask_tokens
 
-POOL_BATCHES = 50  # rows of so many batches are sorted by length together
-GOLDEN = (5**0.5 - 1) / 2  # its multiples fill [0, 1) evenly at every length
+POOL_BATCHES = 50  # the rows of so many batches are sorted by length together
+GOLDEN = (5**0.5 - 1) / 2  # the multiples of it, modulo 1, fill [0, 1) evenly at every count
 
 
 def source_at(mixture: Mixture, *, draws: str, step: int) -> Source:
-    """The source every worker trains on at `step`; its share is its probability over all `draws`
-    (`Phase.draws`).
+    """The source that every worker trains on at `step`. Its share is its probability over all
+    values of `draws` (`Phase.draws`).
 
-    A low-discrepancy sequence: from a drawn start, each step goes on by the golden ratio in a
-    circle that the sources share. After any number of steps a source has had its share of them,
-    but for two steps (four in 20,000); drawn independently, 50 steps at a share of 0.1 are 5 give
-    or take 2.
+    A low-discrepancy sequence: from a random start, each step moves by the golden ratio around a
+    circle that the sources share. After any number of steps a source has had its share of them, up
+    to two steps (four after 20,000). With independent draws, 50 steps at a share of 0.1 would give
+    5 plus or minus 2.
     """
     start = random.Random(f"source:{draws}").random()
     ends = list(accumulate(share for _, share in mixture.shares))
-    place = (start + step * GOLDEN) % 1.0 * ends[-1]
-    return mixture.sources[min(bisect_right(ends, place), len(ends) - 1)]
+    point = (start + step * GOLDEN) % 1.0 * ends[-1]
+    return mixture.sources[min(bisect_right(ends, point), len(ends) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The global batch of one step: `sizes` are the sequences of each of its units."""
+    """The global batch of one step. `sizes` are the numbers of sequences of its units."""
 
     source: Source
     batch: Batch
@@ -77,7 +77,7 @@ class Steps:
         self._drawn = Counter(self._source(step) for step in range(start))
 
     def read(self, step: int) -> Step:
-        """The next step's global batch, masked where its source is mlm."""
+        """The global batch of the next step, with masks where its source is mlm."""
         source = self._source(step)
         units = self._batches[source][self._drawn[source]]
         self._drawn[source] += 1
@@ -100,17 +100,18 @@ class Steps:
 
 
 def step_seed(purpose: str, draws: str, step: int, rank: int = 0) -> int:
-    """A seed of its own for every purpose, step and worker, so that no state has to be kept."""
+    """A seed that differs for every purpose, step and worker, so that no generator state is
+    stored."""
     return random.Random(f"{purpose}:{draws}:{step}:{rank}").getrandbits(63)
 
 
 class Batches:
     """The endless sequence of global batches of one source.
 
-    An epoch is a permutation of the units, drawn from (seed, epoch); it is cut in pools, sorted by
-    length inside each, cut into batches within both limits, and the batches are shuffled. A unit
-    is what must stay together: a row with all its choices, otherwise one sequence. The units of a
-    batch have equally many sequences, and its last one is the longest.
+    An epoch is a permutation of the units, drawn from (seed, epoch). It is cut into pools. Each
+    pool is sorted by length and cut into batches within both limits; then the batches are shuffled.
+    A unit is what must stay together: a row with all its choices, otherwise one sequence. All units
+    of a batch have the same number of sequences, and its last unit is the longest.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class Batches:
 
 
 def units_of(features: Features, kind: TaskKind) -> list[list[int]]:
-    """Sequences that must stay in one micro-batch, in order."""
+    """The sequences that must stay in one micro-batch, in order."""
     if kind is not TaskKind.CHOICE:
         return [[sequence] for sequence in range(len(features))]
     units: list[list[int]] = []
@@ -183,8 +184,8 @@ def units_of(features: Features, kind: TaskKind) -> list[list[int]]:
 def by_length(
     lengths: npt.NDArray[np.int64], units: Sequence[list[int]], *, max_tokens: int
 ) -> list[list[int]]:
-    """Units in batches of at most `max_tokens` padded tokens, longest first: the first batch is
-    the one that runs out of memory if any does. A unit longer than that is a batch alone."""
+    """Units in batches of at most `max_tokens` padded tokens, the longest first: if any batch runs
+    out of memory, the first one does. A unit over the limit is a batch alone."""
     widest = [int(lengths[unit].max()) for unit in units]
     order = sorted(range(len(units)), key=lambda u: (-widest[u], u))
     batches: list[list[int]] = []
@@ -203,17 +204,17 @@ def shard(
 ) -> list[Batch]:
     """A worker's part of a global batch, in micro-batches of at most `max_tokens` padded tokens.
 
-    `sizes` are the sequences of each unit. Units go round the workers in turn. A worker without
-    a unit gets an empty list; it still has to take part in the reduction.
+    `sizes` are the numbers of sequences of the units. Units are dealt to the workers in turn. A
+    worker without a unit gets an empty list; it must still take part in the reduction.
     """
     starts = np.concatenate([[0], np.cumsum(sizes)])
     lengths = batch.attention_mask.sum(dim=1).numpy()
     units = [list(range(starts[u], starts[u + 1])) for u in range(rank, len(sizes), size)]
-    return [rows(batch, part) for part in by_length(lengths, units, max_tokens=max_tokens)]
+    return [select_rows(batch, part) for part in by_length(lengths, units, max_tokens=max_tokens)]
 
 
-def rows(batch: Batch, chosen: Sequence[int]) -> Batch:
-    """Some rows of a batch, cut to the longest of them."""
+def select_rows(batch: Batch, chosen: Sequence[int]) -> Batch:
+    """The chosen rows of a batch, cut to the longest of them."""
     index = list(chosen)
     length = int(batch.attention_mask[index].sum(dim=1).max())
     wide = batch.labels.shape[1] == batch.input_ids.shape[1]

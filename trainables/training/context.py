@@ -1,4 +1,5 @@
-"""What a warm worker keeps between trials: the encoder, the data, the store, the settings."""
+"""TrialContext: what a warm worker keeps between trials: the encoder, the data, the store, the
+settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from trainables.features.features import Data
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.rows.rows import Rows
 from trainables.store.phase_store import PhaseStore
-from trainables.store.stores import address_of, open_store
+from trainables.store.stores import open_store
 from trainables.training.key_facts import KeyFacts
 from trainables.training.workers import Workers
 
@@ -23,8 +24,8 @@ DATA = "data"  # the folder of encoded rows under the home folder
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
-    """Opened once a process; a trial takes nothing else but its plan. `home` is the folder of all
-    stores, `is_stopping` tells whether the driver is going away."""
+    """What a process opens once and every trial uses. A trial needs only this and its plan. `home`
+    is the folder of all stores; `is_stopping` tells whether the driver is stopping."""
 
     settings: StudySettings
     base: BaseEncoder
@@ -43,12 +44,16 @@ class TrialContext:
         home: Path,
         encoder: str,
         workers: Workers,
+        phase_store: str | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> "TrialContext":
-        """Load the encoder and open the stores under `home`. Raises Refusal.
+        """Load the encoder and open the stores under `home`. Raises Refusal where the encoder
+        cannot be loaded or does not fit the study.
 
         Args:
             encoder: the folder (or hub name) that the study's encoder stands for.
+            phase_store: the address of the object store as the driver resolved it (see `stores`);
+                neither the settings nor the environment are asked again. None: `home` alone.
         """
         base = BaseEncoder.load(encoder, revision=settings.study.revision)
         check_encoder(settings, base)
@@ -59,24 +64,23 @@ class TrialContext:
             base=base,
             data=Data(home / DATA, base, rows),
             key_facts=KeyFacts.of(base, rows, precision=precision),
-            store=open_store(
-                home, owner=settings.study.name, address=address_of(settings.resources)
-            ),
+            store=open_store(home, owner=settings.study.name, address=phase_store),
             workers=workers.computing_in(precision),
             home=home,
             is_stopping=is_stopping,
         )
 
     def scoring_by(self, evaluation: EvaluationSection) -> "TrialContext":
-        """The same models scored in another way. The key facts stay: keys of phases depend on the
-        rows that they were trained on."""
+        """The same models, scored in another way. The key facts stay, because phase keys depend on
+        the rows that phases were trained on."""
         settings = self.settings.model_copy(update={"evaluation": evaluation})
         data = replace(self.data, rows=Rows.of(settings))
         return replace(self, settings=settings, data=data)
 
 
 def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
-    """Refuse a study that this encoder cannot be trained or scored for, before anything starts."""
+    """Raises Refusal, before anything starts, for a study that cannot train or score on this
+    encoder."""
     if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
         _check_layer(settings.evaluation.retrieval_layer, base)
     if settings.resources.gradient_checkpointing and not getattr(
@@ -101,7 +105,10 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     if base.tokenizer.mask_token_id is None:
         for name in sources:
             if get_task(name).kind is TaskKind.MLM:
-                raise Refusal(f"{name!r} masks tokens, but the encoder's tokenizer has no mask")
+                raise Refusal(
+                    f"{name!r} masks tokens, but the encoder's tokenizer has no mask token; leave "
+                    f"{name!r} out, or use another encoder"
+                )
 
 
 def _check_layer(layer: int | None, base: BaseEncoder) -> None:

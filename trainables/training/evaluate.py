@@ -17,7 +17,7 @@ from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judgement, collate
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import SentenceFormat
 from trainables.rows.rows import Rows
@@ -30,12 +30,16 @@ from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.loop import to_device
 from trainables.training.workers import reading_tokens
 
-LABELLED = (TaskKind.CLASSIFICATION, TaskKind.CHOICE, TaskKind.TAGGING)  # what may collapse
+LABELLED = (
+    TaskKind.CLASSIFICATION,
+    TaskKind.CHOICE,
+    TaskKind.TAGGING,
+)  # the kinds whose predictions may collapse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """What is scored and how, the model apart. `selection` only goes into the protocol."""
+    """What is scored and how, without the model. `selection` is only recorded in the protocol."""
 
     task: str
     languages: tuple[str, ...]
@@ -46,46 +50,47 @@ class Scoring:
     selection: str
 
     @property
-    def form(self) -> Format[Any, Any]:
-        return format_for(get_task(self.task), retrieval_layer=self.retrieval_layer)
+    def format(self) -> Format[Any, Any]:
+        """The format that predicts and judges the rows."""
+        return format_of_task(get_task(self.task), retrieval_layer=self.retrieval_layer)
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """One prediction a row, by language; `forms` are the formats of languages that have something
-    of their own fixed beforehand."""
+    """One prediction per row, by language. `formats` holds the formats of languages for which
+    something was fixed on other rows (a mining threshold)."""
 
     by_language: Mapping[str, list[Any]]
-    forms: Mapping[str, Format[Any, Any]]
+    formats: Mapping[str, Format[Any, Any]]
 
 
 def evaluate(
     model: TransferModel, scoring: Scoring, context: TrialContext, *, loss_fell: bool = True
 ) -> TargetScores:
-    """Scores of one task in the languages asked for; every worker gets all of them."""
+    """The scores of one task in the languages of `scoring`, on every worker."""
     return evaluate_rows(model, scoring, context, loss_fell=loss_fell)[0]
 
 
 def evaluate_rows(
     model: TransferModel, scoring: Scoring, context: TrialContext, *, loss_fell: bool
 ) -> tuple[TargetScores, Mapping[str, Outcomes]]:
-    """Scores of one task, and what every row of every language got."""
+    """The scores of one task, and the outcome of every row by language."""
     predicted = predictions_of(model, scoring, context)
-    judged = judge(predicted.by_language, scoring, context, forms=predicted.forms)
+    judged = judge(predicted.by_language, scoring, context, formats=predicted.formats)
     scores = _scores_of(judged, predicted, scoring, context, loss_fell=loss_fell)
-    return scores, {language: found.outcomes for language, found in judged.items()}
+    return scores, {language: result.outcomes for language, result in judged.items()}
 
 
 def predictions_of(model: TransferModel, scoring: Scoring, context: TrialContext) -> Predictions:
-    """What the model says of every row, ready to be scored."""
-    return Predictions(predict(model, scoring, context), _fixed(model, scoring, context))
+    """The model's predictions for every row, ready to be scored."""
+    return Predictions(predict(model, scoring, context), _fixed_formats(model, scoring, context))
 
 
 def scores_of(
     predicted: Predictions, scoring: Scoring, context: TrialContext, *, loss_fell: bool
 ) -> TargetScores:
-    """Scores of what was predicted, with their protocol and mark."""
-    judged = judge(predicted.by_language, scoring, context, forms=predicted.forms)
+    """The scores of predictions, with their protocol and mark."""
+    judged = judge(predicted.by_language, scoring, context, formats=predicted.formats)
     return _scores_of(judged, predicted, scoring, context, loss_fell=loss_fell)
 
 
@@ -106,24 +111,25 @@ def _scores_of(
         main=task.metric,
         source_language=task.source_language,
         chance=chance_of(task, num_rows),
-        languages={language: dict(found.metrics) for language, found in judged.items()},
+        languages={language: dict(result.metrics) for language, result in judged.items()},
         num_rows=num_rows,
-        num_truncated={code: found.num_truncated for code, found in features.items()},
+        num_truncated={code: f.num_truncated for code, f in features.items()},
         fertility=fertility,
         protocol=protocol_of(scoring, num_layers=context.base.num_layers, rows=context.data.rows),
     )
     source = task.source_language
-    said = predictions.get(source, [])
-    rows = _examples(scoring, source, context) if said and task.kind in LABELLED else ()
-    return replace(scores, mark=mark_of(task, scores, said, rows, loss_fell=loss_fell))
+    predicted_source = predictions.get(source, [])
+    has_labels = bool(predicted_source) and task.kind in LABELLED
+    rows = _examples(scoring, source, context) if has_labels else ()
+    return replace(scores, mark=mark_of(task, scores, predicted_source, rows, loss_fell=loss_fell))
 
 
 def score(
     predictions: Mapping[str, Sequence[Any]], scoring: Scoring, context: TrialContext
 ) -> dict[str, dict[str, float]]:
-    """language -> metric -> value of what was predicted."""
-    judged = judge(predictions, scoring, context, forms={})
-    return {language: dict(found.metrics) for language, found in judged.items()}
+    """Language -> metric -> value in [0, 1] of these predictions."""
+    judged = judge(predictions, scoring, context, formats={})
+    return {language: dict(result.metrics) for language, result in judged.items()}
 
 
 def judge(
@@ -131,42 +137,42 @@ def judge(
     scoring: Scoring,
     context: TrialContext,
     *,
-    forms: Mapping[str, Format[Any, Any]],
+    formats: Mapping[str, Format[Any, Any]],
 ) -> dict[str, Judgement]:
-    """language -> metrics and outcomes of what was predicted; `forms` are the formats of languages
-    that have something of their own fixed beforehand."""
+    """Language -> metrics and outcomes of these predictions. `formats` as in `Predictions`."""
     task = get_task(scoring.task)
     return {
-        language: forms.get(language, scoring.form).judge(
+        language: formats.get(language, scoring.format).judge(
             predicted, _examples(scoring, language, context), task, language
         )
         for language, predicted in predictions.items()
     }
 
 
-def _fixed(
+def _fixed_formats(
     model: TransferModel, scoring: Scoring, context: TrialContext
 ) -> Mapping[str, Format[Any, Any]]:
-    """Mined pairs count from a threshold on: where other rows are scored than those it is fixed
-    on, the validation rows, these are mined first."""
-    form = scoring.form
-    if not isinstance(form, MiningFormat) or scoring.split == "validation":
+    """The formats of mining with a threshold from the validation rows, by language. These rows are
+    mined first where other rows are scored; other formats fix nothing."""
+    mining = scoring.format
+    if not isinstance(mining, MiningFormat) or scoring.split == "validation":
         return {}
     dev = replace(scoring, split="validation")
     mined = predict(model, dev, context)
     return {
-        code: form.fixed_on(found, _examples(dev, code, context)) for code, found in mined.items()
+        code: mining.with_threshold_of(pairs, _examples(dev, code, context))
+        for code, pairs in mined.items()
     }
 
 
 def predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> dict[str, list[Any]]:
-    """One prediction a row for every language: one pass, all languages sorted together by length.
+    """One prediction per row in every language, from one pass over all languages sorted by length.
 
-    Workers take the batches in turn and exchange what they predicted. Where a format keeps
-    vectors of all layers, which are large, it is one pass a language.
+    Workers take batches in turn and exchange their predictions. Formats that keep the vectors of
+    all layers, which are large, make one pass per language.
     """
     passes = [scoring.languages] if scoring.languages else []
-    if scoring.form.reads_all_layers:
+    if scoring.format.reads_all_layers:
         passes = [(language,) for language in scoring.languages]
     predictions: dict[str, list[Any]] = {}
     for languages in passes:
@@ -175,17 +181,17 @@ def predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> di
 
 
 def _predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> dict[str, list[Any]]:
-    """All the languages of `scoring` in one pass."""
+    """The predictions for all languages of `scoring` in one pass."""
     task = get_task(scoring.task)
     by_language = {code: _features(scoring, code, context) for code in scoring.languages}
-    outputs = _outputs(model, scoring, join(list(by_language.values())), context)
+    outputs = _outputs(model, scoring, join_features(list(by_language.values())), context)
     predictions = {}
     start = 0
     for language, features in by_language.items():
         part = outputs[start : start + len(features)]
         start += len(features)
         examples = _examples(scoring, language, context)
-        predictions[language] = scoring.form.decode(part, features, examples, task)
+        predictions[language] = scoring.format.decode(part, features, examples, task)
     return predictions
 
 
@@ -207,8 +213,8 @@ def _features(scoring: Scoring, language: str, context: TrialContext) -> Feature
 def _outputs(
     model: TransferModel, scoring: Scoring, features: Features, context: TrialContext
 ) -> list[npt.NDArray[np.float32]]:
-    """What the model says of every sequence, in order."""
-    task, form, workers = get_task(scoring.task), scoring.form, context.workers
+    """The model's output for every sequence, in order."""
+    task, task_format, workers = get_task(scoring.task), scoring.format, context.workers
     head = model.heads[task.training_task] if task.trains else None
     batches = by_length(
         features.input_ids.lengths,
@@ -216,18 +222,20 @@ def _outputs(
         max_tokens=context.settings.evaluation.max_batch_tokens or reading_tokens(workers.device),
     )
     pad_id = context.base.tokenizer.pad_token_id
-    found: dict[int, npt.NDArray[np.float32]] = {}
+    by_sequence: dict[int, npt.NDArray[np.float32]] = {}
     model.eval()
     for sequences in batches[workers.rank :: workers.size]:
         batch = to_device(collate(features, sequences, pad_id=pad_id), workers.device)
         with workers.autocast():
-            hidden = model(batch, all_layers=form.reads_all_layers)
-        if not form.reads_all_layers:  # such a format has no head, and is spared a copy of them all
+            hidden = model(batch, all_layers=task_format.reads_all_layers)
+        if (
+            not task_format.reads_all_layers
+        ):  # the others have no head, and need no copy of all layers
             hidden = tuple(layer.float() for layer in hidden)
-        found.update(zip(sequences, form.predict(head, hidden, batch), strict=True))
-    for part in workers.gather(found):
-        found.update(part)
-    return [found[sequence] for sequence in range(len(features))]
+        by_sequence.update(zip(sequences, task_format.predict(head, hidden, batch), strict=True))
+    for part in workers.gather(by_sequence):
+        by_sequence.update(part)
+    return [by_sequence[sequence] for sequence in range(len(features))]
 
 
 def protocol_of(
@@ -236,10 +244,10 @@ def protocol_of(
     num_layers: int,
     rows: Rows = Rows(),  # noqa: B008, it is frozen
 ) -> ScoringProtocol:
-    """What has to agree before a score of this is put beside another."""
-    task, form = get_task(scoring.task), scoring.form
-    layer = form.layer_of(num_layers) if isinstance(form, SentenceFormat) else None
-    place = (task.name, scoring.languages, scoring.split)
+    """The protocol of a scoring: what must agree for two scores to be comparable."""
+    task, task_format = get_task(scoring.task), scoring.format
+    layer = task_format.layer_of(num_layers) if isinstance(task_format, SentenceFormat) else None
+    cell = (task.name, scoring.languages, scoring.split)
     data = [[code, rows.fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
     return ScoringProtocol(
         task=task.name,
@@ -253,14 +261,14 @@ def protocol_of(
         pooling="mean" if layer is not None else None,
         max_length=scoring.max_length,
         training_version=TRAINING_VERSION,
-        cut=rows.cut_of(*place),
-        revision=rows.commits(*place),
+        cut=rows.describe_cut(*cell),
+        revision=rows.commits(*cell),
     )
 
 
 def chance_of(task: Task, num_rows: Mapping[str, int]) -> float:
-    """What guessing gets of the main score, as a mean over languages of these sizes. In retrieval
-    each row is one candidate: the fewer are scored, the easier it is to hit."""
+    """The main score of guessing, as a mean over languages with these numbers of rows. In retrieval
+    each row is one candidate, so fewer rows are easier to guess."""
     if (
         task.kind is not TaskKind.RETRIEVAL
         or task.metric != "accuracy"
@@ -273,25 +281,26 @@ def chance_of(task: Task, num_rows: Mapping[str, int]) -> float:
 def mark_of(
     task: Task,
     scores: TargetScores,
-    said: Sequence[Any],
+    predicted: Sequence[Any],
     rows: Sequence[Example],
     *,
     loss_fell: bool,
 ) -> Mark:
-    """Collapsed: one label is said whatever the gold one is (`metrics.collapsed_to`), or a loss
-    that did not fall. No signal: otherwise within two standard errors of chance in the source
-    language, or of what saying its commonest label everywhere gets there.
+    """The mark of a target's scores. COLLAPSED: one label is predicted whatever the gold label is
+    (`metrics.collapsed_to`), or the loss did not fall. NO_SIGNAL: the source score is at most two
+    standard errors above chance, or above the score of always predicting the most common label
+    there.
 
     Args:
-        said: one prediction a source row; nothing where that language is not scored.
-        rows: these rows; nothing for kinds without labels.
+        predicted: one prediction per source row; empty where that language is not scored.
+        rows: these rows; empty for kinds without labels.
     """
     if task.trains and not loss_fell:
         return Mark.COLLAPSED
     chance = scores.chance
     if rows:
         golds = gold_labels(task, rows)
-        if collapsed_to(_flat(said), _flat(golds)) is not None:
+        if collapsed_to(_flat(predicted), _flat(golds)) is not None:
             return Mark.COLLAPSED
         chance = max(chance, _guessing(task, rows, golds))
     score = scores.zero_shot_mean if scores.source is None else scores.source
@@ -301,27 +310,27 @@ def mark_of(
 
 
 def gold_labels(task: Task, rows: Sequence[Any]) -> list[Any]:
-    """What a prediction of each row would be if it were right, of the kinds in LABELLED."""
+    """The right prediction for each row, for the kinds in LABELLED."""
     return [row.tags if task.kind is TaskKind.TAGGING else row.label for row in rows]
 
 
 def _guessing(task: Task, rows: Sequence[Example], golds: Sequence[Any]) -> float:
-    """What the commonest gold label gets of the main score if it is said everywhere: more than
-    chance where labels are not even (60 % of PAWS-X, a sixth of all words are nouns)."""
+    """The main score of always predicting the most common gold label: above chance where labels are
+    uneven (60 % in PAWS-X; a sixth of all words are nouns)."""
     commonest = Counter(_flat(golds)).most_common(1)[0][0]
     is_tagged = task.kind is TaskKind.TAGGING
-    said = [(commonest,) * len(gold) if is_tagged else commonest for gold in golds]
-    judged = format_for(task).judge(said, rows, task, task.source_language)
+    guesses = [(commonest,) * len(gold) if is_tagged else commonest for gold in golds]
+    judged = format_of_task(task).judge(guesses, rows, task, task.source_language)
     return float(judged.metrics[task.metric])
 
 
 def _flat(labels: Sequence[Any]) -> list[Any]:
-    """One label a word where a row has several."""
-    return [one for row in labels for one in (row if isinstance(row, tuple) else (row,))]
+    """One label per word for rows that have several labels."""
+    return [label for row in labels for label in (row if isinstance(row, tuple) else (row,))]
 
 
-def join(parts: Sequence[Features]) -> Features:
-    """Sequences of all languages one after the other; rows are numbered on."""
+def join_features(parts: Sequence[Features]) -> Features:
+    """The sequences of all parts, one part after the other, with rows numbered on."""
     num_rows = [int(part.example[-1]) + 1 if len(part) else 0 for part in parts]
     rows_before = np.cumsum([0, *num_rows[:-1]])
     return Features(

@@ -1,4 +1,5 @@
-"""World: what a phase's result depends on beside the phase itself. It goes into every key."""
+"""KeyFacts: what the result of a phase depends on besides the phase itself. It is part of every
+key."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,15 +12,14 @@ from trainables.encoders.model import BaseEncoder, settings_digest
 from trainables.features.features import ENCODING_VERSION, splits_read
 from trainables.rows.rows import Rows
 
-# Raised by hand when the same phase would give other weights or scores; a golden test fails if it
-# was forgotten.
+# Raise it when the same phase would give other weights or scores; a golden test fails without it.
 TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """The encoder's weights, config and tokenizer, where rows come from, and what encoders compute
-    in; the rows' digests and the versions are looked up for each phase."""
+    """The encoder's weights, config and tokenizer, the source of rows, and the precision of
+    encoders. The digests of the rows and the versions are looked up for each phase."""
 
     weights_digest: str
     tokenizer_digest: str
@@ -35,6 +35,7 @@ class KeyFacts:
         *,
         precision: Precision,
     ) -> "KeyFacts":
+        """The facts for phases on this encoder, with these rows, in this precision."""
         return cls(
             weights_digest=base.weights_digest,
             tokenizer_digest=base.tokenizer_digest,
@@ -45,9 +46,9 @@ class KeyFacts:
 
     @property
     def encoder_name(self) -> str:
-        """Stands for the encoder as the study starts from it, where a phase would have its key."""
-        own = (self.weights_digest, self.config_digest, self.tokenizer_digest, self.precision)
-        return f"encoder-{hashlib.sha256(' '.join(own).encode()).hexdigest()[:16]}"
+        """The name of the study's untrained encoder, in places where a phase has its key."""
+        digests = (self.weights_digest, self.config_digest, self.tokenizer_digest, self.precision)
+        return f"encoder-{hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]}"
 
     def facts(self, phase: Phase) -> dict[str, str]:
         """Names and digests for `Phase.key`."""
@@ -74,18 +75,20 @@ class KeyFacts:
     def stages(
         self, plan: TrialPlan, *, trained_as: Callable[[str], str] = lambda key: key
     ) -> list[tuple[str, str | None, Phase]]:
-        """(key, parent's key, phase) of every phase of a plan, in the order they are trained.
+        """(key, parent's key, phase) of every phase of a plan, in training order.
 
-        `trained_as` tells under which key a stem was really trained: another one than planned
-        where it diverged and was retried (`PhaseStore.trained_as`).
+        `trained_as` gives the key under which an intermediate phase was trained. It differs from
+        the planned key where training diverged and was retried (`PhaseStore.trained_as`).
         """
         stages: list[tuple[str, str | None, Phase]] = []
-        stem = None
+        intermediate_key = None
         if plan.intermediate is not None:
             planned = self.key(plan.intermediate, None)
             stages.append((planned, None, plan.intermediate))
-            stem = trained_as(planned)
+            intermediate_key = trained_as(planned)
         for target in plan.targets:
             if target.phase is not None:
-                stages.append((self.key(target.phase, stem), stem, target.phase))
+                stages.append(
+                    (self.key(target.phase, intermediate_key), intermediate_key, target.phase)
+                )
         return stages

@@ -1,4 +1,5 @@
-"""train_phase: the only training loop, for every task kind and for all three phases."""
+"""train_phase: the only training loop, for every task kind and for pretraining, intermediate and
+target phases."""
 
 import math
 import time
@@ -17,18 +18,18 @@ from spaces.task_catalog import Source, get_task
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
 from trainables.formats.base import Batch, Features
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.store.folders import (
     optimizer_tensors,
     read_document,
     read_tensors,
     restore_optimizer,
 )
-from trainables.training.batches import Step, Steps, rows, shard, step_seed
+from trainables.training.batches import Step, Steps, select_rows, shard, step_seed
 from trainables.training.drain import DrainedError
 from trainables.training.workers import Workers
 
-READ_EVERY = 10  # steps between two readings of the loss, each of which waits for the device
+READ_EVERY = 10  # steps between two readings of the loss; each reading waits for the device
 
 
 class DivergedError(Exception):
@@ -37,10 +38,11 @@ class DivergedError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Where a phase stands and what it has seen; saved with every checkpoint.
+    """The progress of a phase; it is saved with every checkpoint.
 
-    `losses` are means over READ_EVERY steps each (the last over what is left), in their order;
-    `num_tokens` counts padded positions, `num_useful_tokens` those that are not padding.
+    `losses` are means over READ_EVERY steps each (the last one over the remaining steps), in order.
+    `num_tokens` counts padded positions, `num_useful_tokens` those without padding. `seconds` is
+    training time.
     """
 
     step: int = 0
@@ -53,11 +55,14 @@ class Progress:
 
     @property
     def best_step(self) -> int:
-        """The step of the first best dev score; the last step without any."""
-        best = max(self.dev_scores, key=lambda seen: (seen[1], -seen[0]), default=(self.step, 0.0))
+        """The step of the first best dev score; the last step without dev scores."""
+        best = max(
+            self.dev_scores, key=lambda scored: (scored[1], -scored[0]), default=(self.step, 0.0)
+        )
         return best[0]
 
     def is_over(self, recipe: Recipe) -> bool:
+        """Whether the phase has done its steps, or has lost its patience."""
         since_best = sum(1 for step, _ in self.dev_scores if step > self.best_step)
         out_of_patience = recipe.patience is not None and since_best >= recipe.patience
         return self.step >= recipe.num_steps or out_of_patience
@@ -65,15 +70,35 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """When and how a phase is saved half-way, and the checkpoint folder to go on from.
+    """When and how a phase is saved before its end, and the checkpoint folder to resume from.
 
-    `is_stopping` is asked every few steps: where it is true, the phase is saved and left.
+    `is_stopping` is called every few steps; where it returns true, the phase is saved and ends.
     """
 
     save: Callable[[int, Mapping[str, Mapping[str, Tensor]], Mapping[str, Mapping[str, Any]]], None]
     every_seconds: float
     resume: Path | None = None
     is_stopping: Callable[[], bool] = lambda: False
+
+
+def _no_dev_score(model: TransferModel) -> float:
+    raise AssertionError("a recipe with evaluate_every needs Callbacks.dev_score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callbacks:
+    """What `train_phase` calls while it trains.
+
+    Attributes:
+        dev_score: returns the main score on source-language validation rows, in [0, 1]; called on
+            every worker, every `evaluate_every` steps.
+        on_step: called after every step with the number of steps done.
+        halfway: called on every worker, once, after half of the steps.
+    """
+
+    dev_score: Callable[[TransferModel], float] = _no_dev_score
+    on_step: Callable[[int], None] = lambda step: None
+    halfway: Callable[[TransferModel], None] | None = None
 
 
 def train_phase(
@@ -84,23 +109,18 @@ def train_phase(
     tokenizer: PreTrainedTokenizerFast,
     workers: Workers,
     max_device_tokens: int,
-    dev_score: Callable[[TransferModel], float],
     saving: Saving,
-    on_step: Callable[[int], None],
-    halfway: Callable[[TransferModel], None] | None = None,
+    callbacks: Callbacks = Callbacks(),
 ) -> Progress:
-    """Train `model` in place, by the phase, and tell what happened.
+    """Train `model` in place, as the phase says. Returns what was done.
 
     Args:
         features: the encoded training rows of every source of the mixture.
-        max_device_tokens: padded tokens of a micro-batch; a step is split in as many as it takes.
-        dev_score: the main score on source-language validation rows; called on every worker.
-        on_step: called after every step with the number of steps done.
-        halfway: called on every worker, once half of the steps are done.
+        max_device_tokens: padded tokens of a micro-batch; a step is split into as many as it needs.
 
     Raises:
-        DivergedError: the loss became infinite or not a number.
-        DrainedError: `saving.is_stopping`, and a checkpoint was saved.
+        DivergedError: the loss or a weight became infinite or not a number.
+        DrainedError: `saving.is_stopping` returned true, and a checkpoint was saved.
     """
     recipe = phase.recipe
     merge = _freeze(model, phase)
@@ -116,30 +136,30 @@ def train_phase(
         torch.manual_seed(step_seed("step", phase.draws, progress.step, workers.rank))
         unread.append(_backward(encoder, model.heads, step, workers, max_device_tokens))
         _update(model, optimizer, phase, progress.step)
-        _count(progress, step)
+        _count_step(progress, step)
         if recipe.evaluate_every and progress.step % recipe.evaluate_every == 0:
-            progress.dev_scores.append((progress.step, dev_score(model)))
+            progress.dev_scores.append((progress.step, callbacks.dev_score(model)))
             model.train()
             if progress.best_step == progress.step:
                 best = {name: value.clone() for name, value in model.state_dict().items()}
-        if halfway is not None and progress.step == recipe.num_steps // 2:
-            halfway(model)
+        if callbacks.halfway is not None and progress.step == recipe.num_steps // 2:
+            callbacks.halfway(model)
             model.train()
         if progress.step % READ_EVERY == 0 or progress.is_over(recipe):
-            progress.losses.append(_read(unread, workers, phase, progress.step))
+            progress.losses.append(_read_losses(unread, workers, phase, progress.step))
         progress.seconds = before + time.monotonic() - started
-        # Only where no loss is unread, so that a resumed phase keeps the record of all of them.
+        # Only when every loss was read, so that a resumed phase has all of them.
         if progress.step % READ_EVERY == 0:
             saved = _save_if_asked(saving, workers, saved, (model, optimizer, progress, best))
-        on_step(progress.step)
+        callbacks.on_step(progress.step)
     _finish(model, best, merge, phase)
     return progress
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Fused AdamW (eps 1e-8), no decay on biases and layer norms.
+    """Fused AdamW (eps 1e-8), without weight decay on biases and layer norms.
 
-    The paper's settings, by the authors' public code (jiant, model_setup.py).
+    The settings are those of Phang et al. 2020 in the authors' public code (jiant, model_setup.py).
     """
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
@@ -152,7 +172,8 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def rate_factor(recipe: Recipe, step: int) -> float:
-    """Linear warmup over `warmup_share` of the steps, then linear decay to zero."""
+    """The factor of the learning rate at `step`: linear warmup over `warmup_share` of the steps,
+    then linear decay to zero."""
     warmup = max(1, round(recipe.num_steps * recipe.warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -160,8 +181,8 @@ def rate_factor(recipe: Recipe, step: int) -> float:
 
 
 def _freeze(model: TransferModel, phase: Phase) -> Callable[[], None]:
-    """Leave out of training what the recipe does not train, with adapters beside it where it says
-    so. Returns what merges these into the weights, once they are trained."""
+    """Freeze what the recipe does not train, and add adapters where it says so. Returns a function
+    that merges the trained adapters into the weights."""
     rank = phase.recipe.lora_rank
     merge = add_adapters(model.encoder, rank, seed=phase.draws) if rank else lambda: None
     model.freeze(phase.recipe.num_frozen_layers)
@@ -171,27 +192,28 @@ def _freeze(model: TransferModel, phase: Phase) -> Callable[[], None]:
 def _backward(
     encoder: nn.Module, heads: nn.ModuleDict, step: Step, workers: Workers, max_tokens: int
 ) -> Tensor:
-    """Gradients of the mean loss over the *global* batch; returns this worker's part of it.
+    """Compute the gradients of the mean loss over the *global* batch. Returns this worker's part of
+    the loss.
 
-    Dividing by the global number of items makes workers and micro-batches change nothing but
-    the order of summation.
+    The loss is divided by the global number of items. So the number of workers and of micro-batches
+    changes only the order of summation.
     """
-    form, head = format_of(get_task(step.source.task).kind), heads[step.source.task]
-    num_items = max(1, form.num_items(step.batch))
+    task_format, head = format_of_kind(get_task(step.source.task).kind), heads[step.source.task]
+    num_items = max(1, task_format.num_items(step.batch))
     parts = shard(
         step.batch, step.sizes, rank=workers.rank, size=workers.size, max_tokens=max_tokens
     )
-    # A worker without rows runs one at no weight: the others wait for its gradients.
+    # A worker without rows runs one with weight zero, because the others wait for its gradients.
     weight = 1.0 if parts else 0.0
-    parts = parts or [rows(step.batch, range(step.sizes[0]))]
+    parts = parts or [select_rows(step.batch, range(step.sizes[0]))]
     total = torch.zeros((), device=workers.device)
     for i, part in enumerate(parts):
         part = to_device(part, workers.device)
         with workers.unsynced(encoder, unless=i == len(parts) - 1):
             with workers.autocast():
                 hidden = hidden_states(encoder, part)[0]
-            # Heads are small, and their logits decide: in bf16, those above 8 are 1/16 apart.
-            loss = form.loss(head, hidden.float(), part) * (weight / num_items)
+            # Heads are small, but their logits must be exact: bf16 logits above 8 are 1/16 apart.
+            loss = task_format.loss(head, hidden.float(), part) * (weight / num_items)
             torch.autograd.backward(loss * workers.size)
         total += loss.detach()
     workers.average_gradients(head.parameters())
@@ -199,7 +221,8 @@ def _backward(
 
 
 def _update(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase, step: int) -> None:
-    """Clip the gradients, take a step at the rate of this one, and clear them."""
+    """Clip the gradients, update the weights at the learning rate of this step, and clear the
+    gradients."""
     clip_grad_norm_(model.parameters(), phase.recipe.max_grad_norm)
     for group in optimizer.param_groups:
         group["lr"] = phase.learning_rate * rate_factor(phase.recipe, step)
@@ -208,20 +231,23 @@ def _update(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase, st
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on the device, copied asynchronously to a GPU."""
     if device.type == "cpu":
         return batch
     fields = (batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.labels)
     return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in fields))
 
 
-def _count(progress: Progress, step: Step) -> None:
+def _count_step(progress: Progress, step: Step) -> None:
     progress.step += 1
     progress.num_examples += len(step.sizes)
     progress.num_tokens += step.batch.input_ids.numel()
     progress.num_useful_tokens += int(step.batch.attention_mask.sum())
 
 
-def _read(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> float:
+def _read_losses(unread: list[Tensor], workers: Workers, phase: Phase, step: int) -> float:
+    """The mean of the unread losses over all workers. Raises DivergedError where it is not
+    finite."""
     loss = float(workers.sum(torch.stack(unread).sum() / len(unread)))
     unread.clear()
     if not math.isfinite(loss):
@@ -238,8 +264,8 @@ def _save_if_asked(
     saved: float,
     state: tuple[TransferModel, torch.optim.Optimizer, Progress, Mapping[str, Tensor]],
 ) -> float:
-    """Save where it is time to, and leave where the driver is going away. Returns when it was saved
-    last (monotonic)."""
+    """Save when it is time to. Raises DrainedError where the driver is stopping. Returns the time
+    of the last save (monotonic seconds)."""
     stops = saving.is_stopping()
     due = stops or time.monotonic() - saved > saving.every_seconds
     stops, due = workers.share((stops, due))
@@ -253,7 +279,8 @@ def _save_if_asked(
 def _finish(
     model: TransferModel, best: Mapping[str, Tensor], merge: Callable[[], None], phase: Phase
 ) -> None:
-    """Restore the best weights, and look at them: no loss has seen the last update."""
+    """Restore the best weights, merge adapters, and check all weights: no loss was computed after
+    the last update."""
     if best:
         model.load_state_dict(best)
     merge()

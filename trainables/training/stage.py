@@ -1,8 +1,8 @@
-"""get_or_train: one node of the stage tree, read from the phase store or trained into it."""
+"""get_or_train: a phase of the stage tree, read from the phase store or trained and stored."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -17,11 +17,22 @@ from trainables.store.phase_store import PhaseRecord
 from trainables.training.context import TrialContext
 from trainables.training.drain import DrainedError
 from trainables.training.evaluate import Scoring, predict, score
-from trainables.training.loop import DivergedError, Progress, Saving, train_phase
+from trainables.training.loop import Callbacks, DivergedError, Progress, Saving, train_phase
 
 Report = Callable[[Mapping[str, Any]], None]
 Halfway = Callable[[TransferModel], None]
 PROGRESS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """A phase under its key. `parent` is the key it starts from (None: the study's encoder);
+    `retry_of` is the key of the phase that it retries."""
+
+    phase: Phase
+    key: str
+    parent: str | None
+    retry_of: str | None = None
 
 
 def get_or_train(
@@ -34,18 +45,20 @@ def get_or_train(
 ) -> PhaseRecord:
     """The record of the phase that starts from `parent` (a key; None: the study's encoder).
 
-    A phase that diverges is trained once more at half its learning rate, and that is what the
-    record says was trained. `halfway` sees the model after half of its steps, if it is trained.
+    A phase that diverges is trained once more at half its learning rate, and the record is that of
+    the second training. `halfway` gets the model after half of the steps, where the phase is
+    trained.
 
     Raises:
         DivergedError: it diverged at half the rate too, now or in an earlier trial.
-        DrainedError: the driver is going away; what was trained of the phase is saved.
+        DrainedError: the driver is stopping; the phase was saved as far as it was trained.
     """
     key = context.key_facts.key(phase, parent)
     record = context.workers.share(context.store.resolve(key))
     reused = record is not None
     if record is None:
-        record = _train_or_retry(phase, key, parent, context, report, halfway)
+        stage = _Stage(phase=phase, key=key, parent=parent)
+        record = _train_or_retry(stage, context, report, halfway)
     report({"event": "phase", "key": key, "reused": reused, "record": record.to_dict()})
     if record.has_diverged:
         raise DivergedError(record.reason)
@@ -53,59 +66,51 @@ def get_or_train(
 
 
 def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) -> TransferModel:
-    """The encoder as a phase left it (None: as the study starts), with its heads of `tasks`."""
+    """The encoder after the phase of this key (None: the study's encoder), with its heads of
+    `tasks`."""
     if key is None:
         return context.base.model(tasks, encoder=None, seed=0).to(context.workers.device)
     encoder, heads = context.store.load(key)
     model = context.base.model(tasks, encoder=encoder, seed=0)
-    wanted = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
-    model.heads.load_state_dict(wanted)
+    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
+    model.heads.load_state_dict(kept)
     return model.to(context.workers.device)
 
 
 def _train_or_retry(
-    phase: Phase,
-    key: str,
-    parent: str | None,
-    context: TrialContext,
-    report: Report,
-    halfway: Halfway | None,
+    stage: _Stage, context: TrialContext, report: Report, halfway: Halfway | None
 ) -> PhaseRecord:
     try:
-        return _train(phase, key, parent, context, report, retry_of=None, halfway=halfway)
+        return _train(stage, context, report, halfway)
     except DivergedError as error:
-        first = PhaseRecord(key=key, parent=parent, phase=phase.to_dict(), reason=str(error))
-    halved = replace(phase, learning_rate=phase.learning_rate / 2)
-    retry_key = context.key_facts.key(halved, parent)
-    known = context.workers.share(context.store.record(retry_key))
-    try:
-        if known is not None and known.reason is not None:
-            raise DivergedError(known.reason)
-        record = known or _train(
-            halved, retry_key, parent, context, report, retry_of=key, halfway=halfway
+        first = PhaseRecord(
+            key=stage.key, parent=stage.parent, phase=stage.phase.to_dict(), reason=str(error)
         )
-    except DivergedError as again:
-        # Only under this key: a trial that asks for half the rate has a retry of its own.
+    halved = replace(stage.phase, learning_rate=stage.phase.learning_rate / 2)
+    retry_key = context.key_facts.key(halved, stage.parent)
+    retry = replace(stage, phase=halved, key=retry_key, retry_of=stage.key)
+    stored = context.workers.share(context.store.record(retry_key))
+    try:
+        if stored is not None and stored.reason is not None:
+            raise DivergedError(stored.reason)
+        record = stored or _train(retry, context, report, halfway)
+    except DivergedError as second_error:
+        # The reason is stored under the first key only: a trial that plans half the rate has a
+        # retry of its own.
         context.store.clear_attempts(retry_key)
-        reason = f"{first.reason}; again at half the rate: {again}"
+        reason = f"{first.reason}; again at half the rate: {second_error}"
         return _commit(replace(first, reason=reason), {}, context)
     _commit(replace(first, retried_as=retry_key), {}, context)
     return record
 
 
 def _train(
-    phase: Phase,
-    key: str,
-    parent: str | None,
-    context: TrialContext,
-    report: Report,
-    *,
-    retry_of: str | None,
-    halfway: Halfway | None,
+    stage: _Stage, context: TrialContext, report: Report, halfway: Halfway | None
 ) -> PhaseRecord:
+    phase, key, parent = stage.phase, stage.key, stage.parent
     _check_precision(context)
     if context.workers.share(context.is_stopping()):
-        raise DrainedError(f"{phase.mixture} is not begun")
+        raise DrainedError(f"{phase.mixture} was not started")
     features = training_rows(phase, context, max_rows=phase.recipe.max_train_rows)
     model = untrained_model(phase, context.store.load(parent)[0] if parent else None, context)
     started = time.monotonic()
@@ -117,37 +122,38 @@ def _train(
         tokenizer=context.base.tokenizer,
         workers=context.workers,
         max_device_tokens=context.settings.resources.max_device_tokens,
-        dev_score=lambda model: dev_score(model, phase, context),
         saving=Saving(
             save=attempt.save if attempt else _save_nothing,
             every_seconds=context.settings.resources.checkpoint_seconds,
             resume=context.workers.share(context.store.newest_checkpoint(key)),
             is_stopping=context.is_stopping,
         ),
-        on_step=_progress_reporter(phase, key, report),
-        halfway=halfway,
+        callbacks=Callbacks(
+            dev_score=lambda model: dev_score(model, phase, context),
+            on_step=_progress_reporter(phase, key, report),
+            halfway=halfway,
+        ),
     )
     report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
-    record = _record(phase, key, parent, progress, retry_of, context)
     tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
-    return _commit(record, tensors, context)
+    return _commit(_record(stage, progress, context), tensors, context)
 
 
 def _check_precision(context: TrialContext) -> None:
-    """Refuse to train in another precision than the key says."""
-    asked, workers = context.key_facts.precision, context.workers
-    if workers.precision is not asked:
+    """Raises Refusal where this worker computes in another precision than the key says."""
+    expected, workers = context.key_facts.precision, context.workers
+    if workers.precision is not expected:
         raise Refusal(
-            f"phases of study {context.settings.study.name!r} are trained in {asked}, and this "
+            f"phases of study {context.settings.study.name!r} are trained in {expected}, but this "
             f"worker ({workers.device_name}) computes in {workers.precision}; give workers a GPU "
-            f"that has {asked}, or set resources.precision = '{workers.precision}'"
+            f"with {expected}, or set resources.precision = '{workers.precision}'"
         )
 
 
 def training_rows(
     phase: Phase, context: TrialContext, *, max_rows: int | None
 ) -> dict[Source, Features]:
-    """The encoded training rows of every source of the phase, at most so many of each."""
+    """The encoded training rows of every source of the phase, at most `max_rows` of each."""
     return {
         source: context.data.features(
             source.task,
@@ -161,16 +167,17 @@ def training_rows(
 
 
 def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) -> TransferModel:
-    """What the phase trains, before its first step: an encoder (None: as the study starts) under
-    new heads, made smaller or faster to train where the study asks, which changes no result but by
-    rounding."""
+    """The model of the phase before its first step: an encoder (None: the study's encoder) under
+    new heads. Where the study asks for it, it saves memory or is compiled; this changes results
+    only by rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
     model = context.base.model(tasks, encoder=encoder, seed=phase.draws).to(context.workers.device)
     body: Any = model.encoder
     if context.settings.resources.gradient_checkpointing:
         body.activation_checkpointing_enable({"use_reentrant": False})
     if context.settings.resources.compile_encoder:
-        # In place, so that weights keep their names; one graph for all lengths and batch sizes.
+        # Compiled in place, so that weights keep their names; one graph for all lengths and batch
+        # sizes.
         body.compile(dynamic=True)
     return model
 
@@ -178,23 +185,18 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
 def _commit(
     record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]], context: TrialContext
 ) -> PhaseRecord:
-    standing = context.store.commit(record, tensors) if context.workers.rank == 0 else record
-    return context.workers.share(standing)
+    """Store the record and the tensors, on the first worker. Returns the record in the store:
+    another one where another process was first."""
+    stored = context.store.commit(record, tensors) if context.workers.rank == 0 else record
+    return context.workers.share(stored)
 
 
-def _record(
-    phase: Phase,
-    key: str,
-    parent: str | None,
-    progress: Progress,
-    retry_of: str | None,
-    context: TrialContext,
-) -> PhaseRecord:
+def _record(stage: _Stage, progress: Progress, context: TrialContext) -> PhaseRecord:
     return PhaseRecord(
-        key=key,
-        parent=parent,
-        phase=phase.to_dict(),
-        retry_of=retry_of,
+        key=stage.key,
+        parent=stage.parent,
+        phase=stage.phase.to_dict(),
+        retry_of=stage.retry_of,
         losses=tuple(progress.losses),
         dev_scores=tuple(progress.dev_scores),
         num_steps=progress.step,
@@ -211,7 +213,8 @@ def _record(
 
 
 def dev_score(model: TransferModel, phase: Phase, context: TrialContext) -> float:
-    """The mean of the sources' main scores on validation rows of their own language."""
+    """The mean over the sources of their main scores, in [0, 1], on validation rows of their own
+    language; sources of masked text are left out."""
     values = []
     for source in phase.mixture.sources:
         task = get_task(source.task)
@@ -226,18 +229,18 @@ def dev_score(model: TransferModel, phase: Phase, context: TrialContext) -> floa
             retrieval_layer=None,
             selection="source_dev",
         )
-        found = score(predict(model, scoring, context), scoring, context)
-        values.append(found[source.language][task.metric])
+        scores = score(predict(model, scoring, context), scoring, context)
+        values.append(scores[source.language][task.metric])
     return fmean(values)
 
 
 def _progress_reporter(phase: Phase, key: str, report: Report) -> Callable[[int], None]:
-    told = time.monotonic()
+    last_report = time.monotonic()
 
     def on_step(step: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
+        nonlocal last_report
+        if time.monotonic() - last_report > PROGRESS_SECONDS:
+            last_report = time.monotonic()
             steps = {"step": step, "num_steps": phase.recipe.num_steps}
             report({"event": "progress", "key": key, "phase": str(phase.mixture), **steps})
 

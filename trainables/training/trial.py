@@ -1,4 +1,4 @@
-"""run_trial: one trial plan from the first phase to the last score, read from top to bottom."""
+"""run_trial: one trial plan from the first phase to the last score. Read it from top to bottom."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,61 +28,68 @@ def run_trial(
     split: str = DEV,
     also: Sequence[str] = (),
 ) -> Scores | None:
-    """Train what is not in the phase store, score every target, report on the way.
+    """Train what is not in the phase store, score every target, and report along the way.
 
-    Reports, in order: a `phase` for every phase (trained or reused) with `progress` in between,
-    where the study has a pruner a `rung` half-way through each target phase that is trained, one
-    `end`. A trial that diverges
-    ends with `state` failed and its reason; exceptions are left to broken infrastructure. What each
-    row got lies in files under the home folder; the `end` names them by target.
+    Reports, in this order: a `phase` for every phase (trained or reused), with `progress` during
+    training, and, in studies with a pruner, a `rung` half-way through each target phase that is
+    trained; then one `end`. A trial that diverges ends with `state` failed and its reason.
+    Exceptions are left to broken infrastructure. The outcomes of rows are written to files under
+    the home folder; `end` names these files by target.
 
-    `also` are other splits that each model is scored on while it is there: their scores stand
-    in the `end` by split, and nothing else is told of them.
+    Each model is also scored on the splits in `also`. These scores are in `end` by split; nothing
+    else is reported of them.
 
-    Returns the scores on `split`, or None if the trial diverged.
+    Returns the scores on `split`, or None where the trial diverged.
     """
     started = time.monotonic()
     seconds = {"evaluation": 0.0}
     scored: dict[str, list[TargetScores]] = {name: [] for name in (split, *also)}
     files: dict[str, str] = {}
     try:
-        stem = get_or_train(plan.intermediate, None, context, report) if plan.intermediate else None
+        intermediate = (
+            get_or_train(plan.intermediate, None, context, report) if plan.intermediate else None
+        )
         for rung, target in enumerate(plan.targets):
-            key, loss_fell = stem.key if stem else None, True
+            key, loss_fell = intermediate.key if intermediate else None, True
             if target.phase is not None:
                 probe = (
-                    _prober(rung, target, scored[DEV], context, report) if split == DEV else None
+                    _rung_reporter(rung, target, scored[DEV], context, report)
+                    if split == DEV
+                    else None
                 )
                 stage = get_or_train(target.phase, key, context, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
             before = time.monotonic()
             model = model_after(key, target.trained_tasks, context)
-            for name, of_split in scored.items():
+            for name, split_scores in scored.items():
                 scoring = scoring_of(target, context, split=name)
                 scores, rows = evaluate_rows(model, scoring, context, loss_fell=loss_fell)
-                of_split.append(scores)
+                split_scores.append(scores)
                 if name == split:
-                    files[target.task] = _keep(rows, key, scoring, scores.protocol, context)
+                    files[target.task] = _write_outcomes(
+                        rows, key, scoring, scores.protocol, context
+                    )
             seconds["evaluation"] += time.monotonic() - before
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
-    whole = {name: _scores(found, context) for name, found in scored.items()}
+    whole = {name: _scores(targets, context) for name, targets in scored.items()}
     others = {name: whole[name].to_dict() for name in also}
-    told = {"scores": whole[split].to_dict(), "outcomes": files, "also": others}
-    report(_end("scored", started, seconds, **told))
+    content = {"scores": whole[split].to_dict(), "outcomes": files, "also": others}
+    report(_end("scored", started, seconds, **content))
     return whole[split]
 
 
 def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
-    """How the study scores one of its targets: in the languages that there are rows in."""
+    """How the study scores one of its targets, in the languages that have rows. Raises Refusal
+    where no zero-shot language has any."""
     evaluation = context.settings.evaluation
-    asked = context.settings.languages_of(target.task)
-    languages = context.data.rows.languages(target.task, asked, split)
+    wanted = context.settings.languages_of(target.task)
+    languages = context.data.rows.languages(target.task, wanted, split)
     if not set(languages) - {get_task(target.task).source_language}:
         raise Refusal(
-            f"target {target.task!r} has no {split} rows in a zero-shot language that the study "
-            f"asks for ({', '.join(asked)})"
+            f"target {target.task!r} has no {split} rows in a zero-shot language of the study "
+            f"({', '.join(wanted)}); add rows, or list other languages"
         )
     return Scoring(
         task=target.task,
@@ -95,47 +102,48 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
     )
 
 
-def probe_of(target: Target, context: TrialContext) -> Scoring:
-    """The few rows that a rung is told by: always the same, equally many of every language."""
+def probe_scoring(target: Target, context: TrialContext) -> Scoring:
+    """The scoring of a rung: a few rows, always the same, equally many of every language."""
     scoring, limit = scoring_of(target, context, split=DEV), context.settings.evaluation.probe_rows
     rows = {
         c: context.data.examples(target.task, c, DEV, max_rows=limit) for c in scoring.languages
     }
-    return replace(scoring, max_rows=min(len(found) for found in rows.values()))
+    return replace(scoring, max_rows=min(len(examples) for examples in rows.values()))
 
 
-def _prober(
+def _rung_reporter(
     rung: int, target: Target, scored: Sequence[TargetScores], context: TrialContext, report: Report
 ) -> Halfway | None:
-    """Tells how a target's model does half-way. The rung is the index of the target, so that only
-    equal ones are compared; `scores` are those of the targets before it too."""
+    """A function that reports how a target's model does after half of its steps. The rung is the
+    index of the target, so that only equal rungs are compared. `scores` include those of earlier
+    targets."""
     if context.settings.study.pruner == "none":
         return None
 
     def halfway(model: TransferModel) -> None:
-        probe = evaluate(model, probe_of(target, context), context)
-        some = {"probe": [probe], "scores": [*scored, probe]}
-        event = {name: _scores(found, context).to_dict() for name, found in some.items()}
+        probe = evaluate(model, probe_scoring(target, context), context)
+        reported = {"probe": [probe], "scores": [*scored, probe]}
+        event = {name: _scores(targets, context).to_dict() for name, targets in reported.items()}
         report({"event": "rung", "rung": rung, **event})
 
     return halfway
 
 
-def _keep(
+def _write_outcomes(
     rows: Mapping[str, Outcomes],
     key: str | None,
     scoring: Scoring,
     protocol: ScoringProtocol,
     context: TrialContext,
 ) -> str:
-    """Write what each row got, and which rows go together, beside what else is known of the phase;
-    where it lies."""
+    """Write the outcome and the group of each row below the home folder. Returns the path of the
+    file."""
     trained = key or context.key_facts.encoder_name
     path = outcomes.file_of(context.home.resolve(), trained, protocol)
     if context.workers.rank == 0:
         split, limit = scoring.split, scoring.max_rows
-        found = {c: context.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
-        groups = {code: array for code, array in found.items() if array is not None}
+        by_language = {c: context.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
+        groups = {code: array for code, array in by_language.items() if array is not None}
         outcomes.write(path, ByLanguage(rows, groups))
     return str(path)
 

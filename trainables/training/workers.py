@@ -1,4 +1,4 @@
-"""The workers that train one phase together: one process without any reduction, or several."""
+"""Workers: one process, or several that train one phase together."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,9 +18,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """This process's place among `size` workers, its device, and what encoders compute in there.
+    """The rank of this process among `size` workers, its device, and the precision of encoders
+    there.
 
-    With more than one, torch's process group must be there already.
+    With several workers torch's process group must exist already.
     """
 
     rank: int
@@ -30,11 +31,12 @@ class Workers:
 
     @classmethod
     def alone(cls, device: torch.device | None = None) -> "Workers":
-        """One process, on the best device that there is if none is named."""
+        """One process, by default on the best device."""
         return cls._on(0, 1, device or best_device())
 
     @classmethod
     def of_process_group(cls, device: torch.device) -> "Workers":
+        """This process in torch's process group."""
         return cls._on(distributed.get_rank(), distributed.get_world_size(), device)
 
     @classmethod
@@ -42,38 +44,42 @@ class Workers:
         return cls(rank, size, device, best_precision(device))
 
     def computing_in(self, precision: Precision) -> "Workers":
-        """In that precision if the device has it, else in fp32, which every device has. Training
-        refuses what was not asked for (stage.py); a model may be scored wherever it fits."""
+        """The workers in that precision where the device has it, else in fp32, which every
+        device has. Training refuses a precision that was not asked for (stage.py); scoring
+        accepts both."""
         has_it = precision in (Precision.FP32, best_precision(self.device))
         return replace(self, precision=precision if has_it else Precision.FP32)
 
     @property
     def device_name(self) -> str:
-        """`cpu`, or what the maker calls the GPU."""
+        """`cpu`, or the manufacturer's name of the GPU."""
         is_gpu = self.device.type == "cuda"
         return torch.cuda.get_device_name(self.device) if is_gpu else self.device.type
 
     def autocast(self) -> torch.autocast:
-        """Around the encoder, and nothing else."""
+        """The context manager for the encoder's precision; only encoders run in it."""
         return autocast(self.device, self.precision)
 
     def wrap(self, encoder: nn.Module) -> nn.Module:
-        """The encoder with its gradients averaged over the workers in the backward pass."""
+        """The encoder, wrapped so that its gradients are averaged over the workers in the backward
+        pass."""
         if self.size == 1 or not any(p.requires_grad for p in encoder.parameters()):
             return encoder
         devices = [self.device] if self.device.type == "cuda" else None
-        # Buffers are constants (positions), the same everywhere from the start.
+        # Buffers are constants (positions), equal on all workers from the start.
         return DistributedDataParallel(encoder, device_ids=devices, forward_sync_buffers=False)
 
     def unsynced(self, encoder: nn.Module, unless: bool) -> AbstractContextManager[None]:
-        """Keep gradients local for a micro-batch that is not the step's last."""
+        """A context manager that keeps gradients local in all micro-batches of a step but the last
+        (`unless`)."""
         if unless or not isinstance(encoder, DistributedDataParallel):
             return nullcontext()
         context: AbstractContextManager[None] = encoder.no_sync()
         return context
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """For the heads, which are few and lie outside the wrapped encoder."""
+        """Average gradients over the workers, for the heads, which are outside the wrapped
+        encoder."""
         if self.size == 1:
             return
         for parameter in parameters:
@@ -83,6 +89,7 @@ class Workers:
             parameter.grad /= self.size
 
     def sum(self, value: Tensor) -> Tensor:
+        """The sum of the value over all workers, on every worker."""
         if self.size > 1:
             distributed.all_reduce(value)
         return value
@@ -97,7 +104,7 @@ class Workers:
         return shared
 
     def gather(self, value: T) -> list[T]:
-        """Every worker's value, by rank, on every worker."""
+        """The values of all workers, by rank, on every worker."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -106,27 +113,29 @@ class Workers:
 
 
 def num_cores() -> int:
-    """The cores that this process may use, which are fewer than all in a container: its mask and
-    the quota of its control group count. Part of a core is one."""
+    """The cores that this process may use, at least 1. In a container these are fewer than the
+    machine's: its CPU mask and the quota of its control group count."""
     return int(cpu_count())
 
 
 def best_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def reading_tokens(device: torch.device) -> int:
-    """Padded tokens of a batch that is not trained on: a GPU wants many at once, a core as many as
-    its caches hold the states of."""
+    """Padded tokens of a batch that is only read: many for a GPU; for a core as many as its caches
+    hold the states of."""
     return 16_384 if device.type == "cuda" else 2_048
 
 
 def best_precision(device: torch.device) -> Precision:
-    """bf16 where the device has it (GPUs since Ampere), full precision otherwise."""
+    """bf16 where the device has it (GPUs since Ampere), else fp32."""
     has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return Precision.BF16 if has_bf16 else Precision.FP32
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context manager in which encoders compute in this precision."""
     is_bf16 = precision is Precision.BF16
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16)

@@ -79,7 +79,7 @@ def test_bundle(cli: Run, file: Path, mirror: Path, tmp_path: Path) -> None:
     assert cli("data", "check", file, "--data-root", tmp_path / "out").code == 0
     again = cli("data", "bundle", file, tmp_path / "out", "--data-root", mirror)
     assert again.code == 2
-    assert again.err.endswith("is there already and not an empty folder; name a new one\n")
+    assert again.err.endswith("exists already and is not an empty folder; name a new one\n")
 
 
 def test_a_bundle_says_what_it_leaves_out(
@@ -100,7 +100,7 @@ def test_a_bundle_says_what_it_leaves_out(
     assert done.code == 0, done.err
     wrote, left = done.out.splitlines()
     assert wrote == f"wrote {tmp_path / 'out'}"
-    assert left.startswith("not copied: 'bucc2018': BUCC 2018's corpora are to be had from")
+    assert left.startswith("not copied: 'bucc2018': only its shared task may hand out")
     assert not (tmp_path / "out" / "bucc2018").exists()
 
 

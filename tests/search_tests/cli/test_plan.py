@@ -72,11 +72,11 @@ def test_rows_are_checked_with_the_encoders_tokenizer(
     assert "checking rows: 4/4" in result.err
     assert "tokenising some: 4/4" in result.err
     warnings = json.loads(result.out)["warnings"]
-    assert [line for line in warnings if line.startswith("no validation rows of udpos in th")]
-    (cut,) = [line for line in warnings if "csqa, train rows: cut to max_length" in line]
-    (unknown,) = [line for line in warnings if "udpos, validation rows: unknown" in line]
-    assert re.search(r"unknown to the tokenizer are \d\d\.\d% in hi", unknown)
-    assert re.search(r"cut to max_length \(64 tokens\) are \d\d% in en", cut)
+    assert [line for line in warnings if line.startswith("udpos has no validation rows in th")]
+    (cut,) = [line for line in warnings if "csqa, train rows: rows truncated to max_length" in line]
+    (unknown,) = [line for line in warnings if "udpos, validation rows: tokens" in line]
+    assert re.search(r"tokenizer does not know: \d\d\.\d% in hi", unknown)
+    assert re.search(r"truncated to max_length \(64 tokens\): \d\d% in en", cut)
     assert list(tmp_path.iterdir()) == [file], "nothing is written"
 
 
@@ -95,5 +95,5 @@ def test_without_the_encoder_rows_alone_are_checked(
     file = on_rows(study={"encoder": "our/unheard-of"}, evaluation={"languages": ["de", "th"]})
     result = cli("plan", file, "--rows")
     assert result.code == 0
-    assert "no validation rows of udpos in th" in result.out
+    assert "udpos has no validation rows in th" in result.out
     assert "the encoder is not on this machine yet" in result.out

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.writer import RecordWriter
 from search.trials.ranking import ranked
 
@@ -37,9 +38,7 @@ def recorded(uri: str, tmp_path: Path, planted: Any) -> tuple[object, ...]:
         ("second", 0.65, {}),
         ("whole", 0.7, {"cut": "whole test as validation and test"}),
     ):
-        record = RecordWriter(
-            tracking_uri=uri, experiment="transfer-search", study=name, outbox=tmp_path / name
-        )
+        record = RecordWriter(ExperimentAddress(uri).for_study(name), outbox=tmp_path / name)
         record.study_started(settings={}, digest="d", versions={})
         record.trial_finished(planted.scored(0, 0.5, None, **fields), baseline=None)
         record.trial_finished(planted.scored(1, level, "fact", **fields), baseline=None)

@@ -4,18 +4,19 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from search.cli.views import show_plan, show_verdict, verdict_json
+from search.cli.views import show_plan, show_verdict
 from search.planning.plan import plan_study
 from search.record.reader import BASELINE, WINNER
 from search.record.registry import RegisteredModel
 from search.winner.champion import Decision
 from search.winner.verdict import RetrainedSeed, Verdict
+from search.winner.verdict_json import verdict_json
 from search.winner.winners_curse import WinnersCurse
 from spaces.study import StudySettings
 
@@ -81,12 +82,12 @@ def test_luck_cautions_and_champions(
     assert "gain over the best baseline in the search +8.0, " in text
     assert sentence in text
     assert "warning: torch was 1\n" in text
-    assert "tiny-rel: the new version is not made champion: worse; --promote\n" in text
+    assert "tiny-rel: the new version does not become the champion: worse; --promote\n" in text
     content = verdict_json(judged)
     assert content["curse"]["falls_out"] is (curse.get("retrained") == 0.01)
     assert content["curse"]["exceeds"] is (curse.get("retrained") == 0.11)
     assert content["cautions"] == ["torch was 1"]
-    assert content["champions"] == [decision.to_dict()]
+    assert content["champions"] == [asdict(decision)]
 
 
 def test_a_verdict_without_a_baseline(verdict: Verdict) -> None:

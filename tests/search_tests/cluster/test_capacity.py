@@ -45,10 +45,10 @@ def test_how_many_trials_fit(
         (
             [LARGE, (4, 2)][1:],
             {"gpus_per_worker": 4},
-            "needs 4 GPUs on one node, the largest has 2",
+            "needs 4 GPUs on one node, but the largest node has 2",
         ),
-        ([HEAD], {}, "needs 1 CPUs on one node, the largest has 0; lower cpus_per_worker"),
-        ([], {}, "the largest has 0"),
+        ([HEAD], {}, "needs 1 CPUs on one node, but the largest node has 0; lower cpus_per_worker"),
+        ([], {}, "the largest node has 0"),
         ([(32, 0), (1, 8)], {"cpus_per_worker": 2, "gpus_per_worker": 1}, "no node has both"),
         ([LARGE, SMALL], {"gpus_per_worker": 1, "num_workers": 6}, "2 nodes have room for 5"),
     ],
@@ -69,7 +69,7 @@ def test_a_growing_cluster_is_what_the_study_says(settings_of: Settings) -> None
     assert shape(HEAD, can_grow=True).max_concurrent_trials(settings_of(resources=gpus)) == 5
     unnamed = settings_of(resources={"max_concurrent_trials": None})
     assert shape((3, 0), can_grow=True).max_concurrent_trials(unnamed) == 3
-    with pytest.raises(Refusal, match="name max_concurrent_trials and run with --autoscaling"):
+    with pytest.raises(Refusal, match="set max_concurrent_trials and run with --autoscaling"):
         shape(HEAD, can_grow=True).max_concurrent_trials(unnamed)
 
 
@@ -96,9 +96,9 @@ def test_how_many_trials_fit_on_this_machine(
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ({"cpus_per_worker": 9}, "1 workers x 9 CPUs = 9, and this machine has 8"),
+        ({"cpus_per_worker": 9}, "1 workers x 9 CPUs = 9, but this machine has 8"),
         ({"num_workers": 3, "cpus_per_worker": 4}, "3 workers x 4 CPUs = 12"),
-        ({"gpus_per_worker": 1}, "1 workers x 1 GPUs = 1, and this machine has 0"),
+        ({"gpus_per_worker": 1}, "1 workers x 1 GPUs = 1, but this machine has 0"),
     ],
 )
 def test_a_trial_that_does_not_fit_on_this_machine(

@@ -78,15 +78,15 @@ def test_a_token_is_of_a_file_of_ones_own(tmp_path: Path) -> None:
     assert read_token(file, {"RAY_AUTH_TOKEN": "other"}) == "secret", "what is named counts"
     assert read_token(None, {}) is None
     file.chmod(0o640)
-    with pytest.raises(Refusal, match="may be read by others: chmod 600"):
+    with pytest.raises(Refusal, match=r"other users may read token file .*; run chmod 600"):
         read_token(file, {})
     file.chmod(0o600)
     for text in ("", "two words", "two\nlines", "a\x00b"):
         file.write_text(text)
-        with pytest.raises(Refusal, match="one word in one line"):
+        with pytest.raises(Refusal, match="one word on one line"):
             read_token(file, {})
     file.write_bytes(b"\xff")
-    with pytest.raises(Refusal, match="it is no text"):
+    with pytest.raises(Refusal, match="it is not ASCII text"):
         read_token(file, {})
     with pytest.raises(Refusal, match="No such file"):
         read_token(tmp_path / "none", {})
@@ -125,7 +125,7 @@ def answering() -> Iterator[Callable[[int, bytes], str]]:
 def test_who_does_not_let_us_in(answering: Callable[[int, bytes], str]) -> None:
     old = json.dumps({"ray_version": "1.0"}).encode()
     for status, body, message in (
-        (401, b"", r"asks for a token \(401\): --token-file"),
+        (401, b"", r"asks for a token \(401\); give it with --token-file"),
         (403, b"", r"refuses the token \(403\)"),
         (404, b"", "is not a Ray dashboard"),
         (200, b"<html>", "is not a Ray dashboard"),
@@ -143,8 +143,8 @@ def test_who_does_not_let_us_in(answering: Callable[[int, bytes], str]) -> None:
     [
         ("http://127.0.0.1:9", "does not answer"),
         ("http://no-such-host.invalid:8265", "does not answer"),
-        ("127.0.0.1:6379", "no address of Ray's Jobs API"),
-        ("ray://head:10001", "no address of Ray's Jobs API"),
+        ("127.0.0.1:6379", "not the address of Ray's Jobs API"),
+        ("ray://head:10001", "not the address of Ray's Jobs API"),
         ("http://me:hunter2@head:8265", "name or password in it"),
         ("http://[", "does not answer"),
     ],

@@ -225,7 +225,7 @@ def test_folders_on_the_volume_and_addresses_without_a_password_pass() -> None:
 @pytest.mark.parametrize(
     ("arguments", "refused"),
     [
-        ({"overlay": Overlay.GPU}, "takes 0 GPUs.*'gpu' is for studies with them"),
+        ({"overlay": Overlay.GPU}, "needs 0 GPUs.*'gpu' is for studies with GPUs"),
         ({"image": "registry/transfer-search:latest"}, "not pinned"),
         ({"image": "registry/x@sha256:12"}, "not pinned"),
         ({"image": "x; rm -rf /" + DIGEST}, "not pinned"),

@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from search.degradation import typology
-from search.degradation.typology import KINDS, SCRIPT, Distances, distances
+from search.degradation.typology import KINDS, SCRIPT, Distances, distances, family_of
 from spaces.languages import LANGUAGES
 from spaces.refusal import Refusal
 
@@ -44,6 +45,49 @@ def test_distances_are_what_they_should_be(from_english: Distances) -> None:
 @pytest.mark.parametrize(("source", "languages"), [("en", ["xx"]), ("xx", ["en"]), ("en", [])])
 def test_what_is_not_known_is_left_out(source: str, languages: list[str]) -> None:
     assert distances(source, languages) == {kind: {} for kind in (*KINDS, SCRIPT)}
+
+
+def test_languages_outside_the_table_have_distances_too() -> None:
+    found = distances("sv", ["nb", "cs", "zh-Hant", "pt-BR", "pt", "sr-Latn", "en"])
+    for kind in ("syntactic", "featural", "genetic", "geographic"):
+        assert found[kind]["nb"] < found[kind]["zh-Hant"], kind
+        assert found[kind]["pt-BR"] == found[kind]["pt"], "URIEL knows languages, not regions"
+    assert found[SCRIPT] == {
+        **dict.fromkeys(("nb", "cs", "pt-BR", "pt", "sr-Latn", "en"), 0.0),
+        "zh-Hant": 1.0,
+    }
+
+
+def test_a_language_without_a_script_or_a_row_of_uriel_has_no_such_distance() -> None:
+    found = distances("en", ["tlh", "de", "sk"])
+    assert found[SCRIPT] == {"de": 0.0, "sk": 0.0}
+    assert found["syntactic"].keys() == {"de"}, "URIEL has no features of Slovak and Klingon"
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_uriels_families_are_those_of_the_table(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a language outside the table falls into the same family as its relatives in it."""
+    language = LANGUAGES[code]
+    bare = replace(language, family="")
+    monkeypatch.setattr(typology, "known_language", lambda _: bare)
+    isolated = {"eu", "qu"}  # URIEL's table has no families for them
+    expected = code if code in isolated else language.family
+    assert family_of(code) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "family"),
+    [
+        ("sv", "Indo-European"),
+        ("zh-Hant", "Sino-Tibetan"),
+        ("yue", "Sino-Tibetan"),
+        ("de", "Indo-European"),
+        ("ain", "Ainu"),
+        ("xx", "xx"),
+    ],
+)
+def test_the_family_of_any_language(code: str, family: str) -> None:
+    assert family_of(code) == family
 
 
 _THEIRS = """

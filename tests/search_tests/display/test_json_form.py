@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from pydantic import JsonValue, computed_field
 
-from search.display.json_form import from_json, json_schema, to_json
+from search.display.json_form import from_json, json_of, json_schema
 from spaces.refusal import Refusal
 
 
@@ -73,7 +73,7 @@ CONTENT = {
 
 
 def test_a_dataclass_becomes_json_and_comes_back() -> None:
-    assert to_json(WHOLE) == CONTENT
+    assert json_of(WHOLE) == CONTENT
     assert from_json(Whole, CONTENT, where="a file") == WHOLE
     assert from_json(Whole, {**CONTENT, "later": 1}, where="a file") == WHOLE
 
@@ -89,7 +89,7 @@ def test_content_that_does_not_fit_is_refused(change: dict[str, object], key: st
 def test_the_schema_describes_every_field_inherited_ones_too() -> None:
     schema = json_schema(Whole)
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(to_json(WHOLE), schema)
+    jsonschema.validate(json_of(WHOLE), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**CONTENT, "top": ["a"]}, schema)
     assert schema["description"] == "A whole."

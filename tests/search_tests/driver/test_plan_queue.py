@@ -17,7 +17,7 @@ from trainables.training.key_facts import KeyFacts
 class Study:
     def __init__(self, asks: Sequence[AskedTrial], left: Sequence[AskedTrial] = ()) -> None:
         self.asks, self.left = list(asks), list(left)
-        self.num_counted = 0
+        self.history = SimpleNamespace(num_counted=0)
 
     @property
     def is_used_up(self) -> bool:

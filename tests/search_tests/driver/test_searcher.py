@@ -254,7 +254,7 @@ def test_hours_are_those_of_the_plan_whoever_trained_its_phases(
         assert row.sure_drop is not None
         assert one.trials[number].constraints == {"max_drop": pytest.approx(row.sure_drop - 0.05)}
     again = drive(space=space(*points), evaluation=evaluation, budget={"num_trials": 5})
-    assert [measure.objective for measure in again.study.measures] == [0.5, 0.5]
+    assert [measure.objective for measure in again.study.history.measures] == [0.5, 0.5]
     again.ask("e")  # a third time the same plan is a duplicate; the next one is drawn
     duplicate = again.log.rows[4]
     assert (duplicate.duplicate_of, duplicate.values) == (2, one.log.rows[2].values)
@@ -461,8 +461,8 @@ def test_a_trial_that_diverged_fails_with_its_reason(drive: Callable[..., Drive]
     trial = one.trials[0]
     assert trial.state is OptunaState.FAIL
     assert trial.user_attrs["reason"] == row.reason
-    assert one.study.num_counted == 1
-    assert one.plans["a"] in one.study.told
+    assert one.study.history.num_counted == 1
+    assert one.plans["a"] in one.study.history.results
 
 
 def test_a_plan_whose_worker_died_may_be_tried_again(drive: Callable[..., Drive]) -> None:
@@ -668,13 +668,13 @@ def test_gpu_hours_count_over_drivers(drive: Callable[..., Drive]) -> None:
     row = one.log.rows[0]
     assert row.seconds is not None
     assert row.seconds["gpu"] == pytest.approx(7200, abs=5)
-    assert one.study.gpu_hours == pytest.approx(2, abs=0.01), "of finished trials"
+    assert one.study.history.gpu_hours == pytest.approx(2, abs=0.01), "of finished trials"
 
     two = drive(**sections)
     assert two.ask("a") == one.trials[1].params
     hours_ago(two, 1, 1)
     two.run("a")
-    assert two.study.gpu_hours == pytest.approx(2 + 6, abs=0.01)
+    assert two.study.history.gpu_hours == pytest.approx(2 + 6, abs=0.01)
     two.ask("b")
     hours_ago(two, 2, 5)
     two.train("b", 0)

@@ -1,6 +1,7 @@
 """What is told of a trial that ended, to whom, and in which order."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +21,7 @@ class Heard:
     """A study and a record at once, which note what they are told."""
 
     def __init__(self) -> None:
-        self.told: dict[Any, PlanResult] = {}
-        self.measures: list[Any] = []
+        self.history = SimpleNamespace(results=dict[Any, PlanResult](), measures=list[Any]())
         self.calls: list[str] = []
         self.rows: list[TrialRow] = []
         self.baselines: list[int | None] = []
@@ -65,7 +65,7 @@ def test_the_record_hears_of_a_trial_before_optuna_does(
 ) -> None:
     row = ends.tell(live_of(planted, 0, None, 0.5), TrialSpending())
     assert row.state is TrialState.SCORED
-    assert heard.calls == ["note", "trial_finished", "tell_scored"]
+    assert heard.calls == ["note_spending", "trial_finished", "tell_scored"]
 
 
 def test_a_trial_is_compared_with_the_baselines_so_far(
@@ -95,7 +95,7 @@ def test_an_equal_plan_is_told_what_the_first_one_got(
     asked = AskedTrial(7, {}, planted.plan("fact"))
     assert not ends.tell_duplicate(asked)
     assert heard.calls == []
-    heard.told[asked.plan] = PlanResult(2, (0.6,), {})
+    heard.history.results[asked.plan] = PlanResult(2, (0.6,), {})
     assert ends.tell_duplicate(asked)
     assert heard.calls == ["trial_started", "trial_finished", "tell_duplicate"]
     (row,) = heard.rows

@@ -9,6 +9,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from search.planning.costs import KNOWN, EncoderShape, cost_of, num_weights, sequences_of
 from search.planning.plan import plan_study
+from spaces.json_values import to_json
 from spaces.study import StudySettings
 
 Settings = Callable[..., StudySettings]
@@ -57,7 +58,7 @@ def test_a_grid_counted_by_hand(settings_of: Settings) -> None:
     spent = cost.trained_sequences + cost.scored_sequences / 3
     assert cost.gpu_hours == pytest.approx(spent / 10 / 3600)
     assert cost.disk_bytes is None, "the encoder `tiny` is no folder here"
-    assert json.loads(json.dumps(cost.to_dict()))["sequences_per_second"] == 10
+    assert json.loads(json.dumps(to_json(cost)))["sequences_per_second"] == 10
 
 
 def test_early_stopping_costs_forward_passes(settings_of: Settings) -> None:

@@ -103,13 +103,13 @@ ROWS: list[tuple[str, str, Callable[[list[dict[str, Any]]], None], str]] = [
         "tau/commonsense_qa",
         "data/train",
         lambda rows: rows[2].update(answerKey="Z"),
-        r"task 'csqa', row '\w+': label 'Z' is none of its choices",
+        r"task 'csqa', row '\w+': label 'Z' is not one of its choices",
     ),
     (
         "google/xtreme",
         "XQuAD.de/validation",
         lambda rows: rows[5]["answers"].update(text=["nowhere at all"]),
-        r"task 'xquad', row '\w+': answers\[0\] 'nowhere at all' does not stand",
+        r"task 'xquad', row '\w+': answers\[0\] is 'nowhere at all', but the context has",
     ),
     (
         "google/xtreme",
@@ -127,13 +127,13 @@ ROWS: list[tuple[str, str, Callable[[list[dict[str, Any]]], None], str]] = [
         "google/xtreme",
         "PAN-X.de/validation",
         lambda rows: rows[3]["ner_tags"].append(0),
-        r"task 'panx', row 'validation-000003': \d+ words and \d+ tags, expected one tag a word",
+        r"task 'panx', row 'validation-000003': \d+ words and \d+ tags, expected one tag per word",
     ),
     (
         "google/xtreme",
         "PAN-X.de/validation",
         lambda rows: rows[4]["langs"].__setitem__(0, "fr"),
-        r"task 'panx', row 'validation-000004': words of fr in rows of de: mixed languages",
+        r"task 'panx', row 'validation-000004': has words of fr, expected only de: mixed languages",
     ),
 ]
 
@@ -183,7 +183,7 @@ def test_a_target_needs_a_zero_shot_language(mirror: Path) -> None:
     space = {**study(None).space.model_dump(mode="json"), "targets": ["pawsx"]}
     found = check(mirror, space=space, evaluation={"languages": ["ko"]})
     (error,) = found.errors
-    assert "'pawsx' has no validation rows in a zero-shot language" in error
+    assert "'pawsx' has no validation rows in any zero-shot language" in error
 
 
 def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) 
         bundle_data(study(mirror), tmp_path / "out", on_done=quiet)
     damaged = tmp_path / "out/google/xtreme/XQuAD.de/validation-00000-of-00001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-9])
-    assert "is not the file that SHA256SUMS lists" in check(tmp_path / "out").errors[0]
+    assert "differs from its sum in SHA256SUMS" in check(tmp_path / "out").errors[0]
 
 
 def test_a_check_of_whole_rows(mirror: Path) -> None:
@@ -263,15 +263,15 @@ def test_rows_of_ones_own_are_taken_along(own_root: Path, tmp_path: Path) -> Non
     assert [one.digest for one in copied.found] == [one.digest for one in source.found]
     (out / "mine/qqp/de/train.jsonl").write_text(rows.replace("alt", "neu"))
     (error,) = check_data(own_study(out, "qqp@de"), on_done=quiet).errors
-    assert "mine/qqp/de/train.jsonl is not the file that SHA256SUMS lists" in error
+    assert "mine/qqp/de/train.jsonl differs from its sum in SHA256SUMS" in error
 
 
 def test_what_is_not_taken_along_is_named(own_root: Path, tmp_path: Path) -> None:
     settings = own_study(own_root, "ccg", "tickets")
     lines = not_copied(bundle_data(settings, tmp_path / "out", on_done=quiet))
     absolute, licensed = lines
-    assert "tickets': it is not named below a data root" in absolute
-    assert "'ccgbank': CCGbank is under the LDC's licence" in licensed
+    assert "tickets': its name is not a path below a data root" in absolute
+    assert "'ccgbank': the LDC's licence (LDC2005T13) does not allow" in licensed
     card = (tmp_path / "out" / "README.md").read_text()
     assert [line in card for line in lines] == [True, True]
     assert not [path for path in (tmp_path / "out").rglob("*") if "ccg" in path.name]
@@ -288,7 +288,9 @@ def test_nothing_but_what_is_not_copied(own_root: Path, tmp_path: Path) -> None:
         "intermediate": ["none", "ccg"],
         "targets": ["coh"],
     }
-    with pytest.raises(Refusal, match=r"reads no rows that can be copied; 'ccgbank': CCGbank is"):
+    with pytest.raises(
+        Refusal, match=r"reads no rows that can be copied; 'ccgbank': the LDC's licence"
+    ):
         bundle_data(study(own_root, space=space), tmp_path / "out", on_done=quiet)
     assert not (tmp_path / "out").exists()
 
@@ -304,5 +306,5 @@ def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
 
 
 def test_fetch_is_from_the_hub_alone(mirror: Path) -> None:
-    with pytest.raises(Refusal, match="there is nothing to fetch"):
+    with pytest.raises(Refusal, match="so there is nothing to fetch"):
         fetch_data(study(mirror), on_done=quiet)

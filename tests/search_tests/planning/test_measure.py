@@ -1,6 +1,7 @@
 """Some real steps of every kind of stage on the small base; nothing is kept of them."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,21 @@ def test_a_study_is_measured(settings: StudySettings, context: TrialContext) -> 
         on_done=lambda *counts: done.append(counts),
     )
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    stages = {row["kind"]: row for row in found["stages"]}
+    stages = {row.kind: row for row in found.stages}
     assert stages.keys() == {"rel", "coh"}
     for row in stages.values():
-        assert 0 < row["low"] <= row["step_seconds"] <= row["high"]
-        assert row["stage_seconds"] > row["num_steps"] * row["step_seconds"]
-    assert (stages["rel"]["dev_seconds"], stages["coh"]["dev_seconds"] > 0) == (0, True)
-    assert found["evaluation"].keys() == {"rel", "retrieval"}
-    assert all(seconds > 0 for seconds in found["evaluation"].values())
-    assert (found["num_trials"], found["max_concurrent_trials"]) == (4, 2)
-    assert found["low"] <= found["seconds"] <= found["high"]
-    assert found["disk_bytes"] > found["num_stages"] * 100_000
+        assert 0 < row.low <= row.step_seconds <= row.high
+        assert row.stage_seconds > row.num_steps * row.step_seconds
+    assert (stages["rel"].dev_seconds, stages["coh"].dev_seconds > 0) == (0, True)
+    assert found.evaluation.keys() == {"rel", "retrieval"}
+    assert all(seconds > 0 for seconds in found.evaluation.values())
+    assert (found.forecast.num_trials, found.forecast.max_concurrent_trials) == (4, 2)
+    assert found.forecast.low <= found.forecast.seconds <= found.forecast.high
+    assert found.forecast.disk_bytes > found.forecast.num_stages * 100_000
+    content = found.to_dict()
+    assert list(content)[-3:] == ["max_concurrent_trials", "stages", "evaluation"]
+    assert content["seconds"] == found.forecast.seconds
+    assert content["stages"] == [asdict(stage) for stage in found.stages]
     assert torch.get_num_threads() == threads
     assert not (context.home / "phases").exists(), "nothing is committed"
     assert not (context.home / "attempts").exists()

@@ -67,24 +67,24 @@ def test_an_endless_space_is_not_counted(keys: dict[str, object], settings_of: S
 
 def test_warnings(settings_of: Settings) -> None:
     (again,) = plan_study(settings_of(space={"intermediate": ["none", "rel"]})).warnings
-    assert "a second pass over the same data" in again
+    assert "comes from a second pass over the same data" in again
     (more,) = plan_study(settings_of(budget={"num_trials": 15})).warnings
-    assert "15 trials, but the space has 14 plans" in more
+    assert "15 trials, but the space has only 14 plans" in more
     (less,) = plan_study(settings_of(budget={"num_trials": 1})).warnings
-    assert "does not reach past the 2 first points" in less
+    assert "fewer than the 2 points that are tried first" in less
     few = settings_of(study={"priors": True}, budget={"num_trials": 3})
     (first,) = plan_study(few).warnings
-    assert "does not reach past the 4 first points" in first
+    assert "fewer than the 4 points that are tried first" in first
 
 
 @pytest.mark.parametrize(
     ("source", "target", "named"),
     [
-        ("mnli", "xnli", "which the intermediate mnli has too"),
-        ("anliplus", "xnli", "which the intermediate anliplus has too"),
-        ("squad2", "xquad", "which the intermediate squad2 has too"),
-        ("anliplus+mnli", "xnli", "which the intermediate anliplus and mnli have too"),
-        ("udpos", "udpos", "which the intermediate udpos has too"),
+        ("mnli", "xnli", "which intermediate mnli contains too"),
+        ("anliplus", "xnli", "which intermediate anliplus contains too"),
+        ("squad2", "xquad", "which intermediate squad2 contains too"),
+        ("anliplus+mnli", "xnli", "which intermediate anliplus and mnli contain too"),
+        ("udpos", "udpos", "which intermediate udpos contains too"),
     ],
 )
 def test_sources_with_the_rows_of_a_target_are_named(
@@ -111,9 +111,9 @@ def test_labelled_rows_in_a_zero_shot_language_are_named(
 ) -> None:
     space = {"intermediate": ["none", source], "targets": [target]}
     plan = plan_study(settings_of(space=space, evaluation={"languages": languages}))
-    found = [line for line in plan.warnings if "not a zero-shot one" in line]
+    found = [line for line in plan.warnings if "is not zero-shot" in line]
     language = source.partition("@")[2]
-    named = f"the intermediate {source} has labelled rows in {language} for target {target!r}"
+    named = f"intermediate {source} has labelled rows in {language} for target {target!r}"
     assert [line.startswith(named) for line in found] == ([True] if is_named else [])
     assert not [line for line in plan.warnings if "second pass" in line]
 
@@ -122,12 +122,16 @@ def test_main_scores_that_others_call_the_same_and_are_not(settings_of: Settings
     space = {"intermediate": ["none", "csqa"], "targets": ["udpos", "panx", "buccpairs"]}
     plan = plan_study(settings_of(space=space, evaluation={"languages": ["de"]}))
     of_tags, of_pairs = (line for line in plan.warnings if "the F1" in line)
-    assert of_tags.startswith("the F1 of target 'udpos' is seqeval's over tags without B- and I-")
-    assert of_pairs.startswith("the accuracy of target 'buccpairs' is among the gold pairs alone")
+    assert of_tags.startswith(
+        "the F1 of target 'udpos' is computed by seqeval's rules on tags without "
+    )
+    assert of_pairs.startswith(
+        "the accuracy of target 'buccpairs' is measured among the gold pairs"
+    )
     assert not [line for line in plan.warnings if "panx" in line]
     spans = replace(TASKS["panx"], metric="accuracy")
     (of_words,) = metric_conventions(spans)
-    assert "scored by the accuracy of tags" in of_words
+    assert "scored by the accuracy of its tags" in of_words
 
 
 def test_errors_stop_a_run(settings_of: Settings) -> None:

@@ -53,16 +53,16 @@ def test_the_small_base_ranks_the_options(
     assert priors is not None
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert read == {(task, "en", "validation") for task in ("fact", "coh", "rel")}
-    assert {row["option"] for row in priors["options"]} == {"fact", "coh", "coh+fact"}
-    for row in priors["options"]:
-        assert row["logme"] >= 0
-        assert 0 < row["similarity"] <= 1
-        assert row["similarity_by_target"].keys() == {"rel"}
-        assert row["ranks"].keys() == {"logme", "similarity"}
-    assert any("no rows of retrieval" in note for note in priors["notes"])
-    assert any("typology tells nothing apart" in note for note in priors["notes"])
-    assert priors["sources"]["fact@en"]["rows"].endswith("validation rows")
-    assert len(priors["first"]) == 2
+    assert {row.option for row in priors.options} == {"fact", "coh", "coh+fact"}
+    for row in priors.options:
+        assert row.logme >= 0
+        assert 0 < row.similarity <= 1
+        assert row.similarity_by_target.keys() == {"rel"}
+        assert row.ranks.keys() == {"logme", "similarity"}
+    assert any("retrieval is left out of the comparison" in note for note in priors.notes)
+    assert any("typology does not distinguish them" in note for note in priors.notes)
+    assert priors.sources["fact@en"].rows.endswith("validation rows")
+    assert len(priors.first) == 2
     assert explain(settings, data) == priors, "the same again"
 
 
@@ -73,7 +73,7 @@ def test_sources_in_several_languages_are_near_or_far(settings_of: Settings, dat
     )
     priors = explain(settings, data)
     assert priors is not None
-    near = {row["option"]: row["typology"] for row in priors["options"]}
+    near = {row.option: row.typology for row in priors.options}
     assert 0 < near["fact"] < near["fact@de"] < 1, "German is a zero-shot language itself"
 
 

@@ -1,23 +1,31 @@
-"""The order of options from made estimates, and what is tried first because of it."""
+"""The order of options from made estimates, what is tried first because of it, how right it was."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import permutation_test, spearmanr
 
-from search.display.json_form import from_json, to_json
 from search.planning.priors import (
+    Agreement,
     Estimate,
     Priors,
+    RankedOption,
     first_points,
+    hindsight,
     num_first,
     priors_of,
     rank_options,
     ranked_options,
 )
+from search.trials.ranking import TrialState
+from spaces.json_values import to_json
 from spaces.study import StudySettings
 from spaces.task_catalog import Source
+from trainables.scoring.scores import Mark
 
 Settings = Callable[..., StudySettings]
 FACT, COH, REL = Source("fact", "en"), Source("coh", "en"), Source("rel", "en")
@@ -127,5 +135,98 @@ def test_a_simplex_and_a_grid_are_ranked_but_try_nothing_first(
     assert priors.options[0].option == "fact"
     assert set(ranked_options(space)) >= {"fact", "coh"}
     assert priors.first == ()
-    content = json.loads(json.dumps(to_json(priors)))
-    assert from_json(Priors, content, where="priors") == priors
+
+
+def test_the_record_keeps_them_field_for_field_and_gives_them_back(settings_of: Settings) -> None:
+    priors = priors_of(settings_of().search_space(), ESTIMATES, ["a note"])
+    stored = json.loads(json.dumps(to_json(priors)))
+    assert list(stored) == ["options", "sources", "notes", "first"]
+    assert stored["options"][0] == {
+        "option": "fact",
+        "shares": {"fact@en": 1.0},
+        "logme": 0.4,
+        "similarity": 0.7,
+        "similarity_by_target": {"rel": 0.9, "retrieval": 0.5},
+        "typology": None,
+        "ranks": {"logme": 1.0, "similarity": 1.0},
+        "rank": 1.0,
+        "place": 1,
+    }
+    of_coh = {"logme": 0.1, "similarity": {"rel": 0.6, "retrieval": 0.4}, "typology": None}
+    assert stored["sources"]["coh@en"] == {**of_coh, "rows": ""}
+    assert stored["first"][0]["intermediate"] == "fact"
+    assert Priors.from_dict(stored) == priors
+
+
+def priors(*options: str) -> Priors:
+    ranked = [
+        RankedOption(option=name, rank=float(place), place=place)
+        for place, name in enumerate(options, start=1)
+    ]
+    return Priors(options=tuple(ranked))
+
+
+def test_hindsight_by_hand(planted: Any) -> None:
+    rows = (
+        planted.scored(0, 0.50, None),
+        planted.scored(1, 0.60, "fact"),
+        planted.scored(2, 0.70, "fact", rate=1e-3),
+        planted.scored(3, 0.68, "coh"),
+        planted.scored(4, 0.40, "rel"),
+        planted.scored(5, 0.20, "rel", rate=9e-4, mark=Mark.COLLAPSED),
+        planted.unscored(6, TrialState.PRUNED),
+    )
+    found = hindsight(priors("fact", "coh", "rel", "ner"), rows)
+    assert found is not None
+    fact, _, rel, ner = found.options
+    assert (fact.num_trials, fact.mean) == (2, pytest.approx(0.65))
+    assert (rel.num_trials, rel.mean) == (2, pytest.approx(0.30)), "a collapsed one counts"
+    assert (ner.num_trials, ner.mean) == (0, None)
+    assert found.num_tried == 3
+    assert found.mean == Agreement(correlation=pytest.approx(0.5), chance=pytest.approx(0.5))
+
+
+def test_options_that_are_tried_more_do_not_look_better(planted: Any) -> None:
+    """All plans are noise around one level; what is ranked first is tried more."""
+    names, rng, agreed = ("fact", "coh", "rel", "ner", "seq", "all"), np.random.default_rng(0), 0
+    row = planted.scored(0, 0.6, "fact")
+    for _ in range(400):
+        rows = [
+            replace(row, params={"intermediate": name}, objective=float(rng.normal(0.6, 0.02)))
+            for name, count in zip(names, (5, 3, 2, 1, 1, 1), strict=True)
+            for _ in range(count)
+        ]
+        found = hindsight(priors(*names), rows)
+        assert found is not None
+        assert found.mean is not None
+        agreed += found.mean.chance < 0.05
+    assert agreed <= 30
+
+
+def test_chance_is_that_of_all_orders(planted: Any) -> None:
+    names, levels = ("fact", "coh", "rel", "ner", "seq"), (0.5, 0.6, 0.3, 0.4, 0.2)
+    rows = [
+        planted.scored(i, level, name)
+        for i, (name, level) in enumerate(zip(names, levels, strict=True))
+    ]
+    found = hindsight(priors(*names), rows)
+    assert found is not None
+    ranks = [-1.0, -2.0, -3.0, -4.0, -5.0]
+    expected = permutation_test(
+        (ranks,),
+        lambda one: spearmanr(one, levels).statistic,
+        permutation_type="pairings",
+        alternative="greater",
+        n_resamples=200,
+    )
+    assert found.mean is not None
+    assert found.mean.correlation == pytest.approx(expected.statistic)
+    assert found.mean.chance == pytest.approx(expected.pvalue)
+
+
+def test_of_two_options_nothing_is_said(planted: Any) -> None:
+    rows = [planted.scored(0, 0.6, "fact"), planted.scored(1, 0.5, "coh")]
+    found = hindsight(priors("fact", "coh"), rows)
+    assert found is not None
+    assert found.mean is None
+    assert hindsight(None, rows) is None

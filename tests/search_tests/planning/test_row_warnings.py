@@ -77,10 +77,12 @@ def text(said: str, other: str | None) -> TextExample:
 
 def test_languages_without_rows_are_named(mirror: Path) -> None:
     first, *others = row_warnings(study(["udpos"], ["de", "th", "ko"]), Rows(str(mirror)))
-    assert first == "no validation rows of udpos in ko th: they take no part in selection"
+    assert first == (
+        "udpos has no validation rows in ko th; these languages take no part in selection"
+    )
     # Short sentences of the English treebank stand in more than one of its splits.
     assert [line.split(":")[0] for line in others] == [
-        f"{split} rows of udpos are training rows of udpos@en too"
+        f"{split} rows of udpos also are training rows of udpos@en"
         for split in ("validation", "test")
     ]
 
@@ -106,14 +108,14 @@ def test_rows_that_are_trained_on_and_scored(
     before = list(row_warnings(study(["pawsx"], ["de"]), Rows(str(mirror))))
     assert told == [
         before[0],
-        "test rows of pawsx are training rows of pawsx@en too: 4 in en (the first is row "
+        "test rows of pawsx also are training rows of pawsx@en: 4 in en (the first is row "
         "'test-000005')",
     ]
     # Pairs of the data set's own: one of the validation rows, and that of the test rows, stand the
     # other way round.
     assert [line.split(" (")[0] for line in before] == [
-        "validation rows of pawsx are training rows of pawsx@en too: 3 in en",
-        "test rows of pawsx are training rows of pawsx@en too: 1 in en",
+        "validation rows of pawsx also are training rows of pawsx@en: 3 in en",
+        "test rows of pawsx also are training rows of pawsx@en: 1 in en",
     ]
 
 
@@ -149,7 +151,7 @@ def test_scored_sentences_in_the_masked_text(
     made = study(["tatoeba"], ["de"], space=space, evaluation=evaluation)
     told = list(row_warnings(made, Rows(str(root), halves=False)))
     assert told == [
-        f"{split} rows of tatoeba stand in the text of flores@{code} too: 1 in de (the first is "
+        f"{split} rows of tatoeba also occur in the text of flores@{code}: 1 in de (the first is "
         f"row 'validation-{number:06d}')"
         for split in ("validation", "test")
         for code, number in (("de", 3), ("en", 8))
@@ -237,14 +239,14 @@ def base_of_letters(*, has_bytes: bool) -> BaseEncoder:
 def test_what_the_tokenizer_costs(mirror: Path, tmp_path: Path) -> None:
     data = Data(tmp_path, base_of_letters(has_bytes=False), Rows(str(mirror)))
     told = list(token_warnings(study(["udpos", "pawsx"], ["de", "ru"]), data))
-    unknown = next(line for line in told if line.startswith("udpos, validation rows: unknown"))
-    assert unknown.startswith("udpos, validation rows: unknown to the tokenizer are ")
+    unknown = next(line for line in told if line.startswith("udpos, validation rows: tokens"))
+    assert unknown.startswith("udpos, validation rows: tokens that the tokenizer does not know: ")
     order = [part.rsplit(" ", 1)[-1] for part in unknown.split(", ")[1:]]
     assert order == ["ru", "de", "en"], "the worst first; English has signs that are no letters"
-    cut = next(line for line in told if line.startswith("pawsx, validation rows: cut"))
-    assert "cut to max_length (48 tokens) are " in cut
+    cut = next(line for line in told if line.startswith("pawsx, validation rows: rows truncated"))
+    assert "rows truncated to max_length (48 tokens): " in cut
     assert "100% in de" in cut
-    assert not [line for line in told if "pieces a word" in line]
+    assert not [line for line in told if "pieces per word" in line]
 
 
 def test_many_pieces_a_word(mirror: Path, tmp_path: Path) -> None:
@@ -252,9 +254,9 @@ def test_many_pieces_a_word(mirror: Path, tmp_path: Path) -> None:
     German words are longer, but not twice as long."""
     data = Data(tmp_path, base_of_letters(has_bytes=True), Rows(str(mirror)))
     settings = study(["udpos"], ["de", "ru"])
-    (told,) = [line for line in token_warnings(settings, data) if "pieces a word" in line]
-    assert re.fullmatch(r"udpos: pieces a word, \d\.\d in en, are \d+\.\d in ru", told)
-    assert not [line for line in token_warnings(settings, data) if "unknown" in line]
+    (told,) = [line for line in token_warnings(settings, data) if "pieces per word" in line]
+    assert re.fullmatch(r"udpos: pieces per word \(\d\.\d in en\): \d+\.\d in ru", told)
+    assert not [line for line in token_warnings(settings, data) if "does not know" in line]
 
 
 def test_some_rows_of_each_say_about_the_same(mirror: Path, tmp_path: Path) -> None:
@@ -262,8 +264,8 @@ def test_some_rows_of_each_say_about_the_same(mirror: Path, tmp_path: Path) -> N
     settings = study(["udpos"], ["de", "ru"])
     some, whole = (list(token_warnings(settings, data, max_rows=rows)) for rows in (20, None))
     for lines in (some, whole):  # a Cyrillic letter is none of the tokenizer's
-        (unknown,) = [line for line in lines if "udpos, validation rows: unknown" in line]
-        assert re.search(r"unknown to the tokenizer are \d\d\.\d% in ru", unknown)
+        (unknown,) = [line for line in lines if "udpos, validation rows: tokens" in line]
+        assert re.search(r"tokenizer does not know: \d\d\.\d% in ru", unknown)
     written = [read_features(path) for path in tmp_path.glob("udpos-ru-validation-*")]
     counts = sorted(int(features.example[-1]) + 1 for features in written)
     assert counts[0] == 20 < counts[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.writer import RecordWriter
 
 EXPERIMENT = "transfer-search"
@@ -13,7 +14,7 @@ EXPERIMENT = "transfer-search"
 @pytest.fixture
 def record(uri: str, tmp_path: Path) -> Iterator[RecordWriter]:
     opened = RecordWriter.open(
-        tracking_uri=uri, experiment=EXPERIMENT, study="pocket", outbox=tmp_path / "outbox.jsonl"
+        ExperimentAddress(uri, EXPERIMENT).for_study("pocket"), outbox=tmp_path / "outbox.jsonl"
     )
     yield opened
     opened.close(10)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from search.record import entries
+from search.record.address import ExperimentAddress
 from search.record.delivery import Delivery
 from search.record.mlflow_client import Tracker, connect
 from search.record.writer import RecordWriter
@@ -19,8 +20,8 @@ def study_started() -> Mapping[str, Any]:
 
 
 def test_what_is_appended_arrives_with_the_time_of_the_event(uri: str, tmp_path: Path) -> None:
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    delivery = Delivery(**place, outbox=tmp_path / "outbox")
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("s")
+    delivery = Delivery(address, outbox=tmp_path / "outbox")
     delivery.append(dict(study_started()))
     (line,) = (tmp_path / "outbox").read_text().splitlines()
     assert '"time"' in line
@@ -39,8 +40,8 @@ def test_after_a_failure_the_tracker_is_opened_anew(uri: str, tmp_path: Path) ->
             raise ConnectionError("no answer")
         return connect(address)
 
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    delivery = Delivery(**place, outbox=tmp_path / "outbox", connect=failing)
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("s")
+    delivery = Delivery(address, outbox=tmp_path / "outbox", connect=failing)
     delivery.append(dict(study_started()))
     with pytest.raises(ConnectionError):
         delivery.outbox.deliver_all()
@@ -53,11 +54,11 @@ def test_after_a_failure_the_tracker_is_opened_anew(uri: str, tmp_path: Path) ->
 
 def test_what_mlflow_will_never_take_is_set_aside(uri: str, tmp_path: Path, planted: Any) -> None:
     outbox = tmp_path / "outbox"
-    record = RecordWriter(tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=outbox)
+    record = RecordWriter(ExperimentAddress(uri, EXPERIMENT).for_study("s"), outbox=outbox)
     record.outbox.append({"kind": "of another version", "time": 0})
     record.trial_finished(planted.scored(0, 0.5, None), baseline=None)
     record.outbox.start()
     assert record.close(20)
     assert outbox.with_name("outbox.refused").exists()
-    tracker = Tracker(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    tracker = Tracker(connect(uri), ExperimentAddress(uri, EXPERIMENT))
     assert len(tracker.find("s", role="trial")) == 1

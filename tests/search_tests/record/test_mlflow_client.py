@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import Tracker, connect
 from search.record.reader import list_studies, read_study
 from search.record.writer import RecordWriter
@@ -60,12 +61,12 @@ def write(record: RecordWriter, planted: Any) -> None:
 
 def check(uri: str, study: str, planted: Any) -> None:
     """Everything is there, and nothing twice."""
-    found = read_study(tracking_uri=uri, experiment=EXPERIMENT, study=study)
+    found = read_study(ExperimentAddress(uri, EXPERIMENT).for_study(study))
     assert found.rows == (planted.scored(0, 0.5, None), planted.scored(1, 0.6, "fact"))
     assert found.phases == (planted.phase_row("k"),)
     assert (found.state, found.summary) == ("finished", {"ok": True})
     client = connect(uri)
-    runs = Tracker(client, tracking_uri=uri, experiment=EXPERIMENT).find(study)
+    runs = Tracker(client, ExperimentAddress(uri, EXPERIMENT)).find(study)
     assert sorted(run.tags["role"] for run in runs) == ["phase", "study", "trial", "trial"]
     for run in runs:
         for name in client.get_run(run.run_id).data.metrics:
@@ -105,8 +106,8 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
 ) -> None:
     client, study = connect(uri), f"lost-{lost}"
     deaf = Counting(client, lost)
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": study}
-    record = RecordWriter(**place, outbox=tmp_path / study, connect=lambda _: deaf)
+    address = ExperimentAddress(uri, EXPERIMENT).for_study(study)
+    record = RecordWriter(address, outbox=tmp_path / study, connect=lambda _: deaf)
     write(record, planted)
     with pytest.raises(ConnectionError):
         record.outbox.deliver_all()
@@ -116,11 +117,11 @@ def test_an_answer_that_is_lost_makes_nothing_twice(
 
 def test_runs_of_a_new_study_are_not_searched_for(uri: str, tmp_path: Path, planted: Any) -> None:
     """Each search takes the longer the more runs there are."""
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "new"}
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("new")
     searches = []
     for _ in range(2):
         client = Counting(connect(uri))
-        record = RecordWriter(**place, outbox=tmp_path / "new", connect=lambda _, c=client: c)
+        record = RecordWriter(address, outbox=tmp_path / "new", connect=lambda _, c=client: c)
         record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
         for number in range(5):
             row = planted.scored(number, 0.5, None)
@@ -144,18 +145,14 @@ def test_a_kill_after_any_call_to_mlflow_leaves_no_trace(
     while not survived:
         dying = DyingClient(client, dies_after)
         study = f"study-{dies_after}"
-        given: dict[str, Any] = {
-            "tracking_uri": uri,
-            "experiment": EXPERIMENT if dies_after > 3 else f"{EXPERIMENT}-{dies_after}",
-            "study": study,
-            "outbox": tmp_path / study,
-        }
-        record = RecordWriter(**given, connect=lambda _, dying=dying: dying)
+        name = EXPERIMENT if dies_after > 3 else f"{EXPERIMENT}-{dies_after}"
+        address, outbox = ExperimentAddress(uri, name).for_study(study), tmp_path / study
+        record = RecordWriter(address, outbox=outbox, connect=lambda _, dying=dying: dying)
         write(record, planted)
         try:
             survived = record.outbox.deliver_all()
         except Killed:
-            after = RecordWriter(**given, connect=lambda _: client)
+            after = RecordWriter(address, outbox=outbox, connect=lambda _: client)
             assert after.outbox.deliver_all()
             if dies_after > 3:  # the first calls make the experiment: each time another
                 check(uri, study, planted)
@@ -168,12 +165,12 @@ def test_metrics_of_many_languages_go_in_several_calls(
 ) -> None:
     monkeypatch.setattr("search.record.mlflow_client._MAX_METRICS", 4)
     record = RecordWriter(
-        tracking_uri=uri, experiment=EXPERIMENT, study="s", outbox=tmp_path / "outbox"
+        ExperimentAddress(uri, EXPERIMENT).for_study("s"), outbox=tmp_path / "outbox"
     )
     row = planted.scored(0, 0.5, None)
     record.trial_finished(row, baseline=None)
     assert record.outbox.deliver_all()
-    tracker = Tracker(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    tracker = Tracker(connect(uri), ExperimentAddress(uri, EXPERIMENT))
     (run,) = tracker.find("s", role="trial")
     assert len(connect(uri).get_run(run.run_id).data.metrics) > 15
     assert run.tags["state"] == "scored"
@@ -186,14 +183,16 @@ def test_nothing_global_is_touched_and_no_file_appears_in_the_folder_one_stands_
     script = """
 import sys
 from pathlib import Path
-from search.record.writer import Record
+from search.record.address import ExperimentAddress
+from search.record.writer import RecordWriter
 from search.record.mlflow_client import prepare
 assert "mlflow" not in sys.modules
 home = Path(sys.argv[1])
 uri = f"sqlite:///{home / 'sub' / 'mlflow.db'}"
 prepare(uri)
 prepare(uri)
-record = Record.open(tracking_uri=uri, experiment="e", study="s", outbox=home / "outbox")
+address = ExperimentAddress(uri, "e").for_study("s")
+record = RecordWriter.open(address, outbox=home / "outbox")
 record.study_started(settings={}, digest="d", versions={})
 assert record.close(30)
 import mlflow
@@ -249,22 +248,22 @@ def test_a_server_that_comes_late_and_goes_away_gets_everything(
         port = free.getsockname()[1]
     (tmp_path / "server.db").write_bytes(empty_database)
     uri = f"http://127.0.0.1:{port}"
-    given: dict[str, Any] = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    record = RecordWriter.open(**given, outbox=tmp_path / "outbox")
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("s")
+    record = RecordWriter.open(address, outbox=tmp_path / "outbox")
     row = planted.scored(0, 0.5, None)
     record.study_started(settings={"study": {"seed": 0}}, digest="d", versions={})
     record.trial_started(0, params=row.params, plan=row.plan, phase_keys=row.phase_keys)
     assert not record.drain(0.5)
     with server(tmp_path, port):
         assert record.drain(60)
-        listed = list_studies(tracking_uri=uri, experiment=EXPERIMENT)
+        listed = list_studies(ExperimentAddress(uri, EXPERIMENT))
         assert [study.name for study in listed] == ["s"]
     record.trial_finished(row, baseline=None)
     record.phase_finished(planted.phase_row("k"), plan_phase={})
     assert not record.close(0.5)
     with server(tmp_path, port):
         # Another process takes the outbox up: with the second trial, and a model.
-        after = RecordWriter.open(**given, outbox=tmp_path / "outbox")
+        after = RecordWriter.open(address, outbox=tmp_path / "outbox")
         second = planted.scored(1, 0.6, "fact")
         after.trial_finished(second, baseline=None)
         after.log_models([second], {second.phase_keys[1]: {"uri": "file:///x"}})

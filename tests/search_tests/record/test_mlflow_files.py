@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from search.record import entries
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.mlflow_files import fetch, put_files, put_paths, read_json
 from search.record.outbox import UndeliverableError
@@ -55,8 +56,8 @@ def test_a_file_that_is_gone_is_undeliverable(run: tuple[Any, str], tmp_path: Pa
 
 
 def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, planted: Any) -> None:
-    given = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "pocket"}
-    record = RecordWriter.open(**given, outbox=tmp_path / "outbox.jsonl")
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("pocket")
+    record = RecordWriter.open(address, outbox=tmp_path / "outbox.jsonl")
     rows = {"de": outcomes.of_values([1, 0, 1]), "tr": outcomes.of_counts([(1, 2, 3)])}
     file = tmp_path / "home" / "rel-of-some-digest.safetensors"
     outcomes.write(file, outcomes.ByLanguage(rows))
@@ -78,10 +79,10 @@ def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, plan
     assert record.close(60)
     file.unlink()
     for labels in (entries.trial_labels(2), entries.retrain_labels("final", **of_retrain)):
-        found = read_outcomes(**given, labels=labels)
+        found = read_outcomes(address, labels)
         assert set(found) == {"rel"}
         for language, array in rows.items():
             np.testing.assert_array_equal(found["rel"][language], array)
     for number in (3, 9):
-        assert read_outcomes(**given, labels=entries.trial_labels(number)) == {}
+        assert read_outcomes(address, entries.trial_labels(number)) == {}
     assert (tmp_path / "outbox.jsonl.refused").read_text().count("is gone") == 1

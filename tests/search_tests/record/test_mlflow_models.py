@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.mlflow_models import Models
 from search.record.mlflow_runs import Runs
@@ -39,7 +40,7 @@ def test_models_by_reference_are_linked_to_their_trial(
 
 def test_a_folder_of_files_is_logged_once_for_a_run_that_is_there(uri: str, tmp_path: Path) -> None:
     client = connect(uri)
-    runs = Runs(client, tracking_uri=uri, experiment=EXPERIMENT)
+    runs = Runs(client, ExperimentAddress(uri, EXPERIMENT))
     folder, labels = tmp_path / "model", {"role": "retrain_run", "seed": "1"}
     folder.mkdir()
     (folder / "config.json").write_text("{}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.mlflow_runs import Runs, filter_of, tagged
 from search.record.writer import RecordWriter
@@ -29,7 +30,7 @@ class Counting:
 
 def test_a_run_is_made_once_and_its_parent_with_it(uri: str) -> None:
     client = Counting(connect(uri))
-    runs = Runs(client, tracking_uri=uri, experiment=EXPERIMENT)
+    runs = Runs(client, ExperimentAddress(uri, EXPERIMENT))
     made = [runs.ensure("s", TRIAL, name="t", time=5000, parent=STUDY, lasted=2) for _ in range(2)]
     assert made[0] == made[1]
     assert client.calls["create_run"] == 2
@@ -43,9 +44,9 @@ def test_a_run_is_made_once_and_its_parent_with_it(uri: str) -> None:
 
 
 def test_a_run_that_another_process_made_is_found(uri: str) -> None:
-    first = Runs(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    first = Runs(connect(uri), ExperimentAddress(uri, EXPERIMENT))
     run_id = first.ensure("s", TRIAL, name="t", time=1)
-    again = Runs(connect(uri), tracking_uri=uri, experiment=EXPERIMENT)
+    again = Runs(connect(uri), ExperimentAddress(uri, EXPERIMENT))
     assert again.ensure("s", TRIAL, name="t", time=2) == run_id
     assert again.ensure("other", TRIAL, name="t", time=2) != run_id
     assert len(again.find(role="trial")) == 2, "of all studies"
@@ -53,7 +54,7 @@ def test_a_run_that_another_process_made_is_found(uri: str) -> None:
 
 def test_nothing_is_made_by_looking(uri: str) -> None:
     client = connect(uri)
-    assert Runs(client, tracking_uri=uri, experiment="never").find("s") == []
+    assert Runs(client, ExperimentAddress(uri, "never")).find("s") == []
     assert client.get_experiment_by_name("never") is None
 
 
@@ -68,9 +69,7 @@ def test_labels_in_the_words_of_mlflow() -> None:
 def test_a_deleted_experiment_is_named_and_nothing_is_lost(
     uri: str, tmp_path: Path, planted: Any
 ) -> None:
-    record = RecordWriter(
-        tracking_uri=uri, experiment="gone", study="s", outbox=tmp_path / "outbox"
-    )
+    record = RecordWriter(ExperimentAddress(uri, "gone").for_study("s"), outbox=tmp_path / "outbox")
     client = connect(uri)
     client.delete_experiment(client.create_experiment("gone"))
     record.phase_finished(planted.phase_row("k"), plan_phase={})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, list_studies, read_study
 from search.record.recorded_settings import RecordedSettings
@@ -17,7 +18,7 @@ EXPERIMENT = "transfer-search"
 def written(
     uri: str, outbox: Path, study: str = "pocket", experiment: str = EXPERIMENT
 ) -> RecordWriter:
-    record = RecordWriter(tracking_uri=uri, experiment=experiment, study=study, outbox=outbox)
+    record = RecordWriter(ExperimentAddress(uri, experiment).for_study(study), outbox=outbox)
     record.study_started(settings={}, digest="d", versions={})
     return record
 
@@ -25,12 +26,12 @@ def written(
 def test_an_unknown_study_is_refused_with_the_nearest(uri: str, tmp_path: Path) -> None:
     assert written(uri, tmp_path / "outbox").outbox.deliver_all()
     with pytest.raises(Refusal, match="Did you mean 'pocket'"):
-        read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pockets")
-    listed = list_studies(tracking_uri=uri, experiment=EXPERIMENT)
+        read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pockets"))
+    listed = list_studies(ExperimentAddress(uri, EXPERIMENT))
     assert [(study.name, study.state, study.digest) for study in listed] == [
         ("pocket", "running", "d")
     ]
-    assert list_studies(tracking_uri=uri, experiment="another") == ()
+    assert list_studies(ExperimentAddress(uri, "another")) == ()
 
 
 def test_studies_are_listed_latest_first(uri: str, tmp_path: Path, planted: Any) -> None:
@@ -39,7 +40,7 @@ def test_studies_are_listed_latest_first(uri: str, tmp_path: Path, planted: Any)
         if name == "first":
             record.study_finished(rows=[planted.scored(4, 0.5, None)], phases=[], summary={})
         assert record.outbox.deliver_all()
-    listed = list_studies(tracking_uri=uri, experiment=EXPERIMENT)
+    listed = list_studies(ExperimentAddress(uri, EXPERIMENT))
     assert [study.name for study in listed] == ["second", "first"]
     assert [study.state for study in listed] == ["running", "finished"]
     assert [study.best_trial for study in listed] == [None, 4]
@@ -48,7 +49,7 @@ def test_studies_are_listed_latest_first(uri: str, tmp_path: Path, planted: Any)
 
 def test_a_study_without_trials_is_empty_not_missing(uri: str, tmp_path: Path) -> None:
     assert written(uri, tmp_path / "outbox").outbox.deliver_all()
-    found = read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+    found = read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket"))
     assert (found.rows, found.phases, found.retrains) == ((), (), ())
     assert (found.settings, found.summary, found.state) == (RecordedSettings(), {}, "running")
 
@@ -61,7 +62,7 @@ def test_studies_of_other_names_and_experiments_stay_apart(
         record.trial_finished(planted.scored(0, level, None), baseline=None)
         assert record.outbox.deliver_all()
     for level, study, experiment in ((0.5, "a", "e"), (0.6, "b", "e"), (0.7, "a", "f")):
-        found = read_study(tracking_uri=uri, experiment=experiment, study=study)
+        found = read_study(ExperimentAddress(uri, experiment).for_study(study))
         assert [row.objective for row in found.rows] == [level]
 
 
@@ -73,7 +74,7 @@ def test_a_run_cut_off_before_its_file_is_left_out(uri: str, tmp_path: Path, pla
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     tags = {"study": "pocket", "role": "trial", "trial": "1"}
     client.create_run(experiment, tags={f"transfer_search.{k}": v for k, v in tags.items()})
-    found = read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+    found = read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket"))
     assert [row.number for row in found.rows] == [0]
 
 
@@ -86,7 +87,7 @@ def test_an_ended_run_whose_file_was_deleted_is_refused(
     (file,) = Path(uri.removeprefix("sqlite:///")).parent.rglob("trial.json")
     file.unlink()
     with pytest.raises(Refusal, match=r"has ended, but its trial.json is not"):
-        read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+        read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket"))
 
 
 def test_a_finished_study_without_its_settings_is_refused(uri: str, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_finished_study_without_its_settings_is_refused(uri: str, tmp_path: Pa
     (file,) = Path(uri.removeprefix("sqlite:///")).parent.rglob("settings.json")
     file.unlink()
     with pytest.raises(Refusal, match=r"has ended, but its settings.json is not"):
-        read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket")
+        read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket"))
 
 
 def test_phases_are_held_as_long_as_a_trial_lists_them(
@@ -107,12 +108,12 @@ def test_phases_are_held_as_long_as_a_trial_lists_them(
     for row in rows:
         record.trial_finished(row, baseline=None)
     assert record.outbox.deliver_all()
-    held = held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
+    held = held_phase_keys(ExperimentAddress(uri, EXPERIMENT))
     assert held == {*rows[0].phase_keys, *rows[1].phase_keys}
     client = connect(uri)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     (trial,) = client.search_runs([experiment], "tags.`transfer_search.trial` = '1'")
     client.delete_run(trial.info.run_id)
-    held = held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
+    held = held_phase_keys(ExperimentAddress(uri, EXPERIMENT))
     assert held == set(rows[0].phase_keys)
-    assert held_phase_keys(tracking_uri=uri, experiment="none") == frozenset()
+    assert held_phase_keys(ExperimentAddress(uri, "none")) == frozenset()

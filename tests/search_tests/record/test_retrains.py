@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, read_study
 from search.record.registry import Registry
@@ -33,7 +34,7 @@ def test_retrains_are_runs_below_the_study(record: RecordWriter, uri: str, plant
         )
     record.retrain("final").closed(summary={"gain": 0.1})
     assert record.drain(30)
-    retrains = read_study(tracking_uri=uri, experiment=EXPERIMENT, study="pocket").retrains
+    retrains = read_study(ExperimentAddress(uri, EXPERIMENT).for_study("pocket")).retrains
     assert {(row.role, row.seed, row.state) for row in retrains} == {
         ("winner", 7, TrialState.SCORED),
         ("baseline", 7, TrialState.SCORED),
@@ -50,7 +51,7 @@ def test_retrains_are_runs_below_the_study(record: RecordWriter, uri: str, plant
     assert winner.data.tags["mlflow.parentRunId"] == retrain.info.run_id
     assert winner.data.metrics["validation.zero_shot_mean"] == pytest.approx(0.55)
     assert winner.data.tags["transfer_search.lock"] == "d1"
-    assert "k1" in held_phase_keys(tracking_uri=uri, experiment=EXPERIMENT)
+    assert "k1" in held_phase_keys(ExperimentAddress(uri, EXPERIMENT))
 
 
 class Predictor:
@@ -120,8 +121,8 @@ def test_registering_without_files_or_run_is_refused(
 
 
 def test_nothing_is_registered_while_records_wait(uri: str, tmp_path: Path) -> None:
-    place = {"tracking_uri": uri, "experiment": EXPERIMENT, "study": "s"}
-    record = RecordWriter(**place, outbox=tmp_path / "waiting")
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("s")
+    record = RecordWriter(address, outbox=tmp_path / "waiting")
     retrain = record.retrain("r")
     retrain.closed(summary={})
     given: dict[str, Any] = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}

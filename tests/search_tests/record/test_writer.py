@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.reader import StudyRecord, read_study
 from search.record.writer import RecordWriter, drain_left
@@ -17,7 +18,7 @@ EXPERIMENT = "transfer-search"
 
 
 def read(uri: str, study: str = "pocket") -> StudyRecord:
-    return read_study(tracking_uri=uri, experiment=EXPERIMENT, study=study)
+    return read_study(ExperimentAddress(uri, EXPERIMENT).for_study(study))
 
 
 SETTINGS = {"study": {"name": "pocket", "seed": 0}, "budget": {"num_trials": 9}}
@@ -206,18 +207,19 @@ def test_a_phase_is_logged_once_whoever_reports_it(
 def test_what_an_ended_driver_left_is_sent_by_the_next_reader(
     uri: str, tmp_path: Path, planted: Any
 ) -> None:
-    given: dict[str, Any] = {"experiment": EXPERIMENT, "study": "pocket"}
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("pocket")
+    away = ExperimentAddress("http://127.0.0.1:9", EXPERIMENT).for_study("pocket")
     outbox = tmp_path / "left"
-    drain_left(tracking_uri=uri, **given, outbox=outbox)
-    record = RecordWriter(tracking_uri=uri, **given, outbox=outbox)
+    drain_left(address, outbox=outbox)
+    record = RecordWriter(address, outbox=outbox)
     record.study_started(settings={}, digest="d", versions={})
     with pytest.raises(Refusal, match="does not answer"):
-        drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
-    drain_left(tracking_uri=uri, **given, outbox=outbox)
+        drain_left(away, outbox=outbox)
+    drain_left(address, outbox=outbox)
     assert record.pending == 0
     assert read(uri).digest == "d"
     # With nothing left to send it matters to nobody whether MLflow is there.
-    drain_left(tracking_uri="http://127.0.0.1:9", **given, outbox=outbox)
+    drain_left(away, outbox=outbox)
 
 
 def test_a_record_is_never_pickled(record: RecordWriter) -> None:

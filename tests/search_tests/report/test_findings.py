@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from search.display.json_form import to_json
+from search.display.json_form import json_of
 from search.report.find import find
 from search.report.findings import Findings, Report
 from search.report.forms import report_json, report_of
@@ -57,5 +57,5 @@ def test_a_report_is_its_findings_and_an_answer(planted: Any) -> None:
         *(each.name for each in fields(Findings)),
         "answer",
     ]
-    assert {**to_json(findings), "answer": list(report.answer)} == to_json(report)
+    assert {**json_of(findings), "answer": list(report.answer)} == json_of(report)
     assert report.answer[0].startswith("Intermediate training on fact lifts")

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from search.display.json_form import json_schema, to_json
+from scripts.report_schemas import FOLDER, PAGE, PUBLISHED, files, write
+from search.display.json_form import json_of, json_schema
 from search.record.reader import RetrainRole, RetrainRow, StudyRecord
 from search.record.recorded_settings import RecordedSettings
 from search.report.comparison import compare
 from search.report.forms import report_json
-from search.report.schemas import FOLDER, PAGE, PUBLISHED, files, write
 from search.report.status import StudyStatus
 from search.trials.ranking import TrialState
 from trainables.scoring.scores import Scores
@@ -153,7 +153,7 @@ def test_planted_reports_hold_to_the_schema(
     empty = replace(planted.record_of(()), state="running", summary={})
     for each in (record, measured, empty):
         validate("report", as_read(report_json(each)))
-        validate("status", as_read(to_json(StudyStatus.of(each))))
+        validate("status", as_read(json_of(StudyStatus.of(each))))
     content: Any = report_json(record)
     assert content["priors"]["first"] == [{"intermediate": "fact", "lora.rank": 8}]
     assert type(content["priors"]["first"][0]["lora.rank"]) is int, "a param keeps its type"
@@ -196,7 +196,7 @@ def test_a_report_of_several_objectives_holds_to_the_schema(planted: Any) -> Non
 def test_a_comparison_holds_to_the_schema(record: StudyRecord, planted: Any) -> None:
     rows = (planted.scored(0, 0.5, None, rows=50), planted.scored(1, 0.6, "fact", rows=50))
     other = replace(planted.record_of(rows), name="other")
-    content = as_read(to_json(compare([record, other], force=True)))
+    content = as_read(json_of(compare([record, other], force=True)))
     validate("compare", content)
     assert content["targets"]["rel"]["other"]["mixed"] == {"rows": 50}
 
@@ -222,4 +222,4 @@ def test_the_schema_refuses_what_is_wrong(
 def test_a_finished_study_holds_to_the_schema(finished: Any) -> None:
     record = finished.record
     validate("report", as_read(report_json(record)))
-    validate("status", as_read(to_json(StudyStatus.of(record))))
+    validate("status", as_read(json_of(StudyStatus.of(record))))

@@ -42,7 +42,7 @@ def search(
     points, own = settings.search_space().first_points(), list[ShownTrial]()
     for index in range(num):
         point = points[index] if index < len(points) else None
-        params = next(draws(settings, index=index, own=own, point=point)).params
+        params = next(draws(settings, index=index, study_trials=own, point=point)).params
         value = worth(params)
         own.append(failed(params=params) if value is None else scored(value, params=params))
     return own
@@ -131,9 +131,9 @@ def test_a_draw_sees_those_before_it(sampler: str, settings_of: Settings) -> Non
     """One that was not taken is in flight for the next."""
     settings = settings_of(study={"sampler": sampler}, space={"target_learning_rate": RATES})
     own = [scored(0.1 * number) for number in range(10)]
-    proposed = draws(settings, index=10, own=own)
+    proposed = draws(settings, index=10, study_trials=own)
     first = [next(proposed).params for _ in range(3)]
-    again = draws(settings, index=10, own=own)
+    again = draws(settings, index=10, study_trials=own)
     assert [next(again).params for _ in range(3)] == first
     assert len({params["target.learning_rate"] for params in first}) > 1
 
@@ -175,7 +175,7 @@ def test_gp_models_the_rate_with_its_option(settings_of: Settings) -> None:
         trials = search(settings_of(study={"seed": seed}, space=APART), worth, 40)
         learned = settings_of(study={"seed": seed, "sampler": "gp"}, space=APART)
         for index in range(40, 43):
-            params = next(draws(learned, index=index, own=trials)).params
+            params = next(draws(learned, index=index, study_trials=trials)).params
             found.append(off(params))
     assert statistics.fmean(found) < 0.2
 

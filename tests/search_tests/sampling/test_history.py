@@ -14,7 +14,7 @@ from search.sampling.history import (
     REASON,
     History,
     PlanResult,
-    seen_of,
+    informative_trials,
 )
 from search.sampling.warm_start import DUPLICATE_OF
 from search.trials.feasibility import BaselineMeasure
@@ -48,11 +48,11 @@ def test_a_scored_trial_is_counted_once_and_told(space: SearchSpace) -> None:
     history = History(space)
     measure = {"objective": 0.6, "scores": {}}
     done = trial(space, 3, TrialState.COMPLETE, **{MEASURE: measure})
-    history.took[3] = TrialSpending(10.0, 7200.0)
+    history.spent[3] = TrialSpending(10.0, 7200.0)
     for _ in range(2):
         assert history.remember(done) is None
     plan = space.decode(PARAMS)
-    assert history.told == {plan: PlanResult(3, (0.6,), {})}
+    assert history.results == {plan: PlanResult(3, (0.6,), {})}
     assert history.measures == [BaselineMeasure(plan, **measure)]
     assert (history.num_counted, history.gpu_hours) == (1, 2.0)
 
@@ -68,7 +68,7 @@ def test_a_scored_trial_is_counted_once_and_told(space: SearchSpace) -> None:
 def test_what_does_not_count(space: SearchSpace, state: TrialState, marks: dict[str, Any]) -> None:
     history = History(space)
     assert history.remember(trial(space, 1, state, **marks)) is None
-    assert (history.num_counted, history.told) == (0, {})
+    assert (history.num_counted, history.results) == (0, {})
 
 
 def test_a_broken_worker_says_nothing_of_its_plan_and_counts(space: SearchSpace) -> None:
@@ -76,7 +76,7 @@ def test_a_broken_worker_says_nothing_of_its_plan_and_counts(space: SearchSpace)
     broken = trial(space, 1, TrialState.FAIL, **{BROKEN: True, REASON: "died"})
     assert history.remember(broken) == space.decode(PARAMS)
     assert history.remember(broken) is None
-    assert (history.num_counted, history.told) == (1, {})
+    assert (history.num_counted, history.results) == (1, {})
 
 
 def test_samplers_see_each_plan_once_and_what_is_known_of_it(space: SearchSpace) -> None:
@@ -88,5 +88,5 @@ def test_samplers_see_each_plan_once_and_what_is_known_of_it(space: SearchSpace)
         trial(space, 4, TrialState.FAIL, **{BROKEN: True, REASON: "died"}),
         trial(space, 5, TrialState.RUNNING),
     ]
-    states = [one.state for one in seen_of(trials)]
+    states = [one.state for one in informative_trials(trials)]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING]

@@ -20,7 +20,7 @@ def asked(proposals: Proposals, space: SearchSpace) -> dict[str, Any] | None:
     drawn = proposals.next([])
     if drawn is None:
         return None
-    proposals.asked(space.decode(drawn.params))
+    proposals.on_asked(space.decode(drawn.params))
     return dict(drawn.params)
 
 
@@ -41,7 +41,7 @@ def test_every_plan_once_and_then_nothing(settings_of: Settings) -> None:
         found.append(space.decode(params))
     assert len(set(found)) == len(found) == len(space.grid_points())
     assert (proposals.is_used_up, proposals.exhausted) == (True, SPACE)
-    proposals.broke(found[0])
+    proposals.on_broken(found[0])
     assert not proposals.is_used_up, "that says nothing of the plan"
     assert space.decode(asked(proposals, space) or {}) == found[0]
 
@@ -70,5 +70,5 @@ def test_a_sampler_that_is_sure_is_asked_again_once_it_was_told_something(
     assert asked(proposals, settings.search_space()) == same
     assert asked(proposals, settings.search_space()) is None
     assert (proposals.is_used_up, proposals.exhausted) == (True, SAMPLER)
-    proposals.told()
+    proposals.on_result()
     assert (proposals.is_used_up, proposals.exhausted) == (False, None)

@@ -5,27 +5,27 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from search.sampling.storage import is_there, open_storage, reaching
+from search.sampling.storage import may_exist, open_storage, reaching
 from spaces.refusal import Refusal
 
 
 def test_it_is_made_where_it_is_not_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new' / 'optuna.db'}"
-    assert not is_there(url)
+    assert not may_exist(url)
     assert open_storage(url).get_all_studies() == []
-    assert is_there(url)
+    assert may_exist(url)
 
 
 def test_of_a_server_only_opening_it_tells() -> None:
-    assert is_there("postgresql://me:hunter2@127.0.0.1:1/db")
+    assert may_exist("postgresql://me:hunter2@127.0.0.1:1/db")
     with pytest.raises(Refusal, match="cannot be used") as refused:
         open_storage("postgresql://me:hunter2@127.0.0.1:1/db")
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("read", [is_there, open_storage])
+@pytest.mark.parametrize("read", [may_exist, open_storage])
 def test_what_is_no_address(read) -> None:
-    with pytest.raises(Refusal, match="no address of a database; expected sqlite:///PATH"):
+    with pytest.raises(Refusal, match="not the address of a database; expected sqlite:///PATH"):
         read("no address")
 
 

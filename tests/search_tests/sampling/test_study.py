@@ -175,7 +175,7 @@ def test_all_57_plans_of_the_pocket_study_are_scored(sampler: str, seed: int) ->
     while (asked := study.ask()) is not None:
         plans.add(asked.plan)
         study.tell_scored(asked, fixed(asked))
-    assert study.num_counted == len(plans) == 57
+    assert study.history.num_counted == len(plans) == 57
     assert study.exhausted == "space"
 
 
@@ -219,7 +219,7 @@ def test_running_trials_are_taken_up_under_their_numbers(
     again = OptunaStudy.open(optuna_url, settings)
     assert again.running() == [asked[0], asked[2]]
     assert again.num_counted == 1
-    assert again.told[asked[1].plan].values == (0.4,)
+    assert again.results[asked[1].plan].values == (0.4,)
 
 
 def test_a_half_asked_trial_is_failed_and_drawn_again(
@@ -259,13 +259,16 @@ def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: s
     study.tell_failed(broken, "OSError: no space", is_broken=True)
     study.prunes(pruned, rung=0, value=0.25)
     study.tell_pruned(pruned)
-    study.tell_duplicate(second, study.told[scored.plan])
+    study.tell_duplicate(second, study.history.results[scored.plan])
     for one in (study, OptunaStudy.open(optuna_url, settings)):
         assert one.num_counted == 4
-        assert one.told[scored.plan].values == (0.6,)
-        assert one.told[failed.plan].values == one.told[pruned.plan].values == ()
-        assert (one.told[failed.plan].is_pruned, one.told[pruned.plan].is_pruned) == (False, True)
-        assert one.told.keys() == {scored.plan, failed.plan, pruned.plan}, "not the broken one"
+        assert one.results[scored.plan].values == (0.6,)
+        assert one.results[failed.plan].values == one.results[pruned.plan].values == ()
+        assert (one.results[failed.plan].is_pruned, one.results[pruned.plan].is_pruned) == (
+            False,
+            True,
+        )
+        assert one.results.keys() == {scored.plan, failed.plan, pruned.plan}, "not the broken one"
     trials = raw(optuna_url).trials
     assert Counter(t.state for t in trials) == {
         TrialState.COMPLETE: 2,
@@ -282,9 +285,9 @@ def test_a_duplicate_of_a_failed_plan_fails(settings_of: Settings, optuna_url: s
     study = OptunaStudy.open(optuna_url, settings_of())
     first, second = study.ask(), study.ask()
     study.tell_failed(first, "diverged")
-    study.tell_duplicate(second, study.told[first.plan])
+    study.tell_duplicate(second, study.history.results[first.plan])
     assert raw(optuna_url).trials[1].state is TrialState.FAIL
-    assert study.num_counted == 1
+    assert study.history.num_counted == 1
 
 
 def test_a_duplicate_of_a_pruned_plan_is_not_trained_again(
@@ -295,11 +298,11 @@ def test_a_duplicate_of_a_pruned_plan_is_not_trained_again(
     study.prunes(first, rung=0, value=0.2)
     study.tell_pruned(first)
     for one in (OptunaStudy.open(optuna_url, settings_of(space={"points": [BASELINES[0]]})), study):
-        assert one.told[again.plan].is_pruned
-    study.tell_duplicate(again, study.told[again.plan])
+        assert one.results[again.plan].is_pruned
+    study.tell_duplicate(again, study.history.results[again.plan])
     trial = raw(optuna_url).trials[again.number]
     assert (trial.state, trial.value) == (TrialState.PRUNED, None)
-    assert study.num_counted == 1
+    assert study.history.num_counted == 1
 
 
 def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> None:
@@ -309,8 +312,8 @@ def test_telling_twice_is_harmless(settings_of: Settings, optuna_url: str) -> No
     study.tell_scored(asked, 0.7)
     study.tell_failed(asked, "too late")
     study.tell_pruned(asked)
-    assert study.num_counted == 1
-    assert study.told[asked.plan].values == (0.6,)
+    assert study.history.num_counted == 1
+    assert study.history.results[asked.plan].values == (0.6,)
     trial = raw(optuna_url).trials[0]
     assert (trial.state, trial.value, trial.user_attrs) == (TrialState.COMPLETE, 0.6, {})
 
@@ -409,8 +412,8 @@ def test_importance_counts_each_plan_once(settings_of: Settings, optuna_url: str
     study.tell_scored(first, 0.1)
     for _ in range(4):
         asked = study.ask()
-        if asked.plan in study.told:
-            study.tell_duplicate(asked, study.told[asked.plan])
+        if asked.plan in study.history.results:
+            study.tell_duplicate(asked, study.history.results[asked.plan])
     study.tell_failed(asked, "it diverged")
     assert sum(trial.state is TrialState.COMPLETE for trial in raw(optuna_url).trials) == 4
     assert study.importance() == {}, "two plans are too few"

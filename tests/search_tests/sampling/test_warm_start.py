@@ -84,8 +84,8 @@ def test_the_first_draw_of_its_own_has_learned(later_of: Settings, optuna_url: s
         other = later_of(study={"seed": seed, "name": f"later-{seed}"})
         own += draw(OptunaStudy.open(optuna_url, other), num_baselines + 5)[num_baselines:]
     assert sum(params["target.learning_rate"] > 1e-3 for params in own) >= 16, "half, at random"
-    assert study.num_counted == len(drawn), "the earlier ones do not count"
-    assert len(study.told) == len(drawn), "nor are their plans known"
+    assert study.history.num_counted == len(drawn), "the earlier ones do not count"
+    assert len(study.history.results) == len(drawn), "nor are their plans known"
     stored = optuna.load_study(study_name="later", storage=optuna_url)
     assert [trial.number for trial in stored.trials] == list(range(len(drawn)))
     assert stored.best_value == max(worth(params) for params in drawn)
@@ -112,13 +112,13 @@ def test_draws_depend_neither_on_restarts_nor_on_what_the_earlier_study_does_nex
     ("sections", "message"),
     [
         ({"study": {"warm_start": ["tinny"]}}, "unknown study in warm_start 'tinny'. Did you mean"),
-        ({"space": {"targets": ["rel"]}}, "space.targets of study 'tiny' is ['rel', 'retrieval']"),
-        ({"evaluation": {"languages": ["de"]}}, "evaluation.languages of study 'tiny' is"),
-        ({"evaluation": {"selection": "source_dev"}}, "evaluation.selection of study 'tiny' is"),
-        ({"evaluation": {"max_drop": 0.01}}, "evaluation.max_drop of study 'tiny' is None, and"),
+        ({"space": {"targets": ["rel"]}}, "space.targets is ['rel', 'retrieval'] in study 'tiny'"),
+        ({"evaluation": {"languages": ["de"]}}, "evaluation.languages is"),
+        ({"evaluation": {"selection": "source_dev"}}, "evaluation.selection is"),
+        ({"evaluation": {"max_drop": 0.01}}, "evaluation.max_drop is None in study 'tiny' but"),
         (
             {"evaluation": {"objectives": ["zero_shot_mean", "hours"]}},
-            "evaluation.objectives of study 'tiny' is None, and here ['zero_shot_mean', 'hours']",
+            "evaluation.objectives is None in study 'tiny' but ['zero_shot_mean', 'hours']",
         ),
         (
             {"space": {"target_learning_rate": {"low": 1e-6, "high": 1e-1}}},
@@ -158,12 +158,12 @@ def test_a_study_without_a_score_is_refused(
     stored = optuna.load_study(study_name="tiny", storage=optuna_url)
     stored._storage.delete_study(stored._study_id)
     optuna.create_study(study_name="tiny", storage=optuna_url)
-    with pytest.raises(Refusal, match="is of an earlier version; run it once more"):
+    with pytest.raises(Refusal, match="did not store its evaluation settings; run it once more"):
         check_earlier(optuna_url, later_of())
 
 
 def test_a_database_that_is_not_there_is_not_made(later_of: Settings, tmp_path: Path) -> None:
     path = tmp_path / "none.db"
-    with pytest.raises(Refusal, match="no study 'tiny' in the study database, nor another"):
+    with pytest.raises(Refusal, match="no study 'tiny' and no other study"):
         check_earlier(f"sqlite:///{path}", later_of())
     assert not path.exists()

@@ -23,6 +23,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import best, best_baseline
@@ -220,7 +221,7 @@ def phases(home: Path) -> set[str]:
 
 def record_of(home: Path) -> StudyRecord:
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    return read_study(tracking_uri=uri, experiment="transfer-search", study="tiny")
+    return read_study(ExperimentAddress(uri).for_study("tiny"))
 
 
 def outcome(record: StudyRecord) -> dict[int, Any]:

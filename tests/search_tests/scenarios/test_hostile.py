@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from search.addresses import secret_key
+from search.record.address import ExperimentAddress
 from search.record.reader import list_studies, read_study
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
@@ -79,16 +80,16 @@ def test_an_experiment_s_name_is_a_name(value: str, uri: str, tmp_path: Path) ->
 
     def write(experiment: str, study: str) -> bool:
         record = RecordWriter(
-            tracking_uri=uri, experiment=experiment, study=study, outbox=tmp_path / study
+            ExperimentAddress(uri, experiment).for_study(study), outbox=tmp_path / study
         )
         record.study_started(settings={"evaluation": {}}, digest="d", versions={})
         return record.outbox.deliver_all()
 
     assert write("transfer-search", "first")
     assert write(value, "second")
-    found = list_studies(tracking_uri=uri, experiment="transfer-search")
+    found = list_studies(ExperimentAddress(uri))
     assert [study.name for study in found] == ["first"]
-    read = read_study(tracking_uri=uri, experiment=value, study="second")
+    read = read_study(ExperimentAddress(uri, value).for_study("second"))
     assert read.settings == {"evaluation": {}}
     folders = list(tmp_path.rglob("settings.json"))
     assert len(folders) == 2
@@ -100,8 +101,8 @@ def test_an_experiment_s_name_is_a_name(value: str, uri: str, tmp_path: Path) ->
 def test_a_study_s_name_asks_for_nothing_else(value: str, uri: str) -> None:
     """Readers take any name from the command line: it is unknown, or cannot be one."""
     for read in (
-        lambda: read_study(tracking_uri=uri, experiment="transfer-search", study=value),
-        lambda: read_study(tracking_uri=uri, experiment=value, study="tiny"),
+        lambda: read_study(ExperimentAddress(uri).for_study(value)),
+        lambda: read_study(ExperimentAddress(uri, value).for_study("tiny")),
     ):
         with pytest.raises(Refusal) as caught:
             read()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.reader import read_study
 from search.report.forms import report_json
 from spaces.hub_tasks import REVISIONS
@@ -108,7 +109,7 @@ def by_root(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
 def report(home: Path) -> dict[str, Any]:
     """What `report --json` says."""
     uri, experiment = f"sqlite:///{home / 'mlflow.db'}", "transfer-search"
-    record = read_study(tracking_uri=uri, experiment=experiment, study="real")
+    record = read_study(ExperimentAddress(uri, experiment).for_study("real"))
     found: dict[str, Any] = json.loads(json.dumps(report_json(record, force=False)))
     return found
 

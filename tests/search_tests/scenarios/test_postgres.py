@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.reader import read_study
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
@@ -133,7 +134,7 @@ def answers(url: str) -> bool:
 def test_the_record(tracking_uri: str, tmp_path: Path, planted: Any) -> None:
     """Whatever the store behind the server, what is read is what was written."""
     record = RecordWriter(
-        tracking_uri=tracking_uri, experiment=EXPERIMENT, study="tiny", outbox=tmp_path / "outbox"
+        ExperimentAddress(tracking_uri, EXPERIMENT).for_study("tiny"), outbox=tmp_path / "outbox"
     )
     rows = planted.study_rows()
     record.study_started(settings={"evaluation": {}}, digest="d", versions={})
@@ -142,5 +143,5 @@ def test_the_record(tracking_uri: str, tmp_path: Path, planted: Any) -> None:
     record.study_finished(rows=rows, phases=[], summary={})
     record.study_described(note="**what** was found", figures={"heatmap": "<svg/>"})
     assert record.outbox.deliver_all()
-    read = read_study(tracking_uri=tracking_uri, experiment=EXPERIMENT, study="tiny")
+    read = read_study(ExperimentAddress(tracking_uri, EXPERIMENT).for_study("tiny"))
     assert (read.rows, read.state) == (rows, "finished")

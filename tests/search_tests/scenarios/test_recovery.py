@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 
+from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from search.trials.ranking import TrialState
 
@@ -46,7 +47,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def read(home: Path) -> StudyRecord:
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    return read_study(tracking_uri=uri, experiment="transfer-search", study="small")
+    return read_study(ExperimentAddress(uri).for_study("small"))
 
 
 def outcome(record: StudyRecord) -> dict[int, Any]:

@@ -81,7 +81,7 @@ def test_equal_values_have_an_interval_of_no_width() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match="expected at least one value"):
         mean_interval([])
     with pytest.raises(ValueError, match="confidence"):
         mean_interval([1.0], confidence=95)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from search.stats.shrinkage import normal_of, pooled_variance, shrunken_means, typical
+from search.stats.shrinkage import fit_normal, pooled_variance, shrunken_means, typical_groups
 
 SCORES = st.floats(0.05, 0.95).map(lambda value: round(value, 4))
 GROUPS = st.lists(st.lists(SCORES, min_size=1, max_size=4), min_size=1, max_size=12)
@@ -33,7 +33,7 @@ def test_by_hand() -> None:
     groups = [[0.71, 0.69], [0.61, 0.59], [0.50, 0.52, 0.48, 0.50], [0.80]]
     noise, freedom = pooled_variance(groups)
     assert (noise, freedom) == (pytest.approx(0.00024), 5)
-    middle, spread = normal_of([0.7, 0.6, 0.5, 0.8], [noise / n for n in (2, 2, 4, 1)])
+    middle, spread = fit_normal([0.7, 0.6, 0.5, 0.8], [noise / n for n in (2, 2, 4, 1)])
     assert spread == pytest.approx(0.05 / 3 - noise * (0.5 + 0.5 + 0.25 + 1) / 4)
     found = shrunken_means(groups)
     assert found[3] == pytest.approx(middle + spread / (spread + noise) * (0.8 - middle))
@@ -110,7 +110,7 @@ def test_the_plan_that_is_chosen_is_a_better_one() -> None:
 def test_normal_groups_are_seldom_cut() -> None:
     rng = np.random.default_rng(4)
     whole = [
-        len(typical([float(v) for v in rng.normal(0.6, 0.03, 20)], [0.0001] * 20)) == 20
+        len(typical_groups([float(v) for v in rng.normal(0.6, 0.03, 20)], [0.0001] * 20)) == 20
         for _ in range(200)
     ]
     assert sum(whole) > 180

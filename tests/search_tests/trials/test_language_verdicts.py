@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.display.json_form import from_json, to_json
+from search.display.json_form import from_json, json_of
 from search.stats.significance import holm
 from search.trials.language_verdicts import (
     Call,
@@ -57,7 +57,7 @@ def test_a_verdict_for_every_cell(planted: Any) -> None:
     assert turned["rel", "de"].call is Call.WORSE
     assert by_language(pairs) == list(found.values())
     for verdict in found.values():
-        content = json.loads(json.dumps(to_json(verdict)))
+        content = json.loads(json.dumps(json_of(verdict)))
         assert from_json(LanguageVerdict, content, where="a verdict") == verdict
 
 

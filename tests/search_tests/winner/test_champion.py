@@ -46,10 +46,14 @@ def model_of(planted: Any, rows: Mapping[str, Outcomes], *means: float) -> Claim
 def test_a_claim_is_the_tags_of_its_version(planted: Any) -> None:
     made = claim(planted, 0.6, 0.5)
     assert made.means == pytest.approx((0.6, 0.5))
-    assert (made.own, made.worth) == (None, pytest.approx(0.55))
+    assert (made.model_mean, made.score) == (None, pytest.approx(0.55))
     assert Claim.from_tags(made.to_tags()) == made
     own = Claim.of([planted.scores(0.6)] * 2, "rel", model=planted.scores(0.7))
-    assert (own.own, own.num_rows, own.worth) == (pytest.approx(0.7), 100, own.own)
+    assert (own.model_mean, own.num_rows, own.score) == (
+        pytest.approx(0.7),
+        100,
+        own.model_mean,
+    )
     assert Claim.from_tags(own.to_tags()) == own
     for broken in ({}, {"protocol": "{}", "zero_shot_means": "[1]"}, {"protocol": "x"}):
         assert Claim.from_tags(broken) is None
@@ -93,22 +97,25 @@ def test_models_are_compared_row_by_row(planted: Any) -> None:
     found = against(fresh, standing, rows_of=lambda version: ByLanguage(old))
     assert found.is_champion
     assert found.reason == (
-        "as good as version 1, the best so far at 70.0: +0.4, 95 % interval −0.1 to +0.9 row by "
-        "row (of 1000 rows a language), where −0.3 at the lowest is asked for"
+        "as good as version 1, the best so far (70.0): difference +0.4, 95 % interval −0.1 to "
+        "+0.9, compared row by row (1000 rows in each language); the whole interval must lie above "
+        "−0.3"
     )
     blind = against(fresh, standing)
     assert not blind.is_champion
     assert blind.reason == (
-        "not shown to be as good as version 1, the best so far at 70.0: +0.4, 95 % interval −12.3 "
-        "to +13.1 by the number of rows (100 a language) alone, where −0.3 at the lowest is asked "
-        "for; --promote makes the new one champion"
+        "not shown to be as good as version 1, the best so far (70.0): difference +0.4, 95 % "
+        "interval −12.3 to +13.1, from the number of rows alone (100 in each language); the whole "
+        "interval must lie above −0.3; --promote makes the new version the champion"
     )
     worse = against(
         model_of(planted, {k: right(0.6) for k in old}),
         standing,
         rows_of=lambda version: ByLanguage(old),
     )
-    assert worse.reason.startswith("worse than version 1, the best so far at 70.0: −10.0, 95 % ")
+    assert worse.reason.startswith(
+        "worse than version 1, the best so far (70.0): difference −10.0, 95 % "
+    )
 
 
 def test_the_same_model_again_is_as_good(planted: Any) -> None:
@@ -129,7 +136,7 @@ def test_rows_that_are_not_of_the_score_are_not_used(kept: Any, planted: Any) ->
         model_of(planted, rows),
         rows_of=lambda version: kept and ByLanguage(kept),
     )
-    assert "by the number of rows (100 a language) alone" in found.reason
+    assert "from the number of rows alone (100 in each language)" in found.reason
     assert not found.is_champion
 
 
@@ -138,12 +145,12 @@ def test_the_measure_is_the_best_version_so_far(planted: Any) -> None:
     best, standing, new = (claim(planted, *(x, x, x)) for x in (0.70, 0.60, 0.65))
     found = against(new, best, standing, standing=2)
     assert not found.is_champion
-    assert "worse than version 1, the best so far at 70.0: −5.0" in found.reason
+    assert "worse than version 1, the best so far (70.0): difference −5.0" in found.reason
     # A version of other rows is no measure.
     elsewhere = claim(planted, 0.9, 0.9, data="d2")
     found = against(new, elsewhere, standing, standing=2)
     assert found.is_champion
-    assert "version 2, the best so far at 60.0" in found.reason
+    assert "version 2, the best so far (60.0)" in found.reason
     broken = {"1": {}, "2": standing.to_tags()}
     assert decide("m", new, "2", broken).is_champion
     equal = against(new, standing, standing, standing=2)
@@ -153,25 +160,28 @@ def test_the_measure_is_the_best_version_so_far(planted: Any) -> None:
 def test_an_older_version_is_compared_by_its_seeds(planted: Any) -> None:
     """It has no score of its own; the new one has."""
     old = claim(planted, 0.6, 0.61, 0.62)
-    new = replace(claim(planted, 0.7, 0.71, 0.72), own=0.5, num_rows=100)
+    new = replace(claim(planted, 0.7, 0.71, 0.72), model_mean=0.5, num_rows=100)
     found = against(new, old)
     assert found.is_champion
-    assert "at 61.0: +10.0, 95 % interval" in found.reason
+    assert "(61.0): difference +10.0, 95 % interval" in found.reason
     assert "over 3 and 3 seeds" in found.reason
 
 
 def test_the_first_is_champion(planted: Any) -> None:
     assert decide("m", claim(planted, 0.1), None, {}) == Decision(
-        name="m", is_champion=True, reason="there was none"
+        name="m", is_champion=True, reason="there was no champion before"
     )
 
 
 @pytest.mark.parametrize(
     ("standing", "message"),
     [
-        ({"data": "d2"}, r"another protocol \(data\): they cannot be compared; --promote makes"),
+        (
+            {"data": "d2"},
+            r"protocol \(data\), so the two cannot be compared; --promote makes",
+        ),
         ({"selection": "source_dev", "rows": 9}, r"another protocol \(selection, rows\)"),
-        (None, "does not say what it is worth: they cannot be compared"),
+        (None, "has no recorded score, so the two cannot be compared"),
     ],
 )
 def test_scores_of_another_protocol_are_not_compared(
@@ -247,7 +257,7 @@ class Rows:
         noise = 0.85**0.5 * self.hardness + 0.15**0.5 * self.rng.normal(size=NUM_ROWS)
         rows = (noise < ndtri(level)).astype(np.uint8)
         own = float(rows.mean())
-        given = {"own": own, "num_rows": NUM_ROWS, "rows": ByLanguage({"de": rows})}
+        given = {"model_mean": own, "num_rows": NUM_ROWS, "rows": ByLanguage({"de": rows})}
         return Claim(protocol=self.protocol, means=(own,), **given)
 
 

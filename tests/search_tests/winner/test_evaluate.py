@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score
 
 from search.cli.views import show_evaluation
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.writer import RecordWriter
 from search.trials.ranking import TrialRow, TrialState, ranked
 from search.winner.evaluate import Evaluation, evaluate_trial
@@ -36,10 +37,8 @@ EXPERIMENT = "transfer-search"
 
 def evaluated(finished: Any, home: Path | None = None, **names: Any) -> Evaluation:
     return evaluate_trial(
-        names.pop("study", "tiny"),
+        ExperimentAddress(finished.uri, EXPERIMENT).for_study(names.pop("study", "tiny")),
         Home.of(home or finished.home),
-        experiment=EXPERIMENT,
-        tracking_uri=finished.uri,
         **names,
     )
 
@@ -79,7 +78,10 @@ def test_the_best_trial_on_test_rows(finished: Any, tmp_path: Path) -> None:
         ({"split": "tests"}, "unknown split to evaluate 'tests'. Did you mean 'test'"),
         ({"split": "train"}, "unknown split to evaluate 'train'"),
         ({"split": "validation", "xtreme": True}, "--split is 'validation'; leave --split out"),
-        ({"xtreme": True}, "targets rel, retrieval: none of XTREME's nine"),
+        (
+            {"xtreme": True},
+            "targets rel, retrieval; a submission needs at least one of XTREME's nine",
+        ),
     ],
 )
 def test_what_is_refused(
@@ -98,7 +100,7 @@ def test_a_phase_that_is_gone_is_named(finished: Any, tmp_path: Path) -> None:
     home = finished.copy(tmp_path / "home")
     key = ranked(finished.record.rows)[0].phase_keys[-1]
     shutil.rmtree(home / "phases" / key)
-    with pytest.raises(Refusal, match=rf"phase {key} \(rel.*'rel', is not .*`run` trains it again"):
+    with pytest.raises(Refusal, match=rf"phase {key} \(rel.*'rel' is scored, is not .* with `run`"):
         evaluated(finished, home)
 
 
@@ -201,9 +203,8 @@ class Made:
     gold: set[tuple[str, str]]
 
     def evaluate(self, **names: Any) -> Evaluation:
-        return evaluate_trial(
-            "made", self.home, experiment=EXPERIMENT, tracking_uri=self.uri, **names
-        )
+        address = ExperimentAddress(self.uri, EXPERIMENT).for_study("made")
+        return evaluate_trial(address, self.home, **names)
 
 
 @pytest.fixture
@@ -242,7 +243,7 @@ def made(tmp_path: Path, small_base: Path, make_root: Callable[..., Path], uri: 
         scores=scores,
     )
     record = RecordWriter(
-        tracking_uri=uri, experiment=EXPERIMENT, study="made", outbox=tmp_path / "outbox"
+        ExperimentAddress(uri, EXPERIMENT).for_study("made"), outbox=tmp_path / "outbox"
     )
     record.study_started(settings=settings.model_dump(mode="json"), digest="", versions={})
     record.trial_finished(row, baseline=None)

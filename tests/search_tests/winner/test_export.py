@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoModel, AutoTokenizer
 
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.trials.ranking import ranked
 from search.winner.export import export_trial
 from spaces.refusal import Refusal
@@ -19,15 +20,8 @@ pytestmark = pytest.mark.ray
 
 def export(finished: Any, folder: Path, **names: Any) -> None:
     arguments = {"study": "tiny", "target": "rel", "trial": None, **names}
-    study = arguments.pop("study")
-    export_trial(
-        study,
-        folder,
-        Home.of(finished.home),
-        experiment="transfer-search",
-        tracking_uri=finished.uri,
-        **arguments,
-    )
+    address = ExperimentAddress(finished.uri).for_study(arguments.pop("study"))
+    export_trial(address, folder, Home.of(finished.home), **arguments)
 
 
 def test_the_best_trial_as_a_folder(finished: Any, tmp_path: Path) -> None:
@@ -60,7 +54,7 @@ def test_a_target_that_collapsed_says_so(
     for task in (first.task, rest[0].task):
         export(finished, tmp_path / task, target=task)
         card = (tmp_path / task / "README.md").read_text()
-        sentence = f"its training collapsed: in trial {row.number}, {first.task} was not learned"
+        sentence = f"its training collapsed: trial {row.number} did not learn {first.task}"
         assert (sentence in card) is (task == first.task)
 
 
@@ -102,11 +96,9 @@ def test_a_phase_that_is_gone(finished: Any, tmp_path: Path) -> None:
     (home / "phases" / key / "encoder.safetensors").write_bytes(b"cut")
     with pytest.raises(Refusal, match=f"phase {key} in the phase store is damaged"):
         export_trial(
-            "tiny",
+            ExperimentAddress(finished.uri).for_study("tiny"),
             tmp_path / "out",
             Home.of(home),
-            experiment="transfer-search",
-            tracking_uri=finished.uri,
             target="rel",
             trial=None,
         )

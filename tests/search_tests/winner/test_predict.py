@@ -69,7 +69,7 @@ def test_rows_of_a_file(
     assert [row["label"] for row in said] == [row["label"] for row in expected]
 
     before = out.read_text()
-    refused(cli("predict", folder, file, "--out", out), "is there already")
+    refused(cli("predict", folder, file, "--out", out), "exists already")
     assert out.read_text() == before
 
 
@@ -119,12 +119,12 @@ def test_vectors(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
         ("a.jsonl", '{"text_a": "x"}\n\n{"text": 1}\n', "line 3 has no column 'text_a'"),
         ("a.jsonl", '{"text_a": "x"}\n{"text_a": 1}\n', "line 2: text_a is 1; expected text"),
         ("a.jsonl", '{"text_a": "x"}\n{"text_a": ""}\n', "row 'line 2'"),
-        ("a.jsonl", '{"text_a": "x"}\n{"text_a"\n', "line 2 is no JSON"),
+        ("a.jsonl", '{"text_a": "x"}\n{"text_a"\n', "line 2 is not JSON"),
         ("a.jsonl", '["x"]\n', "line 1 is '[\"x\"]'; expected a JSON object"),
-        ("a.csv", "text_a,text_b\nx,y\nz\n", "line 3 has not as many cells"),
-        ("a.csv", 'text_a,text_b\n"x\ny",z\nx,y,z\n', "line 4 has not as many cells"),
-        ("a.csv", 'text_a,text_b\n"x"y,z\n', "line 2 is no CSV"),
-        ("a.txt", "x", "its ending says neither of .jsonl, .ndjson, .csv; give --format"),
+        ("a.csv", "text_a,text_b\nx,y\nz\n", "line 3 does not have as many cells"),
+        ("a.csv", 'text_a,text_b\n"x\ny",z\nx,y,z\n', "line 4 does not have as many cells"),
+        ("a.csv", 'text_a,text_b\n"x"y,z\n', "line 2 is not CSV"),
+        ("a.txt", "x", "does not end in .jsonl, .ndjson, .csv; give its format with --format"),
     ],
 )
 def test_bad_rows_are_refused_before_anything_is_written(
@@ -139,7 +139,10 @@ def test_bad_rows_are_refused_before_anything_is_written(
 
 def test_other_refusals(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
     file = jsonl(tmp_path / "rows.jsonl", ROWS)
-    refused(cli("predict", tmp_path / "nowhere", file), "is no folder; expected one that `export`")
+    refused(
+        cli("predict", tmp_path / "nowhere", file),
+        "is not a folder; expected a folder that `export`",
+    )
     refused(cli("predict", tmp_path, file), "is not a folder that `export` wrote")
     refused(cli("predict", model_folder("rel"), tmp_path / "none.jsonl"), "cannot be read")
     refused(cli("predict", model_folder("rel"), file, "--format", "jsn"), "unknown format 'jsn'")

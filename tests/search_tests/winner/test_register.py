@@ -18,6 +18,7 @@ from search.record.registry import RegisteredModel, Registry
 from search.winner import register as registering
 from search.winner.register import _halved, crown, rates_of, register, version_tags
 from search.winner.verdict import RetrainedSeed, Verdict
+from spaces.json_values import to_json
 from trainables.scoring import outcomes
 from trainables.scoring.scores import Mark
 from trainables.store.phase_store import PhaseRecord
@@ -106,8 +107,13 @@ def test_the_alias_moves_only_to_what_is_shown_to_be_as_good(
     registry = Registry.open(uri)
     first = add("tiny-rel", "tiny")
     good = verdict(planted, 0.60, 0.61)
-    assert crown(registry, first, good, "rel", is_forced=False).reason == "there was none"
-    assert crown(registry, first, good, "rel", is_forced=False).reason == "it was already"
+    assert (
+        crown(registry, first, good, "rel", is_forced=False).reason
+        == "there was no champion before"
+    )
+    assert (
+        crown(registry, first, good, "rel", is_forced=False).reason == "it was the champion already"
+    )
 
     second = add("tiny-rel", "tiny", "pos")
     assert second.version == "2"
@@ -117,7 +123,7 @@ def test_the_alias_moves_only_to_what_is_shown_to_be_as_good(
     found = crown(registry, second, verdict(planted, 0.9, 0.91), "rel", is_forced=True)
     assert found.is_champion
     assert registry.champion("tiny-rel") == second
-    assert json.loads(json.dumps(found.to_dict()))["name"] == "tiny-rel"
+    assert json.loads(json.dumps(to_json(found)))["name"] == "tiny-rel"
 
 
 def test_a_folder_says_at_which_rates_it_was_really_trained(planted: Any) -> None:
@@ -141,8 +147,8 @@ def test_a_folder_says_at_which_rates_it_was_really_trained(planted: Any) -> Non
     assert rates_of(plan, retrieval, context) == {"intermediate": 1e-4}
     (told,) = _halved(plan, "rel", context)
     assert told == (
-        "Its intermediate phase diverged at the planned learning rate 2e-04 and was trained at "
-        "half of it, 1e-04."
+        "Its intermediate phase diverged at the planned learning rate 2e-04, so it was trained "
+        "at half of that, 1e-04."
     )
     records[stem] = PhaseRecord(key=stem, parent=None, phase=phase.to_dict())
     assert _halved(plan, "rel", context) == []
@@ -179,8 +185,8 @@ def test_the_rows_of_both_models_decide(
     third = add("tiny-rel", "tiny", "retrieval")
     other = crown(registry, third, of(files[1]), "rel", is_forced=False)
     assert not other.is_champion
-    assert other.reason.startswith("not shown to be as good as version 1, the best so far at 60.0:")
-    assert "row by row (of 100 rows a language)" in other.reason
+    assert other.reason.startswith("not shown to be as good as version 1, the best so far (60.0):")
+    assert "row by row (100 rows in each language)" in other.reason
     same = crown(registry, third, of(files[0]), "rel", is_forced=False)
     assert same.is_champion
     assert registry.champion("tiny-rel") == registry.versions("tiny-rel")[2]

@@ -12,10 +12,10 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
-from search.cli.views import verdict_json
-from search.display.json_form import to_json
+from search.display.json_form import json_of
 from search.display.number_format import percent, points
 from search.home import Home
+from search.record.address import ExperimentAddress
 from search.record.entries import retrain_labels
 from search.record.mlflow_client import Tracker, connect
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_outcomes, read_study
@@ -24,8 +24,9 @@ from search.report.forms import report_json
 from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from search.winner.champion import Claim
 from search.winner.register import about_target
-from search.winner.retrain import RetrainRequest, _beside, fresh_seeds, retrain, roles
+from search.winner.retrain import RetrainRequest, _without_baseline, fresh_seeds, retrain, roles
 from search.winner.verdict import Verdict
+from search.winner.verdict_json import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -65,12 +66,14 @@ def test_who_is_trained(planted: Any) -> None:
     assert roles(twin, tuned) == {WINNER: twin}, "it has nothing beside it"
 
 
-def test_what_stands_beside_it_is_said_where_the_search_has_no_baseline(planted: Any) -> None:
+def test_a_caution_says_that_the_search_has_no_baseline(
+    planted: Any,
+) -> None:
     row = planted.scored(3, 0.61, "fact")
-    (caution,) = _beside(row, None)
-    assert caution.startswith("the search has no scored baseline: the trial's own target phases")
-    assert _beside(row, planted.scored(1, 0.5, None)) == ()
-    assert _beside(planted.scored(1, 0.5, None), None) == ()
+    (caution,) = _without_baseline(row, None)
+    assert caution.startswith("the search has no scored baseline; the trial's target phases")
+    assert _without_baseline(row, planted.scored(1, 0.5, None)) == ()
+    assert _without_baseline(planted.scored(1, 0.5, None), None) == ()
 
 
 # ---- on a local Ray
@@ -88,17 +91,15 @@ class Done:
 
     def again(self, study: str = "tiny", **wishes: Any) -> Verdict:
         return retrain(
-            study,
+            ExperimentAddress(self.uri).for_study(study),
             self.home,
             RetrainRequest(**wishes),
-            experiment="transfer-search",
-            tracking_uri=self.uri,
             on_done=lambda done, of: None,
         )
 
     @property
     def record(self) -> StudyRecord:
-        return read_study(tracking_uri=self.uri, experiment="transfer-search", study="tiny")
+        return read_study(ExperimentAddress(self.uri).for_study("tiny"))
 
     @property
     def row(self) -> TrialRow:
@@ -121,18 +122,16 @@ def done(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Done:
     row = next((r for r in others if r.plan.baseline() != tuned), row)
     told: list[tuple[int, int]] = []
     verdict = retrain(
-        "tiny",
+        ExperimentAddress(uri).for_study("tiny"),
         home,
         RetrainRequest(num_seeds=2, trial=row.number),
-        experiment="transfer-search",
-        tracking_uri=uri,
         on_done=lambda done, of: told.append((done, of)),
     )
     return Done(home, uri, row.number, verdict, told)
 
 
 @pytest.mark.ray
-def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished: Any) -> None:
+def test_fresh_seeds_on_test_rows_with_the_baseline_beside_it(done: Done, finished: Any) -> None:
     verdict = done.verdict
     seeds = fresh_seeds(finished.settings, 2)
     row = done.row
@@ -161,7 +160,9 @@ def test_fresh_seeds_on_test_rows_with_the_baseline_beside(done: Done, finished:
     assert verdict.curse.searched == pytest.approx(searched)
     assert verdict.curse.retrained == pytest.approx(gain.interval.mean)
     assert verdict.cautions == ()
-    assert [decision.reason for decision in verdict.decisions] == ["there was none"] * 2
+    assert [decision.reason for decision in verdict.decisions] == [
+        "there was no champion before"
+    ] * 2
     assert sorted(done.told) == [(number, 6) for number in range(1, 7)]
     assert [p.name for p in (done.home.path / "data").iterdir() if "-test-" in p.name]
 
@@ -190,20 +191,20 @@ def test_the_record_has_the_retrain_and_the_study_stays_finished(done: Done) -> 
 @pytest.mark.ray
 def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
     verdict, name = done.verdict, f"trial-{done.trial}"
-    retrains: Any = report_json(done.record)["retrains"]
-    (reported,) = [one for one in retrains if one["name"] == name]
+    found = report_json(done.record)
+    (reported,) = [one for one in found["retrains"] if one["name"] == name]
     (summary,) = [one for one in done.record.retrain_summaries if one["name"] == name]
     for over, key in ((BASELINE, "gain"), (TWIN, "gain_over_twin")):
         gain = verdict.gain(over=over)
         assert gain is not None
-        assert reported[key] == summary[key] == to_json(gain) == verdict_json(verdict)[key]
+        assert reported[key] == summary[key] == json_of(gain) == verdict_json(verdict)[key]
     assert reported["languages"] == summary["languages"] == verdict_json(verdict)["languages"]
     registry = Registry.open(done.uri)
     for task in verdict.tasks:
         own, version = verdict.gain(task), registry.champion(f"tiny-{task}")
         assert own is not None
         assert version is not None
-        assert summary["gains"][task] == to_json(own)
+        assert summary["gains"][task] == json_of(own)
         with registry.files(version) as folder:
             card = (folder / "README.md").read_text()
         assert f"zero-shot mean of {task}, 2 seeds: {points(own.interval.mean)}" in card
@@ -216,7 +217,7 @@ def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
 @pytest.mark.ray
 def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
     client = connect(done.uri)
-    tracker = Tracker(client, tracking_uri=done.uri, experiment="transfer-search")
+    tracker = Tracker(client, ExperimentAddress(done.uri))
     (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
     lock, row = tracker.read_json(run, "lock.json"), done.row
     plans = {role: TrialPlan.from_dict(plan) for role, plan in lock["plans"].items()}
@@ -248,7 +249,7 @@ def test_a_version_is_the_seed_that_is_best_on_validation_rows(done: Done) -> No
         assert claim is not None
         (own,) = (run.of(task) for run in runs if run.seed == chosen)
         assert own is not None
-        assert (claim.own, len(claim.means)) == (own.zero_shot_mean, 2)
+        assert (claim.model_mean, len(claim.means)) == (own.zero_shot_mean, 2)
         assert version.tags["collapsed"] == "0 of 2 seeds"
         # The rows are those of its score, so that the next version is compared with them.
         kept = claim.with_rows(registry.outcomes(version), list(own.zero_shot))
@@ -265,7 +266,9 @@ def test_what_is_refused_before_anything_is_trained(
         done.again(**asked, target="rell")
     with monkeypatch.context() as changed:
         changed.setattr("search.provenance.TRAINING_VERSION", 99)
-        with pytest.raises(Refusal, match=r"training_version was \d+, is 99: .*go on with --force"):
+        with pytest.raises(
+            Refusal, match=r"training_version was \d+ and is now 99; .*retrain with --force"
+        ):
             done.again(**asked)
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
@@ -280,7 +283,7 @@ def test_what_is_refused_before_anything_is_trained(
 @pytest.mark.ray
 def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> None:
     verdict = done.verdict
-    cells = {(v.task, v.language): v for v in verdict.languages}
+    cells = {(v.task, v.language): v.difference for v in verdict.languages}
     assert set(cells) == {
         *(("rel", code) for code in ("en", "de", "es")),
         *(("retrieval", code) for code in ("de", "es")),
@@ -292,13 +295,11 @@ def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> 
         assert difference.low <= difference.mean <= difference.high
     (summary,) = done.record.retrain_summaries
     assert summary["name"] == f"trial-{done.trial}"
-    assert summary["languages"] == [to_json(cell) for cell in verdict.languages]
+    assert summary["languages"] == [json_of(cell) for cell in verdict.languages]
     # The same rows are in MLflow, run by run.
     for run in verdict.runs:
         labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)
-        kept = read_outcomes(
-            tracking_uri=done.uri, experiment="transfer-search", study="tiny", labels=labels
-        )
+        kept = read_outcomes(ExperimentAddress(done.uri).for_study("tiny"), labels=labels)
         assert run.scores is not None
         for target in run.scores.targets:
             found = {code: score_of(rows) for code, rows in kept[target.task].items()}
@@ -360,7 +361,7 @@ def test_once_more_trains_nothing(done: Done) -> None:
     assert again.runs == done.verdict.runs
     assert again.gain() == done.verdict.gain()
     assert [m.version for m in again.models] == [m.version for m in done.verdict.models]
-    assert [decision.reason for decision in again.decisions] == ["it was already"] * 2
+    assert [decision.reason for decision in again.decisions] == ["it was the champion already"] * 2
 
 
 @pytest.mark.ray
@@ -411,23 +412,23 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     assert len(again.scores_of(WINNER)) == len(again.scores_of(BASELINE)) == 3
     assert done.phases().items() >= cut.items(), "what was there is not trained again"
     assert len(done.phases()) > len(before)
-    told = f"retrained with --force: training_version was {TRAINING_VERSION}, is 99"
+    told = f"retrained with --force: training_version was {TRAINING_VERSION} and is now 99"
     assert again.cautions == (told,)
     newest = [number_of_versions(done, model.name) for model in again.models]
     assert newest == [number + 1 for number in registered], "the card is another one"
     assert [int(model.version) for model in again.models] == newest
     reason = again.decisions[0].reason
     assert "the best so far at" in reason
-    assert "row by row (of 60 rows a language)" in reason
+    assert "row by row (60 rows in each language)" in reason
     version = Registry.open(done.uri).find(again.models[0].uri)
     card = Path(version.location.removeprefix("file://"), "README.md").read_text()
     assert again.cautions[0] in card
-    assert f"This model is that of seed {version.tags['seed']}, the best one on validation" in card
+    assert f"trained with seed {version.tags['seed']}: the best on validation rows" in card
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_baseline_has_no_baseline_beside_it(done: Done) -> None:
+def test_a_baseline_has_no_baseline_without_baseline_it(done: Done) -> None:
     number = next(row.number for row in done.record.rows if row.plan.is_baseline)
     verdict = done.again(trial=number, num_seeds=1)
     assert [run.role for run in verdict.runs] == [WINNER]

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from search.cli.views import show_verdict, verdict_json
-from search.display.json_form import to_json
+from search.cli.views import show_verdict
 from search.display.number_format import between
+from search.display.verdict_sentences import MEANING
 from search.record.reader import BASELINE, TWIN, WINNER
-from search.report.sentences import MEANING
 from search.stats.intervals import paired_difference
 from search.trials.language_verdicts import by_language
 from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
+from search.winner.verdict_json import summary_json, verdict_json
 from search.winner.verdict_text import card
+from spaces.json_values import to_json
 from spaces.sections import SelectionRule
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import of_values
@@ -63,7 +64,7 @@ def test_the_card_and_the_json(planted: Any) -> None:
     text = card(verdict, "rel")
     assert text.startswith("# tiny-rel\n")
     assert "| de | 70.0 | 70.0 | 60.0 |  |  |" in text
-    assert verdict.summary()["zero_shot_mean"] == {"winner/1": 0.6, "baseline/1": 0.5}
+    assert summary_json(verdict)["zero_shot_mean"] == {"winner/1": 0.6, "baseline/1": 0.5}
     content = verdict_json(verdict)
     assert json.loads(json.dumps(content)) == content
     assert content["scores"]["rel"]["winner"]["de"] == pytest.approx(0.7)
@@ -96,8 +97,8 @@ def test_where_every_seed_diverged(planted: Any) -> None:
     assert found["scores"] == {}
     assert found["num_diverged"] == {"winner": 1}
     assert found["unregistered"][0] == (
-        "No model of rel is registered: of 1 fresh seed of trial 2, 0 collapsed on it and 1 "
-        "diverged."
+        "No model of rel is registered, because no seed learned it: of 1 fresh seed of trial 2, 0 "
+        "collapsed on it and 1 diverged."
     )
 
 
@@ -121,11 +122,13 @@ def test_verdicts_by_language_on_the_card_and_in_the_record(planted: Any, tmp_pa
     assert len(pairs) == 2
     verdict = replace(verdict_of(*runs), languages=tuple(by_language(pairs)))
     called = verdict.called("rel")
-    assert {code: cell.call for code, cell in called.items()} == {"de": "better", "tr": "tie"}
-    assert called["de"].num_seeds == 2
-    text, german = card(verdict, "rel"), called["de"]
-    difference = between(german.mean, german.low, german.high)
-    assert f"| de | 70.0 | 72.0 ± 2.8 | 72.0 ± 2.8 | {difference} | better |" in text
+    assert {code: cell.call.value for code, cell in called.items()} == {"de": "better", "tr": "tie"}
+    assert called["de"].difference.num_seeds == 2
+    text = card(verdict, "rel")
+    assert (
+        f"| de | 70.0 | 72.0 ± 2.8 | 72.0 ± 2.8 | {between(called['de'].difference)} | better |"
+        in text
+    )
     assert MEANING in text
     assert MEANING not in card(verdict, "coh")
     content = verdict_json(verdict)
@@ -135,7 +138,7 @@ def test_verdicts_by_language_on_the_card_and_in_the_record(planted: Any, tmp_pa
     told = io.StringIO()
     show_verdict(verdict, Console(file=told, width=200))
     assert MEANING in told.getvalue()
-    assert difference in told.getvalue()
+    assert between(called["de"].difference) in told.getvalue()
 
 
 # ---- seeds that failed, and which one is registered
@@ -168,17 +171,17 @@ def test_validation_rows_choose_the_seed_and_test_rows_do_not(planted: Any) -> N
     assert chosen is not None
     assert chosen.seed == 2, "the best on validation rows, the worst on test rows"
     assert verdict.validation_of(chosen, "rel") == pytest.approx(0.64)
-    assert verdict.summary()["chosen"]["rel"] == {
+    assert summary_json(verdict)["chosen"]["rel"] == {
         "seed": 2,
         "validation": pytest.approx(0.64),
         "zero_shot_mean": pytest.approx(0.58),
     }
     text = card(verdict, "rel")
     assert (
-        "This model is that of seed 2, the best one on validation rows (64.0, by target_dev)"
+        "trained with seed 2: the best on validation rows (64.0, selection target_dev), among"
         in text
     )
-    assert "Zero-shot mean on test rows: 58.0; the procedure gets 64.7 ± 6.1 over 3 fresh" in text
+    assert "test rows is 58.0; the mean over 3 fresh seeds is 64.7 ± 6.1." in text
     assert "| de | 68.0 | 74.7 ± 6.1 |  |  |  |" in text
 
 
@@ -202,7 +205,7 @@ def test_the_rule_of_the_study_says_which_validation_rows_choose(planted: Any) -
     found = strict.chosen("retrieval")
     assert found is not None
     assert (found.seed, strict.validation_of(found, "retrieval")) == (1, None)
-    assert "the first one, since the rule source_dev lets no validation" in card(
+    assert "the first, because selection source_dev lets no validation row" in card(
         strict, "retrieval"
     )
 
@@ -217,10 +220,15 @@ def test_a_seed_that_collapsed_on_a_target_is_not_its_model(where: str, planted:
     found = [verdict.chosen(task) for task in ("rel", "coh")]
     assert [run and run.seed for run in found] == [2, 1]
     if where == "test":
-        assert "Of the winner, 1 of 3 seeds collapsed on rel; 1 of 3 seeds diverged" in card(
-            verdict, "rel"
+        assert (
+            "Failures of the winner: 1 of 3 seeds collapsed on rel; 1 of 3 seeds diverged"
+            in card(verdict, "rel")
         )
-        assert verdict.summary()["num_collapsed"]["winner"] == {"rel": 1, "coh": 0, "retrieval": 0}
+        assert summary_json(verdict)["num_collapsed"]["winner"] == {
+            "rel": 1,
+            "coh": 0,
+            "retrieval": 0,
+        }
     assert "collapsed" not in card(verdict, "coh")
 
 
@@ -228,8 +236,8 @@ def test_a_target_that_no_seed_learned_has_no_model(planted: Any) -> None:
     fallen = marked(planted, 0.5, rel=Mark.COLLAPSED)
     verdict = seeds_of(planted, (1, fallen, fallen), (2, None, None))
     sentence = (
-        "No model of rel is registered: of 2 fresh seeds of trial 2, 1 collapsed on it and 1 "
-        "diverged."
+        "No model of rel is registered, because no seed learned it: of 2 fresh seeds of trial 2, "
+        "1 collapsed on it and 1 diverged."
     )
     assert verdict.chosen("coh") is not None
     content = verdict_json(verdict)
@@ -259,7 +267,7 @@ def test_every_number_over_seeds_says_how_many_collapsed(planted: Any) -> None:
     told = io.StringIO()
     show_verdict(verdict, Console(file=told, width=200))
     for text in (card(verdict, "rel"), told.getvalue()):
-        assert "Of the winner, 1 of 3 seeds collapsed on rel." in text
+        assert "Failures of the winner: 1 of 3 seeds collapsed on rel." in text
         assert "zero-shot mean of rel, 3 seeds: −3.3 (95 % interval −60.7 to +54.0" in text
         assert "1 of 3 seeds collapsed, 0 of 3 beside it" in text
         assert "Without the seeds that collapsed, it is +10.0 points over 2 seeds." in text
@@ -283,5 +291,5 @@ def test_the_gain_over_the_twin_is_another_one(planted: Any) -> None:
     show_verdict(verdict, Console(file=told, width=200))
     for text in (card(verdict, "rel"), told.getvalue()):
         assert "Gain over the baseline, zero-shot mean of rel, 2 seeds: +5.0" in text
-        assert "the same target phases without the intermediate one, zero-shot mean of rel" in text
+        assert "without the intermediate phase), zero-shot mean of rel" in text
     assert judged_pairs(verdict.runs, lambda file: {})[0][1].scores == planted.scores(0.55)

@@ -46,11 +46,12 @@ def test_seeds_are_counted() -> None:
 def test_what_failed_is_said_role_by_role(planted: Any) -> None:
     found = verdict(planted, winner=[0.6, -0.3, None], baseline=[0.5, 0.5, 0.5], twin=[-0.2, 0.4])
     assert list(failures(found)) == [
-        "Of the winner, 1 of 3 seeds collapsed on rel; 1 of 3 seeds diverged, and are in no mean.",
-        "Of the twin, 1 of 2 seeds collapsed on rel.",
+        "Failures of the winner: 1 of 3 seeds collapsed on rel; 1 of 3 seeds diverged and are in "
+        "no mean.",
+        "Failures of the twin: 1 of 2 seeds collapsed on rel.",
     ]
     assert list(failures(found, "coh")) == [
-        "Of the winner, 1 of 3 seeds diverged, and are in no mean."
+        "Failures of the winner: 1 of 3 seeds diverged and are in no mean."
     ]
     assert list(failures(verdict(planted, winner=[0.6], baseline=[0.5]))) == []
 
@@ -60,15 +61,15 @@ def test_why_this_model(planted: Any) -> None:
     run = found.chosen("rel")
     assert run is not None
     assert this_model(found, run, "rel") == (
-        "This model is that of seed 1, the best one on validation rows (70.0, by target_dev), "
-        "among the seeds that learned the target: test rows must not choose. Zero-shot mean on "
-        "test rows: 70.0; the procedure gets 73.3 ± 15.3 over 3 fresh seeds."
+        "This model was trained with seed 1: the best on validation rows (70.0, selection "
+        "target_dev), among the seeds that learned the target. Test rows do not choose the seed. "
+        "Its zero-shot mean on test rows is 70.0; the mean over 3 fresh seeds is 73.3 ± 15.3."
     )
     strict = replace(found, rule=SelectionRule.PIVOT_DEV, pivot_languages=("sw",))
     run = strict.chosen("rel")
     assert run is not None
     assert run.seed == 0
-    assert "the first one, since the rule pivot_dev lets no validation row of it choose" in (
+    assert "the first, because selection pivot_dev lets no validation row of it choose" in (
         this_model(strict, run, "rel")
     )
 
@@ -79,8 +80,8 @@ def test_both_gains_by_their_names(planted: Any) -> None:
     assert [line.partition(":")[0] for line in told] == [
         "Gain over the baseline, zero-shot mean of rel, 2 seeds",
         "Without the seeds that collapsed, it is +10.0 points over 1 seed.",
-        "Gain over the twin, the same target phases without the intermediate one, zero-shot mean "
-        "of rel, 2 seeds",
+        "Gain over the twin (the same target phases without the intermediate phase), zero-shot "
+        "mean of rel, 2 seeds",
         "Without the seeds that collapsed, it is +20.0 points over 1 seed.",
     ]
     assert told[0].partition(": ")[2].startswith("−5.0 (95 % interval ")
@@ -107,6 +108,6 @@ def test_where_no_seed_is_of_both_sides(planted: Any) -> None:
 )
 def test_a_target_without_a_model(levels: list[Any], sentence: str, planted: Any) -> None:
     told = list(unregistered(verdict(planted, winner=levels)))
-    assert told[0] == f"No model of rel is registered: {sentence}"
+    assert told[0] == f"No model of rel is registered, because no seed learned it: {sentence}"
     assert len(told) == (3 if None in levels else 1)
     assert list(unregistered(verdict(planted, winner=[0.6, *levels]))) == []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.curse import Setting, simulate
+from benchmarks.promise_coverage import Setting, simulate
 from search.trials.ranking import TrialRow, best_baseline
 from search.winner.winners_curse import winners_curse
 from trainables.scoring.outcomes import ByLanguage
@@ -192,7 +192,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_the_interval_holds_what_it_promises(setting: Setting) -> None:
-    """150 searches each: 91 to 99 % in the whole table (benchmarks/curse.py)."""
+    """150 searches each: 91 to 99 % in the whole table (benchmarks/promise_coverage.py)."""
     found = [simulate(setting, number) for number in range(150)]
     inside = np.mean([not (curse.falls_out or curse.exceeds) for curse, _ in found])
     assert 0.89 <= inside <= 0.995

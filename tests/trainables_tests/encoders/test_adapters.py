@@ -127,10 +127,10 @@ def test_encoders_that_cannot_be_adapted() -> None:
     known = SimpleNamespace(model_type="xlm-roberta", hidden_size=32)
     check_adaptable(known, None, key="lora_rank")
     check_adaptable(known, 31, key="lora_rank")
-    with pytest.raises(Refusal, match="lora_rank is 32, and the encoder is 32 wide"):
+    with pytest.raises(Refusal, match="lora_rank is 32, but the encoder is only 32 wide"):
         check_adaptable(known, 32, key="lora_rank")
     strange = SimpleNamespace(model_type="my-own", hidden_size=32)
-    with pytest.raises(Refusal, match="which projections a 'my-own' encoder has is not known"):
+    with pytest.raises(Refusal, match="the projections of a 'my-own' encoder are not known"):
         check_adaptable(strange, 4, key="lora_rank")
 
 

@@ -21,7 +21,7 @@ from spaces.sections import Precision
 from spaces.task_catalog import TASKS, Source, TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest, text_digest
 from trainables.formats.base import collate
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.training.key_facts import KeyFacts
 
 SIZES = {
@@ -183,7 +183,7 @@ def test_a_model_is_a_copy(base) -> None:
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_every_task_has_the_head_of_its_kind(base, task) -> None:
     model = base.model([task.name], encoder=None, seed=0)
-    head = format_of(task.kind).build_head(task, base.encoder)
+    head = format_of_kind(task.kind).build_head(task, base.encoder)
     shapes = {} if head is None else {k: v.shape for k, v in head.state_dict().items()}
     found = {k.split(".", 1)[1]: v.shape for k, v in model.heads.state_dict().items()}
     assert found == shapes
@@ -244,7 +244,7 @@ def test_weights_that_are_missing_are_refused(broken: Path) -> None:
     state = load_file(broken / "model.safetensors")
     state.pop("encoder.layer.1.output.dense.weight")
     save_file(state, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(Refusal, match=r"lacks weights .*encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(Refusal, match=r"has no weights .*encoder\.layer\.1\.output\.dense\.weight"):
         BaseEncoder.load(str(broken))
 
 

@@ -26,20 +26,19 @@ from trainables.exporting.submission import (
     file_name,
     write_submission,
 )
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.rows.rows import Rows
 from trainables.scoring.scores import XTREME_GROUPS
 
 
 def predicted(task: str, examples: list[Any], predictions: list[Any], **fields: Any) -> Predicted:
-    form = fields.pop("form", format_for(get_task(task)))
-    given = {"dropped": (), "form": form, **fields}
-    return Predicted(examples=examples, predictions=predictions, **given)
+    fields = {"dropped": (), "format": format_of_task(get_task(task)), **fields}
+    return Predicted(examples=examples, predictions=predictions, **fields)
 
 
 def reported(task: str, given: Predicted) -> dict[str, float]:
-    return dict(given.form.score(given.predictions, given.examples, get_task(task), "de"))
+    return dict(given.format.score(given.predictions, given.examples, get_task(task), "de"))
 
 
 def content(task: str, given: Predicted) -> str:
@@ -161,7 +160,7 @@ def test_pairs_from_the_threshold_on() -> None:
     examples = [sentence(a, b) for a, b in names] + [sentence(b, a) for a, b in names]
     predictions = [("en-1", 1.2), ("en-3", 1.1), ("en-2", 0.9), None, None, None]
     form = MiningFormat(threshold=1.0)
-    given = predicted("bucc", examples, predictions, form=form)
+    given = predicted("bucc", examples, predictions, format=form)
     mined = {tuple(line.split("\t")) for line in content("bucc", given).splitlines()}
     assert mined == {("de-1", "en-1"), ("de-2", "en-3")}
     right = len(mined & set(names))

@@ -21,7 +21,7 @@ from trainables.features.features import (
 )
 from trainables.features.fertility import fertility
 from trainables.formats.base import Features
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.rows.rows import Rows
 
 
@@ -44,11 +44,11 @@ def assert_equal(one: Features, other: Features) -> None:
 def test_what_is_read_is_what_is_encoded(data: Data, base, name: str) -> None:
     task = get_task(name)
     options = {"max_rows": 20, "max_length": 32}
-    split = "validation" if format_of(task.kind).example_type is not TextExample else "train"
+    split = "validation" if format_of_kind(task.kind).example_type is not TextExample else "train"
     language = task.languages[0]
     found = data.features(name, language, split, **options)
     rows = data.examples(name, language, split, max_rows=20)
-    encoded = format_of(task.kind).encode(rows, task, tokenizer=base.tokenizer, max_length=32)
+    encoded = format_of_kind(task.kind).encode(rows, task, tokenizer=base.tokenizer, max_length=32)
     assert_equal(found, encoded)
     assert_equal(data.features(name, language, split, **options), encoded)
     assert found.fertility == fertility(rows, language, tokenizer=base.tokenizer)

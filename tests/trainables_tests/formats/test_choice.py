@@ -76,7 +76,7 @@ def test_training_batches_hold_whole_rows_with_equally_many_choices(tokenizer) -
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_a_label_outside_the_choices_is_refused(label: int) -> None:
-    with pytest.raises(RowError, match=f"row '2': label {label} is no position in 2 choices"):
+    with pytest.raises(RowError, match=f"row '2': label {label} is not an index of 2 choices"):
         FORMAT.check(dataclasses.replace(ROWS[1], label=label), TASK)
 
 

@@ -22,7 +22,7 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.formats.base import Batch, Features, RowError, collate
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.formats.mlm import mask_tokens
 from trainables.scoring.outcomes import score_of
 
@@ -173,7 +173,7 @@ training_kinds = pytest.mark.parametrize("kind", [k for k in TaskKind if k != Ta
 @every_kind
 @pytest.mark.parametrize("language", WORDS)
 def test_decode_of_encode_is_gold(kind: TaskKind, language: str, tokenizer) -> None:
-    task, examples, format = task_of(kind), examples_of(kind, language), format_of(kind)
+    task, examples, format = task_of(kind), examples_of(kind, language), format_of_kind(kind)
     for example in examples:
         format.check(example, task)
     features = format.encode(examples, task, tokenizer=tokenizer, max_length=MAX_LENGTH)
@@ -204,7 +204,7 @@ def test_the_rows_make_up_the_main_score(kind: TaskKind) -> None:
     for metric in set(METRICS[kind]) - ({"f1"} if kind is TaskKind.RETRIEVAL else set()):
         task = dataclasses.replace(task_of(kind), metric=metric)
         for predictions in (gold(kind, examples), half_wrong(kind, gold(kind, examples))):
-            found, rows = format_of(kind).judge(predictions, examples, task, "en")
+            found, rows = format_of_kind(kind).judge(predictions, examples, task, "en")
             assert len(rows) == len(examples)
             # A mean of means is the same mean to the last bit but one.
             last = {"abs": 1e-15} if metric == "qa_score" else {"abs": 0}
@@ -220,7 +220,9 @@ def test_the_rows_make_up_the_main_score(kind: TaskKind) -> None:
 def test_features_keep_their_contract(kind: TaskKind, max_length: int, tokenizer) -> None:
     task = task_of(kind)
     examples = [example for language in WORDS for example in examples_of(kind, language)]
-    features = format_of(kind).encode(examples, task, tokenizer=tokenizer, max_length=max_length)
+    features = format_of_kind(kind).encode(
+        examples, task, tokenizer=tokenizer, max_length=max_length
+    )
     lengths = features.input_ids.lengths
     assert lengths.max() <= max_length
     assert (np.diff(features.example) >= 0).all()
@@ -240,7 +242,7 @@ def test_features_keep_their_contract(kind: TaskKind, max_length: int, tokenizer
 
 @every_kind
 def test_no_rows_are_no_features(kind: TaskKind, tokenizer) -> None:
-    format, task = format_of(kind), task_of(kind)
+    format, task = format_of_kind(kind), task_of(kind)
     features = format.encode([], task, tokenizer=tokenizer, max_length=MAX_LENGTH)
     assert len(features) == features.num_truncated == 0
     assert format.decode([], features, [], task) == []
@@ -251,14 +253,14 @@ def test_no_rows_are_no_features(kind: TaskKind, tokenizer) -> None:
 @every_kind
 def test_no_room_for_text_is_refused(kind: TaskKind, tokenizer) -> None:
     with pytest.raises(ValueError, match="max_length 2 leaves no room"):
-        format_of(kind).encode(
+        format_of_kind(kind).encode(
             examples_of(kind, "en"), task_of(kind), tokenizer=tokenizer, max_length=2
         )
 
 
 @training_kinds
 def test_loss_is_a_sum_that_padding_does_not_change(kind, tokenizer, tiny_encoder) -> None:
-    task, format = task_of(kind), format_of(kind)
+    task, format = task_of(kind), format_of_kind(kind)
     examples = examples_of(kind, "hi")[::-1] if kind == TaskKind.CHOICE else examples_of(kind, "hi")
     features = format.encode(examples, task, tokenizer=tokenizer, max_length=MAX_LENGTH)
     head = format.build_head(task, tiny_encoder)
@@ -285,7 +287,7 @@ def test_loss_is_a_sum_that_padding_does_not_change(kind, tokenizer, tiny_encode
 def test_predict_gives_one_array_a_sequence_whatever_the_padding(
     kind, tokenizer, tiny_encoder
 ) -> None:
-    task, format = task_of(kind), format_of(kind)
+    task, format = task_of(kind), format_of_kind(kind)
     examples = examples_of(kind, "ar")
     features = format.encode(examples, task, tokenizer=tokenizer, max_length=MAX_LENGTH)
     head = format.build_head(task, tiny_encoder)
@@ -322,7 +324,7 @@ def test_predict_gives_one_array_a_sequence_whatever_the_padding(
 def test_heads_follow_the_global_generator(kind, tiny_encoder) -> None:
     def head(seed: int) -> list[torch.Tensor]:
         torch.manual_seed(seed)
-        built = format_of(kind).build_head(task_of(kind), tiny_encoder)
+        built = format_of_kind(kind).build_head(task_of(kind), tiny_encoder)
         assert built is not None
         return list(built.state_dict().values())
 
@@ -335,7 +337,7 @@ def test_a_row_of_another_kind_is_refused_with_its_id(kind: TaskKind) -> None:
     other = TaskKind.MLM if kind is not TaskKind.MLM else TaskKind.SPAN
     row = examples_of(other, "en")[0]
     with pytest.raises(RowError, match=f"{row.id}.*a {type(row).__name__}, expected a "):
-        format_of(kind).check(row, task_of(kind))
+        format_of_kind(kind).check(row, task_of(kind))
 
 
 @every_kind
@@ -354,11 +356,13 @@ def test_white_space_is_no_text(kind: TaskKind) -> None:
         else:
             blank = (" ",) * len(value)
         with pytest.raises(RowError, match=rf"row '{row.id}': {field.name}.* is empty"):
-            format_of(kind).check(dataclasses.replace(row, **{field.name: blank}), task_of(kind))
+            format_of_kind(kind).check(
+                dataclasses.replace(row, **{field.name: blank}), task_of(kind)
+            )
 
 
 def test_every_kind_has_a_format_of_its_own() -> None:
-    formats = [format_of(kind) for kind in TaskKind]
+    formats = [format_of_kind(kind) for kind in TaskKind]
     assert len({type(format) for format in formats}) == len(TaskKind)
     assert len({format.example_type for format in formats}) == len(TaskKind)
-    assert format_of(TaskKind.RETRIEVAL, retrieval_layer=1).layer == 1
+    assert format_of_kind(TaskKind.RETRIEVAL, retrieval_layer=1).layer == 1

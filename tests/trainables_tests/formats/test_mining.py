@@ -6,7 +6,7 @@ from spaces.refusal import Refusal
 from spaces.task_catalog import get_task
 from trainables.examples import SentenceExample
 from trainables.formats.base import RowError, collate
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.scoring.outcomes import score_of
@@ -58,9 +58,9 @@ def features_of(tokenizer, examples):
 
 
 def test_the_task_of_mined_pairs_has_this_format() -> None:
-    assert isinstance(format_for(TASK, retrieval_layer=2), MiningFormat)
-    assert isinstance(format_for(get_task("buccpairs")), RetrievalFormat)
-    assert format_for(TASK, retrieval_layer=2).layer == 2
+    assert isinstance(format_of_task(TASK, retrieval_layer=2), MiningFormat)
+    assert isinstance(format_of_task(get_task("buccpairs")), RetrievalFormat)
+    assert format_of_task(TASK, retrieval_layer=2).layer == 2
 
 
 def test_one_sequence_a_sentence(tokenizer) -> None:
@@ -94,7 +94,7 @@ def test_gold_pairs_come_back(tokenizer) -> None:
 
 def test_a_threshold_is_fixed_on_some_rows_and_used_on_others() -> None:
     dev, dev_found = rows(), [("en-0", 1.5), ("en-1", 1.4), ("en-3", 1.2), None, *[None] * 4]
-    fixed = FORMAT.fixed_on(dev_found, dev)
+    fixed = FORMAT.with_threshold_of(dev_found, dev)
     assert fixed.threshold == pytest.approx(1.3)
     found = [("en-0", 1.25), ("en-1", 1.4), ("en-3", 1.31), None, *[None] * 4]
     scores = fixed.score(found, dev, TASK, "de")

@@ -18,19 +18,21 @@ NLI = Task(
 
 
 def test_an_unknown_label_is_answered_with_the_nearest() -> None:
-    refusals.refuse_unknown_label("neutral", NLI, "7", what="label")
+    refusals.refuse_unknown_label("neutral", NLI, "7", field="label")
     with pytest.raises(RowError) as refused:
-        refusals.refuse_unknown_label("Entailmnt", NLI, "7", what="label")
+        refusals.refuse_unknown_label("Entailmnt", NLI, "7", field="label")
     message = str(refused.value)
     assert message.startswith("task 'nli', row '7': unknown label 'Entailmnt'.")
     assert "Did you mean 'entailment'?" in message
-    assert "Mend" in message
+    assert "Correct the task's labels" in message
     assert "\n" not in message
 
 
 def test_another_type_is_refused_even_without_an_id() -> None:
     refusals.refuse_other_type(TextExample(id="1", text="a", pair=None), NLI, TextExample)
-    with pytest.raises(RowError, match=r"row '\?': a dict, expected a PairExample as class"):
+    with pytest.raises(
+        RowError, match=r"row '\?': got a dict, expected a PairExample for the kind class"
+    ):
         refusals.refuse_other_type({"label": 1}, NLI, PairExample)
 
 

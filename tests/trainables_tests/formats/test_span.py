@@ -215,11 +215,11 @@ def test_a_misplaced_answer_is_refused_with_the_nearest_place() -> None:
         assert "\n" not in str(refused.value)
         return str(refused.value)
 
-    place = CONTEXT.index("cat", 30)
-    message = refusal("cat", place + 2)
-    assert message.startswith("task 'qa', row 'q1': answers[2] 'cat' does not stand at character")
-    assert f"nearest at {place}: mend start" in message
-    assert "'t s' does" in message
-    assert "nor elsewhere" in refusal("dog", 5)
-    assert "nearest at 8" in refusal("cat", -3)
-    assert "nearest at" in refusal("hot", 10_000)
+    start = CONTEXT.index("cat", 30)
+    assert refusal("cat", start + 2) == (
+        f"task 'qa', row 'q1': answers[2] is 'cat', but the context has 't s' at character "
+        f"{start + 2}; it has 'cat' at {start}: correct start when loading"
+    )
+    assert "'dog' is nowhere in it; drop the row" in refusal("dog", 5)
+    assert "it has 'cat' at 8: correct" in refusal("cat", -3)
+    assert "; it has 'hot' at" in refusal("hot", 10_000)

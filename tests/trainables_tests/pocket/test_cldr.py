@@ -52,7 +52,7 @@ def test_reading_does_not_write_into_babels_cache() -> None:
 
 
 def test_unknown_language() -> None:
-    with pytest.raises(ValueError, match="no pocket language 'xx'"):
+    with pytest.raises(ValueError, match="unknown pocket language 'xx'"):
         lexicon("xx")
 
 

@@ -96,9 +96,9 @@ def test_a_pivot_is_english() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("poss", "en", "train"), "no pocket task 'poss'"),
-        (("pos", "xx", "train"), "no pocket language 'xx'"),
-        (("pos", "en", "dev"), "no pocket split 'dev'"),
+        (("poss", "en", "train"), "unknown pocket task 'poss'"),
+        (("pos", "xx", "train"), "unknown pocket language 'xx'"),
+        (("pos", "en", "dev"), "unknown pocket split 'dev'"),
     ],
 )
 def test_unknown_names_are_refused(arguments: tuple[str, str, str], message: str) -> None:

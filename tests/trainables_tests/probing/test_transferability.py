@@ -17,8 +17,8 @@ from trainables.probing.transferability import (
     _within_rows,
     cosine,
     layer_of_texts,
-    look,
-    placed,
+    on_device,
+    probe_rows,
 )
 
 
@@ -46,7 +46,7 @@ def states(data: Data, one: RowsToEncode, sequence: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("layer", [1, 2])
 def test_the_text_vector_is_the_mean_of_mean_vectors(data: Data, layer: int) -> None:
     one = wanted("coh")
-    found = look(one, data, layer=layer, with_labels=False)
+    found = probe_rows(one, data, layer=layer, with_labels=False)
     by_hand = np.mean([states(data, one, s)[layer].mean(axis=0) for s in range(24)], axis=0)
     np.testing.assert_allclose(found.text, by_hand, atol=1e-5)
     assert (found.num_rows, found.evidence) == (24, None)
@@ -54,7 +54,7 @@ def test_the_text_vector_is_the_mean_of_mean_vectors(data: Data, layer: int) -> 
 
 def test_of_translations_the_english_side_is_left_out(data: Data) -> None:
     one = wanted("retrieval", "de", max_rows=10)
-    found = look(one, data, layer=1, with_labels=True)
+    found = probe_rows(one, data, layer=1, with_labels=True)
     own = [states(data, one, s)[1].mean(axis=0) for s in range(0, 20, 2)]
     np.testing.assert_allclose(found.text, np.mean(own, axis=0), atol=1e-5)
     assert found.evidence is None, "retrieval has no labels"
@@ -63,7 +63,7 @@ def test_of_translations_the_english_side_is_left_out(data: Data) -> None:
 @pytest.mark.parametrize("task", ["fact", "rel", "ner", "qakind"])
 def test_labels_have_an_evidence(data: Data, task: str) -> None:
     """A random encoder knows little, but its features are no noise either."""
-    found = look(wanted(task, max_rows=100), data, layer=1, with_labels=True)
+    found = probe_rows(wanted(task, max_rows=100), data, layer=1, with_labels=True)
     assert found.evidence is not None
     assert 0 <= found.evidence < 3
 
@@ -119,7 +119,7 @@ def test_a_token_of_the_context_is_inside_the_answer_or_not(
 
 def test_masked_language_modelling_has_no_labels(data: Data) -> None:
     one = wanted("text", split="train", max_rows=8)
-    assert look(one, data, layer=1, with_labels=True).evidence is None
+    assert probe_rows(one, data, layer=1, with_labels=True).evidence is None
 
 
 def test_labels_of_one_class_have_no_evidence() -> None:
@@ -132,7 +132,7 @@ def test_labels_of_one_class_have_no_evidence() -> None:
 
 def test_the_encoder_comes_back_to_its_place(base: BaseEncoder) -> None:
     before = next(base.encoder.parameters())
-    with placed(base, torch.device("cpu")):
+    with on_device(base, torch.device("cpu")):
         assert not base.encoder.training
     after = next(base.encoder.parameters())
     assert (after.device, after is before) == (before.device, True)

@@ -38,7 +38,7 @@ def test_it_reads_as_its_source(mirror: Path, folder: Path) -> None:
             raw_rows(*place, revision=None, data_root=str(root)) for root in (folder, mirror)
         )
         assert copied.rows == source.rows
-        assert (folder / part.place).is_file()
+        assert (folder / part.path).is_file()
     assert licence_of(XTREME, "XQuAD.zh", str(folder)) == "CC BY-SA 4.0"
     assert licence_of("tau/commonsense_qa", None, str(folder)) == "MIT (HF card)"
     sources = json.loads((folder / SOURCES).read_text())
@@ -62,11 +62,11 @@ def damage(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(damage, "is not the file that SHA256SUMS lists"), (Path.unlink, "and not there")],
+    [(damage, "differs from its sum in SHA256SUMS"), (Path.unlink, "but missing")],
 )
 def test_damage_is_told(folder: Path, change: Callable[[Path], None], message: str) -> None:
     assert check_sums(folder, [XTREME]) == []
-    change(folder / PARTS[1].place)
+    change(folder / PARTS[1].path)
     (wrong,) = check_sums(folder, [XTREME])
     assert message in wrong
     assert "XQuAD.zh/validation" in wrong
@@ -84,16 +84,16 @@ def test_a_folder_without_sums_has_nothing_to_check(tmp_path: Path) -> None:
     ("folder", "layout", "why"),
     [
         ("mine/rows", Layout.ROWS, None),
-        ("/data/rows", Layout.ROWS, "not named below a data root"),
-        ("~/rows", Layout.ROWS, "not named below a data root"),
-        ("../rows", Layout.ROWS, "not named below a data root"),
+        ("/data/rows", Layout.ROWS, "its name is not a path below a data root"),
+        ("~/rows", Layout.ROWS, "its name is not a path below a data root"),
+        ("../rows", Layout.ROWS, "its name is not a path below a data root"),
         ("ccgbank", Layout.CCGBANK, "LDC"),
         ("bucc2018", Layout.BUCC, "shared task"),
     ],
 )
 def test_which_folders_are_copied(folder: str, layout: Layout, why: str | None) -> None:
     part = OwnPart(folder, "de", "train", layout)
-    assert (part.why_left is None) if why is None else (why in str(part.why_left))
+    assert (part.reason_not_copied is None) if why is None else (why in str(part.reason_not_copied))
     lines = left_out([part, part])
     assert len(lines) == (0 if why is None else 1)
     assert all(line.startswith(f"'{folder}': ") for line in lines)

@@ -14,7 +14,7 @@ XTREME = "google/xtreme"
 def test_a_data_root_without_the_data_set_names_the_nearest(mirror: Path, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"unknown data set in data root .*Did you mean 'google/xtr"):
         find_folder("google/xtrem", str(mirror))
-    with pytest.raises(Refusal, match="is no folder"):
+    with pytest.raises(Refusal, match="is not a folder"):
         find_folder(XTREME, str(tmp_path / "nowhere"))
 
 

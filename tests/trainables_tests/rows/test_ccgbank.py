@@ -67,12 +67,14 @@ def test_rows_of_the_task(bank: Path) -> None:
 
 
 def test_without_a_copy_a_line_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"LDC2005T13.*put your copy there.*data/AUTO") as refused:
+    with pytest.raises(
+        Refusal, match=r"LDC2005T13.*put the folder of your copy.*data/AUTO"
+    ) as refused:
         Rows(str(tmp_path)).load("ccg", "en", "train")
     assert not isinstance(refused.value, NoRowsError)
     assert "\n" not in str(refused.value)
     (tmp_path / "ccgbank").mkdir()
-    with pytest.raises(Refusal, match=r"02.* holds no \.auto files"):
+    with pytest.raises(Refusal, match=r"02.* has no \.auto files"):
         Rows(str(tmp_path)).load("ccg", "en", "train")
 
 
@@ -80,5 +82,5 @@ def test_what_is_no_derivation_is_refused(bank: Path) -> None:
     path = bank / "data" / "AUTO" / "00" / "wsj_0001.auto"
     for text in ("ID=wsj_0001.1 X\nThe cat sat.\n", f"{SENTENCE}\n"):
         path.write_text(text)
-        with pytest.raises(Refusal, match=r"wsj_0001.auto: .* is no derivation"):
+        with pytest.raises(Refusal, match=r"wsj_0001.auto: .* is not a derivation"):
             ccgbank.ccg_rows(bank, "00")

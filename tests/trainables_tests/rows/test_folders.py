@@ -5,7 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset
 
 from spaces.refusal import Refusal
-from trainables.rows.folders import own_folder, own_rows
+from trainables.rows.folders import find_own_folder, read_own_rows
 from trainables.rows.hub import NoRowsError
 
 ROWS = [{"sentence1": "Ein\u2028Satz", "label": "bug"}, {"sentence1": "Zwei", "label": "wish"}]
@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> Path:
 def test_rows_of_jsonl(tmp_path: Path) -> None:
     lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
     write(tmp_path / "de" / "train.jsonl", "\n".join([*lines, "", ""]))
-    assert own_rows(tmp_path, "de", "train") == ROWS
+    assert read_own_rows(tmp_path, "de", "train") == ROWS
 
 
 def test_rows_of_parquet_with_labels_by_the_files_own_names(tmp_path: Path) -> None:
@@ -29,47 +29,47 @@ def test_rows_of_parquet_with_labels_by_the_files_own_names(tmp_path: Path) -> N
     made.to_parquet(tmp_path / "de" / "train.parquet")
     made.to_parquet(tmp_path / "sw" / "train-00000-of-00002.parquet")
     made.to_parquet(tmp_path / "sw" / "train-00001-of-00002.parquet")
-    assert [row["label"] for row in own_rows(tmp_path, "de", "train")] == ["bug", "wish"]
-    assert len(own_rows(tmp_path, "sw", "train")) == 4
+    assert [row["label"] for row in read_own_rows(tmp_path, "de", "train")] == ["bug", "wish"]
+    assert len(read_own_rows(tmp_path, "sw", "train")) == 4
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1}\n{"a": ', r"train.jsonl, line 2 is no JSON"),
+        ('{"a": 1}\n{"a": ', r"train.jsonl, line 2 is not JSON"),
         ('{"a": 1}\n[1]', r"train.jsonl, line 2 is \[1\], expected an object"),
     ],
 )
 def test_lines_that_are_no_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path / "de" / "train.jsonl", text)
     with pytest.raises(Refusal, match=message) as refused:
-        own_rows(tmp_path, "de", "train")
+        read_own_rows(tmp_path, "de", "train")
     assert "\n" not in str(refused.value)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(Refusal, match="cannot be read as UTF-8"):
-        own_rows(tmp_path, None, "train")
+        read_own_rows(tmp_path, None, "train")
     (tmp_path / "test.parquet").write_bytes(b"PAR1")
     with pytest.raises(Refusal, match="cannot be read as Parquet"):
-        own_rows(tmp_path, None, "test")
+        read_own_rows(tmp_path, None, "test")
     (tmp_path / "test.jsonl").write_text("{}")
-    with pytest.raises(Refusal, match=r"test.jsonl and test.parquet are both there"):
-        own_rows(tmp_path, None, "test")
+    with pytest.raises(Refusal, match=r"test.jsonl and test.parquet both exist"):
+        read_own_rows(tmp_path, None, "test")
 
 
 def test_a_split_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
     with pytest.raises(NoRowsError, match=r"has neither train.jsonl nor train.parquet"):
-        own_rows(tmp_path, "de", "train")
+        read_own_rows(tmp_path, "de", "train")
 
 
 def test_where_a_folder_is_looked_for(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "root" / "rows").mkdir(parents=True)
     root = str(tmp_path / "root")
-    assert own_folder("rows", root, hint="") == tmp_path / "root" / "rows"
-    assert own_folder(f"{root}/rows", "elsewhere", hint="") == tmp_path / "root" / "rows"
+    assert find_own_folder("rows", root, hint="") == tmp_path / "root" / "rows"
+    assert find_own_folder(f"{root}/rows", "elsewhere", hint="") == tmp_path / "root" / "rows"
     monkeypatch.chdir(root)
-    assert own_folder("rows", None, hint="").resolve() == tmp_path / "root" / "rows"
+    assert find_own_folder("rows", None, hint="").resolve() == tmp_path / "root" / "rows"
     with pytest.raises(Refusal, match=r"no folder '.*more': put it there"):
-        own_folder("more", root, hint="put it there")
+        find_own_folder("more", root, hint="put it there")

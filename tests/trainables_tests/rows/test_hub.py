@@ -66,7 +66,7 @@ def test_a_card_that_lists_what_is_not_there_is_refused(changed_root) -> None:
     root = changed_root("tau/commonsense_qa", "data/train", lambda rows: None)
     for path in root.rglob("*.parquet"):
         path.unlink()
-    with pytest.raises(Refusal, match=r"lacks data files that its README\.md lists"):
+    with pytest.raises(Refusal, match=r"has not all data files that its README\.md lists"):
         rows_of(root, "tau/commonsense_qa", None, "validation")
 
 

@@ -6,7 +6,7 @@ from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS, get_task
 from trainables.examples import Answer, RetrievalExample, SentenceExample, SpanExample
 from trainables.rows.hub_readers import READERS, read_row, reader_of
-from trainables.rows.raw_row import Reading
+from trainables.rows.reading import Reading
 
 TYDIQA = {
     "id": "finnish-3-0",
@@ -34,7 +34,7 @@ PAWSX = {"sentence1": "One.", "sentence2": "Two.", "label": "1"}
 def read(task: str, language: str, row: dict[str, Any], **changes: Any) -> Reading:
     entry = get_task(task)
     reader = reader_of(entry, language)
-    return read_row({**row, **changes}, entry, language, reader=reader, place="test-000007")
+    return read_row({**row, **changes}, entry, language, reader=reader, fallback_id="test-000007")
 
 
 def test_every_task_of_the_hub_has_a_reader() -> None:
@@ -76,7 +76,7 @@ def test_copas_question_stands_before_its_premise() -> None:
     assert getattr(found, "text", None) == "What was the cause? Kodi ya mlango."
     assert getattr(found, "label", None) == 1
     assert getattr(found, "choices", None) == ("A.", "B.")
-    changes = {"question 'why' is none of": {"question": "why"}, "label '2'": {"label": 2}}
+    changes = {"question is 'why'; expected one of": {"question": "why"}, "label '2'": {"label": 2}}
     for message, change in changes.items():
         with pytest.raises(Refusal, match=message):
             read("xcopa", "sw", {**row, "question": "cause"}, **change)
@@ -116,7 +116,9 @@ def test_wrong_offsets_are_mended_and_counted() -> None:
 
 def test_tydiqas_language_stands_in_the_id() -> None:
     assert read("tydiqa", "ru", TYDIQA) == Reading(None)
-    with pytest.raises(Refusal, match=r"row 'suomi-3-0': its language 'suomi' is none of"):
+    with pytest.raises(
+        Refusal, match=r"row 'suomi-3-0': its id starts with the language 'suomi'; ex"
+    ):
         read("tydiqa", "fi", TYDIQA, id="suomi-3-0")
 
 
@@ -174,11 +176,11 @@ def test_hidden_labels_are_refused(hidden: Any) -> None:
 @pytest.mark.parametrize(
     ("task", "row", "change", "message"),
     [
-        ("csqa", CSQA, {"answerKey": "E"}, "row 'q': label 'E' is none of its choices A, B, C"),
+        ("csqa", CSQA, {"answerKey": "E"}, "row 'q': label 'E' is not one of its choices A, B, C"),
         ("csqa", CSQA, {"choices": None}, "column 'choices' is None"),
-        ("hellaswag", HELLASWAG, {"label": "4"}, "label '4' is none of its choices"),
+        ("hellaswag", HELLASWAG, {"label": "4"}, "label '4' is not one of its choices"),
         ("hellaswag", HELLASWAG, {"endings": ["a", None]}, "expected a list of texts"),
-        ("panx", PANX, {"langs": ["en"]}, "words of en in rows of de: mixed languages"),
+        ("panx", PANX, {"langs": ["en"]}, "has words of en, expected only de: mixed languages"),
         ("pawsx", PAWSX, {"sentence1": None}, "column 'sentence1' is None, expected text"),
         ("tydiqa", TYDIQA, {"answers": {"text": ["a"]}}, "expected text and answer_start"),
         ("squad", TYDIQA, {"answers": {"text": ["a"], "answer_start": []}}, "1 answers and 0"),

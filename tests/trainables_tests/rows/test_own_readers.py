@@ -10,7 +10,7 @@ from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
 from spaces.task_catalog import METRICS, TASKS, TaskKind, tabulate
 from trainables.examples import PairExample
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.rows.rows import Rows, _fingerprint, _load
 
 ROWS: dict[TaskKind, dict[str, Any]] = {
@@ -66,7 +66,7 @@ def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> N
     assert task.metric == METRICS[kind][0]
     for language in ("sw", "en"):
         loaded = rows.load(task.name, language, "train")
-        form = format_for(task)
+        form = format_of_task(task)
         features = form.encode(loaded.examples, task, tokenizer=tokenizer, max_length=48)
         assert int(features.example[-1]) == 2
         assert [example.id for example in loaded.examples] == [
@@ -91,9 +91,13 @@ def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
         (TaskKind.CLASSIFICATION, {"label": 1}, "unknown label '1'"),
         (TaskKind.CLASSIFICATION, {"sentence1": ""}, "text_a is empty"),
         (TaskKind.CLASSIFICATION, {"sentence2": 3}, "column 'sentence2' is 3, expected text"),
-        (TaskKind.CHOICE, {"label": 3}, "label '3' is none of its choices 0, 1, 2"),
+        (TaskKind.CHOICE, {"label": 3}, "label '3' is not one of its choices 0, 1, 2"),
         (TaskKind.TAGGING, {"tags": ["bug"] * 3}, "2 words and 3 tags"),
-        (TaskKind.SPAN, {"answers": {"text": ["Mombasa"], "answer_start": [3]}}, "nor elsewhere"),
+        (
+            TaskKind.SPAN,
+            {"answers": {"text": ["Mombasa"], "answer_start": [3]}},
+            "is nowhere in it",
+        ),
         (TaskKind.RETRIEVAL, {"translation": None}, "column 'translation' is None"),
     ],
 )

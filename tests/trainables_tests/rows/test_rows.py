@@ -11,7 +11,7 @@ from trainables.examples import RetrievalExample, SpanExample
 from trainables.rows.bundle import Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import Rows, _fingerprint, _load
-from trainables.scoring.groups import links_of
+from trainables.scoring.groups import shared_texts
 
 XTREME = "google/xtreme"
 CUT = [
@@ -114,7 +114,7 @@ def test_halves_share_nothing(rows: Rows, is_mirrored) -> None:
             for split, links in halves.items():
                 found = rows.examples(task, language, split)
                 assert found, f"{task} in {language}"
-                links |= {link for row in found for link in links_of(row, TASKS[task])}
+                links |= {link for row in found for link in shared_texts(row, TASKS[task])}
     cut = {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "squad2", "csqa", "cosmosqa"}
     assert cut <= set(seen)
     for task, halves in seen.items():
@@ -146,7 +146,7 @@ def test_whose_validation_rows_have_whose_is_what_the_tasks_say(rows: Rows, is_m
     hub = [t for t in TASKS.values() if t.dataset != "pocket" and is_mirrored(t.name, "en")]
     for split in ("validation", "test"):
         for task in [t for t in hub if rows.languages(t.name, ("en",), split)]:
-            texts = [links_of(row, task) for row in whole.examples(task.name, "en", split)]
+            texts = [shared_texts(row, task) for row in whole.examples(task.name, "en", split)]
             found[task.name, split] = {(task.kind, link) for links in texts for link in links}
     assert len(found) > 20
     held = {
@@ -170,25 +170,28 @@ def test_a_language_that_cannot_be_cut_says_why(changed_root) -> None:
     there = Rows(str(root))
     found = there.languages("xquad", ("en",), "validation")
     empty = "test" if found else "validation"
-    with pytest.raises(NoRowsError, match=r"is cut by paragraph, and all 40 rows lie in the other"):
+    with pytest.raises(NoRowsError, match=r"is cut by paragraph, and all 40 rows are in the other"):
         there.load("xquad", "en", empty)
 
 
 def test_the_cut_is_named() -> None:
     halves, whole = Rows(), Rows(halves=False)
-    assert halves.cut_of("xquad", ("de", "en"), "test") == "half of validation by paragraph"
-    assert halves.cut_of("cosmosqa", ("en",), "test") == "half of validation by text"
-    assert halves.cut_of("tatoeba", ("de",), "test") == "half of validation by parallel id"
+    assert halves.describe_cut("xquad", ("de", "en"), "test") == "half of validation by paragraph"
+    assert halves.describe_cut("cosmosqa", ("en",), "test") == "half of validation by text"
+    assert halves.describe_cut("tatoeba", ("de",), "test") == "half of validation by parallel id"
     of_test = "half of test by parallel id (kk tl)"
-    assert halves.cut_of("udpos", ("de", "kk", "tl"), "test") == of_test
-    assert whole.cut_of("xquad", ("de", "en"), "test") == "whole validation as validation and test"
+    assert halves.describe_cut("udpos", ("de", "kk", "tl"), "test") == of_test
+    assert (
+        whole.describe_cut("xquad", ("de", "en"), "test")
+        == "whole validation as validation and test"
+    )
     for split in ("validation", "test"):
         of_test = "whole test as validation and test (kk tl)"
-        assert whole.cut_of("udpos", ("de", "kk", "tl"), split) == of_test
+        assert whole.describe_cut("udpos", ("de", "kk", "tl"), split) == of_test
     for rows in (halves, whole):
-        assert rows.cut_of("udpos", ("de",), "test") == ""
-        assert rows.cut_of("xquad", ("de",), "train") == ""
-        assert rows.cut_of("pos", ("de",), "test") == ""
+        assert rows.describe_cut("udpos", ("de",), "test") == ""
+        assert rows.describe_cut("xquad", ("de",), "train") == ""
+        assert rows.describe_cut("pos", ("de",), "test") == ""
 
 
 def test_without_halves_both_splits_are_the_benchmarks_own_rows(rows: Rows) -> None:
@@ -286,13 +289,13 @@ def test_an_answer_that_is_not_in_the_context_is_refused_with_the_rows_id(change
             row["answers"] = {"answer_start": [3], "text": ["nirgends zu finden"]}
 
     root = changed_root(XTREME, "XQuAD.de/validation", change)
-    with pytest.raises(Refusal, match=r"task 'xquad', row '5[0-9a-f]+': .*nor elsewhere"):
+    with pytest.raises(Refusal, match=r"task 'xquad', row '5[0-9a-f]+': .*is nowhere in it"):
         Rows(str(root)).load("xquad", "de", "validation")
 
 
 def test_rows_of_an_unknown_language_are_refused_with_their_id(changed_root) -> None:
     root = changed_root(XTREME, "tydiqa/validation", set_key(3, id="klingon-1"))
-    with pytest.raises(Refusal, match="row 'klingon-1': its language 'klingon'"):
+    with pytest.raises(Refusal, match="row 'klingon-1': its id starts with the language 'klingon'"):
         Rows(str(root)).load("tydiqa", "ar", "validation")
 
 

@@ -19,7 +19,7 @@ from trainables.examples import (
     SpanExample,
     TaggingExample,
 )
-from trainables.formats.kinds import format_for
+from trainables.formats.kinds import format_of_task
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import Rows
 
@@ -39,7 +39,7 @@ def encoded(rows: Rows, task: str, language: str, split: str, tokenizer) -> int:
     """How many sequences the rows are."""
     entry = get_task(task)
     examples = rows.examples(task, language, split)
-    form = format_for(entry)
+    form = format_of_task(entry)
     return len(form.encode(examples, entry, tokenizer=tokenizer, max_length=32))
 
 
@@ -152,7 +152,7 @@ LONG_ROWS = {
 def test_a_text_of_twenty_thousand_words_is_cut_and_counted(task: str, tokenizer) -> None:
     """Contexts and tagged sentences lose nothing: they become windows."""
     entry, row = get_task(task), LONG_ROWS[task]
-    form = format_for(entry)
+    form = format_of_task(entry)
     form.check(row, entry)
     features = form.encode([row], entry, tokenizer=tokenizer, max_length=64)
     assert features.input_ids.lengths.max() <= 64

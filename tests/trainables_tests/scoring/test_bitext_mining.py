@@ -30,7 +30,7 @@ def test_neighbours_in_blocks_are_scikit_learns() -> None:
     ):
         model = NearestNeighbors(n_neighbors=4, metric="cosine").fit(asked)
         distances, places = model.kneighbors(asking)
-        assert (found.places == places).all()
+        assert (found.indices == places).all()
         np.testing.assert_allclose(found.cosines, 1 - distances, atol=1e-5)
 
 
@@ -42,7 +42,7 @@ def test_memory_beside_the_result_does_not_grow_with_the_corpora() -> None:
         found = bitext_mining.neighbours(texts, pivots)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return most - sum(near.cosines.nbytes + near.places.nbytes for near in found)
+        return most - sum(near.cosines.nbytes + near.indices.nbytes for near in found)
 
     assert peak(20_000) < 1.5 * peak(200)
 
@@ -53,12 +53,12 @@ def test_an_encoder_that_says_the_same_of_all_still_gives_each_its_neighbours() 
         np.ones((60, 8), np.float32), np.ones((150, 8), np.float32)
     ):
         np.testing.assert_allclose(near.cosines, 1, atol=1e-6)
-        assert all(len(set(places)) == 4 for places in near.places.tolist())
+        assert all(len(set(places)) == 4 for places in near.indices.tolist())
 
 
 def test_few_candidates_are_all_taken_and_none_refused() -> None:
     forward, backward = bitext_mining.neighbours(vectors(3, seed=0), vectors(2, seed=1))
-    assert (forward.places.shape, backward.places.shape) == ((3, 2), (2, 3))
+    assert (forward.indices.shape, backward.indices.shape) == ((3, 2), (2, 3))
     assert np.isfinite(backward.cosines).all()
     with pytest.raises(ValueError, match="3 texts and 0 pivots"):
         bitext_mining.neighbours(vectors(3, seed=0), vectors(0, seed=1))

@@ -18,7 +18,14 @@ from trainables.examples import (
     TaggingExample,
     TextExample,
 )
-from trainables.scoring.groups import groups_of, half_of, keys_of, links_of, normal, word_of
+from trainables.scoring.groups import (
+    group_names,
+    groups_of,
+    half_of,
+    normal_form,
+    shared_texts,
+    unit_of_cut,
+)
 
 
 def question(number: str, context: str) -> SpanExample:
@@ -49,15 +56,15 @@ def pair(first: str, second: str | None) -> PairExample:
     ],
 )
 def test_what_rows_share(task: str, row: Example, links: tuple[str, ...]) -> None:
-    assert links_of(row, TASKS[task]) == links
+    assert shared_texts(row, TASKS[task]) == links
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("Cafe\u0301  au\u00a0lait\n", "caf\u00e9 au lait"), ("STRASSE", "straße")]
 )
 def test_copies_of_a_text_have_one_normal_form(one: str, other: str) -> None:
-    assert normal(one) == normal(other) == normal(normal(one))
-    assert normal(one) != normal(f"{other}s")
+    assert normal_form(one) == normal_form(other) == normal_form(normal_form(one))
+    assert normal_form(one) != normal_form(f"{other}s")
 
 
 def test_rows_are_in_one_group_by_chains_of_what_they_share() -> None:
@@ -83,12 +90,12 @@ def test_groups_are_what_can_be_reached(pairs: list[tuple[str, str]]) -> None:
             reached |= {text for other in pairs if reached & set(other) for text in other}
         for other in range(len(pairs)):
             assert (groups[row] == groups[other]) == bool(reached & set(pairs[other]))
-    keys = keys_of(rows, task)
+    keys = group_names(rows, task)
     assert [keys.index(key) for key in keys] == [groups.index(group) for group in groups]
 
 
 def halves(rows: Sequence[Example], task: Task, twins: dict[str, str]) -> dict[str, str]:
-    keys = keys_of(rows, task, twins=twins)
+    keys = group_names(rows, task, twins=twins)
     return {row.id: half_of(key) for row, key in zip(rows, keys, strict=True)}
 
 
@@ -106,7 +113,7 @@ def test_translations_lie_in_one_half_and_a_paragraph_is_never_torn(
         return [question(str(n), f"{language} {p}") for n, p in enumerate(paragraphs)]
 
     english, german = rows("en"), [*reversed(rows("de")[1:]), question("new", "de new")]
-    twins = dict(zip((r.id for r in english), keys_of(english, task), strict=True))
+    twins = dict(zip((r.id for r in english), group_names(english, task), strict=True))
     ours, theirs = halves(english, task, {}), halves(german, task, twins)
     assert all(ours[row] == half for row, half in theirs.items() if row != "new")
     for p in set(paragraphs):
@@ -118,7 +125,7 @@ def test_translations_lie_in_one_half_and_a_paragraph_is_never_torn(
 def test_ids_that_are_no_translations_tear_no_paragraph() -> None:
     """Numbers that mean other rows in each language: the paragraph still lies in one half."""
     german = [question(str(n), "de one") for n in range(9)]
-    keys = keys_of(german, TASKS["xquad"], twins={str(n): f"en {n}" for n in range(9)})
+    keys = group_names(german, TASKS["xquad"], twins={str(n): f"en {n}" for n in range(9)})
     assert set(keys) == {"en 0"}
 
 
@@ -129,11 +136,11 @@ def test_halves_are_about_equal() -> None:
 
 
 def test_what_a_cut_is_by() -> None:
-    words = {name: word_of(TASKS[name]) for name in ("xquad", "cosmosqa", "qqp", "udpos")}
+    words = {name: unit_of_cut(TASKS[name]) for name in ("xquad", "cosmosqa", "qqp", "udpos")}
     assert words == {
         "xquad": "paragraph",
         "cosmosqa": "text",
         "qqp": "text",
         "udpos": "parallel id",
     }
-    assert word_of(TASKS["tatoeba"]) == "parallel id"
+    assert unit_of_cut(TASKS["tatoeba"]) == "parallel id"

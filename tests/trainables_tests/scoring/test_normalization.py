@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
+from spaces.task import MLQA_LANGUAGES
 from trainables.scoring.normalization import mlqa_normalizer, normalize
 
 
@@ -74,3 +75,8 @@ def test_punctuation_is_all_of_unicodes_and_asciis() -> None:
 def test_a_language_without_rules_is_refused() -> None:
     with pytest.raises(Refusal, match="language of MLQA's normalisation 'fr'"):
         mlqa_normalizer("fr")
+
+
+def test_every_language_that_a_task_may_have_has_rules() -> None:
+    for language in MLQA_LANGUAGES:
+        assert mlqa_normalizer(language)("  A  B ")

@@ -68,7 +68,7 @@ def test_groups_come_back_and_cost_nothing_where_there_are_none(tmp_path: Path) 
 @pytest.mark.parametrize(("language", "num"), [("de", 2), ("ru", 3)])
 def test_groups_of_other_rows_are_refused(tmp_path: Path, language: str, num: int) -> None:
     rows, groups = {"de": outcomes.of_values([1, 0, 1])}, {language: np.zeros(num, np.uint8)}
-    with pytest.raises(ValueError, match="not those of its rows"):
+    with pytest.raises(ValueError, match="do not fit its rows"):
         ByLanguage(rows, groups)
     path = tmp_path / "rel.safetensors"
     path.write_bytes(safetensors.numpy.save({**rows, f"{language}/groups": groups[language]}))

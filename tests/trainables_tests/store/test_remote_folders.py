@@ -8,12 +8,12 @@ from spaces.bucket import Bucket
 from spaces.refusal import AwayError
 from trainables.store.folders import CorruptedError, check_folder, write_folder
 from trainables.store.object_store import ObjectStore
-from trainables.store.remote_folders import Manifest, RemoteFolders, manifests_first, names_of
+from trainables.store.remote_folders import Manifest, RemoteFolders, folder_names, manifests_first
 
 
 @pytest.fixture
 def remote(bucket: str) -> RemoteFolders:
-    return RemoteFolders(ObjectStore(Bucket.parse(bucket, what="x"), max_attempts=1))
+    return RemoteFolders(ObjectStore(Bucket.parse(bucket, setting="x"), max_attempts=1))
 
 
 def written(folder: Path, value: float = 1.0) -> Path:
@@ -30,7 +30,7 @@ def test_a_folder_goes_and_comes(remote: RemoteFolders, tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in one.iterdir()} == {
         p.name: p.read_bytes() for p in (tmp_path / "two").iterdir()
     }
-    assert names_of(remote.objects.listed("phases/")) == ["phases/a"]
+    assert folder_names(remote.objects.listed("phases/")) == ["phases/a"]
 
 
 def test_of_writers_at_once_one_stands_whole(remote: RemoteFolders, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_manifest_that_nobody_wrote(remote: RemoteFolders) -> None:
 def test_a_name_that_leads_out_of_the_folder(remote: RemoteFolders, tmp_path: Path) -> None:
     manifest = Manifest("u", {"../w": "0" * 64}, {})
     assert Manifest.parse(manifest.to_bytes()) == manifest
-    with pytest.raises(CorruptedError, match="no name of a file"):
+    with pytest.raises(CorruptedError, match="is not a file name"):
         remote.fetch("phases/a", manifest, tmp_path / "in" / "two")
     assert not list(tmp_path.glob("**/w"))
 
@@ -105,6 +105,6 @@ def test_a_folder_removed_as_it_is_written(
             remote.objects.delete(["phases/a/manifest.json"])
 
     object_server.fault = sweeps
-    with pytest.raises(AwayError, match="was removed as it was being written"):
+    with pytest.raises(AwayError, match="was removed while it was written"):
         remote.publish(written(tmp_path / "one"), "phases/a")
     assert remote.manifest("phases/a") is None

@@ -4,20 +4,18 @@ from pathlib import Path
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.sections import ResourcesSection
 from trainables.store.phase_store import PhaseStore
 from trainables.store.remote_phases import RemotePhaseStore
-from trainables.store.stores import VARIABLE, address_of, open_store
+from trainables.store.stores import VARIABLE, open_store, phase_store_address
 
 
 def test_the_study_file_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    named = ResourcesSection(phase_store="s3://named")
-    assert address_of(ResourcesSection()) is None
+    assert phase_store_address(None) is None
     monkeypatch.setenv(VARIABLE, "s3://around")
-    assert address_of(None) == address_of(ResourcesSection()) == "s3://around"
-    assert address_of(named) == "s3://named"
+    assert phase_store_address(None) == phase_store_address("") == "s3://around"
+    assert phase_store_address("s3://named") == "s3://named"
     monkeypatch.setenv(VARIABLE, "")
-    assert address_of(None) is None
+    assert phase_store_address(None) is None
 
 
 def test_a_folder_or_an_object_store(bucket: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trainables.training.batches import (
     Batches,
     Steps,
     by_length,
-    rows,
+    select_rows,
     shard,
     source_at,
     step_seed,
@@ -159,9 +159,9 @@ def test_labels_of_tokens_are_cut_with_them() -> None:
     tagged = type(batch)(
         batch.input_ids, batch.attention_mask, batch.token_type_ids, batch.input_ids.clone()
     )
-    part = rows(tagged, [0])
+    part = select_rows(tagged, [0])
     assert part.input_ids.tolist() == part.labels.tolist() == [[0, 0, 0]]
-    part = rows(batch, [0])
+    part = select_rows(batch, [0])
     assert part.labels.tolist() == [[0, 1]]
     assert IGNORED not in part.labels.flatten().tolist()
 

@@ -5,8 +5,11 @@ import pytest
 from spaces.refusal import Refusal
 from spaces.sections import Precision
 from trainables.rows.rows import Rows
+from trainables.store.phase_store import PhaseStore
+from trainables.store.remote_phases import RemotePhaseStore
 from trainables.training.context import TrialContext, check_encoder
 from trainables.training.key_facts import KeyFacts
+from trainables.training.workers import Workers
 
 
 def test_a_context_is_opened(open_context, base, tmp_path) -> None:
@@ -17,6 +20,19 @@ def test_a_context_is_opened(open_context, base, tmp_path) -> None:
     assert context.data.folder == tmp_path / "home" / "data"
     assert context.store.record("a" * 40) is None
     assert not (tmp_path / "home").exists()  # nothing is written before something is trained
+
+
+def test_the_phase_store_is_the_one_that_the_driver_names(
+    open_context, base, bucket, tmp_path, monkeypatch
+) -> None:
+    """Not that of this process's environment: a worker's may differ from the driver's."""
+    monkeypatch.setenv("TRANSFER_SEARCH_PHASE_STORE", "s3://another/place")
+    settings = open_context().settings
+    given = {"home": tmp_path / "home", "encoder": settings.study.encoder}
+    given["workers"] = Workers.alone()
+    assert type(TrialContext.open(settings, **given).store) is PhaseStore
+    store = TrialContext.open(settings, **given, phase_store=bucket).store
+    assert isinstance(store, RemotePhaseStore)
 
 
 def test_rows_are_read_where_the_study_says(open_context) -> None:
@@ -32,7 +48,7 @@ def test_models_can_be_scored_on_other_rows_than_they_were_trained_on(open_conte
     whole = context.settings.evaluation.model_copy(update={"halves": False, "max_rows": None})
     other = context.scoring_by(whole)
     assert other.settings.evaluation == whole
-    assert (other.data.rows, other.world) == (Rows(halves=False), context.key_facts)
+    assert (other.data.rows, other.key_facts) == (Rows(halves=False), context.key_facts)
     assert other.store is context.store
 
 
@@ -50,7 +66,7 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
         (
             {"evaluation": {"retrieval_max_length": 129}},
             "evaluation.retrieval_max_length: max_length is 129 tokens, but the encoder has "
-            "positions for 128",
+            "128 positions",
         ),
         (
             {
@@ -78,7 +94,7 @@ RECIPE = {"num_steps": 1, "batch_size": 1}
                     "target": {**RECIPE, "max_length": 64},
                 }
             },
-            "num_frozen_layers is 3; the encoder has 2",
+            "num_frozen_layers is 3; expected at most 2, the",
         ),
     ],
 )

@@ -42,7 +42,7 @@ def test_a_drained_phase_goes_on_where_it_was_left(
     left = context.store.newest_checkpoint(key)
     assert left is not None
     assert left.name.endswith("20"), "long before checkpoint_seconds"
-    with pytest.raises(DrainedError, match="not begun"):
+    with pytest.raises(DrainedError, match="not started"):
         get_or_train(phase, None, context, events.append)
     object.__setattr__(context, "is_stopping", lambda: False)
     record = get_or_train(phase, None, context, events.append)

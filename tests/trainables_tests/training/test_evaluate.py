@@ -15,7 +15,7 @@ from trainables.training.evaluate import (
     _outputs,
     chance_of,
     evaluate,
-    join,
+    join_features,
     mark_of,
     predict,
     protocol_of,
@@ -348,14 +348,14 @@ def test_languages_are_joined_one_after_the_other() -> None:
         part([4], [5, 6, 7], counts=[1, 1]),
         empty,
     ]
-    joined = join(parts)
+    joined = join_features(parts)
     assert [joined.input_ids[i].tolist() for i in range(4)] == [[1, 2], [3], [4], [5, 6, 7]]
     assert [joined.labels[i].tolist() for i in range(4)] == [[1], [3], [4], [5]]
     assert joined.example.tolist() == [0, 0, 1, 2]
     assert joined.second.tolist() == [2, 1, 1, 3]
     assert joined.num_truncated == 4
     assert len(joined) == 4
-    assert len(join([empty])) == 0
+    assert len(join_features([empty])) == 0
 
 
 WORDS = ("Haus", "Sonne", "Meer", "Katze", "Baum", "Wind", "Stadt", "Brot", "Tisch", "Feuer")
@@ -393,7 +393,7 @@ def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
     mined = {s.split: predict(model, s, context)["de"] for s in (test, dev)}
     rows = {s: context.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
 
-    fixed = test.form.fixed_on(mined["validation"], rows["validation"])
+    fixed = test.format.with_threshold_of(mined["validation"], rows["validation"])
     by_hand = fixed.score(mined["test"], rows["test"], task, "de")
     found = evaluate(model, test, context)
     assert found.languages["de"] == by_hand

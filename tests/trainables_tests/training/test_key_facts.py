@@ -15,7 +15,7 @@ from spaces.task_catalog import Source, get_task
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.rows.rows import Rows
 from trainables.training.batches import by_length, units_of
 from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
@@ -172,13 +172,15 @@ def golden_model(tokenizer: PreTrainedTokenizerFast) -> TransferModel:
     )
     encoder = XLMRobertaModel(config, add_pooling_layer=False)
     tasks = {name: get_task(name) for name in ("coh", "fact")}
-    heads = {name: format_of(task.kind).build_head(task, encoder) for name, task in tasks.items()}
+    heads = {
+        name: format_of_kind(task.kind).build_head(task, encoder) for name, task in tasks.items()
+    }
     return TransferModel(encoder, {name: head for name, head in heads.items() if head is not None})
 
 
 def score(model: TransferModel, name: str, features: Features, rows: list) -> float:
     task, outputs = get_task(name), {}
-    form = format_of(task.kind)
+    form = format_of_kind(task.kind)
     lengths, units = features.input_ids.lengths, units_of(features, task.kind)
     for sequences in by_length(lengths, units, max_tokens=200):
         batch = collate(features, sequences, pad_id=1)
@@ -194,7 +196,7 @@ def test_results_change_only_with_the_training_version() -> None:
     tokenizer = golden_tokenizer()
     rows = dict(zip(("coh", "fact"), golden_rows(80), strict=True))
     features = {
-        Source(name, "en"): format_of(get_task(name).kind).encode(
+        Source(name, "en"): format_of_kind(get_task(name).kind).encode(
             examples, get_task(name), tokenizer=tokenizer, max_length=30
         )
         for name, examples in rows.items()
@@ -213,9 +215,7 @@ def test_results_change_only_with_the_training_version() -> None:
         tokenizer=tokenizer,
         workers=Workers.alone(torch.device("cpu")),
         max_device_tokens=100,
-        dev_score=lambda model: 0.0,
         saving=Saving(save=lambda *_: None, every_seconds=1e9),
-        on_step=lambda step: None,
     )
     model.eval()
     found = {

@@ -13,11 +13,12 @@ from spaces.sections import Precision
 from spaces.task_catalog import TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.formats.base import Batch
-from trainables.formats.kinds import format_of
+from trainables.formats.kinds import format_of_kind
 from trainables.store.folders import check_folder, write_folder
 from trainables.training.batches import Steps, shard
 from trainables.training.loop import (
     READ_EVERY,
+    Callbacks,
     DivergedError,
     Progress,
     Saving,
@@ -79,7 +80,7 @@ def test_gradients_of_micro_batches_add_up(
 ) -> None:
     name = task_of_kind(kind)
     step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
-    model, form = base.model([name], encoder=None, seed=0).eval(), format_of(kind)
+    model, form = base.model([name], encoder=None, seed=0).eval(), format_of_kind(kind)
     num_items = form.num_items(step.batch)
 
     def gradients(parts: list[Batch]) -> list[Tensor]:
@@ -182,9 +183,8 @@ def run(
         tokenizer=base.tokenizer,
         workers=Workers.alone(),
         max_device_tokens=300,
-        dev_score=dev_score,
+        callbacks=Callbacks(dev_score=dev_score),
         saving=Saving(save=save, every_seconds=every_seconds, resume=resume),
-        on_step=lambda step: None,
     )
     return model, progress
 

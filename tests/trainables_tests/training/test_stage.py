@@ -43,7 +43,7 @@ def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
     context = open_context(resources={"gpus_per_worker": 1})
     assert context.key_facts.precision is Precision.BF16
     told = (
-        r"'tiny' are trained in bf16, and this worker \(cpu\) computes in fp32; .*precision = 'fp"
+        r"'tiny' are trained in bf16, but this worker \(cpu\) computes in fp32; .*precision = 'fp"
     )
     with pytest.raises(Refusal, match=told):
         get_or_train(phase, None, context, events.append)
@@ -54,7 +54,7 @@ def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
 
     other = open_context(resources={"gpus_per_worker": 1, "precision": "fp32"})
     assert get_or_train(phase, None, other, events.append).precision == "fp32"
-    assert phases_told(events)[1] == (open_context().world.key(phase, None), False)
+    assert phases_told(events)[1] == (open_context().key_facts.key(phase, None), False)
 
 
 def test_a_phase_goes_on_from_its_parents_encoder(open_context, make_phase, events) -> None:

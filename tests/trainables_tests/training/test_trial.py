@@ -245,5 +245,5 @@ def test_a_target_without_rows_in_any_zero_shot_language_is_refused(open_context
     space = {"targets": ["pawsx"], "intermediate": ["csqa"]}
     context = open_context(space=space, study=keys, evaluation={"languages": ["ko", "fr"]})
     target = plan_of(context, {**PARAMS, "intermediate": "csqa"}).targets[0]
-    with pytest.raises(Refusal, match=r"'pawsx' has no test rows .* asks for \(en, fr, ko\)"):
+    with pytest.raises(Refusal, match=r"'pawsx' has no test rows .* of the study \(en, fr, ko\)"):
         scoring_of(target, context, split="test")

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from spaces.origin import Layout, Origin, Splits
+from spaces.refusal import Refusal
+from spaces.task_catalog import get_task
+from trainables.rows.bundle import OwnPart, Part
+from trainables.rows.origin_rows import licence, parts_of_origin, read_origin
+
+
+def test_joined_splits_are_read_one_after_the_other(make_root) -> None:
+    splits = {name: [{"text": f"{name} {i}"} for i in range(2)] for name in ("dev_a", "dev_b")}
+    root = make_root("owner/name", "plain", splits)
+    origin = Origin(
+        dataset="owner/name",
+        languages=("en",),
+        config="plain",
+        revision="r",
+        splits=Splits(validation="dev_a+dev_b"),
+    )
+    raw = read_origin(origin, "en", origin.names_of("validation"), str(root))
+    assert raw.rows == [
+        (f"{name}-{i:06d}", {"text": f"{name} {i}"}) for name in ("dev_a", "dev_b") for i in (0, 1)
+    ]
+    assert raw.commit == ""
+    assert parts_of_origin(origin, "en", origin.names_of("validation")) == (
+        Part("owner/name", "plain", "dev_a", "r"),
+        Part("owner/name", "plain", "dev_b", "r"),
+    )
+
+
+def test_folders_of_ones_own_are_parts_that_are_copied(tmp_path: Path) -> None:
+    mine = Origin(dataset="mine", languages=("sw",), config="{code}", layout=Layout.ROWS)
+    assert parts_of_origin(mine, "sw", ("train",)) == (OwnPart("mine", "sw", "train", Layout.ROWS),)
+    assert licence(mine, "sw", str(tmp_path), "") is None
+    with pytest.raises(Refusal, match=r"no folder '.*mine': expected your own rows there"):
+        read_origin(mine, "sw", ("train",), str(tmp_path))
+
+
+def test_a_real_config_of_a_language(mirror: Path) -> None:
+    origin = get_task("mlqa").origin_of("hi")
+    raw = read_origin(origin, "hi", ("validation",), str(mirror))
+    assert raw.rows[0][0] == "validation-000000"
+    assert raw.rows[0][1].keys() >= {"id", "context", "question", "answers"}
+    assert licence(origin, "hi", str(mirror), "") == "CC BY-SA 3.0"
