@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search.home import Home
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # they import pandas or pyarrow, which whoever only plans nee
 
     from search.record.address import RecordAddress
     from search.record.reader import StudyRecord
+    from search.report.findings import Findings
     from search.trials.ranking import TrialRow
 
 
@@ -174,7 +175,7 @@ class Study:
 
         return retrains_frame(self.record)
 
-    def findings(self, *, force: bool = False) -> Any:
+    def findings(self, *, force: bool = False) -> "Findings":
         """The content of the report: gains, verdicts, degradation, costs, cautions.
 
         Args:
@@ -183,7 +184,7 @@ class Study:
         Raises:
             Refusal: trials were scored in different ways, and `force` is not set.
         """
-        from search.report.findings import find
+        from search.report.find import find
 
         return find(self.record, force=force)
 

@@ -88,7 +88,7 @@ def plan(
 
     def show(console: Console) -> None:
         from search.cli.views import show_forecast
-        from search.report.priors import show_priors
+        from search.planning.prior_views import show_priors
 
         show_plan(planned, console)
         if priors is not None:

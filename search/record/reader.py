@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from search.addresses import refusing
 from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
@@ -46,10 +48,11 @@ WINNER, BASELINE, TWIN = RetrainRole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRow:
-    """One run of a retrain: what it is there for, with one fresh seed, on the test split.
+    """One run of a retrain: one role with one fresh seed, scored on the test split.
 
-    `validation` are the scores that choose between the winner's seeds; `lock` is the digest of what
-    it is made of (empty in older records): runs of another one are of another retrain.
+    `validation` are the scores that choose between the winner's seeds. `lock` is the digest of what
+    the run is made of (empty in older records): runs with different locks belong to different
+    retrains.
     """
 
     name: str
@@ -66,7 +69,8 @@ class RetrainRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """A study as MLflow has it. `state` is `running` until the driver closed it."""
+    """A study as MLflow has it. `state` is `running` until the driver closed it; `summary` is what
+    was judged then, as it is stored."""
 
     name: str
     state: str
@@ -74,7 +78,7 @@ class StudyRecord:
     settings: RecordedSettings
     rows: tuple[TrialRow, ...]
     phases: tuple[PhaseRow, ...]
-    summary: Mapping[str, Any]
+    summary: Mapping[str, JsonValue]
     retrains: tuple[RetrainRow, ...]
     warnings: tuple[str, ...] = ()
     world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)

@@ -225,7 +225,7 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
     assert kinds - {slope["kind"] for slope in found["degradation"]["slopes"]} == {"pretraining"}
     few = render_html(record_of(planted.study_rows()))
     assert 'class="scatter"' not in few
-    assert any("fewer than 5 says nothing" in text for text in Page(few).text)
+    assert any("a slope needs at least 5" in text for text in Page(few).text)
 
 
 def test_the_page_has_the_verdicts_by_language(planted: Any) -> None:

@@ -76,4 +76,4 @@ def test_a_study_that_has_only_begun(planted: Any) -> None:
     assert not any(line.startswith("best") for line in standing.lines())
     empty = StudyStatus.of(record(planted, []))
     assert "trials: none yet" in empty.lines()[1]
-    assert empty.to_dict()["trials"] == {}
+    assert empty.trials == {}
