@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from search.display.progress import counting
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.sections import POCKET
@@ -19,9 +17,13 @@ if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need n
     from trainables.pretraining.recipe import BaseRecipe
 
 
-def find_encoder(settings: StudySettings, home: Home, *, console: Console | None = None) -> str:
-    """The folder or hub name to load. Makes the pocket base, or the one that the study describes,
-    first if it is not there yet, on all cores, with a progress bar on `console`."""
+def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignore) -> str:
+    """The folder or hub name to load. The pocket base, or the encoder that the study describes, is
+    made first if it is not there yet, on all cores.
+
+    Args:
+        on_step: called with how many of how many steps of pretraining are done.
+    """
     recipe = _recipe_of(settings)
     if recipe is None:
         return settings.study.encoder
@@ -29,18 +31,18 @@ def find_encoder(settings: StudySettings, home: Home, *, console: Console | None
     from trainables.training.workers import num_cores
 
     num_steps = recipe.phase.recipe.num_steps
-    with counting(console or Console(stderr=True), "pretraining") as on_done:
-        folder = pretrain(
-            recipe,
-            home.path,
-            num_processes=num_cores(),
-            on_step=lambda step: on_done(step, num_steps),
-        )
+    folder = pretrain(
+        recipe,
+        home.path,
+        num_processes=num_cores(),
+        on_step=lambda step: on_step(step, num_steps),
+    )
     return str(folder)
 
 
 def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
-    """The folder of the encoder, where it need be neither made nor fetched first; else None."""
+    """The folder of the encoder if it is on this machine; None if it has to be made or downloaded
+    first."""
     recipe = _recipe_of(settings)
     if recipe is not None:
         from trainables.pretraining.pretrain import base_folder
@@ -55,7 +57,7 @@ def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
 
 
 def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
-    """Of an encoder that is made at its first use."""
+    """The recipe of an encoder that is made at its first use; None for every other encoder."""
     encoder, pretraining = settings.study.encoder, settings.pretraining
     if encoder != POCKET and pretraining is None:
         return None
@@ -65,28 +67,31 @@ def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
     return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
 
 
-def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, console: Console) -> None:
-    """Pretrain into a new folder. Raises Refusal if there is something in it."""
+def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, on_step: OnDone = ignore) -> None:
+    """Pretrain into a new folder. Raises Refusal if the folder is not empty.
+
+    Args:
+        on_step: called with how many of how many steps are done.
+    """
     from trainables.pretraining.pretrain import pretrain_into
     from trainables.training.workers import num_cores
 
     check_new(folder)
     if folder.exists():
         folder.rmdir()
-    recipe.text.rows()  # refuse a bad file before anything is written
+    recipe.text.rows()  # it refuses a bad file before anything is written
     num_steps = recipe.phase.recipe.num_steps
-    with counting(console, "pretraining") as on_done:
-        pretrain_into(
-            folder,
-            recipe,
-            num_processes=num_cores(),
-            on_step=lambda step: on_done(step, num_steps),
-        )
+    pretrain_into(
+        folder,
+        recipe,
+        num_processes=num_cores(),
+        on_step=lambda step: on_step(step, num_steps),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextChoice:
-    """Which text to pretrain on: of files, of a text task, or of a data set of the hub."""
+    """Which text to pretrain on: files, a text task, or a data set of the hub."""
 
     texts: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
@@ -101,7 +106,8 @@ class TextChoice:
 
 
 def choose_text(wanted: TextChoice, *, data_root: str | None, seed: int) -> "Corpus":
-    """That text; of the embedded benchmark if none is named. Raises Refusal if more than one is."""
+    """The chosen text, or that of the embedded benchmark if none is named. Raises Refusal if more
+    than one is named."""
     from trainables.pretraining.corpus import DatasetText, TaskText, TextFiles
     from trainables.pretraining.recipe import pocket_base
     from trainables.rows.rows import Rows

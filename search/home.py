@@ -1,7 +1,7 @@
-"""Where a search keeps its things: databases, phases, tokenised rows, bases."""
+"""The home folder of a search: databases, phases, tokenised rows, bases."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spaces.refusal import Refusal
@@ -13,13 +13,14 @@ class Home:
     """The home folder: `--home`, else TRANSFER_SEARCH_HOME, else `.transfer-search` here."""
 
     path: Path
+    is_default: bool = field(default=False, compare=False)  # neither an option nor the environment
 
     @classmethod
     def of(cls, path: str | Path | None) -> "Home":
         if path is not None and not str(path).strip():
             raise Refusal("--home is empty; name a folder, or leave it out")
-        chosen = path or os.environ.get("TRANSFER_SEARCH_HOME") or ".transfer-search"
-        return cls(Path(chosen).resolve())
+        named = path or os.environ.get("TRANSFER_SEARCH_HOME")
+        return cls(Path(named or ".transfer-search").resolve(), is_default=not named)
 
     @property
     def bases(self) -> Path:
@@ -39,11 +40,12 @@ class Home:
 
 
 def check_writable(folder: Path, what: str) -> None:
-    """Refuse a folder that is none or cannot be made or written; nothing is made here."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise Refusal(f"{what} {folder} cannot be used: {place} is a file")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise Refusal(f"{what} {folder} cannot be used: {place} cannot be written")
+    """Refuse a path that is a file, or a folder that cannot be created or written; nothing is
+    created here."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise Refusal(f"{what} {folder} cannot be used: {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise Refusal(f"{what} {folder} cannot be used: {nearest} cannot be written")

@@ -59,6 +59,8 @@ def sweep(
     Raises:
         Refusal: a study is being searched, or the record is away, empty or incomplete.
     """
+    if keep_best is not None and keep_best < 1:
+        raise Refusal(f"gc holds {keep_best} best trials; expected 1 or more (--keep-best)")
     _refuse_live(home)
     check_reachable(tracking_uri)
     with refusing():

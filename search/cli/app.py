@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.cli import cluster, data, k8s, plan, pretrain, results
-from search.cli.cluster import AutoscalingOption, RayAddressOption, cluster_of
+from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.options import (
     DataRootOption,
     ExperimentOption,
@@ -21,7 +21,6 @@ from search.cli.options import (
     RenameOption,
     StudyArgument,
     TrackingOption,
-    load,
     output,
 )
 from search.home import Home
@@ -67,45 +66,38 @@ def run(
     autoscaling: AutoscalingOption = False,
 ) -> None:
     """Run a study, or take it up where an earlier run left it; then print its report."""
-    from search.base_encoder import find_encoder
+    from search import api
     from search.display.progress import SearchProgress, counting
-    from search.driver.runner import run_study
-    from search.planning.plan import check_study
-    from search.preflight import check_places
+    from search.driver.start import StartCallbacks
     from search.report.forms import render
-    from search.sampling.warm_start import check_earlier
-    from trainables.store.stores import phase_store_address
 
-    console, place, settings = Console(), Home.of(home), load(study, name, data_root)
-    check_study(settings)
-    cluster = cluster_of(address, home, can_grow=autoscaling)
-    check_places(
-        place,
-        tracking_uri=place.mlflow_uri(settings),
-        phase_store=phase_store_address(settings.resources.phase_store),
-    )
-    check_earlier(place.optuna_url(settings), settings)
-    find_encoder(settings, place, console=console)
+    console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
     with (
+        counting(console, "pretraining") as on_pretrained,
         counting(console, "tokenising") as on_prepared,
         counting(console, "checking rows") as on_checked,
         counting(console, "ranking options") as on_ranked,
         SearchProgress(console, num_trials=settings.budget.num_trials) as watch,
     ):
-        outcome = run_study(
-            settings,
-            place,
-            watch,
-            cluster=cluster,
-            on_prepared=on_prepared,
-            on_checked=on_checked,
-            on_ranked=on_ranked,
-        )
-    if outcome.record is None:
-        raise typer.Exit(INTERRUPTED)
-    render(outcome.record, console)
-    if outcome.ended_by:
-        console.print(f"no further trial: {outcome.ended_by}", highlight=False)
+        try:
+            finished = api.run(
+                settings,
+                home=home,
+                address=address,
+                autoscaling=autoscaling,
+                watch=watch,
+                callbacks=StartCallbacks(
+                    on_pretrained=on_pretrained,
+                    on_prepared=on_prepared,
+                    on_checked=on_checked,
+                    on_ranked=on_ranked,
+                ),
+            )
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+    render(finished.record, console)
+    if finished.ended_by:
+        console.print(f"no further trial: {finished.ended_by}", highlight=False)
 
 
 def report(
@@ -118,15 +110,11 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show what came of a study, from MLflow alone."""
-    from search.record.address import RecordAddress
-    from search.record.reader import read_study
-    from search.record.writer import drain_left
+    from search import api
     from search.report.forms import render, render_html, report_json
 
-    folder = Home.of(home)
-    address = RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri)
-    drain_left(address, outbox=folder.outbox(address.study))
-    record = read_study(address)
+    found = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
+    record = found.record
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -166,25 +154,28 @@ def retrain(
     Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
     any target, and no model is registered.
     """
+    from search import api
     from search.cli.views import show_verdict, verdict_json
-    from search.record.address import RecordAddress
-    from search.winner import retrain as retraining
+    from search.display.progress import counting
 
-    folder, errors = Home.of(home), Console(stderr=True)
-    verdict = retraining.retrain(
-        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri),
-        folder,
-        wishes=retraining.RetrainRequest(
-            num_seeds=seeds,
+    errors = Console(stderr=True)
+    with counting(errors, "pretraining") as on_pretrained:
+        verdict = api.retrain(
+            study,
+            seeds=seeds,
             trial=trial,
             target=target,
+            force=force,
+            promote=promote,
             data_root=data_root,
-            is_forced=force,
-            is_promoted=promote,
-        ),
-        cluster=cluster_of(address, home, can_grow=autoscaling),
-        on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
-    )
+            home=home,
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            address=address,
+            autoscaling=autoscaling,
+            on_done=lambda done, of: errors.print(f"[{done}/{of}] trained", markup=False),
+            on_pretrained=on_pretrained,
+        )
     output(verdict_json(verdict), as_json, lambda console: show_verdict(verdict, console))
     if not verdict.models:
         raise typer.Exit(UNREGISTERED)
@@ -203,12 +194,21 @@ def export(
     data_root: DataRootOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face folder."""
-    from search.record.address import RecordAddress
-    from search.winner.export import export_trial
+    from search import api
+    from search.display.progress import counting
 
-    of_study = Home.of(home)
-    address = RecordAddress.find(study, of_study, experiment=experiment, tracking_uri=tracking_uri)
-    export_trial(address, folder, of_study, target=target, trial=trial, data_root=data_root)
+    with counting(Console(stderr=True), "pretraining") as on_pretrained:
+        api.export(
+            study,
+            folder,
+            target=target,
+            trial=trial,
+            data_root=data_root,
+            home=home,
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            on_pretrained=on_pretrained,
+        )
     print(f"wrote {folder}")
 
 

@@ -1,6 +1,5 @@
 """The commands that speak to a Ray cluster: submit, status, logs, cancel, and `run --address`."""
 
-import os
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.addresses import secret_key
+from search.api import load_settings
 from search.cli.options import (
     DataRootOption,
     ExperimentOption,
@@ -22,7 +22,6 @@ from search.cli.options import (
     StudyArgument,
     TrackingOption,
     check_seeds,
-    load,
     output,
 )
 from search.home import Home
@@ -31,7 +30,6 @@ from spaces.study import StudySettings
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
-    from search.cluster.ray_runtime import Cluster
     from search.record.address import ExperimentAddress, RecordAddress
     from search.report.status import StudyStatus
 
@@ -69,25 +67,6 @@ TokenFileOption = Annotated[
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Until it is over.")]
 
 
-def cluster_of(address: str | None, home: str | None, *, can_grow: bool) -> "Cluster | None":
-    """The cluster that `run` is to use; None: a Ray of its own."""
-    from search.cluster.ray_runtime import Cluster
-
-    if address in (None, "", "local"):
-        return None
-    if "://" in address:
-        raise Refusal(
-            f"{address!r} is no address to run at; expected HOST:PORT of the cluster's head or "
-            "`auto`, on one of its nodes. From elsewhere: `submit --address http://HOST:8265`"
-        )
-    if home is None and not os.environ.get("TRANSFER_SEARCH_HOME"):
-        raise Refusal(
-            f"a run on the cluster at {address} needs --home or TRANSFER_SEARCH_HOME: a folder "
-            "that is the same on every node"
-        )
-    return Cluster(address, can_grow)
-
-
 def submit(
     study: StudyArgument,
     address: JobsAddressOption = None,
@@ -109,7 +88,7 @@ def submit(
     from search.planning.plan import check_study
     from spaces.study import read_text
 
-    settings = load(study, name, data_root)
+    settings = load_settings(study, name=name, data_root=data_root)
     check_study(settings)
     if home is not None and not Path(home).is_absolute():
         raise Refusal(f"--home {home!r} is a folder of the cluster's nodes; give its whole path")

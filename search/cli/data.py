@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.cli.options import DataRootOption, JsonOption, StudyArgument, load, output
+from search.api import load_settings
+from search.cli.options import DataRootOption, JsonOption, StudyArgument, output
 
 if TYPE_CHECKING:
     from search.planning.data import DataCheck
@@ -33,7 +34,7 @@ def check(
     from search.planning.data import check_data
 
     with counting(Console(stderr=True), "checking") as on_done:
-        found = check_data(load(study, None, data_root), on_done=on_done)
+        found = check_data(load_settings(study, data_root=data_root), on_done=on_done)
     _conclude(found, as_json)
 
 
@@ -44,7 +45,7 @@ def fetch(study: StudyArgument, as_json: JsonOption = False) -> None:
     from search.planning.data import fetch_data
 
     with counting(Console(stderr=True), "fetching") as on_done:
-        found = fetch_data(load(study, None, None), on_done=on_done)
+        found = fetch_data(load_settings(study), on_done=on_done)
     _conclude(found, as_json)
 
 
@@ -59,7 +60,7 @@ def bundle(
     from search.planning.data import bundle_data, not_copied
 
     with counting(Console(stderr=True), "copying") as on_done:
-        found = bundle_data(load(study, None, data_root), folder, on_done=on_done)
+        found = bundle_data(load_settings(study, data_root=data_root), folder, on_done=on_done)
     print(f"wrote {folder}")
     for line in not_copied(found):
         print(f"not copied: {line}")

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
 
 StudyArgument = Annotated[str, typer.Argument(help="A shipped study by name, or a TOML file.")]
 NameArgument = Annotated[
@@ -33,15 +32,6 @@ ExperimentOption = Annotated[
 TrackingOption = Annotated[
     str | None, typer.Option(help="MLflow's address; else as `run` finds it.")
 ]
-
-
-def load(study: str, name: str | None, data_root: str | None) -> StudySettings:
-    """The settings of a study, under another name and with another data root where asked for."""
-    settings = StudySettings.load(study).with_data_root(data_root)
-    if name is None:
-        return settings
-    content = settings.model_dump(mode="json")
-    return StudySettings.parse({**content, "study": {**content["study"], "name": name}})
 
 
 def check_seeds(seeds: int | None, *, retrain: bool) -> None:

@@ -18,7 +18,6 @@ from search.cli.options import (
     JsonOption,
     RenameOption,
     StudyArgument,
-    load,
     output,
 )
 from search.home import Home
@@ -60,11 +59,11 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a study would run: trials, stages, cost, contract errors. Starts nothing."""
+    from search import api
     from search.cli.views import show_plan
-    from search.planning.plan import plan_study
 
-    settings = load(study, name, data_root)
-    found = plan_study(settings, sequences_per_second=sequences_per_second)
+    settings = api.load_settings(study, name=name, data_root=data_root)
+    found = api.plan(settings, sequences_per_second=sequences_per_second)
     if rows:
         warned = _warned_by_rows(settings, Home.of(home))
         found = replace(found, warnings=(*found.warnings, *warned))
@@ -148,8 +147,10 @@ def _opened(settings: StudySettings, home: Home) -> Iterator[tuple["TrialContext
     to import and load them. An encoder that is made at its first use is made here, in the home
     folder."""
     from search.base_encoder import find_encoder
+    from search.display.progress import counting
 
-    encoder = find_encoder(settings, home, console=Console(stderr=True))
+    with counting(Console(stderr=True), "pretraining") as on_step:
+        encoder = find_encoder(settings, home, on_step=on_step)
     began = time.monotonic()
     from trainables.training.context import TrialContext
     from trainables.training.workers import Workers

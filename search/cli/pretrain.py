@@ -61,6 +61,7 @@ def pretrain(
     (--dataset); without any of these, that of the embedded benchmark.
     """
     from search.base_encoder import TextChoice, choose_text, pretrain_folder
+    from search.display.progress import counting
     from trainables.pretraining.recipe import BaseRecipe
 
     wanted = TextChoice(
@@ -85,7 +86,8 @@ def pretrain(
         phase=_phase(steps, learning_rate, batch_tokens, max_length, seed),
         has_parallel_embeddings=parallel_embeddings,
     )
-    pretrain_folder(folder, recipe, console=Console())
+    with counting(Console(), "pretraining") as on_step:
+        pretrain_folder(folder, recipe, on_step=on_step)
     print(f"wrote {folder}")
 
 

@@ -17,7 +17,6 @@ from search.cli.options import (
     TrackingOption,
     output,
 )
-from search.home import Home
 from spaces.refusal import Refusal
 
 
@@ -36,19 +35,22 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score the best trial as it stands, by target, language and metric. Trains nothing."""
+    from search import api
     from search.cli.views import show_evaluation
-    from search.record.address import RecordAddress
-    from search.winner.evaluate import evaluate_trial
+    from search.display.progress import counting
 
-    folder = Home.of(home)
-    evaluation = evaluate_trial(
-        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri),
-        folder,
-        split=split,
-        trial=trial,
-        xtreme=xtreme,
-        data_root=data_root,
-    )
+    with counting(Console(stderr=True), "pretraining") as on_pretrained:
+        evaluation = api.evaluate(
+            study,
+            split=split,
+            trial=trial,
+            xtreme=xtreme,
+            data_root=data_root,
+            home=home,
+            experiment=experiment,
+            tracking_uri=tracking_uri,
+            on_pretrained=on_pretrained,
+        )
     output(evaluation.to_dict(), as_json, lambda console: show_evaluation(evaluation, console))
 
 
@@ -63,19 +65,12 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Show studies side by side, by target, from MLflow alone."""
+    from search import api
     from search.cli.views import show_comparison
-    from search.record.address import RecordAddress
-    from search.record.reader import read_study
-    from search.record.writer import drain_left
     from search.report.comparison import compare as compare_records
 
-    folder, records = Home.of(home), []
-    for address in [
-        RecordAddress.find(study, folder, experiment=experiment, tracking_uri=tracking_uri)
-        for study in studies
-    ]:
-        drain_left(address, outbox=folder.outbox(address.study))
-        records.append(read_study(address))
+    where = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    records = [api.read(study, **where).record for study in studies]
     content = compare_records(records, force=force)
     output(content, as_json, lambda console: show_comparison(content, console))
 
@@ -96,17 +91,18 @@ def predict(
     tracking_uri: TrackingOption = None,
 ) -> None:
     """Answer rows with a model: one JSON line for each, in order."""
+    from search import api
     from search.display.progress import counting
-    from search.winner.predict import format_of, load_model, predict_rows
+    from search.winner.predict import format_of, predict_rows
 
     chosen, errors = format_of(file, form), Console(stderr=True)
     if file is None and sys.stdin.isatty():
         raise Refusal("no rows: name a file, or pipe them in")
-    predictor = load_model(model, tracking_uri=tracking_uri or Home.of(home).mlflow_uri())
+    predictor = api.load_model(model, home=home, tracking_uri=tracking_uri)
     try:
-        with counting(errors, "predicting") as on_done:
-            told = on_done if errors.is_terminal else lambda done, of: None
-            predict_rows(predictor, file, form=chosen, out=out, on_done=told)
+        with counting(errors, "predicting") as show:
+            on_done = show if errors.is_terminal else lambda done, of: None
+            predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)
     except BrokenPipeError:
         # Whoever read the answers has gone: what is left in the buffer goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -45,6 +45,29 @@ class Cluster:
     can_grow: bool = False
 
 
+def cluster_at(address: str | None, home: Home, *, can_grow: bool = False) -> Cluster | None:
+    """The cluster at `HOST:PORT` or `auto`; None where the address is empty or `local`, which means
+    a Ray of the run's own. No cluster is asked yet.
+
+    Raises:
+        Refusal: the address is a URL, or the home folder is the default one, which is not the same
+            folder on every node.
+    """
+    if address in (None, "", "local"):
+        return None
+    if "://" in address:
+        raise Refusal(
+            f"{address!r} is no address to run at; expected HOST:PORT of the cluster's head or "
+            "`auto`, on one of its nodes. From elsewhere: `submit --address http://HOST:8265`"
+        )
+    if home.is_default:
+        raise Refusal(
+            f"a run on the cluster at {address} needs --home or TRANSFER_SEARCH_HOME: a folder "
+            "that is the same on every node"
+        )
+    return Cluster(address, can_grow)
+
+
 def this_machine() -> Machine:
     """Return the cores that this process may use, and all GPUs that torch sees."""
     return Machine(num_cores(), torch.cuda.device_count())

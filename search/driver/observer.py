@@ -53,6 +53,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(content, ensure_ascii=False, default=str)
 
 
+class Unwatched:
+    """A watch that shows nothing."""
+
+    def resumed(self, num_finished: int) -> None: ...
+
+    def started(self, number: int, plan: TrialPlan) -> None: ...
+
+    def moved(self, number: int, event: Mapping[str, Any]) -> None: ...
+
+    def finished(self, row: TrialRow) -> None: ...
+
+
 @contextmanager
 def logging_to(folder: Path, study: str) -> Iterator[None]:
     """What our packages log from level INFO is appended to `log.jsonl` of a folder; warnings are

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,46 +15,29 @@ from typing import Any
 
 from ray import tune
 
-from search.addresses import hide_password, refusing
-from search.base_encoder import find_encoder
-from search.cluster.ray_runtime import Cluster, Gauges, max_concurrent_trials, ray_of
-from search.driver.observer import NUMBERS, Observer, logging_to
+from search.addresses import hide_password
+from search.callbacks import OnDone
+from search.cluster.ray_runtime import Cluster, Gauges, ray_of
+from search.driver.finish import finish_study
+from search.driver.observer import NUMBERS, Observer, Unwatched, logging_to
 from search.driver.searcher import StudySearcher, Watch
+from search.driver.start import TRAINED_BY, StartCallbacks, StartedStudy, start_study
 from search.fence import Fence
 from search.home import Home
 from search.planning.plan import contract_warnings
 from search.planning.prior_estimates import explain
-from search.planning.row_warnings import row_warnings, token_warnings
-from search.preflight import check_places
 from search.provenance import versions, world_facts
-from search.record.address import RecordAddress
-from search.record.entries import trial_labels
-from search.record.mlflow_client import prepare
-from search.record.reader import StudyRecord, read_outcomes, read_study
-from search.record.writer import DRAIN_SECONDS, INTERRUPTED_DRAIN_SECONDS, RecordWriter, recording
-from search.report.description import describe
-from search.sampling.pareto import pareto_set
+from search.record.reader import StudyRecord
+from search.record.writer import INTERRUPTED_DRAIN_SECONDS, RecordWriter, recording
 from search.sampling.study import OptunaStudy
-from search.trials.language_verdicts import of_selection
-from search.trials.ranking import TrialRow, ranked
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
-from trainables.encoders.model import BaseEncoder
-from trainables.features.features import Data
-from trainables.features.prepare import prepare as prepare_data
 from trainables.quiet import quiet_libraries
-from trainables.rows.rows import Rows
-from trainables.scoring.outcomes import ByLanguage
-from trainables.store.phase_store import PhaseStore
-from trainables.store.stores import open_store, phase_store_address
-from trainables.training.context import DATA, check_encoder
 from trainables.training.drain import DrainMark
 from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
-from trainables.training.workers import num_cores
 
-TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 
 
@@ -70,148 +53,95 @@ class SearchResult:
 def run_study(
     settings: StudySettings,
     home: Home,
-    watch: Watch,
+    watch: Watch | None = None,
     *,
     cluster: Cluster | None = None,
-    on_prepared: Callable[[int, int], None] = lambda done, of: None,
-    on_checked: Callable[[int, int], None] = lambda done, of: None,
-    on_ranked: Callable[[int, int], None] = lambda done, of: None,
+    callbacks: StartCallbacks | None = None,
 ) -> SearchResult:
-    """Start the study, or take it up where an earlier run left it, and search to the end.
+    """Start the study, or continue it where an earlier run ended, and search until its budget is
+    used up. Every check of a run is made in here.
 
     Args:
+        watch: what shows the trials while they run; None: nothing does.
         cluster: where the trials run; None: a Ray of the run's own on this machine.
-        on_prepared: gets how many of how many data sets' splits are tokenised.
-        on_checked: gets how many of how many sources and targets have their rows compared.
-        on_ranked: gets how many of how many tasks the priors have looked at.
+        callbacks: what shows how far the start is.
 
     Raises:
-        Refusal: before anything is trained, if the study cannot run here.
+        Refusal: before anything is trained, if the study cannot run here; at the end, if MLflow
+            does not answer.
     """
     quiet_libraries()
-    max_concurrent = max_concurrent_trials(settings, home, cluster)
-    address = RecordAddress.of(settings, home)
-    phase_store = phase_store_address(settings.resources.phase_store)
-    check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
-    encoder = find_encoder(settings, home)
-    base, rows, warnings = _prepare(settings, home, encoder, on_prepared, on_checked)
-    store = open_store(home.path, owner=settings.study.name, address=phase_store)
-    study = OptunaStudy.open(home.optuna_url(settings), settings)
-    check_version(study, settings)
-    with refusing():
-        prepare(address.tracking_uri)
-    observer = Observer(watch, settings, gpu_hours=study.gpu_hours)
+    callbacks = callbacks or StartCallbacks()
+    started = start_study(settings, home, cluster, callbacks)
+    observer = Observer(watch or Unwatched(), settings, gpu_hours=started.optuna.gpu_hours)
     with (
         logging_to(home.path, settings.study.name),
-        driving(study, settings) as stop,
-        recording(address, home) as record,
+        driving(started.optuna, settings) as stop,
+        recording(started.address, home) as record,
     ):
-        _tell_start(study, record, settings, base, rows, warnings)
-        if settings.study.priors and study.priors is None:
-            _rank(settings, study, Data(home.path / DATA, base, rows), on_ranked, stop)
-        searcher = StudySearcher(
-            study,
-            settings,
-            key_facts=KeyFacts.of(base, rows, precision=settings.resources.computes_in),
-            store=store,
-            log=record,
-            watch=observer,
-            stop=stop,
-            max_concurrent=max_concurrent,
-        )
-        launch = on_ray.Launch.of(
-            settings,
-            home=home.path,
-            encoder=encoder,
-            phase_store=phase_store,
-            driver=uuid.uuid4().hex,
-        )
-        _search(searcher, launch, observer, cluster, max_concurrent=max_concurrent)
+        _record_start(started, record)
+        _rank(started, callbacks.on_ranked, stop)
+        searcher = _search(started, record, observer, stop)
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return SearchResult(None, is_finished=False)
-        return _finish(settings, address, study, searcher, record, store)
+        finished = finish_study(started, record)
+        return SearchResult(finished, is_finished=True, ended_by=searcher.ended_by)
 
 
-def check_version(study: OptunaStudy, settings: StudySettings) -> None:
-    """Refuse to go on with a study whose trials were trained by another version: their scores would
-    not be comparable with those of the trials to come. One that has all its trials may be shown."""
-    mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
-    was = mark["training_version"]
-    if was == TRAINING_VERSION or not 0 < study.num_counted < settings.budget.num_trials:
-        return
-    raise Refusal(
-        f"study {settings.study.name!r} was begun with training version {was}, and this program "
-        f"trains by version {TRAINING_VERSION} (CHANGELOG.md says what changed): their scores are "
-        "not comparable; finish it with the version that began it, or take another [study] name"
-    )
-
-
-def _prepare(
-    settings: StudySettings,
-    home: Home,
-    encoder: str,
-    on_prepared: Callable[[int, int], None],
-    on_checked: Callable[[int, int], None],
-) -> tuple[BaseEncoder, Rows, list[str]]:
-    """The encoder and the rows, tokenised; what a reader of the scores should know of them."""
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
-    check_encoder(settings, base)
-    rows = Rows.of(settings)
-    data = Data(home.path / DATA, base, rows)
-    prepare_data(settings, data, num_processes=num_cores(), on_done=on_prepared)
-    warned = row_warnings(settings, rows, on_done=on_checked)
-    return base, rows, [*warned, *token_warnings(settings, data)]
-
-
-def _tell_start(
-    study: OptunaStudy,
-    record: RecordWriter,
-    settings: StudySettings,
-    base: BaseEncoder,
-    rows: Rows,
-    warnings: Sequence[str],
-) -> None:
-    """The study's run, as it begins or goes on: what is asked, and what it will be made of."""
-    if not study.num_counted:
-        study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
+def _record_start(started: StartedStudy, record: RecordWriter) -> None:
+    """Record that the study begins or continues, with its settings and what it is made of."""
+    settings, optuna = started.settings, started.optuna
+    if not optuna.num_counted:
+        optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),
         versions=versions(),
-        warnings=[*contract_warnings(settings), *warnings],
-        world=world_facts(settings, base, rows),
+        warnings=[*contract_warnings(settings), *started.warnings],
+        world=world_facts(settings, started.base, started.rows),
     )
 
 
-def _rank(
-    settings: StudySettings,
-    study: OptunaStudy,
-    data: Data,
-    on_ranked: Callable[[int, int], None],
-    stop: threading.Event,
-) -> None:
-    """Find out what looks promising and keep it, before anything is asked; nothing of it is kept
+def _rank(started: StartedStudy, on_ranked: OnDone, stop: threading.Event) -> None:
+    """Estimate the priors and keep them, if the study wants them and has none yet. Nothing is kept
     where the run is interrupted."""
-    found = explain(settings, data, on_done=on_ranked, is_stopping=stop.is_set)
-    if found is not None:
-        study.keep_priors(to_json(found))
+    settings, optuna = started.settings, started.optuna
+    if not settings.study.priors or optuna.priors is not None:
+        return
+    priors = explain(settings, started.data, on_done=on_ranked, is_stopping=stop.is_set)
+    if priors is not None:
+        optuna.keep_priors(to_json(priors))
 
 
 def _search(
-    searcher: StudySearcher,
-    launch: on_ray.Launch,
-    observer: Observer,
-    cluster: Cluster | None,
-    *,
-    max_concurrent: int,
-) -> None:
+    started: StartedStudy, record: RecordWriter, observer: Observer, stop: threading.Event
+) -> StudySearcher:
     """Run the trials that are left on Ray, which is not started where there are none."""
+    settings = started.settings
+    searcher = StudySearcher(
+        started.optuna,
+        settings,
+        key_facts=KeyFacts.of(started.base, started.rows, precision=settings.resources.computes_in),
+        store=started.store,
+        log=record,
+        watch=observer,
+        stop=stop,
+        max_concurrent=started.max_concurrent,
+    )
     if searcher.is_done:
-        return
-    with ray_of(launch, cluster) as folder:
+        return searcher
+    launch = on_ray.Launch.of(
+        settings,
+        home=started.home.path,
+        encoder=started.encoder,
+        phase_store=started.phase_store,
+        driver=uuid.uuid4().hex,
+    )
+    with ray_of(launch, started.cluster) as folder:
         observer.publish_to(Gauges(NUMBERS))
-        _tune(searcher, launch, max_concurrent=max_concurrent, folder=folder)
+        _tune(searcher, launch, max_concurrent=started.max_concurrent, folder=folder)
+    return searcher
 
 
 def _tune(
@@ -263,49 +193,6 @@ class _Stopper(tune.Stopper):
             self._drain.set()
             self._deadline = time.monotonic() + TRIALS_DRAIN_SECONDS
         return self._searcher.is_drained or time.monotonic() > self._deadline
-
-
-def _finish(
-    settings: StudySettings,
-    address: RecordAddress,
-    study: OptunaStudy,
-    searcher: StudySearcher,
-    record: RecordWriter,
-    store: PhaseStore,
-) -> SearchResult:
-    """Write the summary and the best trials' models once the budget is used up."""
-
-    def read() -> StudyRecord:
-        if not record.drain(DRAIN_SECONDS):
-            raise Refusal(
-                f"study {settings.study.name!r} is searched to its end, but {record.pending} "
-                f"records wait for MLflow at {hide_password(address.tracking_uri)}: run it again "
-                "when MLflow answers"
-            )
-        return read_study(address)
-
-    def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
-        return read_outcomes(address, trial_labels(row.number))
-
-    searched = read()
-    rows, names = searched.rows, settings.evaluation.objectives
-    importances = {name.value: study.importance(index) for index, name in enumerate(names)}
-    summary = {
-        "verdicts": of_selection(rows, outcomes_of),
-        "importance": importances[names[0].value] if names else study.importance(),
-        "importances": importances,
-        "pareto": pareto_set(rows, settings) if len(names) > 1 else [],
-        "priors": study.priors,
-        "exhausted": study.exhausted,
-        "num_trials": study.num_counted,
-    }
-    record.study_finished(rows=rows, phases=searched.phases, summary=summary)
-    best = ranked(rows)[: settings.tracking.keep_best]
-    keys = {key for row in best for key in row.phase_keys}
-    record.log_models(best, {key: store.location(key) for key in sorted(keys)})
-    finished = read()
-    describe(record, finished)
-    return SearchResult(finished, is_finished=True, ended_by=searcher.ended_by)
 
 
 def _recorded(settings: StudySettings) -> dict[str, Any]:

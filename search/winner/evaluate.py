@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.record.reader import StudyRecord
@@ -90,15 +91,24 @@ def evaluate_trial(
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
-    data_root: str | None = None,
+    data_root: str | Path | None = None,
+    on_pretrained: OnDone = ignore,
 ) -> Evaluation:
     """Score the best trial, or the one named, in all its targets and languages.
 
-    With `xtreme`, it is scored on the benchmark's own test rows, all of them in all languages, and
-    the predictions that were scored are written there as a submission.
+    Args:
+        address: where the record of the study is.
+        split: `test` or `validation`.
+        trial: the number of another trial than the best.
+        xtreme: a new folder. The trial is scored on the benchmark's own test rows, all of them in
+            all languages, and the predictions are written to this folder as a submission.
+        data_root: overrides the folder of the rows that the search read.
+        on_pretrained: called with how many of how many steps are done, where the encoder is one
+            that has to be made first.
 
-    Raises Refusal: an unknown study, trial or split, a phase that is not in the phase store, a
-    folder that is not empty, a trial without any of XTREME's tasks.
+    Raises:
+        Refusal: an unknown study, trial or split, a phase that is not in the phase store, a folder
+            that is not empty, a trial without any of XTREME's tasks.
     """
     quiet_libraries()
     if split not in EVALUATED:
@@ -115,7 +125,7 @@ def evaluate_trial(
             f"trial {row.number} of study {address.study!r} has the targets {targets}: none of "
             f"XTREME's nine ({', '.join(FOLDERS)}), of which a submission is made"
         )
-    _, context = searched.open(home)
+    _, context = searched.open(home, on_pretrained=on_pretrained)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_benchmarks_own(settings))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.trials.gains import collapsed_on
@@ -19,19 +20,30 @@ def export_trial(
     *,
     target: str,
     trial: int | None,
-    data_root: str | None = None,
+    data_root: str | Path | None = None,
+    on_pretrained: OnDone = ignore,
 ) -> None:
     """Write encoder, head, tokenizer and card of the best trial, or of the one named.
 
-    Raises Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is
-    not in the phase store.
+    Args:
+        address: where the record of the study is.
+        folder: a new folder.
+        target: the target whose model is written.
+        trial: the number of another trial than the best.
+        data_root: overrides the folder of the rows that the search read.
+        on_pretrained: called with how many of how many steps are done, where the encoder is one
+            that has to be made first.
+
+    Raises:
+        Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is not
+            in the phase store.
     """
     quiet_libraries()
     check_new(folder)
     searched = SearchedStudy.read(address, data_root=data_root)
     searched.check_target(target)
     row = searched.choose(trial)
-    _, context = searched.open(home)
+    _, context = searched.open(home, on_pretrained=on_pretrained)
     about = about_target(row.plan, target, context)
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)

@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from search.addresses import refusing
+from search.callbacks import OnDone, ignore
 from search.record.registry import SCHEME, Registry
 from spaces.refusal import Refusal, unknown
 from trainables.exporting.predictor import LISTS, Predictor, load_predictor
@@ -19,7 +20,6 @@ from trainables.quiet import quiet_libraries
 
 ENDINGS: Mapping[str, str] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 BATCH_ROWS = 256  # as many rows as are in memory at once
-OnDone = Callable[[int, int], None]
 
 
 def load_model(model: str, *, tracking_uri: str) -> Predictor:
@@ -64,7 +64,7 @@ def predict_rows(
     *,
     form: str,
     out: Path | None,
-    on_done: OnDone = lambda done, of: None,
+    on_done: OnDone = ignore,
 ) -> int:
     """Answer every row of a file (None: of standard input), in order; how many there were.
 

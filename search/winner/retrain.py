@@ -2,12 +2,13 @@
 and in the registry the models of the seeds that are best on validation rows."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.addresses import refusing
+from search.callbacks import OnDone, ignore
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials, ray_of
 from search.home import Home
 from search.preflight import check_places
@@ -39,19 +40,27 @@ SPLIT = "test"  # read here and by `evaluate` only
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRequest:
-    """What a retrain is asked for.
+    """What a retrain is asked for. Raises Refusal for fewer than one seed.
 
-    With a `target`, the trial is the best one for that target, and what serves it alone is trained.
-    `is_forced` goes on where the data or the code is not that of the search; `is_promoted` makes
-    the new versions champions whatever stands there.
+    Attributes:
+        num_seeds: how many fresh seeds each plan is trained with.
+        trial: the number of another trial than the best.
+        target: choose the trial that is best for this target, and train only what serves it.
+        data_root: overrides the folder of the rows that the search read.
+        is_forced: continue although the data or the code has changed since the search.
+        is_promoted: make the new versions champions, whichever versions are champions now.
     """
 
     num_seeds: int
     trial: int | None = None
     target: str | None = None
-    data_root: str | None = None
+    data_root: str | Path | None = None
     is_forced: bool = False
     is_promoted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_seeds < 1:
+            raise Refusal(f"a retrain with {self.num_seeds} seeds; expected 1 or more (--seeds)")
 
 
 def retrain(
@@ -60,14 +69,19 @@ def retrain(
     wishes: RetrainRequest,
     *,
     cluster: Cluster | None = None,
-    on_done: Callable[[int, int], None],
+    on_pretrained: OnDone = ignore,
+    on_done: OnDone = ignore,
 ) -> Verdict:
     """Train the best trial (or the one named), the best baseline, and the trial's own target phases
-    without its intermediate one, with fresh seeds each.
+    without its intermediate one, with fresh seeds each. What to train is read from MLflow alone.
 
-    What to train is read from MLflow alone; `data_root` says where rows lie, if elsewhere than in
-    the search, and `cluster` where to train, if not on this machine. Raises Refusal, before
-    anything is trained.
+    Args:
+        cluster: where to train; None: a Ray of the run's own on this machine.
+        on_pretrained, on_done: called with how many of how many steps of the encoder (where it has
+            to be made first), and how many of how many plans, are trained.
+
+    Raises:
+        Refusal: before anything is trained.
     """
     quiet_libraries()
     searched = SearchedStudy.read(address, data_root=wishes.data_root)
@@ -77,29 +91,25 @@ def retrain(
     row, baseline = searched.choose(wishes.trial), best_baseline(record.rows)
     check_places(home, tracking_uri=address.tracking_uri, phase_store=searched.phase_store)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    tasks = [target.task for target in row.plan.targets]
-    with refusing():
-        registry = Registry.open(address.tracking_uri)
-        for task in tasks:
-            registry.check_owner(model_name(address.study, task), address.study)
-    encoder, context = searched.open(home)
+    registry = _registry(address, row.plan)
+    encoder, context = searched.open(home, on_pretrained=on_pretrained)
     cautions = (*_barred(row), *_beside(row, baseline))
     cautions += _check_lock(row, record, context, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
     by_role = roles(row.plan, baseline.plan if baseline else None)
     plans = [(role, seed, plan.with_seed(seed)) for seed in seeds for role, plan in by_role.items()]
     name = f"trial-{row.number}" + (f"-{wishes.target}" if wishes.target else "")
+    world = world_facts(settings, context.base, context.data.rows)
+    locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
+    launch = on_ray.Launch.of(
+        settings, home=home.path, encoder=encoder, phase_store=searched.phase_store
+    )
     with recording(address, home) as log:
-        world = world_facts(settings, context.base, context.data.rows)
-        locked = lock(by_role, seeds, world, scored_facts(row.plan, context, split=SPLIT))
         retrain = log.retrain(name)
         retrain.locked(locked)
         for role, seed, plan in plans:
             given = {"seed": seed, "role": role, "plan": plan, "lock": locked["digest"]}
             retrain.started(phase_keys=(), **given)
-        launch = on_ray.Launch.of(
-            settings, home=home.path, encoder=encoder, phase_store=searched.phase_store
-        )
         with ray_of(launch, cluster):
             runs = tuple(_train(plans, launch, max_concurrent, on_done))
         _record(retrain, runs, locked["digest"])
@@ -110,6 +120,16 @@ def retrain(
         if log.drain(DRAIN_SECONDS):
             describe(log, read_study(address))
         return verdict
+
+
+def _registry(address: RecordAddress, plan: TrialPlan) -> Registry:
+    """The registry of models. Raises Refusal where a name that the models will have belongs to
+    another study."""
+    with refusing():
+        registry = Registry.open(address.tracking_uri)
+        for target in plan.targets:
+            registry.check_owner(model_name(address.study, target.task), address.study)
+    return registry
 
 
 def _registered(
@@ -233,7 +253,7 @@ def _train(
     plans: Sequence[tuple[str, int, TrialPlan]],
     launch: on_ray.Launch,
     max_concurrent: int,
-    on_done: Callable[[int, int], None],
+    on_done: OnDone,
 ) -> list[RetrainedSeed]:
     """All plans on the test split, through the same phase store, as many at once as fit. The
     winner is scored on validation rows too: they choose between its seeds."""

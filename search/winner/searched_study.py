@@ -1,8 +1,10 @@
-"""A study as its record has it: which trial of it is asked for, and what opens its models."""
+"""A study that was searched, read from its record: chooses a trial, and opens its models."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from search.base_encoder import find_encoder
+from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.record.reader import StudyRecord, read_study
@@ -29,7 +31,7 @@ class SearchedStudy:
     phase_store: str | None = None
 
     @classmethod
-    def read(cls, address: RecordAddress, *, data_root: str | None) -> "SearchedStudy":
+    def read(cls, address: RecordAddress, *, data_root: str | Path | None) -> "SearchedStudy":
         """From MLflow alone; `data_root` overrides the folder of the rows that the search read.
         Raises Refusal."""
         record = read_study(address)
@@ -77,10 +79,14 @@ class SearchedStudy:
             raise unknown(f"scored trial of study {self.record.name!r}", str(trial), scored)
         return scored[str(trial)]
 
-    def open(self, home: Home) -> tuple[str, TrialContext]:
-        """(the folder or hub name of its encoder, a trial context of this process). An encoder
-        that is made is made first, if it is not there. Raises Refusal."""
-        encoder = find_encoder(self.settings, home)
+    def open(self, home: Home, *, on_pretrained: OnDone = ignore) -> tuple[str, TrialContext]:
+        """(the folder or hub name of its encoder, a trial context of this process). Raises Refusal.
+
+        Args:
+            on_pretrained: called with how many of how many steps are done, where the encoder is
+                one that has to be made first.
+        """
+        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
         context = TrialContext.open(
             self.settings,
             home=home.path,

@@ -14,6 +14,7 @@ import optuna
 import pytest
 
 from search.cli.app import main
+from search.home import Home
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
@@ -233,6 +234,36 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def uri(tmp_path: Path, empty_database: bytes) -> str:
     (tmp_path / "mlflow.db").write_bytes(empty_database)
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def planted_home(tmp_path_factory: pytest.TempPathFactory, empty_database: bytes) -> Path:
+    """A home folder with the record of a finished study `tiny`: the planted trials, one phase, and
+    a retrain with one scored and one failed seed. Tests do not write into it."""
+    home = Home.of(tmp_path_factory.mktemp("planted") / "home")
+    home.path.mkdir()
+    (home.path / "mlflow.db").write_bytes(empty_database)
+    rows, phases = study_rows(), [phase_row("fact-0.0002")]
+    record = RecordWriter.open(
+        ExperimentAddress(home.mlflow_uri()).for_study("tiny"), outbox=home.outbox("tiny")
+    )
+    record.study_started(settings=SMALL, digest="d", versions={})
+    for row in rows:
+        record.trial_finished(row, baseline=rows[1])
+    record.phase_finished(phases[0], plan_phase={})
+    record.study_finished(rows=rows, phases=phases, summary={})
+    retrain = record.retrain("trial-3")
+    for seed, got in ((1, scores(0.67)), (2, None)):
+        retrain.finished(
+            seed=seed,
+            role="winner",
+            plan=plan("fact").with_seed(seed),
+            phase_keys=(),
+            scores=got,
+            reason=None if got else "diverged",
+        )
+    assert record.close(60)
+    return home.path
 
 
 @pytest.fixture

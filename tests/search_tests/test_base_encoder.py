@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,25 @@ def test_any_other_name_stands_for_itself(
     settings = settings_of(study={"encoder": encoder})
     assert find_encoder(settings, Home.of(tmp_path / "home")) == encoder
     assert not list(tmp_path.iterdir())
+
+
+def test_steps_of_an_encoder_that_is_made_are_reported(
+    settings_of: Callable[..., StudySettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pretrain(recipe: Any, folder: Path, *, num_processes: int, on_step: Any) -> Path:
+        on_step(recipe.phase.recipe.num_steps)
+        return folder / "made"
+
+    monkeypatch.setattr("trainables.pretraining.pretrain.pretrain", pretrain)
+    steps: list[tuple[int, int]] = []
+    folder = find_encoder(
+        settings_of(study={"encoder": "pocket"}),
+        Home.of(tmp_path),
+        on_step=lambda done, of: steps.append((done, of)),
+    )
+    num_steps = pocket_base().phase.recipe.num_steps
+    assert steps == [(num_steps, num_steps)]
+    assert folder == str(tmp_path / "made")
 
 
 def test_an_encoder_at_hand_is_neither_made_nor_fetched(

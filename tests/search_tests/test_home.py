@@ -14,11 +14,14 @@ def test_which_folder_is_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRANSFER_SEARCH_HOME", raising=False)
     assert Home.of(None).path == tmp_path / ".transfer-search"
+    assert Home.of(None).is_default
     monkeypatch.setenv("TRANSFER_SEARCH_HOME", "")
     assert Home.of(None).path == tmp_path / ".transfer-search"
     monkeypatch.setenv("TRANSFER_SEARCH_HOME", str(tmp_path / "named"))
     assert Home.of(None).path == tmp_path / "named"
+    assert not Home.of(None).is_default
     assert Home.of("given").path == tmp_path / "given"
+    assert not Home.of("given").is_default
     assert Home.of(".").path == tmp_path
     assert not list(tmp_path.iterdir()), "nothing is made"
 

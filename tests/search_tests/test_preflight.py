@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from search.home import Home
-from search.preflight import OURS, PACKAGES, examine
+from search.preflight import OURS, PACKAGES, check_places, examine
 from search.record.mlflow_client import prepare
+from spaces.refusal import Refusal
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +50,16 @@ def test_what_is_amiss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found.is_good
     assert "does not answer" in found.detail
     assert "hunter2" not in json.dumps(found.detail)
+
+
+def test_places_are_looked_at_and_not_made(bucket: str, tmp_path: Path) -> None:
+    home, uri = Home.of(tmp_path / "home"), f"sqlite:///{tmp_path}/other/mlflow.db"
+    check_places(home, tracking_uri=uri, phase_store=None)
+    check_places(home, tracking_uri=uri, phase_store=bucket)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refusal, match="is a file"):
+        check_places(home, tracking_uri=f"sqlite:///{tmp_path}/file/mlflow.db", phase_store=None)
+    nowhere = f"{bucket.rpartition('/')[0]}x/team"
+    with pytest.raises(Refusal, match="unknown bucket"):
+        check_places(home, tracking_uri=uri, phase_store=nowhere)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from search.cli.cluster import StudyView, cluster_of, shown_lines
+from search.cli.cluster import StudyView, shown_lines
 from search.cluster.jobs import Job
-from search.cluster.ray_runtime import Cluster
 from search.record.address import ExperimentAddress
 from search.record.writer import RecordWriter
-from spaces.refusal import Refusal
 
 Run = Callable[..., Any]
 JOB = Job(
@@ -32,19 +30,6 @@ def refused(result: Any, message: str) -> None:
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert result.err.count("\n") == 1
-
-
-def test_which_cluster_a_run_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    for local in (None, "", "local"):
-        assert cluster_of(local, None, can_grow=False) is None
-    assert cluster_of("auto", "/home", can_grow=True) == Cluster("auto", True)
-    with pytest.raises(Refusal, match="a folder that is the same on every node"):
-        cluster_of("auto", None, can_grow=False)
-    monkeypatch.setenv("TRANSFER_SEARCH_HOME", "/home")
-    assert cluster_of("head:6379", None, can_grow=False) == Cluster("head:6379")
-    for address in ("http://head:8265", "ray://head:10001"):
-        with pytest.raises(Refusal, match="`submit --address"):
-            cluster_of(address, "/home", can_grow=False)
 
 
 def test_refused_before_anybody_is_asked(

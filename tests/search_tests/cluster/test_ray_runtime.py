@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from search.cluster import ray_runtime as machine
-from search.cluster.ray_runtime import OWNER, look_at, make_scratch, this_machine
+from search.cluster.ray_runtime import (
+    OWNER,
+    Cluster,
+    cluster_at,
+    look_at,
+    make_scratch,
+    this_machine,
+)
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
@@ -84,3 +91,17 @@ def test_the_path_is_short_enough_for_rays_sockets(
     finally:
         (scratch / OWNER).unlink()
         scratch.rmdir()
+
+
+def test_which_cluster_a_run_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.of(tmp_path)
+    for local in (None, "", "local"):
+        assert cluster_at(local, Home.of(None)) is None
+    assert cluster_at("auto", home, can_grow=True) == Cluster("auto", True)
+    with pytest.raises(Refusal, match="a folder that is the same on every node"):
+        cluster_at("auto", Home.of(None))
+    monkeypatch.setenv("TRANSFER_SEARCH_HOME", "/home")
+    assert cluster_at("head:6379", Home.of(None)) == Cluster("head:6379")
+    for address in ("http://head:8265", "ray://head:10001"):
+        with pytest.raises(Refusal, match="`submit --address"):
+            cluster_at(address, home)

@@ -20,30 +20,24 @@ import torch
 from optuna.trial import TrialState as OptunaState
 
 from search.driver.runner import (
-    TRAINED_BY,
-    _finish,
     _rank,
     _recorded,
     _Stopper,
-    check_version,
     driving,
     run_study,
 )
 from search.home import Home
-from search.preflight import check_places
 from search.record.address import ExperimentAddress
 from search.record.entries import trial_labels
 from search.record.reader import StudyRecord, read_outcomes, read_study
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialState, best_baseline, ranked
-from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.on_ray import Launch
 from trainables.scoring.outcomes import score_of
 from trainables.training.drain import DrainMark
-from trainables.training.key_facts import TRAINING_VERSION
 
 Settings = Callable[..., StudySettings]
 Command = Callable[..., list[str]]
@@ -213,60 +207,7 @@ def test_a_finished_study_starts_nothing(finished: Any, tmp_path: Path) -> None:
     assert len(optuna_trials(home)) == len(before)
 
 
-# ---- before anything starts
-
-
-def written(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def test_refused_before_anything_is_made(
-    settings_of: Settings, small_base: Path, tmp_path: Path
-) -> None:
-    base = {"encoder": str(small_base)}
-    (tmp_path / "file").write_text("")
-    home, before = Home.of(tmp_path / "home"), written(tmp_path)
-    cases: list[tuple[dict[str, Any], Home, str]] = [
-        ({"study": {"encoder": str(tmp_path / "none")}}, home, "cannot be loaded"),
-        ({"study": base, "resources": {"num_workers": 999}}, home, "lower num_workers"),
-        ({"study": base, "tracking": {"mlflow": "http://127.0.0.1:9"}}, home, "does not answer"),
-        ({"study": base, "tracking": {"mlflow": "ftp://x"}}, home, "scheme"),
-        ({"study": base, "tracking": {"optuna": "nonsense://u:hunter2@h/d"}}, home, r"\[tracking"),
-        ({"study": base}, Home.of(tmp_path / "file"), "is a file"),
-        ({"study": base}, Home.of(tmp_path / "file" / "below"), "is a file"),
-    ]
-    for sections, place, message in cases:
-        with pytest.raises(Refusal, match=message) as caught:
-            run_study(settings_of(**sections), place, Quiet())
-        assert "\n" not in str(caught.value)
-        assert "hunter2" not in str(caught.value)
-        assert written(tmp_path) == before, f"{sections} wrote something"
-
-
-def test_a_study_the_encoder_cannot_train(
-    settings_of: Settings, small_base: Path, tmp_path: Path
-) -> None:
-    """Refused here, once, and not by every trial."""
-    long = {"num_steps": 1, "batch_size": 1, "max_length": 100_000}
-    settings = settings_of(
-        study={"encoder": str(small_base)}, training={"intermediate": long, "target": long}
-    )
-    with pytest.raises(Refusal, match=r"max_length"):
-        run_study(settings, Home.of(tmp_path / "home"), Quiet())
-    assert not (tmp_path / "home").exists()
-
-
-def test_places_are_looked_at_and_not_made(bucket: str, tmp_path: Path) -> None:
-    home, uri = Home.of(tmp_path / "home"), f"sqlite:///{tmp_path}/other/mlflow.db"
-    check_places(home, tracking_uri=uri, phase_store=None)
-    check_places(home, tracking_uri=uri, phase_store=bucket)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Refusal, match="is a file"):
-        check_places(home, tracking_uri=f"sqlite:///{tmp_path}/file/mlflow.db", phase_store=None)
-    nowhere = f"{bucket.rpartition('/')[0]}x/team"
-    with pytest.raises(Refusal, match="unknown bucket"):
-        check_places(home, tracking_uri=uri, phase_store=nowhere)
-    assert written(tmp_path) == ["file"]
+# ---- passwords, signals
 
 
 def test_passwords_go_neither_to_mlflow_nor_to_workers(settings_of: Settings) -> None:
@@ -280,23 +221,6 @@ def test_passwords_go_neither_to_mlflow_nor_to_workers(settings_of: Settings) ->
     launch = Launch.of(settings, home=Path("home"), encoder="tiny")
     assert "hunter" not in repr(launch)
     assert launch.read_settings().digest() == settings.digest()
-
-
-def test_a_study_of_another_training_version_is_not_gone_on_with(
-    settings_of: Settings, optuna_url: str
-) -> None:
-    """One that was begun before studies said their version is of version 1."""
-    settings = settings_of(budget={"num_trials": 2})
-    study = OptunaStudy.open(optuna_url, settings)
-    check_version(study, settings)
-    asked = study.ask()
-    assert asked is not None
-    study.tell_scored(asked, 0.5)
-    with pytest.raises(Refusal, match=r"begun with training version 1, .*finish it with"):
-        check_version(study, settings)
-    check_version(study, settings_of(budget={"num_trials": 1}))  # it has all its trials
-    study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
-    check_version(OptunaStudy.open(optuna_url, settings), settings)
 
 
 def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str) -> None:
@@ -344,26 +268,6 @@ def test_trials_get_a_while_to_save(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert _Stopper(searcher, mark).stop_all(), "for a while, not for ever"
 
 
-class Waiting:
-    """A record that MLflow does not take."""
-
-    pending = 3
-
-    def drain(self, timeout: float) -> bool:
-        return False
-
-
-def test_mlflow_away_at_the_end(settings_of: Settings, optuna_url: str, tmp_path: Path) -> None:
-    settings = settings_of()
-    study: Any = OptunaStudy.open(optuna_url, settings)
-    record: Any = Waiting()
-    nothing: Any = None
-    away = ExperimentAddress("https://me:hunter2@m").for_study("tiny")
-    with pytest.raises(Refusal, match="searched to its end, but 3 records wait") as caught:
-        _finish(settings, away, study, nothing, record, nothing)
-    assert "hunter2" not in str(caught.value)
-
-
 # ---- slow: interrupted, broken, several workers, pruned
 
 
@@ -371,13 +275,14 @@ def test_what_looks_promising_is_found_out_once(
     settings_of: Settings, small_base: Path, optuna_url: str, tmp_path: Path
 ) -> None:
     settings = settings_of(study={"priors": True})
-    data = Data(tmp_path / "data", BaseEncoder.load(str(small_base)))
     study = OptunaStudy.open(optuna_url, settings)
+    data = Data(tmp_path / "data", BaseEncoder.load(str(small_base)))
+    started: Any = SimpleNamespace(settings=settings, optuna=study, data=data)
     interrupted, nothing = threading.Event(), threading.Event()
     interrupted.set()
-    _rank(settings, study, data, lambda *_: None, interrupted)
+    _rank(started, lambda *_: None, interrupted)
     assert study.priors is None
-    _rank(settings, study, data, lambda *_: None, nothing)
+    _rank(started, lambda *_: None, nothing)
     assert study.priors is not None
     first = [row["option"] for row in study.priors["options"][:2]]
     asked = [study.ask().params["intermediate"] for _ in range(4)]

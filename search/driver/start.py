@@ -1,0 +1,160 @@
+"""The start of a search: every check, then the encoder, the rows and the databases."""
+
+import threading
+from dataclasses import dataclass
+
+from search.addresses import refusing
+from search.base_encoder import find_encoder
+from search.callbacks import OnDone, ignore
+from search.cluster.ray_runtime import Cluster, max_concurrent_trials
+from search.home import Home
+from search.planning.plan import check_study
+from search.planning.row_warnings import row_warnings, token_warnings
+from search.preflight import check_places
+from search.record.address import RecordAddress
+from search.record.mlflow_client import prepare
+from search.sampling.study import OptunaStudy
+from search.sampling.warm_start import check_earlier
+from spaces.refusal import Refusal
+from spaces.study import StudySettings
+from trainables.encoders.model import BaseEncoder
+from trainables.features.features import Data
+from trainables.features.prepare import prepare as prepare_data
+from trainables.rows.rows import Rows
+from trainables.store.phase_store import PhaseStore
+from trainables.store.stores import open_store, phase_store_address
+from trainables.training.context import DATA, check_encoder
+from trainables.training.key_facts import TRAINING_VERSION
+from trainables.training.workers import num_cores
+
+TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCallbacks:
+    """What is called while a search starts, each with how many of how many are done.
+
+    Attributes:
+        on_pretrained: steps of the encoder that is made at its first use.
+        on_prepared: splits of data sets that are tokenised.
+        on_checked: sources and targets whose rows are compared.
+        on_ranked: tasks that the priors have looked at.
+    """
+
+    on_pretrained: OnDone = ignore
+    on_prepared: OnDone = ignore
+    on_checked: OnDone = ignore
+    on_ranked: OnDone = ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedStudy:
+    """A study that may be searched: all checks have passed, and the stores are open.
+
+    Attributes:
+        cluster: where the trials run; None: a Ray of the run's own on this machine.
+        max_concurrent: how many trials run at the same time.
+        address: where the record is.
+        phase_store: the address of the object store for phases, resolved here for the driver and
+            its workers; None: the home folder alone.
+        encoder: the folder (or hub name) that the study's encoder stands for.
+        warnings: what a reader of the scores should know about rows and tokens.
+        optuna: the study in Optuna's database.
+    """
+
+    settings: StudySettings
+    home: Home
+    cluster: Cluster | None
+    max_concurrent: int
+    address: RecordAddress
+    phase_store: str | None
+    encoder: str
+    base: BaseEncoder
+    rows: Rows
+    warnings: tuple[str, ...]
+    store: PhaseStore
+    optuna: OptunaStudy
+
+    @property
+    def data(self) -> Data:
+        """The tokenised rows."""
+        return Data(self.home.path / DATA, self.base, self.rows)
+
+
+def start_study(
+    settings: StudySettings, home: Home, cluster: Cluster | None, callbacks: StartCallbacks
+) -> StartedStudy:
+    """Check everything that can be checked before training, then open what the search needs.
+
+    Nothing is written before the checks of the study, the places and the machine have passed; then
+    the encoder is made if it has to be, the rows are tokenised and the databases are created.
+
+    Raises:
+        Refusal: the study cannot run here.
+    """
+    _check_thread()
+    check_study(settings)
+    address = RecordAddress.of(settings, home)
+    phase_store = phase_store_address(settings.resources.phase_store)
+    check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
+    check_earlier(home.optuna_url(settings), settings)
+    max_concurrent = max_concurrent_trials(settings, home, cluster)
+    encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
+    base, rows, warnings = _prepare(settings, home, encoder, callbacks)
+    store = open_store(home.path, owner=settings.study.name, address=phase_store)
+    optuna = OptunaStudy.open(home.optuna_url(settings), settings)
+    check_version(optuna, settings)
+    with refusing():
+        prepare(address.tracking_uri)
+    return StartedStudy(
+        settings=settings,
+        home=home,
+        cluster=cluster,
+        max_concurrent=max_concurrent,
+        address=address,
+        phase_store=phase_store,
+        encoder=encoder,
+        base=base,
+        rows=rows,
+        warnings=warnings,
+        store=store,
+        optuna=optuna,
+    )
+
+
+def check_version(study: OptunaStudy, settings: StudySettings) -> None:
+    """Refuse to continue a study whose trials were trained by another version: their scores would
+    not be comparable with those of the trials to come. A study with all its trials is accepted: it
+    only has to be shown."""
+    mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
+    version = mark["training_version"]
+    if version == TRAINING_VERSION or not 0 < study.num_counted < settings.budget.num_trials:
+        return
+    raise Refusal(
+        f"study {settings.study.name!r} was begun with training version {version}, and this "
+        f"program trains by version {TRAINING_VERSION} (CHANGELOG.md says what changed): their "
+        "scores are not comparable; finish it with the version that began it, or take another "
+        "[study] name"
+    )
+
+
+def _check_thread() -> None:
+    """Python delivers signals to the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        raise Refusal(
+            "a search was started in another thread than the main one, where it cannot handle "
+            "Ctrl-C and SIGTERM; start it in the main thread of its process"
+        )
+
+
+def _prepare(
+    settings: StudySettings, home: Home, encoder: str, callbacks: StartCallbacks
+) -> tuple[BaseEncoder, Rows, tuple[str, ...]]:
+    """The encoder, the rows (tokenised by then), and warnings about both."""
+    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    check_encoder(settings, base)
+    rows = Rows.of(settings)
+    data = Data(home.path / DATA, base, rows)
+    prepare_data(settings, data, num_processes=num_cores(), on_done=callbacks.on_prepared)
+    of_rows = row_warnings(settings, rows, on_done=callbacks.on_checked)
+    return base, rows, (*of_rows, *token_warnings(settings, data))
