@@ -264,7 +264,9 @@ def test_what_is_refused_before_anything_is_trained(
             done.again(**asked)
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
-        with pytest.raises(Refusal, match="'tiny-retrieval' already, which is of study 'their'"):
+        with pytest.raises(
+            Refusal, match="already has a model 'tiny-retrieval', which belongs to study 'their'"
+        ):
             done.again(**asked)
     finally:
         client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "tiny")
