@@ -273,7 +273,7 @@ def test_what_is_refused_before_anything_is_trained(
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
         with pytest.raises(
-            Refusal, match="'tiny-retrieval' already, which belongs to study 'their'"
+            Refusal, match="already has a model 'tiny-retrieval', which belongs to study 'their'"
         ):
             done.again(**asked)
     finally:
