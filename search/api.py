@@ -78,12 +78,13 @@ def plan(
     callbacks: StartCallbacks | None = None,
 ) -> "StudyPlan":
     """What a study would run: its first trials, its stages, its cost. Nothing is started.
+    `study`, `name` and `data_root` are those of `load_settings`.
 
     Args:
-        study, name, data_root: as in `load_settings`.
         sequences_per_second: how fast one GPU trains, for the estimate of hours.
         rows: read and check the rows too, and the encoder if it is on this machine.
-        home, callbacks: as in `run`; they are used where `rows` is set.
+        home: as in `run`; used if `rows` is set.
+        callbacks: as in `run`; used if `rows` is set.
 
     Returns:
         The plan. Its `errors` are what `run` would refuse, its `warnings` what a reader of the
@@ -127,14 +128,14 @@ def run(
     callbacks: StartCallbacks | None = None,
 ) -> Study:
     """Run a study, or continue it where an earlier run ended. Blocks until the search is finished;
-    call it in the main thread.
+    call it in the main thread. `study`, `name` and `data_root` are those of `load_settings`.
 
     Args:
-        study, name, data_root: as in `load_settings`.
         home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
         address: a Ray cluster, `HOST:PORT` or `auto`; None: a Ray of the run's own.
         autoscaling: whether the cluster adds nodes on demand.
-        watch, callbacks: what shows the trials while they run, and how far the start is.
+        watch: shows the trials while they run.
+        callbacks: get the progress of the start.
 
     Returns:
         The finished study.
@@ -176,7 +177,8 @@ def read(
     Args:
         study: its name, or its TOML file, which names the study, the experiment and MLflow.
         home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
-        experiment, tracking_uri: override the experiment and the address of MLflow.
+        experiment: overrides the experiment.
+        tracking_uri: overrides the address of MLflow.
 
     Raises:
         Refusal: there is no such study in the record, or MLflow does not answer.
@@ -219,8 +221,11 @@ def retrain(
         force: continue although the data or the code has changed since the search.
         promote: make the new models champions, whatever they score.
         data_root: overrides the folder of the rows that the search read.
-        home, experiment, tracking_uri: as in `read`; a `Study` brings its own.
-        address, autoscaling: as in `run`.
+        home: as in `read`; a `Study` brings its own.
+        experiment: as in `read`; a `Study` brings its own.
+        tracking_uri: as in `read`; a `Study` brings its own.
+        address: as in `run`.
+        autoscaling: as in `run`.
         on_done: called with how many of how many plans are trained.
         on_pretrained: the same for the steps of an encoder that has to be made first.
 
@@ -266,13 +271,12 @@ def evaluate(
     on_pretrained: OnDone = ignore,
 ) -> "Evaluation":
     """Score a trained trial by target, language and metric. Nothing is trained or recorded.
+    The arguments that are not explained are those of `retrain`.
 
     Args:
-        study: as in `retrain`.
         split: `test` or `validation`.
         xtreme: a new folder for a submission to the XTREME benchmark, whose own test rows are then
             scored.
-        trial, data_root, home, experiment, tracking_uri, on_pretrained: as in `retrain`.
 
     Raises:
         Refusal: an unknown study, trial or split, or a phase that is not in the phase store.
@@ -308,11 +312,11 @@ def export(
     on_pretrained: OnDone = ignore,
 ) -> Path:
     """Write the model of one target of a trained trial as a Hugging Face folder, and return that.
+    The arguments that are not explained are those of `retrain`.
 
     Args:
         folder: a new folder.
         target: the target whose model is written.
-        study, trial, data_root, home, experiment, tracking_uri, on_pretrained: as in `retrain`.
 
     Raises:
         Refusal: an unknown study, trial or target, a folder that is not empty, or a phase that is
@@ -344,7 +348,8 @@ def load_model(
 
     Args:
         model: a folder that `export` wrote, `models:/NAME/VERSION` or `models:/NAME@champion`.
-        home, tracking_uri: as in `read`.
+        home: as in `read`.
+        tracking_uri: as in `read`.
 
     Returns:
         A predictor: `predict(rows)` returns one prediction a row (a label, a span, tags, ...),
@@ -375,7 +380,8 @@ def predict(
         model: a predictor, or what `load_model` takes.
         rows: the rows, as mappings or as a data frame; which columns they need depends on the kind
             of the model's task (`Predictor.answer`). A missing cell of a data frame is None.
-        home, tracking_uri: as in `load_model`.
+        home: as in `load_model`.
+        tracking_uri: as in `load_model`.
 
     Returns:
         One answer a row, in order.
