@@ -213,6 +213,9 @@ def retrain(
 ) -> "Verdict":
     """Train the best trial and its baseline with fresh seeds, on test rows; register the models.
 
+    `home`, `experiment` and `tracking_uri` are those of `read` (a `Study` brings its own),
+    `address` and `autoscaling` those of `run`.
+
     Args:
         study: a study that was run: a `Study`, its name, or its TOML file.
         seeds: how many fresh seeds, each for all plans.
@@ -221,11 +224,6 @@ def retrain(
         force: continue although the data or the code has changed since the search.
         promote: make the new models champions, whatever they score.
         data_root: overrides the folder of the rows that the search read.
-        home: as in `read`; a `Study` brings its own.
-        experiment: as in `read`; a `Study` brings its own.
-        tracking_uri: as in `read`; a `Study` brings its own.
-        address: as in `run`.
-        autoscaling: as in `run`.
         on_done: called with how many of how many plans are trained.
         on_pretrained: the same for the steps of an encoder that has to be made first.
 

@@ -136,6 +136,14 @@ def report(
     )
 
 
+RetrainForceOption = Annotated[
+    bool, typer.Option(help="Continue although the data or the code changed since the search.")
+]
+PromoteOption = Annotated[
+    bool, typer.Option(help="Make the new models the champions without comparing them.")
+]
+
+
 def retrain(
     study: NameArgument,
     home: HomeOption = None,
@@ -154,23 +162,16 @@ def retrain(
         str | None,
         typer.Option(help="Retrain the trial that is best for this target, for this target only."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option(help="Continue although the data or the code changed since the search.")
-    ] = False,
-    promote: Annotated[
-        bool, typer.Option(help="Make the new models the champions without comparing them.")
-    ] = False,
+    force: RetrainForceOption = False,
+    promote: PromoteOption = False,
     data_root: DataRootOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial and the best baseline again, with fresh seeds.
+    """Train the best trial and its baselines with fresh seeds, and register the models.
 
-    Score them on the test split and register the models of the best trial.
-
-    Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
-    any target, and no model is registered.
+    Exit code 3: the fresh seeds gain less than promised. Exit code 4: no seed learned any target.
     """
     from search import api
     from search.cli.views import show_verdict

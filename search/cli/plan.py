@@ -27,6 +27,7 @@ from spaces.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from search.planning.measure import Measurement
+    from search.planning.plan import StudyPlan
     from search.planning.priors import Priors
     from trainables.training.context import TrialContext
 
@@ -63,7 +64,6 @@ def plan(
     The study is not started. Exit code 2 if there are errors.
     """
     from search import api
-    from search.cli.views import show_plan
     from search.display.progress import counting
 
     settings = api.load_settings(study, name=name, data_root=data_root)
@@ -85,14 +85,28 @@ def plan(
         with _opened(settings, Home.of(home)) as (context, seconds):
             priors = _explained(settings, context) if explain else None
             measured = _measured(settings, context, seconds) if measure else None
+    _print(planned, priors, measured, is_used=settings.study.priors, as_json=as_json)
+    if planned.errors:
+        raise typer.Exit(2)
+
+
+def _print(
+    planned: "StudyPlan",
+    priors: "Priors | None",
+    measured: "Measurement | None",
+    *,
+    is_used: bool,
+    as_json: bool,
+) -> None:
+    """Print the plan, with the ranking and the forecast if they were asked for."""
 
     def show(console: Console) -> None:
-        from search.cli.views import show_forecast
+        from search.cli.views import show_forecast, show_plan
         from search.planning.prior_views import show_priors
 
         show_plan(planned, console)
         if priors is not None:
-            show_priors(priors, console, is_used=settings.study.priors)
+            show_priors(priors, console, is_used=is_used)
         if measured is not None:
             show_forecast(measured, console)
 
@@ -100,8 +114,6 @@ def plan(
     content |= {"priors": to_json(priors)} if priors is not None else {}
     content |= {"measured": measured.to_dict()} if measured is not None else {}
     output(content, as_json, show)
-    if planned.errors:
-        raise typer.Exit(2)
 
 
 def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | None":

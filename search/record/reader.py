@@ -16,7 +16,7 @@ from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan

@@ -19,9 +19,9 @@ from search.home import Home
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
-from search.record.recorded_settings import RecordedSettings
 from search.record.registry import RegisteredModel
 from search.record.writer import RecordWriter
+from search.recorded_settings import RecordedSettings
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import RetrainRow, StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.find import find
 from search.report.findings import PhaseUse
 from search.report.sentences import sentences

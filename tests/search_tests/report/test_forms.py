@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search.degradation.typology import distances
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.forms import render, render_html, report_json
 from search.trials.ranking import TrialRow
 from spaces.refusal import Refusal

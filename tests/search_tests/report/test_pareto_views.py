@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.description import study_note
 from search.report.find import find
 from search.report.forms import render, render_html, report_json

@@ -12,7 +12,7 @@ import pytest
 from scripts.report_schemas import FOLDER, PAGE, PUBLISHED, files, write
 from search.display.json_form import json_of, json_schema
 from search.record.reader import RetrainRole, RetrainRow, StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.comparison import compare
 from search.report.forms import report_json
 from search.report.status import StudyStatus

@@ -7,7 +7,7 @@ import pytest
 
 from search.display.verdict_sentences import MEANING, ONE_SEED
 from search.record.reader import RetrainRow, StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.find import find
 from search.report.sentences import closing, sentences
 from search.trials.ranking import TrialRow, TrialState

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.status import StudyStatus
 from search.trials.ranking import TrialState
 

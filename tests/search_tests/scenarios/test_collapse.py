@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.find import find
 from search.trials.ranking import TrialRow, TrialState, ranked
 from spaces.phases import TrialPlan
