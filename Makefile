@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests of one file stay in one process, in order; what is made once is shared (tests/conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help search test test-slow test-all check format docs docs-serve docs-images bench bench-gpu ui clean image image-test sbom audit
+.PHONY: help search test test-slow test-all check format schemas docs docs-serve docs-images bench bench-gpu ui clean image image-test sbom audit
 
 # What `make help` shows stands behind ## in the line of the target.
 help:  ## show this list
@@ -37,6 +37,9 @@ format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+schemas: $(READY)  ## write the JSON Schemas of report, status and compare into docs/reference
+	$(BIN)/python -m scripts.report_schemas
+
 check: $(READY)  ## format, lint, types, the import contract, the links of the documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,6 +51,7 @@ check: $(READY)  ## format, lint, types, the import contract, the links of the d
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 docs: $(READY)  ## write the page of commands, build the documentation into build/docs
 	$(BIN)/python -m scripts.command_page
+	$(BIN)/python -m scripts.report_schemas
 	$(MKDOCS) build --strict
 	@echo "open build/docs/index.html"
 

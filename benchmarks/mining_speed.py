@@ -42,7 +42,7 @@ def unit(vectors: Vectors) -> Vectors:
 def ours(texts: Vectors, pivots: Vectors) -> tuple[float, Found]:
     started = time.perf_counter()
     forward, backward = neighbours(texts, pivots)
-    return time.perf_counter() - started, (forward.places, backward.places)
+    return time.perf_counter() - started, (forward.indices, backward.indices)
 
 
 def flat(faiss: Any, texts: Vectors, pivots: Vectors) -> tuple[float, Found]:

@@ -81,9 +81,7 @@ class Bench:
                 tokenizer=self.base.tokenizer,
                 workers=workers or Workers.alone(),
                 max_device_tokens=16_384,
-                dev_score=lambda model: 0.0,
                 saving=NO_SAVING,
-                on_step=lambda step: None,
             )
         )
         return progress.num_examples / seconds, progress

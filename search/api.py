@@ -6,12 +6,13 @@ the functions that need them.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.callbacks import OnDone, ignore
+from search.callbacks import OnDone, StartCallbacks, ignore
 from search.home import Home
-from search.recorded_study import Study
+from search.recorded_study import Study, located
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:  # they import torch, Ray, MLflow or pandas
     import pandas as pd
 
     from search.driver.searcher import Watch
-    from search.driver.start import StartCallbacks
     from search.planning.plan import StudyPlan
-    from search.record.address import RecordAddress
     from search.winner.evaluate import Evaluation
     from search.winner.verdict import Verdict
     from trainables.exporting.predictor import Predictor
@@ -74,19 +73,25 @@ def plan(
     name: str | None = None,
     data_root: str | Path | None = None,
     sequences_per_second: float | None = None,
+    rows: bool = False,
+    home: str | Path | None = None,
+    callbacks: StartCallbacks | None = None,
 ) -> "StudyPlan":
     """What a study would run: its first trials, its stages, its cost. Nothing is started.
+    `study`, `name` and `data_root` are those of `load_settings`.
 
     Args:
-        study, name, data_root: as in `load_settings`.
         sequences_per_second: how fast one GPU trains, for the estimate of hours.
+        rows: read and check the rows too, and the encoder if it is on this machine.
+        home: as in `run`; used if `rows` is set.
+        callbacks: as in `run`; used if `rows` is set.
 
     Returns:
         The plan. Its `errors` are what `run` would refuse, its `warnings` what a reader of the
         scores should know.
 
     Raises:
-        Refusal: as `load_settings`.
+        Refusal: as `load_settings`; with `rows`, rows or an encoder that do not fit the study.
 
     >>> planned = plan("pocket")
     >>> planned.num_trials, planned.errors
@@ -102,7 +107,13 @@ def plan(
     if pace <= 0:
         raise Refusal(f"sequences_per_second is {pace:g}; expected more than 0")
     settings = load_settings(study, name=name, data_root=data_root)
-    return plan_study(settings, sequences_per_second=pace)
+    planned = plan_study(settings, sequences_per_second=pace)
+    if not rows:
+        return planned
+    from search.planning.row_check import check_rows
+
+    warnings = check_rows(settings, Home.of(home), callbacks or StartCallbacks())
+    return replace(planned, warnings=(*planned.warnings, *warnings))
 
 
 def run(
@@ -114,17 +125,17 @@ def run(
     address: str | None = None,
     autoscaling: bool = False,
     watch: "Watch | None" = None,
-    callbacks: "StartCallbacks | None" = None,
+    callbacks: StartCallbacks | None = None,
 ) -> Study:
     """Run a study, or continue it where an earlier run ended. Blocks until the search is finished;
-    call it in the main thread.
+    call it in the main thread. `study`, `name` and `data_root` are those of `load_settings`.
 
     Args:
-        study, name, data_root: as in `load_settings`.
         home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
         address: a Ray cluster, `HOST:PORT` or `auto`; None: a Ray of the run's own.
         autoscaling: whether the cluster adds nodes on demand.
-        watch, callbacks: what shows the trials while they run, and how far the start is.
+        watch: shows the trials while they run.
+        callbacks: get the progress of the start.
 
     Returns:
         The finished study.
@@ -166,7 +177,8 @@ def read(
     Args:
         study: its name, or its TOML file, which names the study, the experiment and MLflow.
         home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
-        experiment, tracking_uri: override the experiment and the address of MLflow.
+        experiment: overrides the experiment.
+        tracking_uri: overrides the address of MLflow.
 
     Raises:
         Refusal: there is no such study in the record, or MLflow does not answer.
@@ -177,7 +189,7 @@ def read(
     from search.record.reader import read_study
     from search.record.writer import drain_left
 
-    folder, address = _located(study, home, experiment, tracking_uri)
+    folder, address = located(study, home, experiment, tracking_uri)
     drain_left(address, outbox=folder.outbox(address.study))
     return Study(read_study(address), address, folder)
 
@@ -201,6 +213,9 @@ def retrain(
 ) -> "Verdict":
     """Train the best trial and its baseline with fresh seeds, on test rows; register the models.
 
+    `home`, `experiment` and `tracking_uri` are those of `read` (a `Study` brings its own),
+    `address` and `autoscaling` those of `run`.
+
     Args:
         study: a study that was run: a `Study`, its name, or its TOML file.
         seeds: how many fresh seeds, each for all plans.
@@ -209,8 +224,6 @@ def retrain(
         force: continue although the data or the code has changed since the search.
         promote: make the new models champions, whatever they score.
         data_root: overrides the folder of the rows that the search read.
-        home, experiment, tracking_uri: as in `read`; a `Study` brings its own.
-        address, autoscaling: as in `run`.
         on_done: called with how many of how many plans are trained.
         on_pretrained: the same for the steps of an encoder that has to be made first.
 
@@ -228,7 +241,7 @@ def retrain(
     from search.winner.retrain import RetrainRequest
     from search.winner.retrain import retrain as retrain_study
 
-    folder, record = _located(study, home, experiment, tracking_uri)
+    folder, record = located(study, home, experiment, tracking_uri)
     wishes = RetrainRequest(
         num_seeds=seeds,
         trial=trial,
@@ -256,13 +269,12 @@ def evaluate(
     on_pretrained: OnDone = ignore,
 ) -> "Evaluation":
     """Score a trained trial by target, language and metric. Nothing is trained or recorded.
+    The arguments that are not explained are those of `retrain`.
 
     Args:
-        study: as in `retrain`.
         split: `test` or `validation`.
         xtreme: a new folder for a submission to the XTREME benchmark, whose own test rows are then
             scored.
-        trial, data_root, home, experiment, tracking_uri, on_pretrained: as in `retrain`.
 
     Raises:
         Refusal: an unknown study, trial or split, or a phase that is not in the phase store.
@@ -273,7 +285,7 @@ def evaluate(
     """
     from search.winner.evaluate import evaluate_trial
 
-    folder, record = _located(study, home, experiment, tracking_uri)
+    folder, record = located(study, home, experiment, tracking_uri)
     return evaluate_trial(
         record,
         folder,
@@ -298,11 +310,11 @@ def export(
     on_pretrained: OnDone = ignore,
 ) -> Path:
     """Write the model of one target of a trained trial as a Hugging Face folder, and return that.
+    The arguments that are not explained are those of `retrain`.
 
     Args:
         folder: a new folder.
         target: the target whose model is written.
-        study, trial, data_root, home, experiment, tracking_uri, on_pretrained: as in `retrain`.
 
     Raises:
         Refusal: an unknown study, trial or target, a folder that is not empty, or a phase that is
@@ -314,7 +326,7 @@ def export(
     """
     from search.winner.export import export_trial
 
-    home_folder, record = _located(study, home, experiment, tracking_uri)
+    home_folder, record = located(study, home, experiment, tracking_uri)
     export_trial(
         record,
         Path(folder),
@@ -334,7 +346,8 @@ def load_model(
 
     Args:
         model: a folder that `export` wrote, `models:/NAME/VERSION` or `models:/NAME@champion`.
-        home, tracking_uri: as in `read`.
+        home: as in `read`.
+        tracking_uri: as in `read`.
 
     Returns:
         A predictor: `predict(rows)` returns one prediction a row (a label, a span, tags, ...),
@@ -365,7 +378,8 @@ def predict(
         model: a predictor, or what `load_model` takes.
         rows: the rows, as mappings or as a data frame; which columns they need depends on the kind
             of the model's task (`Predictor.answer`). A missing cell of a data frame is None.
-        home, tracking_uri: as in `load_model`.
+        home: as in `load_model`.
+        tracking_uri: as in `load_model`.
 
     Returns:
         One answer a row, in order.
@@ -382,19 +396,3 @@ def predict(
     if isinstance(model, str | Path):
         model = load_model(model, home=home, tracking_uri=tracking_uri)
     return model.answer(rows_of(rows))
-
-
-def _located(
-    study: str | Path | Study,
-    home: str | Path | None,
-    experiment: str | None,
-    tracking_uri: str | None,
-) -> "tuple[Home, RecordAddress]":
-    """The home folder of a study and the address of its record."""
-    from search.record.address import RecordAddress
-
-    if isinstance(study, Study):
-        return study.home, study.address
-    folder = Home.of(home)
-    found = RecordAddress.find(str(study), folder, experiment=experiment, tracking_uri=tracking_uri)
-    return folder, found

@@ -1,7 +1,8 @@
 """Study: a study that was run, with its record as values and as pandas data frames."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.home import Home
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:  # they import pandas or pyarrow, which whoever only plans nee
 
     from search.record.address import RecordAddress
     from search.record.reader import StudyRecord
+    from search.report.findings import Findings
     from search.trials.ranking import TrialRow
 
 
@@ -173,7 +175,7 @@ class Study:
 
         return retrains_frame(self.record)
 
-    def findings(self, *, force: bool = False) -> Any:
+    def findings(self, *, force: bool = False) -> "Findings":
         """The content of the report: gains, verdicts, degradation, costs, cautions.
 
         Args:
@@ -182,6 +184,22 @@ class Study:
         Raises:
             Refusal: trials were scored in different ways, and `force` is not set.
         """
-        from search.report.findings import find
+        from search.report.find import find
 
         return find(self.record, force=force)
+
+
+def located(
+    study: str | Path | Study,
+    home: str | Path | None,
+    experiment: str | None,
+    tracking_uri: str | None,
+) -> "tuple[Home, RecordAddress]":
+    """The home folder of a study and the address of its record."""
+    from search.record.address import RecordAddress
+
+    if isinstance(study, Study):
+        return study.home, study.address
+    folder = Home.of(home)
+    found = RecordAddress.find(str(study), folder, experiment=experiment, tracking_uri=tracking_uri)
+    return folder, found

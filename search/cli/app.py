@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from search.callbacks import StartCallbacks
 from search.cli import cluster, data, k8s, plan, pretrain, results
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.options import (
@@ -71,7 +72,6 @@ def run(
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.driver.start import StartCallbacks
     from search.report.forms import render
 
     console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
@@ -123,8 +123,7 @@ def report(
     from search import api
     from search.report.forms import render, render_html, report_json
 
-    read = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
-    record = read.record
+    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
     if html is not None:
         try:
             html.write_text(render_html(record, force=force), encoding="utf-8")
@@ -135,6 +134,14 @@ def report(
         as_json,
         lambda console: render(record, console, force=force),
     )
+
+
+RetrainForceOption = Annotated[
+    bool, typer.Option(help="Continue although the data or the code changed since the search.")
+]
+PromoteOption = Annotated[
+    bool, typer.Option(help="Make the new models the champions without comparing them.")
+]
 
 
 def retrain(
@@ -155,23 +162,16 @@ def retrain(
         str | None,
         typer.Option(help="Retrain the trial that is best for this target, for this target only."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option(help="Continue although the data or the code changed since the search.")
-    ] = False,
-    promote: Annotated[
-        bool, typer.Option(help="Make the new models the champions without comparing them.")
-    ] = False,
+    force: RetrainForceOption = False,
+    promote: PromoteOption = False,
     data_root: DataRootOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the best trial and the best baseline again, with fresh seeds.
+    """Train the best trial and its baselines with fresh seeds, and register the models.
 
-    Score them on the test split and register the models of the best trial.
-
-    Exit code 3: the fresh seeds gain less than the search promised. Exit code 4: no seed learned
-    any target, and no model is registered.
+    Exit code 3: the fresh seeds gain less than promised. Exit code 4: no seed learned any target.
     """
     from search import api
     from search.cli.views import show_verdict

@@ -237,8 +237,7 @@ class StudyView:
 
     def to_dict(self) -> JsonObject:
         """As JSON values: the state that the record has, and the job."""
-        standing = self.standing.to_dict() if self.standing else None
-        return to_json({"standing": standing, "job": self.job})
+        return to_json({"standing": self.standing, "job": self.job})
 
 
 def shown_lines(view: StudyView) -> list[str]:

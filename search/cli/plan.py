@@ -5,13 +5,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from search.callbacks import StartCallbacks
 from search.cli.options import (
     DataRootOption,
     HomeOption,
@@ -27,15 +27,9 @@ from spaces.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from search.planning.measure import Measurement
+    from search.planning.plan import StudyPlan
     from search.planning.priors import Priors
     from trainables.training.context import TrialContext
-
-
-TOKENISED_ROWS = 1000  # of each task, language and split: a share is exact to a point or two
-NO_ENCODER = (
-    "the encoder is not on this machine yet; its tokenizer, max_length and retrieval layer are "
-    "checked when the study starts"
-)
 
 
 def plan(
@@ -70,27 +64,49 @@ def plan(
     The study is not started. Exit code 2 if there are errors.
     """
     from search import api
-    from search.cli.views import show_plan
+    from search.display.progress import counting
 
     settings = api.load_settings(study, name=name, data_root=data_root)
-    planned = api.plan(settings, sequences_per_second=sequences_per_second)
-    if rows:
-        warned = _warned_by_rows(settings, Home.of(home))
-        planned = replace(planned, warnings=(*planned.warnings, *warned))
+    errors = Console(stderr=True)
+    with (
+        counting(errors, "checking rows") as on_checked,
+        counting(errors, "tokenising a sample") as on_prepared,
+    ):
+        planned = api.plan(
+            settings,
+            sequences_per_second=sequences_per_second,
+            rows=rows,
+            home=home,
+            callbacks=StartCallbacks(on_checked=on_checked, on_prepared=on_prepared),
+        )
     priors: Priors | None = None
     measured: Measurement | None = None
     if (explain or measure) and not planned.errors:
         with _opened(settings, Home.of(home)) as (context, seconds):
             priors = _explained(settings, context) if explain else None
             measured = _measured(settings, context, seconds) if measure else None
+    _print(planned, priors, measured, is_used=settings.study.priors, as_json=as_json)
+    if planned.errors:
+        raise typer.Exit(2)
+
+
+def _print(
+    planned: "StudyPlan",
+    priors: "Priors | None",
+    measured: "Measurement | None",
+    *,
+    is_used: bool,
+    as_json: bool,
+) -> None:
+    """Print the plan, with the ranking and the forecast if they were asked for."""
 
     def show(console: Console) -> None:
-        from search.cli.views import show_forecast
-        from search.report.priors import show_priors
+        from search.cli.views import show_forecast, show_plan
+        from search.planning.prior_views import show_priors
 
         show_plan(planned, console)
         if priors is not None:
-            show_priors(priors, console, is_used=settings.study.priors)
+            show_priors(priors, console, is_used=is_used)
         if measured is not None:
             show_forecast(measured, console)
 
@@ -98,37 +114,6 @@ def plan(
     content |= {"priors": to_json(priors)} if priors is not None else {}
     content |= {"measured": measured.to_dict()} if measured is not None else {}
     output(content, as_json, show)
-    if planned.errors:
-        raise typer.Exit(2)
-
-
-def _warned_by_rows(settings: StudySettings, home: Home) -> list[str]:
-    """Warnings from all rows and, if the encoder is on this machine, from the tokens of a sample
-    of each language. Raises Refusal if the encoder does not fit the study."""
-    from search.base_encoder import encoder_at_hand
-    from search.display.progress import counting
-    from search.planning.row_warnings import row_warnings, token_warnings
-    from trainables.rows.rows import Rows
-
-    rows, console = Rows.of(settings), Console(stderr=True)
-    with counting(console, "checking rows") as on_done:
-        warned = list(row_warnings(settings, rows, on_done=on_done))
-    folder = encoder_at_hand(settings, home)
-    if folder is None:
-        return [*warned, NO_ENCODER]
-    from trainables.encoders.model import BaseEncoder
-    from trainables.features.features import Data
-    from trainables.training.context import check_encoder
-
-    base = BaseEncoder.load(str(folder))
-    check_encoder(settings, base)
-    with (
-        tempfile.TemporaryDirectory(prefix="transfer-search-") as scratch,
-        counting(console, "tokenising a sample") as on_done,
-    ):
-        data = Data(Path(scratch), base, rows)
-        from_tokens = token_warnings(settings, data, max_rows=TOKENISED_ROWS, on_done=on_done)
-        return [*warned, *from_tokens]
 
 
 def _explained(settings: StudySettings, context: "TrialContext") -> "Priors | None":

@@ -79,8 +79,8 @@ def compare(
 
     where = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
     records = [api.read(study, **where).record for study in studies]
-    content = compare_records(records, force=force)
-    output(content, as_json, lambda console: show_comparison(content, console))
+    comparison = compare_records(records, force=force)
+    output(comparison, as_json, lambda console: show_comparison(comparison, console))
 
 
 def predict(

@@ -1,16 +1,18 @@
 """Plans, forecasts, verdicts, evaluations and comparisons on a terminal."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from search.display.number_format import between, duration, percent, points, spread
+from search.display.verdict_sentences import meaning, seen_rows
 from search.planning.costs import Cost
 from search.planning.plan import StudyPlan
 from search.record.reader import BASELINE, WINNER
-from search.report.sentences import AVERAGES, meaning, seen_rows
+from search.report.comparison import Comparison
+from search.report.sentences import AVERAGES
 from search.trials.gains import averages, task_scores
 from search.winner.verdict import Verdict
 from search.winner.verdict_text import failures, gain_sentences, unregistered
@@ -116,8 +118,7 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     for task_or_all in (*verdict.tasks, None):
         for sentence in gain_sentences(verdict, task_or_all):
             say(sentence)
-    cells = [cell.to_dict() for cell in verdict.languages]
-    for sentence in (*meaning(cells), *seen_rows(verdict.seen)):
+    for sentence in (*meaning(verdict.languages), *seen_rows(verdict.seen)):
         say(sentence)
     if verdict.curse is not None:
         say(curse_sentence(verdict.curse))
@@ -232,34 +233,34 @@ def _written(submission: "Submission") -> list[str]:
     return lines
 
 
-def show_comparison(comparison: dict[str, Any], console: Console) -> None:
+def show_comparison(comparison: Comparison, console: Console) -> None:
     """A table of the studies, and one of the targets; differences are from the first study."""
-    studies = comparison["studies"]
-    table = Table("", *(study["study"] for study in studies), box=None)
+    studies = comparison.studies
+    table = Table("", *(study.study for study in studies), box=None)
     shown = ("state", "selection", "num_trials", "baseline", "best")
     for name in shown:
         table.add_row(
-            name.replace("num_", ""), *(Text(str(study[name] or "–")) for study in studies)
+            name.replace("num_", ""), *(Text(str(getattr(study, name) or "–")) for study in studies)
         )
-    table.add_row("objective", *(percent(study["objective"]) for study in studies))
+    table.add_row("objective", *(percent(study.objective) for study in studies))
     for name in ("baseline_mean", "best_mean"):
         label = f"zero-shot mean, {name.removesuffix('_mean')}"
-        table.add_row(label, *(percent(study[name]) for study in studies))
-    table.add_row("gain", *(points(study["gain"]) for study in studies))
-    if any(study["num_seeds"] > 1 or study["num_collapsed"] for study in studies):
-        table.add_row("seeds", *(str(study["num_seeds"]) for study in studies))
-        table.add_row("runs that collapsed", *(str(study["num_collapsed"]) for study in studies))
+        table.add_row(label, *(percent(getattr(study, name)) for study in studies))
+    table.add_row("gain", *(points(study.gain) for study in studies))
+    if any(study.num_seeds > 1 or study.num_collapsed for study in studies):
+        table.add_row("seeds", *(str(study.num_seeds) for study in studies))
+        table.add_row("runs that collapsed", *(str(study.num_collapsed) for study in studies))
     console.print(table)
     table = Table("target", "study", "baseline", "best", "gain", "difference", "", box=None)
-    for task, by_study in comparison["targets"].items():
-        for column, (study, cell) in enumerate(by_study.items()):
+    for task, by_study in comparison.targets.items():
+        for index, (name, cell) in enumerate(by_study.items()):
             table.add_row(
-                Text(task if column == 0 else ""),
-                Text(study),
-                percent(cell["baseline"]),
-                percent(cell["best"]),
-                points(cell["gain"]),
-                points(cell["difference"]) if column else "",
-                Text(f"mixed: {', '.join(cell['mixed'])}" if cell["mixed"] else "", style="yellow"),
+                Text(task if index == 0 else ""),
+                Text(name),
+                percent(cell.baseline),
+                percent(cell.best),
+                points(cell.gain),
+                points(cell.difference) if index else "",
+                Text(f"mixed: {', '.join(cell.mixed)}" if cell.mixed else "", style="yellow"),
             )
     console.print(table)

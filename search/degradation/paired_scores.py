@@ -1,34 +1,64 @@
-"""What a study says of training without and with an intermediate phase: the scores of each side,
-seed by seed. From the record alone."""
+"""A study's scores without and with an intermediate phase, seed by seed; from the record alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from search.record.reader import BASELINE, TWIN, WINNER, RetrainRow, StudyRecord
-from search.stats.intervals import mean_interval
-from search.trials.gains import (
-    BySeed,
-    gain_json,
-    interval_json,
-    scores_by_seed,
-    seed_gains,
-    side_by_side,
-)
+from pydantic import Field
+
+from search.display.json_form import from_json
+from search.record.reader import RetrainRole, RetrainRow, StudyRecord
+from search.stats.intervals import Interval, mean_interval
+from search.trials.gains import BySeed, SeedGain, scores_by_seed, seed_gains, side_by_side
+from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import TrialRow, best_baseline, ranked
 from trainables.scoring.scores import Scores, protocol_differences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedScores:
-    """Scores without and with an intermediate phase, of the same seeds in the same order where
-    both sides have some. `after` is empty where no trial has an intermediate phase. `measured_on`
-    says which trials and rows these are."""
+    """Scores without and with an intermediate phase: of the same seeds in the same order where the
+    sides share some. `after` is empty where no trial has an intermediate phase. `measured_on` names
+    the trials or the retrain that the scores come from."""
 
     measured_on: str
     intermediate: str | None
     before: tuple[Scores, ...]
     after: tuple[Scores, ...]
+
+
+_OptionalRole = Annotated[Interval | None, Field(exclude_if=lambda interval: interval is None)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainFinding:
+    """One retrain: its roles over fresh seeds on the test split, scores in [0, 1]."""
+
+    name: str
+    """The name of the retrain."""
+    seeds: tuple[int, ...]
+    """The seeds that both the winner and its baseline have scores of."""
+    gain: SeedGain | None
+    """The winner's zero-shot mean minus its baseline's; null where one of them has no scores."""
+    gain_over_twin: SeedGain | None
+    """The winner's zero-shot mean minus that of its twin, the same target phases without the
+    intermediate phase; null where one of them has no scores."""
+    languages: tuple[LanguageVerdict, ...]
+    """The winner against its baseline, one verdict for each target and language."""
+    num_failed: Mapping[RetrainRole, int]
+    """Role -> how many of its seeds diverged and have no scores."""
+    winner: _OptionalRole = None
+    """The winner's zero-shot mean over its seeds; left out where none has scores."""
+    baseline: _OptionalRole = None
+    """The baseline's zero-shot mean over its seeds; left out where none has scores."""
+    twin: _OptionalRole = None
+    """The twin's zero-shot mean over its seeds; left out where none has scores."""
+
+    @property
+    def means(self) -> dict[RetrainRole, Interval]:
+        """Role -> its zero-shot mean over its seeds, for the roles that have scores."""
+        all_roles = zip(RetrainRole, (self.winner, self.baseline, self.twin), strict=True)
+        return {role: interval for role, interval in all_roles if interval is not None}
 
 
 def paired_scores_of(record: StudyRecord) -> PairedScores | None:
@@ -38,21 +68,21 @@ def paired_scores_of(record: StudyRecord) -> PairedScores | None:
     return _retrained(record) or _searched(record.rows)
 
 
-def retrain_sides(record: StudyRecord) -> dict[str, dict[str, dict[int, RetrainRow]]]:
-    """Retrain -> role -> seed -> its run, of the runs that are of one piece.
+def retrain_sides(record: StudyRecord) -> dict[str, dict[RetrainRole, dict[int, RetrainRow]]]:
+    """Retrain -> role -> seed -> its run, for the runs that belong together.
 
-    A retrain again on other rows, with fewer seeds, leaves runs of the one before. Its first seed
-    is always trained again, so that runs that are not made as that one is are left out.
+    A retrain that was repeated on other rows or with fewer seeds leaves runs of the earlier one.
+    Its first seed is always trained again: runs that are not made like that one are left out.
     """
-    found: dict[str, dict[str, dict[int, RetrainRow]]] = {}
+    sides: dict[str, dict[RetrainRole, dict[int, RetrainRow]]] = {}
     for name in dict.fromkeys(run.name for run in record.retrains):
         runs = [run for run in record.retrains if run.name == name]
         first = next((run for run in runs if run.scores is not None), runs[0])
-        roles = found.setdefault(name, {})
+        roles = sides.setdefault(name, {})
         for run in runs:
             if _is_made_alike(run, first):
                 roles.setdefault(run.role, {})[run.seed] = run
-    return found
+    return sides
 
 
 def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
@@ -60,35 +90,48 @@ def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
     return {seed: run.scores for seed, run in runs.items() if run.scores is not None}
 
 
-def of_retrains(record: StudyRecord) -> list[dict[str, Any]]:
-    """Each retrain: its roles over the seeds, the winner's gains over the others seed by seed, and
-    the verdicts by language."""
+def of_retrains(record: StudyRecord) -> tuple[RetrainFinding, ...]:
+    """Each retrain, in the order of the record: its roles over the seeds, the winner's gains seed
+    by seed, and its verdicts by language. Raises Refusal where a stored verdict cannot be read."""
     languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
-    found = []
-    for name, roles in retrain_sides(record).items():
-        scored = {role: scores_of(runs) for role, runs in roles.items()}
-        winner = scored.get(WINNER, {})
-        gains = {role: seed_gains(winner, scored.get(role, {})) for role in (BASELINE, TWIN)}
-        found.append(
-            {
-                "name": name,
-                "seeds": [seed for seed in winner if seed in scored.get(BASELINE, {})],
-                "gain": gain_json(gains[BASELINE]),
-                "gain_over_twin": gain_json(gains[TWIN]),
-                "languages": languages.get(name, []),
-                "num_failed": {role: len(runs) - len(scored[role]) for role, runs in roles.items()},
-                **{
-                    role: interval_json(mean_interval([s.zero_shot_mean for s in side.values()]))
-                    for role, side in scored.items()
-                    if side
-                },
-            }
-        )
-    return found
+    return tuple(
+        _of_retrain(name, roles, _verdicts(record, languages.get(name, [])))
+        for name, roles in retrain_sides(record).items()
+    )
+
+
+def _of_retrain(
+    name: str,
+    roles: Mapping[RetrainRole, Mapping[int, RetrainRow]],
+    languages: tuple[LanguageVerdict, ...],
+) -> RetrainFinding:
+    scored = {role: scores_of(roles.get(role, {})) for role in RetrainRole}
+    winner, baseline = scored[RetrainRole.WINNER], scored[RetrainRole.BASELINE]
+    means = {
+        role: mean_interval([scores.zero_shot_mean for scores in side.values()])
+        for role, side in scored.items()
+        if side
+    }
+    return RetrainFinding(
+        name=name,
+        seeds=tuple(seed for seed in winner if seed is not None and seed in baseline),
+        gain=seed_gains(winner, baseline),
+        gain_over_twin=seed_gains(winner, scored[RetrainRole.TWIN]),
+        languages=languages,
+        num_failed={role: len(runs) - len(scored[role]) for role, runs in roles.items()},
+        winner=means.get(RetrainRole.WINNER),
+        baseline=means.get(RetrainRole.BASELINE),
+        twin=means.get(RetrainRole.TWIN),
+    )
+
+
+def _verdicts(record: StudyRecord, stored: Sequence[object]) -> tuple[LanguageVerdict, ...]:
+    where = f"a verdict in the record of study {record.name!r}"
+    return tuple(from_json(LanguageVerdict, cell, where=where) for cell in stored)
 
 
 def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:
-    """By their locks, where they say one, and by what their scores are of."""
+    """Whether two runs have the same lock, where both have one, and the same scoring protocols."""
     if run.lock and first.lock and run.lock != first.lock:
         return False
     if run.scores is None or first.scores is None:
@@ -118,13 +161,15 @@ def _searched(rows: Sequence[TrialRow]) -> PairedScores | None:
 
 def _retrained(record: StudyRecord) -> PairedScores | None:
     for name, roles in reversed(retrain_sides(record).items()):
-        winner, baseline = (roles.get(role, {}) for role in (WINNER, BASELINE))
+        winner, baseline = (
+            roles.get(role, {}) for role in (RetrainRole.WINNER, RetrainRole.BASELINE)
+        )
         before, after = side_by_side(scores_of(baseline), scores_of(winner))
-        stem = next((run.plan.intermediate for run in winner.values()), None)
-        if before and after and stem is not None:
+        intermediate = next((run.plan.intermediate for run in winner.values()), None)
+        if before and after and intermediate is not None:
             return PairedScores(
                 measured_on=f"retrain {name!r}",
-                intermediate=stem.mixture.short,
+                intermediate=intermediate.mixture.short,
                 before=before,
                 after=after,
             )

@@ -1,4 +1,4 @@
-"""How much text of each language an encoder was pretrained on, as far as its makers say. Pure."""
+"""The amount of text of each language that an encoder was pretrained on, as published. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from types import MappingProxyType
 PRETRAINING = "pretraining"
 
 # GiB of text by language. Source: XLM-R (Conneau et al., 2020, ACL; arXiv 1911.02116), Table 6;
-# Burmese in Unicode, Chinese in simplified characters. The rest of our languages are not in it.
+# Burmese in Unicode, Chinese in simplified characters. It lacks the rest of our languages.
 _XLM_R: Mapping[str, float] = MappingProxyType(
     {
         **{"af": 1.3, "ar": 28.0, "az": 6.5, "bg": 57.5, "bn": 8.4, "ca": 10.1, "de": 66.6},
@@ -28,6 +28,6 @@ _ENCODERS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 
 
 def pretraining_sizes(encoder: str) -> dict[str, float]:
-    """Language -> the decimal logarithm of the GiB of text; empty for an encoder of which it is
+    """Language -> the decimal logarithm of the GiB of text; empty for an encoder whose sizes are
     not known. Ten times the text is one unit more."""
     return {code: math.log10(size) for code, size in _ENCODERS.get(encoder, {}).items()}

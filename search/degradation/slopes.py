@@ -1,10 +1,11 @@
 """How one quantity grows with another over languages: slopes and their intervals. Pure.
 
-Languages of one family lose alike, so that they are no independent draws. What stands in an
-interval is the variance by families (Liang and Zeger, 1986, Biometrika 73:13) with the corrections
-for few and unequal ones: residuals are freed of what each family itself adds to the fit (CR2; Bell
-and McCaffrey, 2002, Survey Methodology 28:169), and Student's t has the degrees of freedom that
-this variance has by Satterthwaite (Pustejovsky and Tipton, 2018, J. Bus. Econ. Stat. 36:672).
+Languages of one family lose alike, so they are not independent. An interval therefore uses the
+variance clustered by family (Liang and Zeger, 1986, Biometrika 73:13), corrected for few and
+unequal families: residuals are adjusted for what each family adds to the fit (CR2; Bell and
+McCaffrey, 2002, Survey Methodology 28:169), and Student's t has the degrees of freedom that
+Satterthwaite's method gives this variance (Pustejovsky and Tipton, 2018, J. Bus. Econ. Stat.
+36:672).
 """
 
 import math
@@ -13,37 +14,44 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import computed_field
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 MIN_FAMILIES = 4
-_SINGULAR = 1e-8  # an eigenvalue that is none
+_SINGULAR = 1e-8  # a smaller eigenvalue counts as 0
 
 _Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """By how much y grows with one unit of x, where 95 % of all such intervals hold the true one,
-    and the chance `p` of one at least as steep where there is none.
+    """By how much y grows with one unit of x, with the 95 % interval over families of languages.
 
-    `freedom` are the degrees of freedom of `num_families` families; `low`, `high`, `p` and
-    `freedom` are None where `unknown` says why no interval can be given. `rank` is Spearman's rank
-    correlation over the languages' means; None where y does not vary.
+    `low`, `high`, `p` and `freedom` are None where `unknown` says why there is no interval.
     """
 
     value: float
+    """The slope: the change of the score, in [-1, 1], for one unit of distance."""
     low: float | None
+    """The lower end of the 95 % interval."""
     high: float | None
+    """The upper end of the 95 % interval."""
     p: float | None
+    """The chance of a slope at least as steep where there is none, in [0, 1]."""
     freedom: float | None
+    """The degrees of freedom of the interval (Satterthwaite)."""
     num_families: int
+    """How many families of languages there are."""
     rank: float | None
+    """Spearman's rank correlation over the languages' means; null where the scores do not vary."""
     unknown: str | None = None
+    """Why there is no interval, in words; null where there is one."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def excludes_zero(self) -> bool:
-        """Whether there is an interval, and zero lies outside."""
+        """Whether there is an interval, and zero lies outside: the slope is significant."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     def reversed(self) -> "Slope":
@@ -61,8 +69,8 @@ class Slope:
 
 
 def has_slope(x: Sequence[float], groups: Sequence[str]) -> bool:
-    """Whether x varies by more than one odd value inside some group: one unit apart from all the
-    others decides a slope alone."""
+    """Whether x varies inside some group by more than one unit: a single unit that differs from all
+    others would decide the slope alone."""
     for group in set(groups):
         values = [value for value, other in zip(x, groups, strict=True) if other == group]
         commonest = max(values.count(value) for value in set(values))
@@ -79,10 +87,11 @@ def slope_of(
     units: Sequence[str],
     families: Sequence[str],
 ) -> Slope:
-    """Least squares of y on x where each group (a target) has a level of its own.
+    """The least-squares slope of y on x where each group (a target) has a level of its own.
 
-    A unit (a language) may stand in several groups; `families` say which units go together. Raises
-    ValueError where x does not vary (`has_slope`).
+    A unit (a language) may be in several groups; `families` name the family of each cell's unit.
+    All sequences have one entry for each cell. Raises ValueError where x does not vary
+    (`has_slope`).
     """
     if not has_slope(x, groups):
         raise ValueError("x does not vary inside any group: there is no slope")
@@ -110,25 +119,25 @@ def slope_of(
 
 
 def slope_value(x: Sequence[float], y: Sequence[float], groups: Sequence[str]) -> float:
-    """The slope alone."""
+    """The slope of `slope_of` without its interval."""
     a, b = _centred(x, groups), _centred(y, groups)
     return float(a @ b / (a @ a))
 
 
 def _unknown(x: Sequence[float], groups: Sequence[str], families: Sequence[str]) -> str | None:
-    """Why families cannot tell how sure a slope is."""
+    """Why the families give no interval; None where they give one."""
     names = sorted(set(families))
     if len(names) < MIN_FAMILIES:
         return f"{len(names)} families of languages, fewer than {MIN_FAMILIES}"
     for name in names:
-        rest = [place for place, family in enumerate(families) if family != name]
-        if not has_slope([x[place] for place in rest], [groups[place] for place in rest]):
+        rest = [index for index, family in enumerate(families) if family != name]
+        if not has_slope([x[index] for index in rest], [groups[index] for index in rest]):
             return f"all other families than {name} lie equally far"
     return None
 
 
 def _by_family(x: _Floats, groups: Sequence[str], families: Sequence[str]) -> _Floats:
-    """[families, cells]: what each family adds to the slope's error is its row times y.
+    """A matrix [families, cells]: a family's row times y is what it adds to the slope's error.
 
     Args:
         x: centred by group.
@@ -149,7 +158,8 @@ def _by_family(x: _Floats, groups: Sequence[str], families: Sequence[str]) -> _F
 
 
 def _freedom(parts: _Floats) -> float:
-    """Of the sum of the squares of what the families add, were all cells independent."""
+    """The degrees of freedom of the variance by families, by Satterthwaite: as if all cells were
+    independent."""
     products = parts @ parts.T
     return float(np.trace(products) ** 2 / np.sum(products**2))
 
@@ -163,7 +173,7 @@ def _centred(values: Sequence[float], groups: Sequence[str]) -> _Floats:
 
 
 def _rank_correlation(x: _Floats, y: _Floats, units: Sequence[str]) -> float | None:
-    """Of the units' means."""
+    """Spearman's rank correlation of the units' means; None where one of them does not vary."""
     from scipy.stats import spearmanr  # seconds to import
 
     names = sorted(set(units))

@@ -38,8 +38,8 @@ def distances(source: str, languages: Iterable[str]) -> Distances:
     describe well enough are left out.
 
     URIEL's kinds are angles between vectors of features, a right angle being 1, over the features
-    known of both. `script` is 0 or 1: written in the same script or in another (ISO 15924).
-    Loading the tables takes about two seconds, once. Raises Refusal where they are not there.
+    known of both. `script` is 0 for the same script and 1 for another (ISO 15924). Loading the
+    tables takes about two seconds, once. Raises Refusal where they cannot be read.
     """
     here, there = known_language(source), {code: known_language(code) for code in languages}
     known = {code: other for code, other in there.items() if other is not None}
@@ -81,9 +81,9 @@ def _family_sizes() -> npt.NDArray[np.int64]:
 
 
 def _distance(one: _Vectors, other: _Vectors) -> float | None:
-    """2/π of the angle between two vectors of features, -1 being an unknown one, as urielplus's
-    `new_distance` has it. None of fewer than MIN_SHARED features; languages that no feature says
-    anything of (isolates, in the table of families) have nothing in common."""
+    """The angle between two vectors of features times 2/π, as urielplus's `new_distance` computes
+    it; -1 is an unknown feature. None with fewer than MIN_SHARED known features. A language without
+    any feature (an isolate, in the table of families) is at distance 1."""
     shared = (one >= 0) & (other >= 0)
     if shared.sum() < MIN_SHARED:
         return None

@@ -1,38 +1,59 @@
 """Where transfer is lost, in words, as a table, and as the points of a picture. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Literal
 
 from rich.table import Table
 from rich.text import Text
 
+from search.degradation.findings import Degradation, GapCell, SlopeRow, SourceLanguages
+from search.degradation.slopes import Slope
 from search.degradation.typology import SCRIPT
 from search.display.number_format import points
 from search.display.tables import titled_table
+from search.stats.intervals import Interval
 
-Json = dict[str, Any]
+Side = Literal["before", "after"]
 
 WIDTH, HEIGHT, MARGIN = 300, 200, 34  # of a scatter, in pixels
-NUMBERS = ("value", "low", "high")
-SIDES = ("before", "after", "change")
+SIDES: tuple[Side, Side] = ("before", "after")
+MAX_NAMED = 8
 
 
-def degradation_sentences(found: Json) -> list[str]:
-    """How the gap grows with distance, what intermediate training changes of it, who loses."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """The gap of every language against one kind of distance. `across` and `down` are the ends of
+    the axes, a distance and a gap in [-1, 1]; points (language, x, y) and the two ends of each line
+    are in pixels."""
+
+    kind: str
+    across: tuple[float, float]
+    down: tuple[float, float]
+    points: Mapping[Side, list[tuple[str, float, float]]]
+    lines: Mapping[Side, list[tuple[float, float]]]
+
+
+def degradation_sentences(degradation: Degradation, *, compared: str = "") -> list[str]:
+    """How the gap grows with distance, what intermediate training changes of it, who loses.
+
+    Args:
+        compared: the trials whose losing languages the report has named already, as
+            `Degradation.measured_on` names them.
+    """
     return [
-        *_growth(found["degradation"]),
-        *_changes(found["degradation"]),
-        *_losers(found),
-        *_by_source(found["degradation"]["intermediate_languages"]),
+        *_growth(degradation),
+        *_changes(degradation),
+        *_losers(degradation, compared),
+        *_by_source(degradation.intermediate_languages),
     ]
 
 
-def slope_table(found: Json) -> Table:
+def slope_table(degradation: Degradation) -> Table:
     """A row for each distance, over all counted targets; no rows where nothing was regressed."""
-    degradation = found["degradation"]
     table = titled_table(
-        f"Gap from near to far languages ({degradation['measured_on']})",
+        f"Gap from near to far languages ({degradation.measured_on})",
         caption="points, 95 % intervals over families of languages, bold where zero is outside; "
         "rank: gap (without) by distance",
     )
@@ -40,222 +61,220 @@ def slope_table(found: Json) -> Table:
     table.add_column("from, to (of)")
     for name in ("without", "with", "change", "rank"):
         table.add_column(name, justify="right")
-    for row in over_all(degradation):
-        told = {side: bool(row[side] and row[side]["excludes_zero"]) for side in SIDES}
-        told["change"] &= row["is_established"] or row["over_seeds"] is None
-        slopes = (_interval(row[side], row["span"], is_told=told[side]) for side in SIDES)
-        rank = row["before"]["rank"]
+    for row in degradation.over_all:
+        rank = row.before.rank if row.before else None
         table.add_row(
-            row["kind"],
-            f"{', '.join(ends(row))} ({row['num_languages']})",
-            *slopes,
+            row.kind,
+            f"{', '.join(ends(row))} ({row.num_languages})",
+            *(_interval(slope, row.span) for slope in (row.before, row.after)),
+            _interval(row.change, row.span, is_bold=row.has_change),
             "–" if rank is None else f"{rank:+.2f}".replace("-", "−"),
         )
     return table
 
 
-def over_all(degradation: Json) -> list[Json]:
-    """The regressions over all counted targets that there were enough languages for."""
-    return [row for row in degradation["slopes"] if row["task"] is None and row["before"]]
+def ends(row: SlopeRow) -> tuple[str, str]:
+    """The nearest and the farthest language: a slope is shown between them."""
+    return ("same", "other") if row.kind == SCRIPT else (row.nearest, row.farthest)
 
 
-def ends(row: Json) -> tuple[str, str]:
-    """Between what a slope is shown: the nearest and the farthest language."""
-    return ("same", "other") if row["kind"] == SCRIPT else (row["nearest"], row["farthest"])
-
-
-def scatters(found: Json) -> list[Json]:
+def scatters(degradation: Degradation) -> list[Scatter]:
     """For each distance, the gap of every language against it: pixels of a WIDTH by HEIGHT
     picture, and lines through the means with the slopes of the regression.
 
     A gap is the mean over the counted targets, each of them moved to the mean of all: targets are
-    scored in different languages, and a hard one would else look like a far language.
+    scored in different languages, and a hard target would else look like a far language.
     """
-    degradation = found["degradation"]
-    return [_scatter(row, degradation) for row in over_all(degradation)]
+    return [_scatter(row, degradation) for row in degradation.over_all]
 
 
-def _growth(degradation: Json) -> Iterator[str]:
-    if degradation["unknown"]:
-        yield degradation["unknown"]
+def _growth(degradation: Degradation) -> Iterator[str]:
+    if degradation.unknown:
+        yield degradation.unknown
         return
-    rows = over_all(degradation)
+    rows = degradation.over_all
     if not rows:
         yield (
             "Not regressed on distance: no distance is known, and varies, over "
-            f"{degradation['min_languages']} zero-shot languages."
+            f"{degradation.min_languages} zero-shot languages."
         )
         return
-    parts = _parts([row for row in rows if row["before"]["excludes_zero"]], "before")
-    num, tasks = degradation["num_languages"], ", ".join(degradation["counted"])
+    significant = [(row, row.before) for row in rows if row.before and row.before.excludes_zero]
+    parts = "; ".join(_part(row, slope) for row, slope in significant)
+    num, tasks = degradation.num_languages, ", ".join(degradation.counted)
     if parts:
         yield (
             f"Without intermediate training the gap of {tasks} changes, over {num} zero-shot "
             f"languages, with distance: {parts}."
         )
     else:
-        names = ", ".join(row["kind"] for row in rows)
+        names = ", ".join(row.kind for row in rows)
         yield (
             f"Without intermediate training the gap of {tasks} does not depend significantly on "
             f"distance, over {num} zero-shot languages ({names})."
         )
-    if degradation["left_out"]:
-        silent = ", ".join(degradation["left_out"])
+    if degradation.left_out:
+        silent = ", ".join(degradation.left_out)
         yield f"Not counted there, because one side is at chance: {silent}."
     yield from _unmeasured(rows)
     yield from _unsure(rows)
 
 
-def _unsure(rows: Sequence[Json]) -> Iterator[str]:
-    """Why distances have no interval, those of one reason together."""
+def _unsure(rows: Sequence[SlopeRow]) -> Iterator[str]:
+    """Why distances have no interval, those with the same reason together."""
     kinds: dict[str, list[str]] = {}
     for row in rows:
-        if row["before"]["unknown"]:
-            kinds.setdefault(row["before"]["unknown"], []).append(row["kind"])
+        if row.before and row.before.unknown:
+            kinds.setdefault(row.before.unknown, []).append(row.kind)
     for why, names in kinds.items():
         kinds_named = ", ".join(names)
         yield f"An interval needs several families; these have none: {kinds_named} ({why})."
 
 
-def _unmeasured(rows: Sequence[Json]) -> Iterator[str]:
-    missing = [f"{row['kind']} {' '.join(row['unmeasured'])}" for row in rows if row["unmeasured"]]
+def _unmeasured(rows: Sequence[SlopeRow]) -> Iterator[str]:
+    missing = [f"{row.kind} {' '.join(row.unmeasured)}" for row in rows if row.unmeasured]
     if missing:
         yield f"Left out of a regression, because the distance is not known: {'; '.join(missing)}."
 
 
-def _changes(degradation: Json) -> Iterator[str]:
-    """What can be told of the change from none over families, and, where there are several seeds,
-    over these too."""
-    rows = [row for row in over_all(degradation) if row["change"]]
+def _changes(degradation: Degradation) -> Iterator[str]:
+    """The changes that are significant over families and, where there are several seeds, over
+    these too."""
+    rows = [(row, row.change) for row in degradation.over_all if row.change]
     if not rows:
         return
-    name = degradation["intermediate"]
-    told = [row for row in rows if row["change"]["excludes_zero"]]
-    sure = [row for row in told if row["is_established"] or row["over_seeds"] is None]
+    name = degradation.intermediate
+    sure = [(row, change) for row, change in rows if row.has_change]
+    unsure = [row.kind for row, change in rows if change.excludes_zero and not row.has_change]
     if not sure:
         yield f"Intermediate training on {name} changes none of these slopes significantly."
     for verb, sign in (("less", -1), ("more", 1)):
-        some = [row for row in sure if row["change"]["value"] * sign > 0]
-        parts = _parts(some, "change")
-        if parts:
+        group = [(row, change) for row, change in sure if change.value * sign > 0]
+        if group:
+            parts = "; ".join(_part(row, change, row.over_seeds) for row, change in group)
             caution = " This compares single models; another seed could say otherwise."
-            of_one = "" if some[0]["over_seeds"] else caution
+            of_one = "" if group[0][0].over_seeds else caution
             yield f"With {name} the gap grows {verb} with distance: {parts}.{of_one}"
-    if len(sure) < len(told):
-        kinds = ", ".join(row["kind"] for row in told if row not in sure)
+    if unsure:
+        kinds = ", ".join(unsure)
         yield f"The change by {kinds} distance after {name} may be noise between seeds."
 
 
-def _losers(found: Json) -> Iterator[str]:
-    """Only where the sentence on the best trial does not say the same."""
-    degradation, best, baseline = found["degradation"], found["best"], found["baseline"]
-    lost = degradation["losers"]
-    if not lost:
+def _losers(degradation: Degradation, compared: str) -> Iterator[str]:
+    """The languages that lose, unless the report has named them for these trials already."""
+    losers, seeds = degradation.losers, degradation.num_seeds
+    if not losers or (degradation.measured_on == compared and seeds == 1):
         return
-    plain = f"trial {best['number']} beside trial {baseline['number']}" if baseline else ""
-    if degradation["measured_on"] == plain and degradation["num_seeds"] == 1:
-        return
-    named = [f"{cell['task']} {cell['language']} {points(cell['gain'])}" for cell in lost[:8]]
-    more = f" and {len(lost) - 8} more" if len(lost) > 8 else ""
-    seeds = degradation["num_seeds"]
+    named = [f"{cell.task} {cell.language} {points(cell.gain)}" for cell in losers[:MAX_NAMED]]
+    more = f" and {len(losers) - MAX_NAMED} more" if len(losers) > MAX_NAMED else ""
     means = f", means over {seeds} seeds" if seeds > 1 else ""
     yield (
-        f"Languages that lose with {degradation['intermediate']} "
-        f"({degradation['measured_on']}{means}): {', '.join(named)}{more}."
+        f"Languages that lose with {degradation.intermediate} "
+        f"({degradation.measured_on}{means}): {', '.join(named)}{more}."
     )
 
 
-def _by_source(groups: Json | None) -> Iterator[str]:
+def _by_source(groups: SourceLanguages | None) -> Iterator[str]:
     if groups is None:
         return
-    english, other, difference = groups["english"], groups["other"], groups["difference"]
-    between = f" ({difference['unknown']})"
-    if difference["low"] is not None:
-        told = "" if difference["excludes_zero"] else ", not significant"
-        low, high = points(difference["low"]), points(difference["high"])
-        between = f" (95 % interval over the seeds {low} to {high}{told})"
+    english, other, difference = groups.english, groups.other, groups.difference
+    between = f" ({difference.unknown})"
+    if difference.low is not None:
+        significance = "" if difference.excludes_zero else ", not significant"
+        low, high = points(difference.low), points(difference.high)
+        between = f" (95 % interval over the seeds {low} to {high}{significance})"
     yield (
-        f"Intermediate sources in English ({', '.join(english['intermediates'])}) gain "
-        f"{points(english['gain'])} points on average, those in other languages "
-        f"({', '.join(other['intermediates'])}) {points(other['gain'])}: a difference of "
-        f"{points(difference['mean'])}{between}."
+        f"Intermediate sources in English ({', '.join(english.intermediates)}) gain "
+        f"{points(english.gain)} points on average, those in other languages "
+        f"({', '.join(other.intermediates)}) {points(other.gain)}: a difference of "
+        f"{points(difference.mean)}{between}."
     )
 
 
-def _parts(rows: Sequence[Json], side: str) -> str:
-    """`syntactic (+12.3 points from de to zh, 95 % interval +4.0 to +20.1); genetic (...)`."""
-    parts = []
-    for row in rows:
-        value, low, high = (points(row[side][name] * row["span"]) for name in NUMBERS)
-        between = f"from {' to '.join(ends(row))}, 95 % interval {low} to {high}"
-        if side == "change" and row["over_seeds"]:
-            ends_of = (points(row["over_seeds"][name] * row["span"]) for name in ("low", "high"))
-            between += f", over seeds {' to '.join(ends_of)}"
-        parts.append(f"{row['kind']} ({value} points {between})")
-    return "; ".join(parts)
+def _part(row: SlopeRow, slope: Slope, over_seeds: Interval | None = None) -> str:
+    """`syntactic (+12.3 points from de to zh, 95 % interval +4.0 to +20.1)`; of a change, with the
+    interval over the seeds where there is one."""
+    low, high = _scaled(slope.low, row.span), _scaled(slope.high, row.span)
+    between = f"from {' to '.join(ends(row))}, 95 % interval {points(low)} to {points(high)}"
+    if over_seeds is not None:
+        low, high = _scaled(over_seeds.low, row.span), _scaled(over_seeds.high, row.span)
+        between += f", over seeds {points(low)} to {points(high)}"
+    return f"{row.kind} ({points(slope.value * row.span)} points {between})"
 
 
-def _interval(slope: Mapping[str, Any] | None, span: float, *, is_told: bool) -> Text:
+def _interval(slope: Slope | None, span: float, *, is_bold: bool | None = None) -> Text:
+    """A slope over its span in points, its interval below; bold where it is significant, unless
+    `is_bold` says otherwise."""
     if slope is None:
         return Text("–")
-    text = Text(points(slope["value"] * span), style="bold" if is_told else "")
-    if slope["unknown"]:
+    is_bold = slope.excludes_zero if is_bold is None else is_bold
+    text = Text(points(slope.value * span), style="bold" if is_bold else "")
+    if slope.unknown:
         return text.append("\nno interval", style="dim")
-    low, high = (points(slope[name] * span) for name in ("low", "high"))
-    return text.append(f"\n{low} … {high}", style="dim")
+    low, high = _scaled(slope.low, span), _scaled(slope.high, span)
+    return text.append(f"\n{points(low)} … {points(high)}", style="dim")
 
 
-def _scatter(row: Json, degradation: Json) -> Json:
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _scatter(row: SlopeRow, degradation: Degradation) -> Scatter:
     """One picture: axes in their own units, points and lines in pixels."""
-    kind = row["kind"]
     cells = [
         cell
-        for cell in degradation["languages"]
-        if cell["task"] in degradation["counted"] and kind in cell["distances"]
+        for cell in degradation.languages
+        if cell.task in degradation.counted and row.kind in cell.distances
     ]
-    x = _by_language((cell["language"], cell["distances"][kind]) for cell in cells)
-    sides = {side: _gaps(cells, side) for side in ("before", "after") if row[side]}
+    x = _by_language((cell.language, cell.distances[row.kind]) for cell in cells)
+    slopes = {side: slope for side in SIDES if (slope := row.slope(side)) is not None}
+    sides = {side: _gaps(cells, side) for side in slopes}
     gaps = [gap for side in sides.values() for gap in side.values()]
     across = _scale(x.values(), MARGIN, WIDTH - MARGIN / 2)
     down = _scale(gaps, HEIGHT - MARGIN, MARGIN / 2)
+    first, last = min(x.values()), max(x.values())
     lines = {}
-    for side, of in sides.items():
-        middle, level, slope = fmean(x[code] for code in of), fmean(of.values()), row[side]["value"]
-        ends = (min(x.values()), max(x.values()))
-        lines[side] = [(across(end), down(level + slope * (end - middle))) for end in ends]
-    return {
-        "kind": kind,
-        "across": (min(x.values()), max(x.values())),
-        "down": (min(gaps), max(gaps)),
-        "points": {
-            side: [(code, across(x[code]), down(gap)) for code, gap in of.items()]
-            for side, of in sides.items()
+    for side, by_language in sides.items():
+        middle, level = fmean(x[code] for code in by_language), fmean(by_language.values())
+        lines[side] = [
+            (across(end), down(level + slopes[side].value * (end - middle)))
+            for end in (first, last)
+        ]
+    return Scatter(
+        kind=row.kind,
+        across=(first, last),
+        down=(min(gaps), max(gaps)),
+        points={
+            side: [(code, across(x[code]), down(gap)) for code, gap in by_language.items()]
+            for side, by_language in sides.items()
         },
-        "lines": lines,
-    }
+        lines=lines,
+    )
 
 
-def _gaps(cells: Sequence[Json], side: str) -> dict[str, float]:
-    """Language -> its gap, moved as `scatters` says; where no source score is known of any target,
-    the distance from the mean score."""
-    there = [cell for cell in cells if cell[side] is not None]
-    tasks = {cell["task"] for cell in there}
-    level = {task: fmean(c[side] for c in there if c["task"] == task) for task in tasks}
-    known = [cell[f"gap_{side}"] for cell in there if cell[f"gap_{side}"] is not None]
+def _gaps(cells: Sequence[GapCell], side: Side) -> dict[str, float]:
+    """Language -> its gap, moved as `scatters` says; where no target has a source score, the
+    distance from the mean score."""
+    scores = [(c.task, c.language, score) for c in cells if (score := c.score(side)) is not None]
+    tasks = {task for task, _, _ in scores}
+    level = {task: fmean(score for of, _, score in scores if of == task) for task in tasks}
+    known = [gap for cell in cells if (gap := cell.gap(side)) is not None]
     middle = fmean(known) if known else 0.0
-    return _by_language((c["language"], middle + level[c["task"]] - c[side]) for c in there)
+    return _by_language(
+        (language, middle + level[task] - score) for task, language, score in scores
+    )
 
 
 def _by_language(values: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """The mean of each language's values."""
-    found: dict[str, list[float]] = {}
+    """Language -> the mean of its values."""
+    by_language: dict[str, list[float]] = {}
     for language, value in values:
-        found.setdefault(language, []).append(value)
-    return {language: fmean(of) for language, of in found.items()}
+        by_language.setdefault(language, []).append(value)
+    return {language: fmean(of_language) for language, of_language in by_language.items()}
 
 
 def _scale(values: Iterable[float], first: float, last: float) -> Callable[[float], float]:
-    """From values to pixels: the lowest to `first`, the highest to `last`."""
+    """The map from values to pixels: the lowest to `first`, the highest to `last`."""
     known = list(values)
     low, width = min(known), (max(known) - min(known)) or 1.0
     return lambda value: round(first + (last - first) * (value - low) / width, 1)

@@ -25,14 +25,12 @@ LINES = 10  # of progress where there is no terminal
 
 @contextmanager
 def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """What is told how many of how many are done: a bar with an ETA, or a line now and then.
-
-    Nothing is shown before the first call, so that work which finds nothing to do is silent.
-    """
+    """A function to call with (done, total): it shows a bar with an ETA on a terminal, else a line
+    now and then. Nothing is shown before the first call: work with nothing to do is silent."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bar.add_task(what, total=None)
-    started: tuple[float, int] | None = None  # the first call: when, and what was done by then
+    started: tuple[float, int] | None = None  # of the first call: time, and how many were done
 
     def on_done(done: int, of: int) -> None:
         nonlocal started
@@ -40,7 +38,7 @@ def counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]
         bar.start()
         bar.update(task, completed=done, total=of)
         if done == of:
-            bar.stop()  # the terminal is free for the bars of what comes next
+            bar.stop()  # leaves the terminal to the next bar
         each = max(1, of // LINES)
         if not console.is_terminal and (done % each == 0 or done == of):
             since, before = started
@@ -89,14 +87,14 @@ class SearchProgress:
         self._bars.stop()
 
     def resumed(self, num_finished: int) -> None:
-        """Trials that earlier runs of the study finished."""
+        """Leave out the trials that earlier runs of the study finished."""
         self._num_trials -= num_finished
         self._bars.update(self._all, total=max(1, self._num_trials))
 
     def started(self, number: int, plan: TrialPlan) -> None:
         num_phases = sum(1 for target in plan.targets if target.phase) + (not plan.is_baseline)
         text = f"trial {number:4d}  {plan}"
-        self._bars.start()  # not before: the terminal may still be another bar's
+        self._bars.start()  # not earlier: another bar may still use the terminal
         self._tasks[number] = self._bars.add_task(text, total=num_phases, note="")
 
     def moved(self, number: int, event: Mapping[str, Any]) -> None:
@@ -126,7 +124,7 @@ class SearchProgress:
         )
 
     def _say(self, line: str) -> None:
-        """As it stands: names and reasons are not ours, and a line stays one."""
+        """Print a line without markup or wrapping: names and reasons come from outside."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _note(self) -> str:

@@ -1,1 +1,1 @@
-"""Carry one study from its file to its end."""
+"""Runs one study from its file to its end."""

@@ -13,6 +13,7 @@ from search.report.description import describe
 from search.sampling.pareto import pareto_set
 from search.trials.language_verdicts import of_selection
 from search.trials.ranking import TrialRow, ranked
+from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from trainables.scoring.outcomes import ByLanguage
 
@@ -43,9 +44,10 @@ def _summary(started: StartedStudy, searched: StudyRecord) -> dict[str, Any]:
     def outcomes_of(row: TrialRow) -> Mapping[str, ByLanguage]:
         return read_outcomes(started.address, trial_labels(row.number))
 
+    verdicts = of_selection(rows, outcomes_of)
     importances = {name.value: study.importance(index) for index, name in enumerate(names)}
     return {
-        "verdicts": of_selection(rows, outcomes_of),
+        "verdicts": verdicts and to_json(verdicts),
         "importance": importances[names[0].value] if names else study.importance(),
         "importances": importances,
         "pareto": pareto_set(rows, started.settings) if len(names) > 1 else [],

@@ -1,7 +1,8 @@
-"""What a search tells those who operate it: JSON lines in the home folder, and numbers.
+"""Logs and counts what happens in a search, for its operators: JSON lines in the home folder, and
+numbers for Prometheus.
 
-The lines go through the `logging` module, so that what this package logs elsewhere is among them.
-The numbers are of this driver's run; a run that goes on counts from its own start.
+The lines are written through the `logging` module, so they include what the packages log elsewhere.
+The numbers count from the start of this driver, also if it continues an earlier run.
 """
 
 import json
@@ -24,18 +25,18 @@ FILE, FIELDS = "log.jsonl", "fields"
 PACKAGES = ("search", "trainables")
 
 NUMBERS: Mapping[str, str] = {
-    "trials": "Trials by how they ended (kind), and those that are running.",
-    "trials_left": "Trials of the budget that are not finished.",
-    "stages": "Phases that trials needed: trained, or reused from the phase store (kind).",
-    "tokens_per_second": "Of the phase that was trained last, padding included.",
-    "gpu_hours": "GPUs of a trial times the hours that it trained.",
-    "gpu_hours_left": "Of max_gpu_hours, less what the finished trials of the study took.",
-    "best_objective": "Of the scored trials that may win.",
+    "trials": "Number of trials by state (kind); running trials are one of the kinds.",
+    "trials_left": "Number of trials of the budget that are not finished.",
+    "stages": "Number of phases that trials needed, trained or reused from the store (kind).",
+    "tokens_per_second": "Tokens per second of the last trained phase, padding included.",
+    "gpu_hours": "Hours of training times the GPUs of a trial, summed over trials.",
+    "gpu_hours_left": "max_gpu_hours minus the GPU hours of the study's finished trials.",
+    "best_objective": "Best objective of the scored trials that may win.",
 }
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record: time (UTC), level, study, message, then the record's fields."""
+    """Formats a log record as one JSON object: time (UTC), level, study, message, its fields."""
 
     def __init__(self, study: str) -> None:
         super().__init__()
@@ -68,8 +69,8 @@ class Unwatched:
 
 @contextmanager
 def logging_to(folder: Path, study: str) -> Iterator[None]:
-    """What our packages log from level INFO is appended to `log.jsonl` of a folder; warnings are
-    still shown where they were."""
+    """Append what our packages log at level INFO or above to `log.jsonl` in a folder; warnings are
+    also shown as before."""
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / FILE, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines(study))
@@ -78,23 +79,23 @@ def logging_to(folder: Path, study: str) -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.INFO)
-        for each in shown:
-            logger.addHandler(each)
+        for target in shown:
+            logger.addHandler(target)
     try:
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-            for each in shown:
-                logger.removeHandler(each)
+            for target in shown:
+                logger.removeHandler(target)
         handler.close()
 
 
 class Observer:
-    """A watch that logs and counts what it sees, and hands it on to another watch.
+    """A watch that logs and counts events, and passes them on to another watch.
 
-    `publish(name, value, study=..., kind=...)` gets the numbers as they change; it is set once
-    there is somebody to publish to.
+    Once `publish_to` was called, `publish(name, value, study=..., kind=...)` is called whenever a
+    number changes.
     """
 
     def __init__(self, watch: Watch, settings: StudySettings, *, gpu_hours: float = 0.0) -> None:

@@ -1,4 +1,5 @@
-"""PlanQueue: which plan may run now, by what is in flight. No Ray, and nothing is recorded here."""
+"""PlanQueue: decides which plan may run now, given the trials in flight. Uses no Ray and records
+nothing."""
 
 from collections.abc import Callable
 
@@ -11,37 +12,42 @@ from trainables.training.key_facts import KeyFacts
 
 
 class StoredPhases:
-    """Which phases of a plan are in the store, which is asked once a key."""
+    """Knows which phases of a plan are in the store.
+
+    A key that was found in the store, or reported by a trial, is not looked up again.
+    """
 
     def __init__(self, key_facts: KeyFacts, store: PhaseStore) -> None:
         self._key_facts = key_facts
         self._store = store
-        self._there: set[str] = set()
+        self._stored: set[str] = set()
 
     def keys(self, plan: TrialPlan) -> list[str]:
+        """Return the keys of a plan's phases, in order."""
         stages = self._key_facts.stages(plan, trained_as=self._store.trained_as)
         return [key for key, _, _ in stages]
 
     def missing(self, plan: TrialPlan) -> set[str]:
+        """Return the keys of a plan's phases that are not in the store."""
         keys = set(self.keys(plan))
-        fresh = keys - self._there
-        self._there |= {key for key in fresh if self._store.resolve(key) is not None}
-        return keys - self._there
+        unknown = keys - self._stored
+        self._stored |= {key for key in unknown if self._store.resolve(key) is not None}
+        return keys - self._stored
 
     def add(self, *keys: str) -> None:
-        """They are there now: a trial told so."""
-        self._there |= set(keys)
+        """Note that a trial reported these phases as stored."""
+        self._stored |= set(keys)
 
 
 class PlanQueue:
-    """Hands out plans one by one: those that an earlier driver left, then those that Optuna asks.
+    """Returns plans one by one: first those that an earlier driver left, then new ones from Optuna.
 
-    A plan waits while a trial in flight trains a phase that it needs. Polls that find nothing to do
-    touch neither database nor store.
+    A plan waits while a trial in flight trains a phase that the plan needs. A call that finds
+    nothing to do reads neither the database nor the store.
 
     Attributes:
-        live: the trials in flight, by the names that Tune has for them.
-        again: those whose workers broke, to be started once more.
+        live: Tune's name of a trial -> the trial in flight.
+        again: trials whose worker failed and that must be started again.
     """
 
     def __init__(
@@ -59,7 +65,7 @@ class PlanQueue:
         self._spending = spending
         self._num_trials = num_trials
         self._max_held = max_held
-        self._tell_duplicate = tell_duplicate  # False where no equal plan was told
+        self._tell_duplicate = tell_duplicate  # returns False if no equal plan has a result
         self._left = study.running()
         self._held: list[AskedTrial] = []
         self._changed = False
@@ -68,25 +74,25 @@ class PlanQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to run, not even what an earlier driver left."""
+        """Whether there is nothing to run, including trials that an earlier driver left."""
         return not self._left and not self.again and not self._may_ask()
 
     @property
     def is_used_up(self) -> bool:
-        """Whether all trials are asked for, or there is nothing new to ask for."""
+        """Whether all trials of the budget are asked for, or there is nothing new to try."""
         taken = self._study.history.num_counted + sum(map(len, (self.live, self.again, self._held)))
         return taken >= self._num_trials or self._study.is_used_up
 
     def changed(self) -> None:
-        """A phase is there, or a trial has ended: what is held may be free."""
+        """Note that a phase was stored or a trial ended, so that held plans may be able to run."""
         self._changed = True
 
     def next(self) -> AskedTrial | None:
-        """A plan that can run now; None where none can."""
+        """Return a plan that can run now; None if there is none."""
         return self._released() or self._fresh()
 
     def _fresh(self) -> AskedTrial | None:
-        """The next plan that can run now; plans that have to wait are held on the way."""
+        """Return the next new plan that can run now; hold the plans before it that have to wait."""
         while self._left or self._may_ask():
             asked = self._left.pop(0) if self._left else self._study.ask()
             if asked is None:
@@ -106,7 +112,7 @@ class PlanQueue:
         )
 
     def _released(self) -> AskedTrial | None:
-        """The first held plan that need not wait any more; any one if nothing is in flight."""
+        """Return the first held plan that no longer waits; any if nothing is in flight."""
         if not self._changed and self.live:
             return None
         self._changed = False
@@ -115,13 +121,13 @@ class PlanQueue:
                 continue
             self._held.remove(asked)
             if not self._tell_duplicate(asked):
-                self._changed = True  # others may be free too
+                self._changed = True  # other held plans may be able to run too
                 return asked
         return None
 
     def _waits(self, asked: AskedTrial) -> bool:
-        """Whether a trial in flight trains a phase that this plan needs, or is this very plan."""
-        begun = [*self.live.values(), *self.again]
-        training = {key for live in begun for key in live.missing}
-        equal = any(live.asked.plan == asked.plan for live in begun)
-        return equal or bool(training & self._phases.missing(asked.plan))
+        """Whether a trial in flight trains a phase that this plan needs, or has an equal plan."""
+        in_flight = [*self.live.values(), *self.again]
+        training = {key for trial in in_flight for key in trial.missing}
+        is_equal = any(trial.asked.plan == asked.plan for trial in in_flight)
+        return is_equal or bool(training & self._phases.missing(asked.plan))

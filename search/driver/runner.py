@@ -16,12 +16,12 @@ from typing import Any
 from ray import tune
 
 from search.addresses import hide_password
-from search.callbacks import OnDone
+from search.callbacks import OnDone, StartCallbacks
 from search.cluster.ray_runtime import Cluster, Gauges, ray_of
 from search.driver.finish import finish_study
 from search.driver.observer import NUMBERS, Observer, Unwatched, logging_to
 from search.driver.searcher import StudySearcher, Watch
-from search.driver.start import TRAINED_BY, StartCallbacks, StartedStudy, start_study
+from search.driver.start import TRAINED_BY, StartedStudy, start_study
 from search.fence import Fence
 from search.home import Home
 from search.planning.plan import contract_warnings

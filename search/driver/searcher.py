@@ -1,4 +1,4 @@
-"""StudySearcher: the seam between Ray Tune and the study. It hands out plans and hears of them."""
+"""StudySearcher: connects Ray Tune with the study. It starts plans and receives their events."""
 
 import threading
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class StudyLog(trial_ends.TrialLog, Protocol):
 
 
 class Watch(Protocol):
-    """What shows the search while it runs."""
+    """The interface of what shows a search while it runs."""
 
     def resumed(self, num_finished: int) -> None: ...
 
@@ -43,10 +43,10 @@ class Watch(Protocol):
 
 
 class StudySearcher(Searcher):
-    """Starts the plans that may run now, hears of their trials, has what came of them told.
+    """Starts the plans that may run now, reads the events of their trials, and reports the results.
 
-    Tune sees no metric: trials report events, which only this class reads. Polls that find
-    nothing to do touch neither database nor store.
+    Tune sees no metric: trials report events, which only this class reads. A call that finds
+    nothing to do reads neither the database nor the store.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class StudySearcher(Searcher):
         self._stop = stop
         self._ends = TrialEnds(study, settings, log)
         self._phases = StoredPhases(key_facts, store)
-        scored = [told.number for told in study.history.results.values() if told.values]
+        scored = [result.number for result in study.history.results.values() if result.values]
         self._spending = Spending(settings, study.history.spent, scored)
         self._queue = PlanQueue(
             study,
@@ -82,30 +82,33 @@ class StudySearcher(Searcher):
         watch.resumed(study.history.num_counted)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes its searcher to disk: no URL, no client; recovery is by content
+        # Tune writes its searcher to disk. A URL or client must not get there, and recovery does
+        # not need the searcher: it reads the database.
+        return {}
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the search was told to end before its budget was used up."""
+        """Whether the search was asked to stop before its budget was used up."""
         return self._stop.is_set()
 
     @property
     def is_drained(self) -> bool:
-        """Whether no worker is busy any more with what this driver gave it."""
+        """Whether no worker runs a trial of this driver any more."""
         return not any(live.is_heard for live in self._queue.live.values())
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing to run, not even what an earlier driver left."""
+        """Whether there is nothing to run, including trials that an earlier driver left."""
         return self._queue.is_empty
 
     @property
     def ended_by(self) -> str | None:
-        """The limit that ended the search before all its trials were asked for, in a sentence."""
+        """A sentence on the limit that ended the search before all trials were asked for; else
+        None."""
         return None if self._queue.is_used_up else self._spending.limit
 
     def suggest(self, trial_id: str) -> Any:
-        """Params; None (ask again later) or FINISHED."""
+        """Return the params of the next trial, None (Tune asks again later) or FINISHED."""
         if self.is_stopped:
             return Searcher.FINISHED
         if self._queue.again:
@@ -122,6 +125,7 @@ class StudySearcher(Searcher):
         return dict(asked.params)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Read an event of a trial."""
         live, event = self._queue.live.get(trial_id), unpack(result)
         if live is None or event is None:
             return
@@ -140,12 +144,12 @@ class StudySearcher(Searcher):
         self._watch.moved(live.asked.number, event)
 
     def should_prune(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Tune's stop condition, asked of every result: does the pruner end the trial here?"""
+        """Return whether the pruner ends the trial at this result; Tune asks this for every one."""
         live, event = self._queue.live.get(trial_id), unpack(result)
         if live is None or event is None or event["event"] != "rung":
             return False
         value = objective_of(Scores.from_dict(event["probe"]), self._settings)
-        if value is None:  # the target is not one that counts, or has no language that may select
+        if value is None:  # not an objective target, or none of its languages may select
             return False
         live.scores, live.probed = Scores.from_dict(event["scores"]), value
         live.pruned = self._study.prunes(live.asked, rung=event["rung"], value=value)
@@ -154,24 +158,28 @@ class StudySearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        """Report the result of an ended trial, or put the trial back if its worker failed."""
         live = self._queue.live.pop(trial_id, None)
         self._queue.changed()
         if live is None:
             return
-        if self.is_stopped:  # still RUNNING in the database: the next driver takes it up
+        if self.is_stopped:  # the trial stays RUNNING in the database; the next driver resumes it
             self._note(live.asked)
             return
         if error and not live.is_over and live.num_broken < MAX_FAILURES:
             self._put_back(live)
             return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
-        took = self._spending.end(live.asked.number, is_scored=is_scored)
-        row = self._ends.tell(live, took)
+        spent = self._spending.end(live.asked.number, is_scored=is_scored)
+        row = self._ends.tell(live, spent)
         self._watch.finished(row)
 
     def _put_back(self, live: TrialInFlight) -> None:
-        """A trial whose worker broke, to be started again. Tune's own way of doing so gives a trial
-        up whose worker died while it was still another trial's."""
+        """Queue a trial whose worker failed, to be started again.
+
+        Tune's own restart is not used: it gives up a trial if the worker died while it still ran
+        another trial.
+        """
         self._spending.end(live.asked.number, is_scored=False)
         self._note(live.asked)
         live.broke()
@@ -194,7 +202,9 @@ class StudySearcher(Searcher):
         self._log.phase_finished(phase_row(record), plan_phase=record.phase)
 
     def _note(self, asked: AskedTrial) -> None:
-        """What a running trial took until now, should this driver be killed. A database that does
-        not answer ends nothing here: the next note has all of it."""
+        """Store the time that a running trial used until now, in case this driver is killed.
+
+        An error of the database is ignored, because the next note contains all of the time.
+        """
         with suppress(Refusal):
             self._study.note_spending(asked, self._spending.took(asked.number))

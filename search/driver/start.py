@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from search.addresses import refusing
 from search.base_encoder import find_encoder
-from search.callbacks import OnDone, ignore
+from search.callbacks import StartCallbacks
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials
 from search.home import Home
 from search.planning.plan import check_study
@@ -28,23 +28,6 @@ from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.workers import num_cores
 
 TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartCallbacks:
-    """What is called while a search starts, each with how many of how many are done.
-
-    Attributes:
-        on_pretrained: steps of the encoder that is made at its first use.
-        on_prepared: splits of data sets that are tokenised.
-        on_checked: sources and targets whose rows are compared.
-        on_ranked: tasks that the priors have looked at.
-    """
-
-    on_pretrained: OnDone = ignore
-    on_prepared: OnDone = ignore
-    on_checked: OnDone = ignore
-    on_ranked: OnDone = ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""TrialEnds: what came of a trial, told to the record first and to Optuna then."""
+"""TrialEnds: reports the result of a trial, first to the record and then to Optuna."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -30,7 +30,10 @@ class TrialLog(Protocol):
 
 
 class TrialEnds:
-    """Of one run of the search, whose own baselines its trials are compared with in the record."""
+    """Reports the results of one run of the search.
+
+    In the record, trials are compared with the baselines that ended in the same run.
+    """
 
     def __init__(self, study: OptunaStudy, settings: StudySettings, log: TrialLog) -> None:
         self._study = study
@@ -40,13 +43,14 @@ class TrialEnds:
         self._rows: list[TrialRow] = []
 
     def tell(self, live: TrialInFlight, took: TrialSpending) -> TrialRow:
-        """However it ended."""
+        """Report the end of a trial, whatever its state, and return its row."""
         row, measure = self._judged(row_of(live, took, self._settings))
         self._rows.append(row)
         if row.plan.is_baseline:
             self._baselines = Baselines.among(self._rows)
         self._study.note_spending(live.asked, took)
-        # The record first: a driver that dies in between runs the trial again and finds all of it.
+        # The record comes first: if the driver dies in between, the next driver runs the trial
+        # again and finds all its phases in the store.
         outcomes = live.end.get("outcomes") if live.end else None
         self._log.trial_finished(row, baseline=self._baselines.of(row), outcomes=outcomes)
         values = told_values(row, self._settings)
@@ -60,20 +64,21 @@ class TrialEnds:
         return row
 
     def tell_duplicate(self, asked: AskedTrial) -> bool:
-        """What an equal plan got, at once; False where there was none."""
-        told = self._study.history.results.get(asked.plan)
-        if told is None:
+        """Give a trial the result of an equal plan without running it; return False if no equal
+        plan has a result."""
+        result = self._study.history.results.get(asked.plan)
+        if result is None:
             return False
-        row = duplicate_row(asked, told, self._settings)
+        row = duplicate_row(asked, result, self._settings)
         self._log.trial_started(asked.number, params=asked.params, plan=asked.plan, phase_keys=[])
         self._log.trial_finished(row, baseline=self._baselines.of(row))
-        self._study.tell_duplicate(asked, told)
+        self._study.tell_duplicate(asked, result)
         return True
 
     def _judged(self, row: TrialRow) -> tuple[TrialRow, BaselineMeasure | None]:
-        """The row with its largest drop against the baselines so far, and the measure that it adds
-        to them, if it is a baseline."""
+        """Return the row with its largest drop against the baselines so far, and the measure that
+        it adds if it is a baseline itself."""
         evaluation = self._settings.evaluation
-        own = measure_of(row, evaluation) if evaluation.max_drop is not None else None
-        measures = [*self._study.history.measures, *([own] if own else [])]
-        return judged(row, measures, evaluation), own
+        measure = measure_of(row, evaluation) if evaluation.max_drop is not None else None
+        measures = [*self._study.history.measures, *([measure] if measure else [])]
+        return judged(row, measures, evaluation), measure

@@ -1,4 +1,4 @@
-"""What came of a trial in flight, as a row; what its phase was, as another. No database, no Ray."""
+"""Converts trials in flight and stored phases to the rows of the record. No database, no Ray."""
 
 import time
 
@@ -16,7 +16,11 @@ from trainables.store.phase_store import PhaseRecord
 
 
 def row_of(live: TrialInFlight, took: TrialSpending, settings: StudySettings) -> TrialRow:
-    """How it ended: pruned at a rung (with the scores so far), as its `end` says, or broken."""
+    """Return the row of an ended trial.
+
+    The trial was pruned at a rung (the row then has the scores so far), ended as its `end` event
+    says, or failed because its worker failed.
+    """
     asked, end, scores = live.asked, live.end, None
     state, reason = TrialState.FAILED, live.reason
     if live.pruned:
@@ -34,7 +38,7 @@ def row_of(live: TrialInFlight, took: TrialSpending, settings: StudySettings) ->
         state=state,
         params=asked.params,
         plan=asked.plan,
-        phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try tells them again
+        phase_keys=tuple(dict.fromkeys(live.phase_keys)),  # a second try reports them again
         objective=live.probed if live.pruned else reached,
         scores=scores,
         reason=reason or None,
@@ -44,8 +48,8 @@ def row_of(live: TrialInFlight, took: TrialSpending, settings: StudySettings) ->
     )
 
 
-def duplicate_row(asked: AskedTrial, told: PlanResult, settings: StudySettings) -> TrialRow:
-    """Of a trial that is not run, since one with an equal plan was told."""
+def duplicate_row(asked: AskedTrial, equal: PlanResult, settings: StudySettings) -> TrialRow:
+    """Return the row of a trial that is not run, because an equal plan already has a result."""
     names = [name.value for name in settings.evaluation.objectives]
     return TrialRow(
         number=asked.number,
@@ -53,14 +57,14 @@ def duplicate_row(asked: AskedTrial, told: PlanResult, settings: StudySettings) 
         params=asked.params,
         plan=asked.plan,
         phase_keys=(),
-        objective=told.values[0] if told.values and not names else None,
-        values=dict(zip(names, told.values, strict=False)),
-        duplicate_of=told.number,
+        objective=equal.values[0] if equal.values and not names else None,
+        values=dict(zip(names, equal.values, strict=False)),
+        duplicate_of=equal.number,
     )
 
 
 def told_values(row: TrialRow, settings: StudySettings) -> tuple[float, ...]:
-    """What Optuna is told of a scored trial; nothing where there is nothing to tell."""
+    """Return the values of a scored trial for Optuna; empty if it has no objective."""
     if row.objective is None:
         return ()
     named = settings.evaluation.objectives
@@ -68,7 +72,8 @@ def told_values(row: TrialRow, settings: StudySettings) -> tuple[float, ...]:
 
 
 def objective_of(scores: Scores, settings: StudySettings) -> float | None:
-    """None where no objective target is scored yet in a language that may select."""
+    """Return the objective of these scores; None if no objective target is scored yet in a language
+    that may select."""
     rule = settings.evaluation
     try:
         return objective(scores, rule.selection, pivot_languages=rule.pivot_languages)
@@ -77,6 +82,7 @@ def objective_of(scores: Scores, settings: StudySettings) -> float | None:
 
 
 def phase_row(record: PhaseRecord) -> PhaseRow:
+    """Return the row of a stored phase."""
     phase = Phase.from_dict(record.phase)
     return PhaseRow(
         key=record.key,
@@ -94,7 +100,8 @@ def phase_row(record: PhaseRecord) -> PhaseRow:
 
 
 def _values(live: TrialInFlight, scores: Scores, settings: StudySettings) -> dict[str, float]:
-    """Of the objectives that the study names; none where one of them cannot be told."""
+    """Return objective name -> value for the study's named objectives; empty if one of them cannot
+    be computed."""
     seconds = sum(live.costs.values()) + live.seconds.get("evaluation", 0.0)
     try:
         return objective_values(

@@ -35,19 +35,16 @@ MAX_EXACT = 8  # largest number of options for which all orders are enumerated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The estimates of one source.
-
-    Attributes:
-        logme: LogME; None if it cannot be computed (masked language modelling has no labels).
-        similarity: target -> cosine between the mean vectors of the texts.
-        typology: nearness of the languages; None if all sources are in one language.
-        rows: which rows the estimates were computed on, for people.
-    """
+    """The estimates of one source; a higher value is better."""
 
     logme: float | None
+    """LogME; null if it cannot be computed (masked language modelling has no labels)."""
     similarity: Mapping[str, float] = field(default_factory=dict)
+    """Target -> cosine between the mean vectors of the texts, in [-1, 1]."""
     typology: float | None = None
+    """Nearness of the languages, in [0, 1]; null if all sources are in one language."""
     rows: str = ""
+    """Which rows the estimates were computed on, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,28 +52,26 @@ class RankedOption:
     """An option with its estimates and ranks.
 
     Each estimate is the mean of the estimates of the option's sources, weighted by `shares`.
-
-    Attributes:
-        option: name of the option.
-        shares: source -> share.
-        logme: mean LogME; None if no source has one.
-        similarity: mean of `similarity_by_target`; None if there is none.
-        similarity_by_target: target -> mean similarity.
-        typology: mean nearness; None if no source has one.
-        ranks: kind of estimate -> rank by it.
-        rank: mean of `ranks`.
-        place: position in the order, from 1 for the most promising option.
     """
 
     option: str
-    shares: Mapping[str, float] = field(default_factory=dict)  # by source
+    """The name of the option."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Source -> its share of the mixture, in [0, 1]."""
     logme: float | None = None
+    """Mean LogME; null if no source has one."""
     similarity: float | None = None
+    """Mean of `similarity_by_target`, in [-1, 1]; null if there is none."""
     similarity_by_target: Mapping[str, float | None] = field(default_factory=dict)
+    """Target -> mean similarity, in [-1, 1]."""
     typology: float | None = None
+    """Mean nearness, in [0, 1]; null if no source has one."""
     ranks: Mapping[str, float] = field(default_factory=dict)
+    """Kind of estimate -> rank by it, 1 for the most promising option."""
     rank: float
+    """Mean of `ranks`; the middle rank where there are none."""
     place: int
+    """Position in the order, from 1 for the most promising option."""
 
     def estimate(self, kind: str) -> float | None:
         """Return the estimate of a kind, one of KINDS."""
@@ -85,19 +80,16 @@ class RankedOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priors:
-    """The priors of a study, with the field names that its record stores.
-
-    Attributes:
-        options: options in order, most promising first.
-        sources: TASK@LANGUAGE -> estimates of the source.
-        notes: sentences that a reader of the estimates should know.
-        first: params of the trials that are tried first.
-    """
+    """The priors of a study, with the field names that its record stores."""
 
     options: tuple[RankedOption, ...]
+    """The options in order, most promising first."""
     sources: Mapping[str, Estimate] = field(default_factory=dict)
+    """`task@language` -> estimates of the source."""
     notes: tuple[str, ...] = ()
+    """Sentences that a reader of the estimates should know."""
     first: tuple[JsonObject, ...] = ()
+    """Params of the trials that are tried first."""
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, JsonValue]) -> "Priors":
@@ -113,36 +105,32 @@ class TriedOption(RankedOption):
     """An option with the number of its scored trials, and their mean objective."""
 
     num_trials: int
+    """How many scored trials the option has."""
     mean: float | None
+    """The mean objective of these trials, in the objective's unit; null without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Agreement of the order with the results.
-
-    Attributes:
-        correlation: Spearman's rank correlation of the order with the mean objectives.
-        chance: share of all possible orders that agree equally well or better.
-    """
+    """Agreement of the order with the results."""
 
     correlation: float
+    """Spearman's rank correlation of the order with the mean objectives, in [-1, 1]."""
     chance: float
+    """Share of all possible orders that agree equally well or better, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hindsight(Priors):
-    """The priors with the results of each option.
-
-    Attributes:
-        options: options in order, with their results.
-        num_tried: options with a scored trial.
-        mean: agreement of the order with the mean objectives; None if fewer than three options have
-            a score, or if all are equal.
-    """
+    """The priors with the results of each option."""
 
     options: tuple[TriedOption, ...]
+    """The options in order, with their results."""
     num_tried: int
+    """How many options have a scored trial."""
     mean: Agreement | None
+    """Agreement of the order with the mean objectives; null if fewer than three options have a
+    score, or if all are equal."""
 
 
 def ranked_options(space: SearchSpace) -> tuple[str, ...]:

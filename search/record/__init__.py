@@ -1,1 +1,1 @@
-"""What MLflow keeps of a study, written and read back; the only room that knows MLflow."""
+"""Writes the record of a study to MLflow and reads it back; the only room that imports MLflow."""

@@ -1,4 +1,4 @@
-"""Delivery: from the outbox of one study to MLflow, which may be away while the study runs."""
+"""Delivery: sends the outbox of one study to MLflow, which may be unreachable while it runs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ Connect = Callable[[str], Any]
 
 
 class Delivery:
-    """What is appended is one line on disk; a thread of the outbox, once it is started, brings the
-    lines to MLflow in order."""
+    """Stores each entry as one line on disk. The thread of the outbox, once it is started, sends
+    the lines to MLflow in order."""
 
     def __init__(
         self,
@@ -31,11 +31,13 @@ class Delivery:
         self.outbox = Outbox(outbox, self._deliver)
 
     def append(self, entry: Entry) -> None:
-        # The time of the event, not of its arrival: durations hold, and sending twice is the same.
+        """Store an entry in the outbox, with the time of now."""
+        # The time of the event and not of its arrival, so that durations are right, and an entry
+        # that is sent twice is the same both times.
         self.outbox.append({**entry, "time": time.time_ns() // 1_000_000})
 
     def open_tracker(self) -> Tracker:
-        """For what has to be written at once, when nothing waits any more."""
+        """Return a tracker for writing directly; use it only when the outbox is empty."""
         return Tracker(self.connect(), self.address.experiment)
 
     def _deliver(self, entry: Mapping[str, Any]) -> None:
@@ -53,4 +55,4 @@ class Delivery:
                     tracker.models.put(study, dict(entry))
                 case kind:
                     raise UndeliverableError(f"unknown kind of entry {kind!r}")
-        self._tracker = tracker  # kept only if all went well: ids may be stale after a failure
+        self._tracker = tracker  # kept only after success: its ids may be wrong after a failure

@@ -1,6 +1,6 @@
-"""What is logged at each event of a study, as plain values: the lines of the outbox. Pure.
+"""Builds the entries of the outbox: what is logged at each event of a study, as plain values. Pure.
 
-An entry says how a run (or model) shall look, not what to do: applying it twice changes nothing.
+An entry describes the state that a run or model should have, so applying it twice changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,22 @@ RUN_STATUS: Mapping[TrialState, str] = {
     TrialState.FAILED: "FAILED",
     TrialState.PRUNED: "KILLED",
 }
-OUTCOMES = "outcomes"  # the folder of a run's artifacts
-ROWS = "rows.json.gz"  # of a study that has ended: all its trials and phases
+OUTCOMES = "outcomes"  # folder among a run's artifacts
+ROWS = "rows.json.gz"  # all trials and phases of a study that has ended
 Entry = dict[str, Any]
-Labels = dict[str, str]  # the tags that make a run the only one of its kind in the study
+Labels = dict[str, str]  # the tags that identify a run in its study
 
-_MAX_PARAMS = 90  # MLflow takes 100 in one call
-_MAX_NOTE = 7900  # characters of a tag
+_MAX_PARAMS = 90  # MLflow takes at most 100 in one call
+_MAX_NOTE = 7900  # characters; a tag of MLflow holds 8000
 
 
 def run_entry(labels: Labels, *, name: str, status: str | None, **fields: Any) -> Entry:
-    """A run that shall exist: `params`, `metrics`, `tags`, `note` (Markdown), `inputs` (data sets),
-    `parent`, `started`, and `files` by name, as artifacts.py writes them."""
+    """Return the entry of a run that should exist.
+
+    Further fields are `params`, `metrics`, `tags`, `note` (Markdown), `inputs` (data sets),
+    `parent` (labels), `lasted` (seconds), and `files` by name, as `mlflow_files.put_files` writes
+    them.
+    """
     return {"kind": "run", "labels": labels, "name": name, "status": status, **fields}
 
 
@@ -71,7 +75,7 @@ def study_started(
 
 
 def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
-    """A trial's run, as it starts or as it ended."""
+    """Return the entry of a trial's run, at its start or at its end."""
     files: dict[str, Any] = {"plan.json": row.plan.to_dict(), "trial.json": row.to_dict()}
     if row.scores is not None:
         files["matrix.json"] = {"targets": [target.to_dict() for target in row.scores.targets]}
@@ -95,7 +99,7 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
 
 
 def phase_entry(row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> Entry:
-    """A phase's run: it belongs to the study, since several trials may share it."""
+    """Return the entry of a phase's run, which belongs to the study, as trials may share it."""
     numbers = {
         "num_steps": row.num_steps,
         "num_examples": row.num_examples,
@@ -143,7 +147,8 @@ def study_finished(
 
 
 def study_described(study: str, *, note: str, figures: Mapping[str, str]) -> Entry:
-    """What the study's run says of itself: a note in Markdown, and figures as SVG by name."""
+    """Return the entry with the study's description: a note in Markdown, and figures (name ->
+    SVG)."""
     return run_entry(
         study_labels(),
         name=study,
@@ -154,7 +159,7 @@ def study_described(study: str, *, note: str, figures: Mapping[str, str]) -> Ent
 
 
 def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> Entry:
-    """What each row of a run's targets got: files by target, named by where they lie."""
+    """Return the entry that sends the outcomes of a run's rows: target -> path of its file."""
     paths = {f"{OUTCOMES}/{task}.safetensors": path for task, path in files.items()}
     return {"kind": "paths", "labels": labels, "name": name, "paths": paths}
 
@@ -162,7 +167,7 @@ def outcomes_entry(labels: Labels, *, name: str, files: Mapping[str, str]) -> En
 def gains_entry(
     gains: Mapping[int, Mapping[str, float]], tags: Mapping[int, Mapping[str, str]]
 ) -> Entry:
-    """Metrics and tags of trials that are known only now, by trial number."""
+    """Return the entry with metrics and tags that are known only at the end, by trial number."""
     return {
         "kind": "gains",
         "gains": {str(number): dict(gains[number]) for number in gains},
@@ -171,12 +176,12 @@ def gains_entry(
 
 
 def feasible_tag(row: TrialRow) -> dict[str, str]:
-    """Whether the trial may win; nothing where the study does not ask."""
+    """Return the tag that says whether the trial may win; empty if the study has no limit."""
     return {} if row.is_feasible is None else {"feasible": str(row.is_feasible).lower()}
 
 
 def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> list[Entry]:
-    """The trial's trained target phases as models, by reference to where their files lie."""
+    """Return entries that log the trial's target phases as models, with references to the files."""
     entries = []
     for key, tasks in target_phases(row).items():
         if key not in locations:
@@ -197,10 +202,11 @@ def model_entries(row: TrialRow, locations: Mapping[str, Mapping[str, str]]) -> 
 
 
 def target_phases(row: TrialRow) -> dict[str, tuple[str, ...]]:
-    """Key of each target phase -> the targets it serves; of the intermediate, if no target trains.
+    """Return key of each target phase -> the targets that it serves.
 
-    A row lists the keys of its different phases in the order of the plan. Where there are more or
-    fewer (a trial that was taken up again, a phase that was retried) the targets are not known.
+    If no target trains, the key is that of the intermediate phase. A row lists the keys of its
+    different phases in the order of the plan. If there are more or fewer keys than phases (the
+    trial was resumed, or a phase was retried), the targets are unknown and the tuples are empty.
     """
     tasks: dict[Phase, list[str]] = {}
     for target in row.plan.targets:
@@ -228,9 +234,20 @@ def retrain_entry(
     reason: str | None = None,
     lock: str = "",
 ) -> Entry:
-    """One run of a retrain: the winner, its baseline or its twin, with one seed. `validation` are
-    the scores that choose between the winner's seeds; `lock` is the digest of what it is made of,
-    which runs of one retrain share."""
+    """Return the entry of one run of a retrain: winner, baseline or twin, with one seed.
+
+    Args:
+        name: name of the retrain.
+        seed: seed of the run.
+        role: `winner`, `baseline` or `twin`.
+        plan: plan that is trained.
+        phase_keys: keys of its phases.
+        state: state of the run.
+        scores: scores on test rows; None unless scored.
+        validation: scores on validation rows, which choose between the winner's seeds.
+        reason: why it failed; None unless failed.
+        lock: digest of plans, data, code and versions; equal for all runs of one retrain.
+    """
     content = {
         "name": name,
         "seed": seed,
@@ -260,7 +277,7 @@ def retrain_entry(
 
 
 def retrain_locked(name: str, *, lock: Mapping[str, Any]) -> Entry:
-    """What a retrain is made of, before anything of it is trained."""
+    """Return the entry with the lock of a retrain, which is written before it trains anything."""
     return run_entry(
         {"role": RETRAIN, "retrain": name},
         name=f"retrain {name}",
@@ -281,7 +298,7 @@ def retrain_closed(name: str, *, summary: Mapping[str, Any]) -> Entry:
 
 
 def score_metrics(scores: Scores | None) -> dict[str, float]:
-    """Scores by metric name; made here and nowhere else."""
+    """Return metric name -> score; the only place where metric names are built."""
     if scores is None:
         return {}
     metrics: dict[str, float | None] = {
@@ -319,8 +336,10 @@ def _trial_tags(row: TrialRow) -> dict[str, str]:
         tags["worst_language"] = "/".join(row.scores.worst_language[:2])
         tags |= _marks(row.scores)
         for target in row.scores.targets:
-            found = target.protocol
-            tags[f"protocol.{target.task}"] = f"{found.split} {found.selection} {found.data}"
+            protocol = target.protocol
+            tags[f"protocol.{target.task}"] = (
+                f"{protocol.split} {protocol.selection} {protocol.data}"
+            )
     return tags
 
 
@@ -330,7 +349,8 @@ def _marks(scores: Scores | None) -> dict[str, str]:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Settings by dotted name; tables of single targets are left to settings.json."""
+    """Return dotted name -> setting, without the tables of single targets, which only settings.json
+    has."""
     flat: dict[str, str] = {}
     for name, value in settings.items():
         dotted = f"{prefix}{name}"

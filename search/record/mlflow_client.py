@@ -1,6 +1,7 @@
-"""MLflow: a client by address, and what is written by it. Runs and models by id, plain values.
+"""Connects to MLflow by address, and writes runs and models by id with plain values.
 
-Nothing global: no active run, no tracking address of the process. Every write may be repeated.
+No global state of MLflow is used: no active run, no tracking address of the process. Every write
+may be repeated.
 """
 
 import contextlib
@@ -20,20 +21,20 @@ from search.record.mlflow_runs import TAG, KnownRun, Run, Runs
 from search.record.outbox import UndeliverableError
 from spaces.refusal import Refusal
 
-# Of MLflow's error codes, those that say that the request itself is wrong.
+# MLflow's error codes for a request that is itself wrong, so that sending it again is useless.
 _OUR_FAULT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST"})
 _MAX_METRICS = 800
 _NOTE = "mlflow.note.content"  # the tag that the UI shows as the run's description
 
 
 def connect(tracking_uri: str) -> Any:
-    """An MLflow client for this address alone. Raises Refusal at once where nobody answers."""
+    """Return an MLflow client for this address. Raises Refusal at once if no server answers."""
     check_reachable(tracking_uri)
-    # MLflow reads these when it is imported or called; its own defaults wait four minutes.
+    # MLflow reads these when it is imported or called. By default it would wait four minutes.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines per run
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     from mlflow import MlflowClient
@@ -42,7 +43,7 @@ def connect(tracking_uri: str) -> Any:
 
 
 def prepare(tracking_uri: str) -> None:
-    """Create a SQLite database once, before several processes open it; a server needs nothing."""
+    """Create a SQLite database before several processes open it; do nothing for a server."""
     path = sqlite_path(tracking_uri)
     if path is None:
         check_scheme(tracking_uri)
@@ -54,7 +55,7 @@ def prepare(tracking_uri: str) -> None:
 
 
 def list_experiments(tracking_uri: str) -> list[str]:
-    """Names of all experiments that are not deleted."""
+    """Return the names of all experiments that are not deleted."""
     client, names, token = connect(tracking_uri), list[str](), None
     while True:
         page = client.search_experiments(page_token=token)
@@ -66,7 +67,7 @@ def list_experiments(tracking_uri: str) -> list[str]:
 
 @contextlib.contextmanager
 def delivering() -> Iterator[None]:
-    """Tell what will never be taken (Undeliverable) from what may be tried again later."""
+    """Turn errors that a later try cannot avoid into UndeliverableError; pass on all others."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -82,8 +83,8 @@ def delivering() -> Iterator[None]:
 
 
 class Tracker:
-    """One experiment of an MLflow server: bring its runs into a state, and read them; `models` does
-    so for what is made of them."""
+    """Writes and reads the runs of one experiment of an MLflow server; `models` does the same for
+    logged models."""
 
     def __init__(self, client: Any, experiment: ExperimentAddress) -> None:
         self._client = client
@@ -91,22 +92,23 @@ class Tracker:
         self.models = Models(client, self._runs)
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
-        """Runs of a study (or of all) that carry these labels, oldest first."""
+        """Return the runs of a study (or of all studies) that have these labels, oldest first."""
         return self._runs.find(study, **labels)
 
     def read_json(self, run: Run, name: str) -> Any:
-        """An artifact of the run, or None if the run has none of this name."""
-        return artifacts.read_json(self._client, run.run_id, run.place, name)
+        """Return the content of a JSON artifact; None if the run has none of this name."""
+        return artifacts.read_json(self._client, run.run_id, run.artifacts, name)
 
     def fetch(self, run: Run, name: str, into: Path) -> list[Path]:
-        """The files of one folder of the run's artifacts, brought here."""
+        """Download the files of one folder of the run's artifacts into `into`."""
         return artifacts.fetch(self._client, run.run_id, name, into)
 
     def put_run(self, study: str, entry: Entry) -> str:
-        """Bring a run into the state that the entry describes; its id. Writes what differs."""
-        made = {name: entry[name] for name in ("parent", "lasted") if name in entry}
+        """Bring a run into the state that the entry describes, and return its id. Only what differs
+        is written."""
+        if_new = {name: entry[name] for name in ("parent", "lasted") if name in entry}
         run_id = self._runs.ensure(
-            study, entry["labels"], name=entry["name"], time=entry["time"], **made
+            study, entry["labels"], name=entry["name"], time=entry["time"], **if_new
         )
         known = self._runs.known[run_id]
         self._log(
@@ -130,7 +132,7 @@ class Tracker:
         return run_id
 
     def put_paths(self, study: str, entry: Entry) -> None:
-        """Files from disk, to the artifacts of a run."""
+        """Copy files from disk to the artifacts of a run."""
         run_id = self._runs.ensure(study, entry["labels"], name=entry["name"], time=entry["time"])
         artifacts.put_paths(self._client, run_id, entry["paths"])
 
@@ -152,12 +154,13 @@ class Tracker:
         params: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
-        """Write what the run does not have, in one call where MLflow's limits allow."""
+        """Write what the run does not have yet, in one call if MLflow's limits allow it."""
         from mlflow.entities import Metric, Param, RunTag
 
         known = self._runs.known[run_id]
         fresh = [Metric(k, v, time, 0) for k, v in metrics.items() if known.metrics.get(k) != v]
-        # MLflow refuses to change a param: what a resume may change (the budget) is in the files.
+        # MLflow refuses to change a param. What a resumed study may change (the budget) is also in
+        # the files, which can change.
         rest = {
             "params": [Param(k, v) for k, v in params.items() if k not in known.params],
             "tags": [RunTag(k, v) for k, v in tags.items() if known.tags.get(k) != v],
@@ -172,5 +175,5 @@ class Tracker:
 
 
 def open_tracker(experiment: ExperimentAddress) -> Tracker:
-    """Raises Refusal at once where nobody answers."""
+    """Return a tracker of an experiment. Raises Refusal at once if no server answers."""
     return Tracker(connect(experiment.tracking_uri), experiment)

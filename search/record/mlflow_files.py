@@ -1,4 +1,4 @@
-"""Files of a run in MLflow, through a client: documents, files from disk, and back."""
+"""Writes and reads the files of a run in MLflow: documents, and files from disk."""
 
 import gzip
 import json
@@ -15,8 +15,14 @@ from search.record.outbox import UndeliverableError
 
 
 def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
-    """Documents by file name, which may have folders in it: text as it stands, rows as a table
-    where the name ends in `.parquet`, anything else as JSON, packed where it ends in `.gz`."""
+    """Write documents as artifacts of a run.
+
+    Args:
+        client: MLflow client.
+        run_id: id of the run.
+        files: file name, with folders -> content. Content is written as a table if the name ends in
+            `.parquet`, unchanged if it is text, and else as JSON, compressed for `.json.gz`.
+    """
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
         for name, content in files.items():
             path = Path(folder, name)
@@ -35,44 +41,52 @@ def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:
 
 
 def put_inputs(client: Any, run_id: str, inputs: Sequence[Mapping[str, str]]) -> None:
-    """Data sets by name and digest; MLflow keeps one of each, and one link to the run."""
+    """Link data sets to a run; MLflow stores each name and digest once, and one link per run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    found = [
+    datasets = [
         DatasetInput(
             Dataset(
-                name=given["name"],
-                digest=given["digest"],
+                name=dataset["name"],
+                digest=dataset["digest"],
                 source_type="hugging_face",
-                source=json.dumps({name: given[name] for name in ("path", "revision")}),
+                source=json.dumps({name: dataset[name] for name in ("path", "revision")}),
             ),
-            [InputTag("mlflow.data.context", given["context"])],
+            [InputTag("mlflow.data.context", dataset["context"])],
         )
-        for given in inputs
+        for dataset in inputs
     ]
-    client.log_inputs(run_id, found)
+    client.log_inputs(run_id, datasets)
 
 
 def put_paths(client: Any, run_id: str, paths: Mapping[str, str]) -> None:
-    """Files on disk by the place that they get in the run. Undeliverable where one is gone: it
-    will not come back, and shall not block what waits behind it."""
+    """Copy files from disk to artifacts of a run; `paths` is artifact name -> path on disk.
+
+    Raises UndeliverableError if a file no longer exists: trying again would not help, and would
+    block the entries after this one.
+    """
     with tempfile.TemporaryDirectory(prefix="transfer-search-") as folder:
-        for place, path in paths.items():
-            target = Path(folder, place)
+        for name, path in paths.items():
+            target = Path(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copyfile(path, target)
             except FileNotFoundError as error:
-                raise UndeliverableError(f"{place} cannot be sent: {path} is gone") from error
+                raise UndeliverableError(
+                    f"{name} cannot be sent, because {path} no longer exists"
+                ) from error
         client.log_artifacts(run_id, folder)
 
 
-def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
-    """A document, or None if the run has none of this name.
+def read_json(client: Any, run_id: str, location: str, name: str) -> Any:
+    """Return a JSON document of a run; None if the run has none of this name.
 
     Args:
-        place: the address of the run's artifacts. By the run's id alone MLflow asks its server
-            for the run, with all its metrics, three times a file.
+        client: MLflow client.
+        run_id: id of the run.
+        location: URI of the run's artifacts. With the run's id only, MLflow would request the run
+            with all its metrics from the server three times per file.
+        name: name of the document, with folders.
     """
     from mlflow.artifacts import download_artifacts
 
@@ -80,7 +94,7 @@ def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
         try:
             path = Path(
                 download_artifacts(
-                    artifact_uri=f"{place}/{name}",
+                    artifact_uri=f"{location}/{name}",
                     dst_path=folder,
                     tracking_uri=client.tracking_uri,
                 )
@@ -94,7 +108,7 @@ def read_json(client: Any, run_id: str, place: str, name: str) -> Any:
 
 
 def fetch(client: Any, run_id: str, name: str, into: Path) -> list[Path]:
-    """Bring the files of one folder of the run here; none where the run has no such folder."""
+    """Download the files of one folder of the run; the list is empty if there is no such folder."""
     if not any(file.path == name for file in client.list_artifacts(run_id)):
         return []
     folder = Path(client.download_artifacts(run_id, name, str(into)))

@@ -1,4 +1,4 @@
-"""Models: MLflow's logged models, each linked to its run, by reference or with their files."""
+"""Models: writes MLflow's logged models and links each to its run, with or without its files."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from spaces.refusal import Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedModel:
-    """A model in the record: the run it is of, and where its files lie."""
+    """A logged model in the record: its run, and the URI of its files."""
 
     model_id: str
     run_id: str
@@ -24,14 +24,14 @@ class LoggedModel:
 
 
 class Models:
-    """Of one experiment. Each is made once, whoever asks for it again."""
+    """The logged models of one experiment; each is created once, however often it is written."""
 
     def __init__(self, client: Any, runs: Runs) -> None:
         self._client = client
         self._runs = runs
 
     def put(self, study: str, entry: Entry) -> None:
-        """A logged model that says where the files of a phase lie, linked to its run."""
+        """Write a logged model that refers to the files of a phase, and link it to its run."""
         from mlflow.entities import Metric
 
         run_id = self._runs.ensure(study, entry["run"], name=entry["name"], time=entry["time"])
@@ -40,7 +40,8 @@ class Models:
         metrics = []
         for name in entry["metrics"]:
             history = self._client.get_metric_history(run_id, name)
-            # At the time of the run's own value it is the same value, now of the model too.
+            # With the time of the run's value, MLflow stores no second value for the run but links
+            # the value to the model too.
             metrics += [
                 Metric(name, m.value, m.timestamp, m.step, model_id=model.model_id)
                 for m in history[-1:]
@@ -65,12 +66,12 @@ class Models:
         requirements: Sequence[str],
         outcomes: Path | None = None,
     ) -> LoggedModel:
-        """Log a folder of model files for a run; what MLflow needs to load it lies beside them, and
-        the file of `outcomes`."""
-        found = self._runs.find(study, **labels)
-        if not found:
-            raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model of")
-        run_id = found[0].run_id
+        """Log a folder of model files for a run, with the files that MLflow needs to load it, and
+        with the file of `outcomes`. Raises Refusal if the study has no such run."""
+        runs = self._runs.find(study, **labels)
+        if not runs:
+            raise Refusal(f"study {study!r} has no run {labels} in MLflow to register a model for")
+        run_id = runs[0].run_id
         tags = {"study": study, "run": run_id, "sha256": digest}
         model = self._ensure(run_id, name, tags=tags, params={**params, "sha256": digest})
         if str(model.status) != "READY":
@@ -87,12 +88,13 @@ class Models:
     def _ensure(
         self, run_id: str, name: str, *, tags: Mapping[str, str], params: Mapping[str, str]
     ) -> Any:
-        """The one logged model with these tags, and the link from its run."""
+        """Return the logged model with these tags; create it and the link from its run if they are
+        missing."""
         from mlflow.entities import LoggedModelOutput
 
         experiment_id = self._runs.ensure_experiment()
-        found = self._client.search_logged_models([experiment_id], filter_string=filter_of(tags))
-        model = next(iter(found), None) or self._client.create_logged_model(
+        models = self._client.search_logged_models([experiment_id], filter_string=filter_of(tags))
+        model = next(iter(models), None) or self._client.create_logged_model(
             experiment_id, name=name, source_run_id=run_id, tags=tagged(tags), params=dict(params)
         )
         outputs = self._client.get_run(run_id).outputs

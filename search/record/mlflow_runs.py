@@ -1,4 +1,4 @@
-"""Runs: which an experiment of MLflow has, found by their labels, made where they are missing."""
+"""Runs: finds the runs of an MLflow experiment by their labels and creates missing ones."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows ru
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What readers need of an MLflow run; `place` is the address of its artifacts, `tags` are ours,
-    without their prefix."""
+    """The part of an MLflow run that readers need; `artifacts` is the URI of its artifacts, `tags`
+    are our own tags without their prefix."""
 
     run_id: str
-    place: str
+    artifacts: str
     name: str
     status: str
     started: int
@@ -28,7 +28,8 @@ class Run:
 
 @dataclass(slots=True)
 class KnownRun:
-    """What a run has already, so far as we know: nobody else writes it while we hold the outbox."""
+    """The known content of a run. It stays true because no other process writes the run while this
+    one holds the outbox."""
 
     params: dict[str, str]
     metrics: dict[str, float]
@@ -42,31 +43,33 @@ class KnownRun:
 
 
 class Runs:
-    """Of one experiment, which is made with its first run. To search for each run takes the longer
-    the more there are: ids are kept, and what a new study has not made is not searched for.
+    """The runs of one experiment, which is created together with its first run.
+
+    A search takes longer the more runs there are. Therefore ids are cached, and the runs of a study
+    that had none at first are not searched for.
 
     Attributes:
-        known: what each run that we made or found has already, by its id.
+        known: id of each run that was created or found -> its known content.
     """
 
     def __init__(self, client: Any, experiment: ExperimentAddress) -> None:
         self._client = client
         self._experiment = experiment.name
         path = sqlite_path(experiment.tracking_uri)
-        # Without a server MLflow's default is a folder in whatever directory one stands in.
+        # Without a server, MLflow would put artifacts into a folder of the current directory.
         self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
         self._experiment_id: str | None = None
-        self._is_new: dict[str, bool] = {}  # study -> whether it had no run as we came
+        self._is_new: dict[str, bool] = {}  # study -> whether it had no run at first
         self.known: dict[str, KnownRun] = {}
 
     def find(self, study: str | None = None, **labels: str) -> list[Run]:
-        """Runs of a study (or of all) that carry these labels, oldest first."""
+        """Return the runs of a study (or of all studies) that have these labels, oldest first."""
         wanted = labels if study is None else {"study": study, **labels}
         return [_run(run) for run in self.search(wanted)]
 
     def search(self, labels: Labels, *, page_size: int = 1000) -> Iterator[Any]:
-        """MLflow's runs that carry these labels, oldest first."""
+        """Yield MLflow's runs that have these labels, oldest first."""
         experiment_id, token = self._find_experiment(), None
         while experiment_id is not None:
             page = self._client.search_runs(
@@ -83,20 +86,20 @@ class Runs:
 
     def _find_experiment(self) -> str | None:
         if self._experiment_id is None:
-            found = self._client.get_experiment_by_name(self._experiment)
-            if found is not None and found.lifecycle_stage != "active":
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            if experiment is not None and experiment.lifecycle_stage != "active":
                 raise Refusal(
-                    f"experiment {self._experiment!r} was deleted in MLflow: restore it "
-                    f"(mlflow experiments restore -x {found.experiment_id}) or name another"
+                    f"experiment {self._experiment!r} was deleted in MLflow; restore it (mlflow "
+                    f"experiments restore -x {experiment.experiment_id}) or name another one"
                 )
-            self._experiment_id = None if found is None else found.experiment_id
+            self._experiment_id = None if experiment is None else experiment.experiment_id
         return self._experiment_id
 
     def ensure_experiment(self) -> str:
-        """Its id; it is made where it is missing."""
-        found = self._find_experiment()
-        if found is not None:
-            return found
+        """Return the id of the experiment; create it if it is missing."""
+        existing = self._find_experiment()
+        if existing is not None:
+            return existing
         folder = folder_name(self._experiment)
         location = f"{self._artifacts}/{folder}" if self._artifacts else None
         made = self._client.create_experiment(
@@ -106,13 +109,14 @@ class Runs:
         return self._experiment_id
 
     def ensure(self, study: str, labels: Labels, *, name: str, **made: Any) -> str:
-        """The one run with these labels, made where it is missing."""
+        """Return the id of the run with these labels; create the run if it is missing."""
         wanted = {"study": study, **labels}
         key = frozenset(wanted.items())
         if key not in self._run_ids:
             run = self._standing(study, wanted)
             if run is None:
-                # Where no answer comes, it may be made all the same: then it is searched for.
+                # If the answer is lost, the run may exist all the same. The next call must then
+                # search for it.
                 is_new, self._is_new[study] = self._is_new[study], False
                 run = self._make_run(wanted, study, name=name, **made)
                 self._is_new[study] = is_new
@@ -122,8 +126,8 @@ class Runs:
 
     def _standing(self, study: str, wanted: Labels) -> Any:
         if study not in self._is_new:
-            some = self.search({"study": study}, page_size=1)
-            self._is_new[study] = next(some, None) is None
+            runs = self.search({"study": study}, page_size=1)
+            self._is_new[study] = next(runs, None) is None
         return None if self._is_new[study] else next(self.search(wanted, page_size=1), None)
 
     def _make_run(
@@ -152,15 +156,19 @@ class Runs:
 
 
 def tagged(labels: Mapping[str, str]) -> dict[str, str]:
-    """As they are called in MLflow, where other programs have tags of their own."""
+    """Return labels with the prefix that separates our tags in MLflow from those of others."""
     return {TAG + name: value for name, value in labels.items()}
 
 
 def filter_of(labels: Mapping[str, str]) -> str:
-    """Of what carries them all. Raises Refusal for what MLflow's filters cannot say."""
+    """Return MLflow's filter for runs with all these labels. Raises Refusal if a value has a quote
+    or backslash, which the filters cannot express."""
     for value in labels.values():
         if "'" in value or "\\" in value:
-            raise Refusal(f"{value!r} cannot name a run: MLflow's filters take no quotes")
+            raise Refusal(
+                f"{value!r} cannot name a run, since MLflow's filters take no quotes or "
+                "backslashes; choose another name"
+            )
     return " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tagged(labels).items())
 
 

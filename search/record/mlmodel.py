@@ -1,22 +1,23 @@
-"""The MLmodel file of a logged model folder: how MLflow's own loaders read it. Nothing pickled."""
+"""Writes the MLmodel file of a logged model folder, so that MLflow's loaders can read the folder
+without pickle."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-# Of the heads that an exported folder may have, the one that transformers 5 has a pipeline for.
+# The only head of an exported folder for which transformers 5 has a pipeline.
 WITH_PIPELINE = "ForTokenClassification"
-OUTCOMES = "outcomes.safetensors"  # what each test row got
-# What a logged folder has beside ours.
+OUTCOMES = "outcomes.safetensors"  # outcomes of each test row
+# Files of a logged folder that are not model files.
 ADDED = ("MLmodel", "requirements.txt", "components", OUTCOMES)
 
 
 def write_mlmodel(
     extra: Path, folder: Path, model_id: str, run_id: str, loader_module: str
 ) -> None:
-    """What makes a plain folder loadable by `mlflow.pyfunc`: our own loader, nothing pickled. Where
-    transformers has a pipeline for it, `mlflow.transformers` loads it too."""
+    """Write what `mlflow.pyfunc` needs to load a model folder with our own loader, without pickle.
+    If transformers has a pipeline for the model, `mlflow.transformers` can load it too."""
     from mlflow import pyfunc
     from mlflow.models import Model
 
@@ -30,13 +31,13 @@ def write_mlmodel(
 
 
 def _add_pipeline(model: Any, extra: Path, folder: Path, architecture: str) -> None:
-    """The flavor as `mlflow.transformers.save_model` would write it; it wants the tokenizer in a
-    folder of its own."""
+    """Add the flavor that `mlflow.transformers.save_model` would write; it needs the tokenizer in a
+    separate folder."""
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    place = extra / "components" / "tokenizer"
-    place.mkdir(parents=True)
+    tokenizer_folder = extra / "components" / "tokenizer"
+    tokenizer_folder.mkdir(parents=True)
     for path in folder.glob("*token*.json"):
-        shutil.copy(path, place)
+        shutil.copy(path, tokenizer_folder)
     model.add_flavor(
         "transformers",
         task="token-classification",

@@ -1,7 +1,7 @@
-"""Outbox: records on their way to a server that may be away, kept in a file until delivered.
+"""Outbox: stores records in a file until a server that may be unreachable has received them.
 
-No MLflow here: an outbox hands each record, in order, to a function that may be called again
-with the same record after a crash.
+It does not know MLflow: it passes each record, in order, to a function. After a crash the function
+may be called again with the same record.
 """
 
 import contextlib
@@ -27,16 +27,17 @@ _MAX_ATTEMPTS = 3
 
 
 class UndeliverableError(Exception):
-    """The server is there and will not take this record; later it will not either."""
+    """The server answers but refuses this record, and would refuse it later too."""
 
 
 class Outbox:
-    """A file of JSON lines and, beside it, the position of the first that is not yet delivered.
+    """A file of JSON lines, and a second file with the position of the first undelivered line.
 
-    `deliver` is called once for each record in order, by one thread and one process at a time;
-    with the same record again only where it raised, or the process died before the position
-    was written. Any exception but Undeliverable means "not now" and is tried again, for ever. A
-    record that was refused three times is moved to `<path>.refused`, so that it blocks no other.
+    `deliver` is called once for each record in order, by one thread and one process at a time. It
+    is called again with the same record only if it raised, or if the process died before the
+    position was written. After any exception except UndeliverableError the record is tried again,
+    without limit. A record that was refused three times is moved to `<path>.refused`, so that it
+    does not block the others.
     """
 
     def __init__(self, path: Path, deliver: Deliver) -> None:
@@ -57,11 +58,11 @@ class Outbox:
         raise TypeError("an outbox stays in its process: it holds a connection")
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Store a record for good (fsync) and return; nothing is sent from here."""
+        """Store a record durably (fsync) and return; this does not send it."""
         line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
         with self._append_lock, self.path.open("ab+") as file:
             if file.tell() and not _ends_a_line(file.fileno(), file.tell()):
-                line = b"\n" + line  # the writer before us died in the middle of its record
+                line = b"\n" + line  # an earlier writer died in the middle of its record
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -71,18 +72,18 @@ class Outbox:
 
     @property
     def pending(self) -> int:
-        """How many records are not yet delivered."""
+        """Number of records that are not yet delivered."""
         return sum(1 for _ in self._undelivered())
 
     def start(self) -> None:
-        """Deliver in the background, from now on."""
+        """Start the thread that delivers records in the background."""
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._thread.start()
 
     def deliver_all(self) -> bool:
-        """Deliver what is there now, in this thread; False if another process is doing so.
+        """Deliver all stored records in this thread; return False if another process is doing so.
 
-        Raises what `deliver` raises; what was delivered until then is remembered.
+        Raises what `deliver` raises; records that were delivered before stay delivered.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -96,25 +97,26 @@ class Outbox:
             return True
 
     def drain(self, timeout: float) -> bool:
-        """Wait until everything is delivered, at most `timeout` seconds; tell whether it is."""
+        """Wait at most `timeout` seconds until everything is delivered; return whether it is."""
         deadline = time.monotonic() + timeout
         with self._changed:
             self._num_draining += 1
             self._changed.notify_all()
         try:
             while self.pending:
-                left = deadline - time.monotonic()
-                if left <= 0 or self._thread is None or not self._thread.is_alive():
+                seconds_left = deadline - time.monotonic()
+                if seconds_left <= 0 or self._thread is None or not self._thread.is_alive():
                     return False
                 with self._changed:
-                    self._changed.wait(min(left, 0.1))
+                    self._changed.wait(min(seconds_left, 0.1))
             return True
         finally:
             with self._changed:
                 self._num_draining -= 1
 
     def close(self, timeout: float) -> bool:
-        """Drain, then stop the thread. What could not be delivered stays in the file."""
+        """Drain, then stop the thread; undelivered records stay in the file. Return whether all are
+        delivered."""
         done = self.drain(timeout)
         with self._changed:
             self._stopping = True
@@ -140,7 +142,8 @@ class Outbox:
             self._rest(behind, failures)
 
     def _rest(self, behind: bool, failures: int) -> None:
-        """Until a record comes; where the last try failed, a time that doubles each time."""
+        """Wait until a record comes or, if the last try failed, for a time that doubles with each
+        failure."""
         with self._changed:
             self._changed.notify_all()
             draining = self._num_draining > 0
@@ -150,7 +153,7 @@ class Outbox:
                 wait = 0.5 if draining else min(_MAX_WAIT, 0.5 * 2.0 ** min(failures, 10))
 
             def awake() -> bool:
-                # A new record is no reason to knock earlier again; somebody in `drain` is.
+                # After a failure, a new record is no reason to try earlier; a call of `drain` is.
                 called = self._num_draining > 0 and not draining
                 return self._stopping or called or (self._appended and not behind)
 
@@ -169,7 +172,8 @@ class Outbox:
                 file.write(json.dumps({"error": str(error), "record": record}) + "\n")
 
     def _undelivered(self) -> Iterator[tuple[int, int, dict[str, Any] | None]]:
-        """(start, end, record) of each; None for a line that a crash cut off."""
+        """Yield (start, end, record) of each undelivered line; the record is None if a crash cut
+        the line off."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -186,7 +190,8 @@ class Outbox:
             position = int(self._position_file.read_text())
         except (FileNotFoundError, ValueError):
             return 0
-        # Not ours if it is not at the end of a line: the file was replaced. Sending twice is safe.
+        # A position that is not at the end of a line belongs to a file that was replaced. Then all
+        # is sent again, which is safe.
         return position if position and _ends_a_line(descriptor, position) else 0
 
     def _write_position(self, position: int) -> None:

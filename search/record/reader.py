@@ -1,4 +1,4 @@
-"""The record of a study as MLflow has it, read back into rows. Writing is recording.py."""
+"""The record of a study in MLflow, read back into rows. `writer` writes it."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from search.addresses import refusing
 from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
@@ -46,10 +48,11 @@ WINNER, BASELINE, TWIN = RetrainRole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRow:
-    """One run of a retrain: what it is there for, with one fresh seed, on the test split.
+    """One run of a retrain: one role with one fresh seed, scored on the test split.
 
-    `validation` are the scores that choose between the winner's seeds; `lock` is the digest of what
-    it is made of (empty in older records): runs of another one are of another retrain.
+    `validation` are the scores that choose between the winner's seeds. `lock` is the digest of what
+    the run is made of (empty in older records): runs with different locks belong to different
+    retrains.
     """
 
     name: str
@@ -66,7 +69,8 @@ class RetrainRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRecord:
-    """A study as MLflow has it. `state` is `running` until the driver closed it."""
+    """A study as MLflow has it. `state` is `running` until the driver closed it; `summary` is what
+    was judged then, as it is stored."""
 
     name: str
     state: str
@@ -74,7 +78,7 @@ class StudyRecord:
     settings: RecordedSettings
     rows: tuple[TrialRow, ...]
     phases: tuple[PhaseRow, ...]
-    summary: Mapping[str, Any]
+    summary: Mapping[str, JsonValue]
     retrains: tuple[RetrainRow, ...]
     warnings: tuple[str, ...] = ()
     world: Mapping[str, Any] = field(default_factory=dict)  # what it trained on (lock.world_facts)
@@ -193,9 +197,9 @@ def _read_runs(tracker: Tracker, of_study: Run) -> dict[str, list[Any]]:
     if rows is None:
         return _read_all(tracker, tracker.find(study))
     roles = (entries.RETRAIN, entries.RETRAIN_RUN)
-    found = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
+    retrains = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
     phases = [{"row": row} for row in rows["phases"]]
-    return {**found, entries.TRIAL: rows["trials"], entries.PHASE: phases}
+    return {**retrains, entries.TRIAL: rows["trials"], entries.PHASE: phases}
 
 
 def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -206,13 +210,13 @@ def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
     wanted = [(run, _FILES[run.tags["role"]]) for run in runs if run.tags["role"] in _FILES]
     with ThreadPoolExecutor(_MAX_DOWNLOADS) as pool:
         read = list(pool.map(lambda pair: tracker.read_json(*pair), wanted))
-    found: dict[str, list[Any]] = {role: [] for role in _FILES}
+    contents: dict[str, list[Any]] = {role: [] for role in _FILES}
     for (run, file), content in zip(wanted, read, strict=True):
         if content is not None:
-            found[run.tags["role"]].append(content)
+            contents[run.tags["role"]].append(content)
         elif run.status != "RUNNING":
             raise _gone(run, file)
-    return found
+    return contents
 
 
 def _gone(run: Run, file: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""The model registry: whose a name is, its versions, its champion, and their files."""
+"""The model registry: owners of model names, versions, the champion, and their files."""
 
 import contextlib
 import hashlib
@@ -22,9 +22,15 @@ SCHEME = "models:/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A version in the model registry; `uri` loads it whatever the alias points at later.
+    """A version of a model in the registry.
 
-    `location` is where its files lie; `tags` are ours, without their prefix.
+    Attributes:
+        name: name of the model.
+        version: number of the version.
+        model_id: id of its logged model.
+        uri: URI that always loads this version, wherever the alias points later.
+        location: URI of its files.
+        tags: our own tags, without their prefix.
     """
 
     name: str
@@ -44,33 +50,36 @@ class Registry:
 
     @classmethod
     def open(cls, tracking_uri: str) -> "Registry":
-        """Raises Refusal at once where nobody answers."""
+        """Connect to the registry. Raises Refusal at once if no server answers."""
         return cls(connect(tracking_uri), tracking_uri=tracking_uri)
 
     def check_owner(self, name: str, study: str) -> None:
-        """Refuse a name under which there is a model that is not of this study."""
-        found = self._find(name)
-        owner = found and found.tags.get(f"{TAG}study")
-        if found is not None and owner != study:
-            whose = f"is of study {owner!r}" if owner else "was not registered by transfer-search"
+        """Refuse a model name that belongs to another study or that another program registered."""
+        model = self._find(name)
+        owner = model and model.tags.get(f"{TAG}study")
+        if model is not None and owner != study:
+            origin = (
+                f"belongs to study {owner!r}" if owner else "was not registered by transfer-search"
+            )
             raise Refusal(
-                f"the registry has a model {name!r} already, which {whose}: rename that one in "
+                f"the registry already has a model {name!r}, which {origin}; rename that model in "
                 "MLflow, or search under another name (`run --name`)"
             )
 
     def add(
         self, name: str, model: LoggedModel, study: str, tags: Mapping[str, str]
     ) -> RegisteredModel:
-        """The version that is this logged model, made where it is missing; the alias stays."""
+        """Return the version of this logged model; create it if it is missing. The alias does not
+        move."""
         if self._find(name) is None:
             self._client.create_registered_model(name, tags={f"{TAG}study": study})
         self.check_owner(name, study)
-        for known in self._versions(name).values():
-            if known.location == model.location:
-                return known
-        # Not `models:/<id>` as the source: on SQLite, MLflow looks that up at the address of the
-        # process, which is not ours.
-        made = self._client.create_model_version(
+        for version in self._versions(name).values():
+            if version.location == model.location:
+                return version
+        # The source must not be `models:/<id>`: with SQLite, MLflow would look it up at the global
+        # tracking address of the process, which is not this registry's address.
+        created = self._client.create_model_version(
             name,
             model.location,
             run_id=model.run_id,
@@ -78,22 +87,22 @@ class Registry:
             model_id=model.model_id,
             await_creation_for=30,
         )
-        return _model(made)
+        return _model(created)
 
     def champion(self, name: str) -> RegisteredModel | None:
-        """The version that the alias points at; None where there is none yet."""
-        found = self._find(name)
-        number = None if found is None else found.aliases.get(CHAMPION)
+        """Return the version that the alias points at; None if there is none yet."""
+        model = self._find(name)
+        number = None if model is None else model.aliases.get(CHAMPION)
         return None if number is None else self._versions(name)[str(number)]
 
     def versions(self, name: str) -> list[RegisteredModel]:
-        """All of a model, the oldest first; none where there is no such model."""
-        found = self._versions(name).values() if self._find(name) is not None else ()
-        return sorted(found, key=lambda version: int(version.version))
+        """Return all versions of a model, oldest first; empty if there is no such model."""
+        versions = self._versions(name).values() if self._find(name) is not None else ()
+        return sorted(versions, key=lambda version: int(version.version))
 
     def outcomes(self, version: RegisteredModel) -> ByLanguage | None:
-        """What each test row got of a version, by language; None where it was not kept, or cannot
-        be read."""
+        """Return the outcomes of each test row for a version, by language; None if they were not
+        stored or cannot be read."""
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
@@ -113,32 +122,38 @@ class Registry:
         self._client.set_registered_model_alias(model.name, CHAMPION, model.version)
 
     def find(self, uri: str) -> RegisteredModel:
-        """The version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names."""
-        place = uri.removeprefix(SCHEME)
-        name, mark, wanted = place.rpartition("@" if "@" in place else "/")
+        """Return the version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names. Raises
+        Refusal if the URI has another form or there is no such version."""
+        path = uri.removeprefix(SCHEME)
+        name, separator, wanted = path.rpartition("@" if "@" in path else "/")
         if not uri.startswith(SCHEME) or not name or not wanted:
-            raise Refusal(f"{uri!r}: expected models:/NAME/VERSION or models:/NAME@{CHAMPION}")
-        found = self._find(name)
-        if found is None:
-            known = [model.name for model in self._client.search_registered_models()]
-            raise unknown("registered model", name, known)
+            raise Refusal(
+                f"{uri!r} does not name a model; expected models:/NAME/VERSION or "
+                f"models:/NAME@{CHAMPION}"
+            )
+        model = self._find(name)
+        if model is None:
+            names = [other.name for other in self._client.search_registered_models()]
+            raise unknown("registered model", name, names)
         versions = self._versions(name)
-        if mark == "@":
-            if wanted not in found.aliases:
-                raise unknown(f"alias of model {name!r}", wanted, found.aliases)
-            wanted = str(found.aliases[wanted])
+        if separator == "@":
+            if wanted not in model.aliases:
+                raise unknown(f"alias of model {name!r}", wanted, model.aliases)
+            wanted = str(model.aliases[wanted])
         if wanted not in versions:
             raise unknown(f"version of model {name!r}", wanted, versions)
         return versions[wanted]
 
     @contextlib.contextmanager
     def files(self, version: RegisteredModel) -> Iterator[Path]:
-        """A folder with the files of a version, as long as it is needed. Raises Refusal where they
-        are gone, or are not those that were registered."""
+        """Yield a folder with the files of a version, which may be temporary.
+
+        Raises Refusal if the files cannot be read, or are not those that were registered.
+        """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
-        what = f"version {version.version} of model {version.name!r}"
+        title = f"version {version.version} of model {version.name!r}"
         with TemporaryDirectory(prefix="transfer-search-") as scratch:
             try:
                 folder = Path(
@@ -151,14 +166,14 @@ class Registry:
             except (MlflowException, OSError) as error:
                 line = first_line(error, empty="")
                 raise Refusal(
-                    f"the files of {what} cannot be read ({line}): restore MLflow's artifacts, or "
-                    "`retrain` the study again"
+                    f"the files of {title} cannot be read ({line}); restore MLflow's artifacts, or "
+                    "run `retrain` again"
                 ) from error
             expected = version.tags.get("sha256")
             if not folder.is_dir() or (expected and folder_digest(folder) != expected):
                 raise Refusal(
-                    f"the files of {what} are not those that were registered: some were changed or "
-                    "deleted in MLflow's artifacts; restore them, or `retrain` the study again"
+                    f"the files of {title} are not those that were registered: some were changed "
+                    "or deleted in MLflow's artifacts; restore them, or run `retrain` again"
                 )
             yield folder
 
@@ -173,12 +188,16 @@ class Registry:
             raise
 
     def _versions(self, name: str) -> dict[str, RegisteredModel]:
-        found = self._client.search_model_versions(f"name = '{name}'")
-        return {str(version.version): _model(version) for version in found}
+        listed = self._client.search_model_versions(f"name = '{name}'")
+        return {str(version.version): _model(version) for version in listed}
 
 
 def folder_digest(folder: Path) -> str:
-    """Of names and bytes of all files of a model folder, but for what MLflow's loaders need."""
+    """Return the SHA-256 of the names and bytes of a folder's model files.
+
+    Files that are only added for MLflow's loaders do not count. Raises Refusal if there are no
+    model files.
+    """
     files = sorted(
         path
         for path in folder.rglob("*")
@@ -186,15 +205,16 @@ def folder_digest(folder: Path) -> str:
     )
     if not files:
         raise Refusal(f"no model files in {folder}")
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
             part = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
-    return whole.hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {part}\n".encode())
+    return digest.hexdigest()
 
 
 def _model(found: Any) -> RegisteredModel:
+    """Convert MLflow's model version."""
     return RegisteredModel(
         name=found.name,
         version=str(found.version),

@@ -1,4 +1,4 @@
-"""RetrainRecord: what one retrain of a study writes to MLflow, and the models that it registers."""
+"""RetrainRecord: writes one retrain of a study to MLflow and registers its model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,21 +15,24 @@ from trainables.scoring.scores import Scores
 
 
 class RetrainRecord:
-    """Of the retrain with this name, which tells one of a study from another. `role` is `winner`,
-    `baseline` or `twin`; `lock` (a digest) tells a run from a later one under the same name that is
-    made of something else."""
+    """Writes one retrain of a study; its name is unique among the study's retrains.
+
+    `role` is `winner`, `baseline` or `twin`. `lock` is a digest of plans, data, code and versions;
+    a later run under the same name with another lock is a different run.
+    """
 
     def __init__(self, delivery: Delivery, name: str) -> None:
         self._delivery = delivery
         self.name = name
 
     def locked(self, lock: Mapping[str, Any]) -> None:
-        """What the retrain is made of: the frozen plans, data, code and versions."""
+        """Write the lock of the retrain: the frozen plans, data, code and versions."""
         self._delivery.append(entries.retrain_locked(self.name, lock=lock))
 
     def started(
         self, *, seed: int, role: str, plan: TrialPlan, phase_keys: Sequence[str], lock: str = ""
     ) -> None:
+        """Write the start of a run."""
         self._delivery.append(
             entries.retrain_entry(
                 self.name,
@@ -55,8 +58,8 @@ class RetrainRecord:
         outcomes: Mapping[str, str] | None = None,
         lock: str = "",
     ) -> None:
-        """With scores it is scored, without it failed for this reason; `outcomes` are the files,
-        by target, that say what each row got."""
+        """Write the end of a run: it is scored if it has scores, else it failed for `reason`.
+        `outcomes` is target -> path of the file with the outcomes of its rows."""
         state = TrialState.FAILED if scores is None else TrialState.SCORED
         self._delivery.append(
             entries.retrain_entry(
@@ -74,11 +77,11 @@ class RetrainRecord:
         )
         if outcomes:
             labels = entries.retrain_labels(self.name, seed=seed, role=role)
-            called = entries.retrain_name(self.name, seed=seed, role=role)
-            self._delivery.append(entries.outcomes_entry(labels, name=called, files=outcomes))
+            run_name = entries.retrain_name(self.name, seed=seed, role=role)
+            self._delivery.append(entries.outcomes_entry(labels, name=run_name, files=outcomes))
 
     def closed(self, *, summary: Mapping[str, Any]) -> None:
-        """All runs of the retrain are there."""
+        """Write the summary of the retrain after all its runs have ended."""
         self._delivery.append(entries.retrain_closed(self.name, summary=summary))
 
     def register(
@@ -94,17 +97,20 @@ class RetrainRecord:
         outcomes: Path | None = None,
         timeout: float = 60.0,
     ) -> RegisteredModel:
-        """Log a folder of model files for a run of the retrain, and register it under `name` with
-        these tags; waits. `outcomes` is the file that says what each test row got: it stays with
-        the version, whatever the run is written over with.
+        """Log a folder of model files for a run of the retrain, register it under `name` with these
+        tags, and return the version.
 
-        Raises Refusal where MLflow is away, or what is in the outbox does not arrive in time.
+        `outcomes` is the file with the outcomes of each test row. It is stored with the version, so
+        it stays even if the run is overwritten.
+
+        Raises Refusal if MLflow does not answer, or if the outbox is not sent within `timeout`
+        seconds.
         """
         delivery = self._delivery
         if not delivery.outbox.drain(timeout):
             raise Refusal(
-                f"{delivery.outbox.pending} records wait for MLflow, which does not answer: "
-                "the model can be registered when they have arrived"
+                f"the model cannot be registered yet: MLflow does not answer, and "
+                f"{delivery.outbox.pending} records wait for it; try again when it answers"
             )
         digest = folder_digest(folder)
         with refusing():

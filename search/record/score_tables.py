@@ -1,4 +1,4 @@
-"""A trial's scores as tables: what MLflow keeps beside its metrics. Pure."""
+"""Converts a trial's scores to tables, which MLflow stores besides its metrics. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from trainables.scoring.scores import Scores
 
 
 def matrix(scores: Scores) -> list[dict[str, Any]]:
-    """The language matrix as a table: a row a target, language and metric."""
+    """Return the language matrix as a table with one row per target, language and metric."""
     return [
         {
             "task": target.task,
@@ -25,12 +25,12 @@ def matrix(scores: Scores) -> list[dict[str, Any]]:
 
 
 def scored_rows(scores: Scores | None) -> list[dict[str, str]]:
-    """The rows that the scores are of, as MLflow's data sets: one a target."""
-    found = []
+    """Return the scored rows as MLflow's data sets, one per target."""
+    datasets = []
     for target in scores.targets if scores else ():
         protocol = target.protocol
         task = TASKS.get(target.task)
-        found.append(
+        datasets.append(
             {
                 "name": f"{target.task} {protocol.split}",
                 "digest": protocol.data,
@@ -39,4 +39,4 @@ def scored_rows(scores: Scores | None) -> list[dict[str, str]]:
                 "context": protocol.split,
             }
         )
-    return found
+    return datasets

@@ -1,7 +1,7 @@
-"""What the driver writes to MLflow, through an outbox. Reading is reader.py.
+"""Writes the record of a study to MLflow through an outbox; reader.py reads it.
 
-MLflow may be away while a study runs: every method of `RecordWriter` stores one line and returns,
-and one thread brings the lines to MLflow in order. Nothing the search needs is ever read back.
+MLflow may be unreachable while a study runs. Therefore every method of `RecordWriter` stores one
+line and returns, and one thread sends the lines to MLflow in order. The search never reads them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,8 @@ INTERRUPTED_DRAIN_SECONDS = 5.0
 
 
 class RecordWriter:
-    """What the driver of a study writes; made by `RecordWriter.open`, shared by its threads."""
+    """Writes the record of a study for its driver; opened by `RecordWriter.open`, shared by its
+    threads."""
 
     def __init__(self, address: RecordAddress, *, outbox: Path, connect: Connect = connect) -> None:
         self._delivery = Delivery(address, outbox=outbox, connect=connect)
@@ -57,7 +58,7 @@ class RecordWriter:
         warnings: Sequence[str] = (),
         world: Mapping[str, Any] | None = None,
     ) -> None:
-        """Once for each start of the driver; the run is the same each time."""
+        """Write the start of the study; called at each start of the driver, for the same run."""
         self._delivery.append(
             entries.study_started(
                 self._delivery.address.study,
@@ -87,7 +88,7 @@ class RecordWriter:
         self._delivery.append(entries.trial_entry(row, baseline=None))
 
     def phase_finished(self, row: PhaseRow, *, plan_phase: Mapping[str, Any]) -> None:
-        """Once for each key; a second time changes nothing."""
+        """Write a phase; a second call with the same key changes nothing."""
         self._delivery.append(entries.phase_entry(row, plan_phase=plan_phase))
 
     def trial_finished(
@@ -97,8 +98,8 @@ class RecordWriter:
         baseline: TrialRow | None,
         outcomes: Mapping[str, str] | None = None,
     ) -> None:
-        """However it ended. `baseline` is the best one so far, if there is one; `outcomes` are the
-        files, by target, that say what each row got."""
+        """Write the end of a trial, whatever its state. `baseline` is the best baseline so far;
+        `outcomes` is target -> path of the file with the outcomes of its rows."""
         self._delivery.append(entries.trial_entry(row, baseline=baseline))
         if outcomes:
             labels, name = (
@@ -114,16 +115,16 @@ class RecordWriter:
         phases: Sequence[PhaseRow],
         summary: Mapping[str, Any],
     ) -> None:
-        """Close the study's run, with all that it has; what trials gain and drop is written against
-        the baselines that there are now."""
+        """Close the study's run with all its trials and phases; gains and drops of the trials are
+        written again, against the final baselines."""
         gains, baselines = {}, Baselines.among(rows)
         for row in rows:
-            both = {
+            measures = {
                 "transfer_gain": transfer_gain(row, baselines.of(row)),
                 "paired_gain": paired_gain(row, baselines),
                 "largest_drop": row.largest_drop,
             }
-            gains[row.number] = {name: gain for name, gain in both.items() if gain is not None}
+            gains[row.number] = {name: gain for name, gain in measures.items() if gain is not None}
         best = next(iter(ranked(rows)), None)
         tags = {row.number: entries.feasible_tag(row) for row in rows}
         self._delivery.append(
@@ -138,7 +139,7 @@ class RecordWriter:
         )
 
     def study_described(self, *, note: str, figures: Mapping[str, str]) -> None:
-        """What the study's run shows of itself: Markdown, and SVG by name."""
+        """Write the study's description: a note in Markdown, and figures (name -> SVG)."""
         self._delivery.append(
             entries.study_described(self._delivery.address.study, note=note, figures=figures)
         )
@@ -146,36 +147,36 @@ class RecordWriter:
     def log_models(
         self, rows: Sequence[TrialRow], locations: Mapping[str, Mapping[str, str]]
     ) -> None:
-        """The target phases of the best trials as logged models, by reference.
+        """Log the target phases of the best trials as models, with references to their files.
 
         Args:
-            rows: the best trials, as many as are to be kept.
-            locations: phase key -> what tells where its files are (`uri`, `sha256`, ...).
+            rows: the best trials, as many as should have models.
+            locations: phase key -> where its files are (`uri`, `sha256`, ...).
         """
         for row in rows:
             for entry in entries.model_entries(row, locations):
                 self._delivery.append(entry)
 
     def retrain(self, name: str) -> RetrainRecord:
-        """What a retrain of the study writes: through the same outbox, in order."""
+        """Return the writer of a retrain of the study; it uses the same outbox, in order."""
         return RetrainRecord(self._delivery, name)
 
     @property
     def outbox(self) -> Outbox:
-        """What is on its way."""
+        """The entries that MLflow does not have yet."""
         return self._delivery.outbox
 
     @property
     def pending(self) -> int:
-        """How many entries MLflow does not have yet."""
+        """Number of entries that MLflow does not have yet."""
         return self.outbox.pending
 
     def drain(self, timeout: float) -> bool:
-        """Wait until MLflow has everything; False if it has not after `timeout` seconds."""
+        """Wait until MLflow has everything; return False if it has not after `timeout` seconds."""
         return self.outbox.drain(timeout)
 
     def close(self, timeout: float) -> bool:
-        """Drain and stop; what is left is sent by whoever opens the outbox next."""
+        """Drain and stop; the next process that opens the outbox sends the remaining entries."""
         return self.outbox.close(timeout)
 
 

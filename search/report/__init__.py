@@ -1,1 +1,1 @@
-"""What the record says, in numbers, sentences, tables and figures."""
+"""The report of a study from its record: numbers, sentences, tables and figures."""

@@ -1,9 +1,10 @@
-"""compare: several studies side by side, by target, from their records alone. Pure."""
+"""Several studies side by side, by target, from their records alone: what `compare` shows. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+
+from pydantic import JsonValue
 
 from search.record.reader import StudyRecord
 from search.trials.gains import (
@@ -17,11 +18,69 @@ from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from spaces.refusal import Refusal
 from trainables.scoring.scores import TargetScores, protocol_differences
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedStudy:
+    """One study: its best trial and best baseline, means over all their seeds."""
+
+    study: str
+    """The name of the study."""
+    state: str
+    """`finished`, or `running` until the driver closed it."""
+    digest: str
+    """The digest of the settings that decide results."""
+    selection: str
+    """The selection rule, and its pivot languages."""
+    num_trials: int
+    """How many trials were scored."""
+    best: str
+    """The best trial: its number, and its plan in words."""
+    baseline: str | None
+    """The best baseline: its number, and its plan in words; null without a scored one."""
+    objective: float
+    """The mean objective of the best plan over its seeds, in the objective's unit."""
+    num_seeds: int
+    """How many seeds of the best plan were scored."""
+    best_mean: float | None
+    """The zero-shot mean of the best plan, in [0, 1]."""
+    baseline_mean: float | None
+    """The zero-shot mean of the best baseline, in [0, 1]."""
+    gain: float | None
+    """The best plan's zero-shot mean minus the baseline's, in [-1, 1], over the seeds that both
+    have."""
+    num_collapsed: int
+    """How many runs of both sides collapsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedTarget:
+    """One target in one study; scores are null where the study does not have the target."""
+
+    best: float | None
+    """The best plan's zero-shot mean on the target, in [0, 1]."""
+    baseline: float | None
+    """The best baseline's zero-shot mean on the target, in [0, 1]."""
+    gain: float | None
+    """`best` minus `baseline`, in [-1, 1]."""
+    difference: float | None
+    """`best` minus that of the first study, in [-1, 1]."""
+    mixed: Mapping[str, JsonValue]
+    """Field of the protocol that differs between the studies -> its value here. Only with
+    `--force`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The JSON object of `compare --json`: several studies side by side."""
+
+    studies: tuple[ComparedStudy, ...]
+    """The studies, in the order of the command."""
+    targets: Mapping[str, Mapping[str, ComparedTarget]]
+    """Target -> study -> its scores."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _BestOfStudy:
     """A study with its best trial and best baseline, and the scores of all seeds of both."""
 
     record: StudyRecord
@@ -32,9 +91,9 @@ class _Shown:
     objective: float
 
     @classmethod
-    def of(cls, record: StudyRecord) -> "_Shown":
-        """Raises Refusal where nothing is scored yet. Pruned trials have scores of few rows: they
-        are no seed of a plan."""
+    def of(cls, record: StudyRecord) -> "_BestOfStudy":
+        """Raises Refusal where nothing is scored yet. Pruned trials do not count as seeds of a
+        plan: they have scores of few rows."""
         order = ranked(record.rows)
         if not order:
             raise Refusal(f"study {record.name!r} has no scored trial yet: let `run` finish one")
@@ -49,18 +108,17 @@ class _Shown:
         )
 
 
-def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
-    """Best trial and best baseline of every study, in all and by target, means over all their
-    seeds, as JSON values; scores in [0, 1]. A difference is that of the best trial's zero-shot
-    mean from the first study's.
+def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Comparison:
+    """The best trial and best baseline of every study, overall and by target, means over all their
+    seeds.
 
-    Raises Refusal: fewer than two studies, one twice, one without a scored trial, or scores of
-    unlike protocols, unless `force` is set, which marks their targets as `mixed`.
+    Raises Refusal: fewer than two studies, a study named twice, a study without a scored trial, or
+    scores of different protocols, unless `force` is set, which marks their targets as `mixed`.
     """
     names = [record.name for record in records]
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise Refusal(f"compare {' '.join(names)}: expected two studies or more, each named once")
-    studies = [_Shown.of(record) for record in records]
+    studies = [_BestOfStudy.of(record) for record in records]
     mixed = _mixed(studies)
     for task, fields in mixed.items():
         if not force:
@@ -73,70 +131,71 @@ def compare(records: Sequence[StudyRecord], *, force: bool = False) -> Json:
                 "the same"
             )
     tasks = dict.fromkeys(task for study in studies for task in _targets(study.top))
-    return {
-        "studies": [_study(study) for study in studies],
-        "targets": {task: _target(task, studies, mixed.get(task, {})) for task in tasks},
-    }
+    return Comparison(
+        studies=tuple(_study(study) for study in studies),
+        targets={task: _target(task, studies, mixed.get(task, {})) for task in tasks},
+    )
 
 
-def _study(shown: _Shown) -> Json:
+def _study(shown: _BestOfStudy) -> ComparedStudy:
     record, gain = shown.record, seed_gains(shown.best, shown.other)
     evaluation = record.settings.evaluation
-    return {
-        "study": record.name,
-        "state": record.state,
-        "digest": record.digest,
-        "selection": " ".join((evaluation.selection.value, *evaluation.pivot_languages)),
-        "num_trials": sum(row.state is TrialState.SCORED for row in record.rows),
-        "best": _named(shown.top),
-        "baseline": _named(shown.baseline) if shown.baseline else None,
-        "objective": shown.objective,
-        "num_seeds": len(shown.best),
-        "best_mean": mean_over_seeds(shown.best),
-        "baseline_mean": mean_over_seeds(shown.other),
-        "gain": gain.interval.mean if gain else None,
-        "num_collapsed": gain.num_collapsed if gain else 0,
-    }
+    return ComparedStudy(
+        study=record.name,
+        state=record.state,
+        digest=record.digest,
+        selection=" ".join((evaluation.selection.value, *evaluation.pivot_languages)),
+        num_trials=sum(row.state is TrialState.SCORED for row in record.rows),
+        best=_named(shown.top),
+        baseline=_named(shown.baseline) if shown.baseline else None,
+        objective=shown.objective,
+        num_seeds=len(shown.best),
+        best_mean=mean_over_seeds(shown.best),
+        baseline_mean=mean_over_seeds(shown.other),
+        gain=gain.mean if gain else None,
+        num_collapsed=gain.num_collapsed if gain else 0,
+    )
 
 
 def _named(row: TrialRow) -> str:
     return f"trial {row.number}: {row.plan}"
 
 
-def _target(task: str, studies: Sequence[_Shown], mixed: Mapping[str, Any]) -> Json:
-    """Study -> its zero-shot means of the target, and how the best one differs from the first
-    study's; what a study does not score is None."""
-    found: Json = {}
+def _target(
+    task: str,
+    studies: Sequence[_BestOfStudy],
+    mixed: Mapping[str, Mapping[str, JsonValue]],
+) -> dict[str, ComparedTarget]:
+    """Study -> its zero-shot means of the target."""
+    first = mean_over_seeds(studies[0].best, task)
+    by_study = {}
     for study in studies:
         name, best = study.record.name, mean_over_seeds(study.best, task)
-        base = mean_over_seeds(study.other, task)
-        first = found[studies[0].record.name]["best"] if found else best
-        found[name] = {
-            "best": best,
-            "baseline": base,
-            "gain": None if best is None or base is None else best - base,
-            "difference": None if best is None or first is None else best - first,
-            "mixed": {field: values[name] for field, values in mixed.items()}
-            if best is not None
-            else {},
-        }
-    return found
+        baseline = mean_over_seeds(study.other, task)
+        by_study[name] = ComparedTarget(
+            best=best,
+            baseline=baseline,
+            gain=None if best is None or baseline is None else best - baseline,
+            difference=None if best is None or first is None else best - first,
+            mixed={} if best is None else {field: values[name] for field, values in mixed.items()},
+        )
+    return by_study
 
 
-def _mixed(studies: Sequence[_Shown]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Task -> field of the protocol that differs -> study -> its value there; the best baseline
-    of a study, which its best trial stands beside, has a value of its own."""
+def _mixed(studies: Sequence[_BestOfStudy]) -> dict[str, dict[str, dict[str, JsonValue]]]:
+    """Task -> field of the protocol that differs -> study -> its value there. The best baseline of
+    a study has a value of its own, under `NAME (baseline)`."""
     shown: dict[str, dict[str, TargetScores]] = {}
-    for each in studies:
-        shown[each.record.name] = _targets(each.top)
-        shown[f"{each.record.name} (baseline)"] = _targets(each.baseline)
-    differences = protocol_differences(t for found in shown.values() for t in found.values())
+    for study in studies:
+        shown[study.record.name] = _targets(study.top)
+        shown[f"{study.record.name} (baseline)"] = _targets(study.baseline)
+    differences = protocol_differences(t for by_task in shown.values() for t in by_task.values())
     return {
         task: {
             name: {
-                study: getattr(found[task].protocol, name)
-                for study, found in shown.items()
-                if task in found
+                whose: getattr(by_task[task].protocol, name)
+                for whose, by_task in shown.items()
+                if task in by_task
             }
             for name in fields
         }

@@ -1,10 +1,10 @@
-"""A study's findings as figures: SVG text by name. Pure; matplotlib draws, nothing global.
+"""A study's findings as figures: SVG text by name. Pure; matplotlib's global state is not used.
 
-They read on a light and on a dark page: text and axes have the page's own colour.
+Figures are readable on a light and on a dark page: text and axes take the page's own colour.
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import log10
 from statistics import fmean
 from typing import Any, cast
@@ -13,7 +13,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Json = Mapping[str, Any]
+from search.report.findings import Findings, TrialFinding
+from search.report.study_summary import StudySummary
 
 MAX_TRIALS, MAX_COLUMNS = 40, 80  # of a heatmap
 MAX_TICKS = 8
@@ -33,27 +34,23 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 Draw = Callable[[Figure], None]
 
 
-def figures(found: Json) -> dict[str, str]:
-    """SVG by name: `heatmap`, `gains`, `rates`, `tradeoff`, `importance`; none of them where there
-    is nothing to draw.
-
-    Args:
-        found: of `findings.find`.
-    """
+def figures(findings: Findings) -> dict[str, str]:
+    """SVG by name: `heatmap`, `gains`, `rates`, `tradeoff`, `importance`. A figure with nothing to
+    draw is left out."""
     drawn = {
-        "heatmap": heatmap(found),
-        "gains": gains(found),
-        "rates": rates(found),
-        "tradeoff": tradeoff(found),
-        "importance": importance(found),
+        "heatmap": heatmap(findings),
+        "gains": gains(findings),
+        "rates": rates(findings),
+        "tradeoff": tradeoff(findings),
+        "importance": importance(findings),
     }
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
-def heatmap(found: Json) -> str | None:
-    """The best trials by language: a row a trial, a column a target's language (main scores), or a
-    language (their mean over its targets) where these are too many."""
-    trials = _ranked(found)[:MAX_TRIALS]
+def heatmap(findings: Findings) -> str | None:
+    """The best trials by language: one row for each trial, one column for each target and language
+    (main scores). Where these are too many, a column is a language (the mean over targets)."""
+    trials = findings.ranked_trials[:MAX_TRIALS]
     cells = [_cells(trial) for trial in trials]
     if len(set().union(*cells)) > MAX_COLUMNS:
         cells = [_over_targets(trial) for trial in trials]
@@ -65,7 +62,7 @@ def heatmap(found: Json) -> str | None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         image = axes.imshow(_numbers(rows), aspect="auto", cmap="viridis")
-        names = [f"{trial['number']} {_name(trial)}" for trial in trials]
+        names = [f"{trial.number} {_name(trial)}" for trial in trials]
         axes.set_yticks(range(len(names)), names)
         axes.set_xticks(range(len(columns)), columns, rotation=90)
         figure.colorbar(image, ax=axes, label="score")
@@ -74,12 +71,12 @@ def heatmap(found: Json) -> str | None:
     return _svg("heatmap", size, draw)
 
 
-def gains(found: Json) -> str | None:
+def gains(findings: Findings) -> str | None:
     """The paper's table: gain of each intermediate over the best baseline, by target, in points."""
-    rows, tasks = found["gains"]["rows"], list(found["gains"]["baseline"])
+    rows, tasks = findings.gains.rows, list(findings.gains.baseline)
     if not rows:
         return None
-    points = [[_times(100, row["gains"].get(task)) for task in tasks] for row in rows]
+    points = [[_times(100, row.gains.get(task)) for task in tasks] for row in rows]
     limit = max((abs(p) for row in points for p in row if p is not None), default=1.0) or 1.0
 
     def draw(figure: Figure) -> None:
@@ -90,23 +87,20 @@ def gains(found: Json) -> str | None:
                 if value is not None:
                     ink = "white" if abs(value) > 0.6 * limit else "#222222"
                     axes.text(x, y, f"{value:+.1f}", ha="center", va="center", color=ink)
-        axes.set_yticks(range(len(rows)), [_short(row["label"]) for row in rows])
+        axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
         axes.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
 
     return _svg("gains", (2.6 + 0.55 * len(tasks), 1.2 + 0.28 * len(rows)), draw)
 
 
-def rates(found: Json) -> str | None:
+def rates(findings: Findings) -> str | None:
     """Zero-shot mean by learning rate of the intermediate and of the target phases."""
-    trials = _ranked(found)
+    trials = findings.ranked_trials
     slices = {
-        "intermediate": [(t["rates"]["intermediate"], t) for t in trials],
-        "target": [(rate, t) for t in trials for rate in t["rates"]["target"][:1]],
+        "intermediate": [(t.rates.intermediate, t) for t in trials if t.rates.intermediate],
+        "target": [(rate, t) for t in trials for rate in t.rates.target[:1]],
     }
-    shown = {
-        role: [(rate, t) for rate, t in pairs if rate is not None] for role, pairs in slices.items()
-    }
-    shown = {role: pairs for role, pairs in shown.items() if pairs}
+    shown = {role: pairs for role, pairs in slices.items() if pairs}
     if not shown:
         return None
 
@@ -115,10 +109,10 @@ def rates(found: Json) -> str | None:
         names = sorted({_name(trial) for trial in trials})
         colours = matplotlib.colormaps["tab10"]
         for axes, (role, pairs) in zip(every, shown.items(), strict=True):
-            for place, name in enumerate(names):
-                of_name = [(r, t["zero_shot_mean"]) for r, t in pairs if _name(t) == name]
+            for index, name in enumerate(names):
+                of_name = [(r, t.zero_shot_mean) for r, t in pairs if _name(t) == name]
                 if of_name:
-                    axes.scatter(*zip(*of_name, strict=True), color=colours(place % 10), label=name)
+                    axes.scatter(*zip(*of_name, strict=True), color=colours(index % 10), label=name)
             axes.set_xscale("log")
             _rate_ticks(axes, sorted({rate for rate, _ in pairs}))
             axes.set_xlabel(f"learning rate, {role} phase")
@@ -129,12 +123,14 @@ def rates(found: Json) -> str | None:
     return _svg("rates", (3.4 * len(shown) + 0.6, 3.0), draw)
 
 
-def tradeoff(found: Json) -> str | None:
-    """Zero-shot mean against the worst language, the trials that no other beats in both marked."""
-    trials = [trial for trial in _ranked(found) if trial["worst_language"]]
-    if not trials:
+def tradeoff(findings: Findings) -> str | None:
+    """Zero-shot mean against the worst language; the trials that no other beats in both are
+    marked."""
+    scored = [(t, t.zero_shot_mean, t.worst_language) for t in findings.ranked_trials]
+    both = [(t, mean, worst.score) for t, mean, worst in scored if mean is not None and worst]
+    if not both:
         return None
-    points = [(t["zero_shot_mean"], t["worst_language"][2]) for t in trials]
+    trials, points = [t for t, _, _ in both], [(mean, worst) for _, mean, worst in both]
     front = not_dominated(points)
 
     def draw(figure: Figure) -> None:
@@ -142,24 +138,25 @@ def tradeoff(found: Json) -> str | None:
         axes.plot(*zip(*points, strict=True), "o", color="#8a949e", markersize=4)
         best = sorted(points[i] for i in front)
         axes.plot(*zip(*best, strict=True), color="#1f77b4", marker="o", markersize=5)
-        for place in front:
-            axes.annotate(str(trials[place]["number"]), points[place], (4, 4), **_OFFSET)
+        for index in front:
+            axes.annotate(str(trials[index].number), points[index], (4, 4), **_OFFSET)
         _labels(axes, "zero-shot mean", "score of the worst language")
 
     return _svg("tradeoff", (4.6, 3.2), draw)
 
 
-def importance(found: Json) -> str | None:
+def importance(findings: Findings) -> str | None:
     """How much of the objective's variation each param accounts for."""
-    shares = sorted((found["summary"].get("importance") or {}).items(), key=lambda pair: pair[1])
+    importances = StudySummary.read(findings.summary).importance or {}
+    shares = sorted(importances.items(), key=lambda pair: pair[1])
     if not shares:
         return None
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.barh([_short(name) for name, _ in shares], [share for _, share in shares])
-        of = found["objectives"][0] if found["objectives"] else "the objective"
-        axes.set_xlabel(f"share of the variation of {of}")
+        objective = findings.objectives[0] if findings.objectives else "the objective"
+        axes.set_xlabel(f"share of the variation of {objective}")
 
     return _svg("importance", (5.0, 0.9 + 0.28 * len(shares)), draw)
 
@@ -196,26 +193,24 @@ def _rate_ticks(axes: Axes, rates: Sequence[float]) -> None:
     axes.minorticks_off()
 
 
-def _ranked(found: Json) -> list[Json]:
-    by_number = {trial["number"]: trial for trial in found["trials"]}
-    return [by_number[number] for number in found["ranked"]]
+def _cells(trial: TrialFinding) -> dict[str, float]:
+    return {
+        f"{task} {code}": value
+        for task, by_language in trial.scores.items()
+        for code, value in by_language.items()
+    }
 
 
-def _cells(trial: Json) -> dict[str, float]:
-    scores = trial["scores"].items()
-    return {f"{task} {code}": value for task, found in scores for code, value in found.items()}
+def _over_targets(trial: TrialFinding) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for by_language in trial.scores.values():
+        for code, value in by_language.items():
+            values.setdefault(code, []).append(value)
+    return {code: fmean(of_language) for code, of_language in sorted(values.items())}
 
 
-def _over_targets(trial: Json) -> dict[str, float]:
-    by_language: dict[str, list[float]] = {}
-    for found in trial["scores"].values():
-        for code, value in found.items():
-            by_language.setdefault(code, []).append(value)
-    return {code: fmean(values) for code, values in sorted(by_language.items())}
-
-
-def _name(trial: Json) -> str:
-    return _short(trial["label"])
+def _name(trial: TrialFinding) -> str:
+    return _short(trial.label)
 
 
 def _short(name: str) -> str:

@@ -1,364 +1,289 @@
-"""What a study found, computed from its record alone: the content of every form of the report."""
+"""The findings of a study as values: the content of every form of the report.
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from itertools import chain
-from statistics import fmean, median
-from typing import Any
+Scores and gains are in [0, 1] and [-1, 1]. The sentence below each field is its description in the
+JSON Schema of `report --json`.
+"""
 
-from search.degradation.gaps import by_language_of_intermediate, degradation
-from search.degradation.paired_scores import of_retrains, paired_scores_of
-from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
-from search.degradation.typology import Distances, distances
-from search.planning.priors import Priors, hindsight
-from search.record.reader import StudyRecord
-from search.trials.gains import (
-    BySeed,
-    averages,
-    collapsed_counts,
-    gain_json,
-    gain_table,
-    mean_over_seeds,
-    scores_by_seed,
-    seed_gains,
-    side_by_side,
-    task_scores,
-)
-from search.trials.learning_rates import flat_intermediates, half_rates, learning_rates
-from search.trials.ranking import (
-    Baselines,
-    TrialRow,
-    TrialState,
-    collapsed_targets,
-    in_order,
-    is_collapsed,
-    paired_gain,
-    ranked,
-    transfer_gain,
-)
-from spaces.json_values import to_json
-from spaces.phases import TrialPlan
-from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
-from spaces.task_catalog import TASKS
-from trainables.scoring.scores import (
-    Mark,
-    Scores,
-    objective,
-    protocol_differences,
-    selecting_languages,
-)
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
-Json = dict[str, Any]
+from pydantic import JsonValue
+
+from search.degradation.findings import Degradation
+from search.degradation.paired_scores import RetrainFinding
+from search.planning.priors import Hindsight
+from search.trials.gains import GainTable, SeedGain
+from search.trials.language_verdicts import LanguageVerdict
+from search.trials.learning_rates import FlatIntermediate, HalvedTrial, RateCollapse
+from search.trials.ranking import TrialState
+from spaces.sections import Objective, SelectionRule
+from trainables.scoring.scores import Mark, ScoringProtocol
 
 
-def find(record: StudyRecord, *, force: bool = False) -> Json:
-    """Everything the report shows, as JSON values; scores and gains in [0, 1].
+class WorstLanguage(NamedTuple):
+    """The lowest zero-shot score of the objective targets: [task, language, score in [0, 1]]."""
 
-    Raises Refusal where trials were scored under different protocols, unless `force` is set.
-    """
-    # Pruned trials are not ranked: they have scores of few rows.
-    whole = [row for row in record.rows if row.state is not TrialState.PRUNED]
-    scored = chain.from_iterable(row.scores.targets for row in whole if row.scores)
-    different = {task: list(names) for task, names in protocol_differences(scored).items()}
-    if different and not force:
-        task, names = next(iter(different.items()))
-        raise Refusal(
-            f"trials of study {record.name!r} were scored differently on {task!r}: "
-            f"{', '.join(names)}; their scores do not compare. --force reports them all the same"
-        )
-    baselines, order = Baselines.among(record.rows), ranked(record.rows)
-    baseline = baselines.best
-    trials = {row.number: _trial(row, baselines) for row in record.rows}
-    evaluation = record.settings.evaluation
-    return {
-        "study": record.name,
-        "state": record.state,
-        "digest": record.digest,
-        "selection": _selection(record),
-        "baseline": trials[baseline.number] if baseline else None,
-        "best": trials[order[0].number] if order else None,
-        **_over_seeds(order, baseline),
-        "ranked": [row.number for row in order],
-        "objectives": list(evaluation.objectives),
-        "pareto": [
-            {name: trials[number][name] for name in ("number", "name", "values")}
-            for number in record.summary.get("pareto", ())
-        ],
-        "max_drop": evaluation.max_drop,
-        "trials": list(trials.values()),
-        "verdicts": _verdicts(record, order[0] if order else None, baseline),
-        "unscored_languages": _unscored(record),
-        "intermediates": _intermediates(order, trials),
-        "gains": gain_table(order, baseline),
-        "degradation": _degradation(record, order),
-        "priors": _priors(record),
-        "learning_rates": learning_rates(order),
-        "flat_intermediates": flat_intermediates(record.rows, record.phases),
-        "half_rates": half_rates(record.rows, record.phases),
-        "protocol": _protocols(whole),
-        "protocol_differences": different,
-        "overhead_seconds": _overhead(record.rows),
-        "seconds": _seconds(record.rows),
-        "phases": _phases(record),
-        "retrains": of_retrains(record),
-        "summary": dict(record.summary),
-        "warnings": list(record.warnings),
-    }
+    task: str
+    language: str
+    score: float
 
 
-def _degradation(record: StudyRecord, order: Sequence[TrialRow]) -> Json:
-    def lookup(source: str, languages: Sequence[str]) -> Distances:
-        sizes = pretraining_sizes(record.rows[0].plan.encoder)
-        return distances(source, languages) | {PRETRAINING: sizes}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """The learning rates of a trial."""
 
-    by_source = by_language_of_intermediate(order)
-    return {
-        **degradation(paired_scores_of(record), lookup=lookup),
-        "intermediate_languages": by_source,
-    }
+    intermediate: float | None
+    """The learning rate of the intermediate phase; null for a baseline."""
+    target: tuple[float, ...]
+    """The different learning rates of the target phases, in ascending order."""
 
 
-def _priors(record: StudyRecord) -> Json | None:
-    """The priors with what came of each option, as JSON values; None where nothing was ranked."""
-    stored = record.summary.get("priors")
-    found = hindsight(Priors.from_dict(stored) if stored else None, record.rows)
-    return None if found is None else to_json(found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFinding:
+    """One trial: its plan, how it ended, and what it scored."""
+
+    number: int
+    """The number of the trial."""
+    name: str
+    """The plan in words: mixtures and learning rates."""
+    state: TrialState
+    """Whether the trial runs, was scored, or ended without a score."""
+    params: Mapping[str, JsonValue]
+    """Param of the search space -> the value that the trial tried."""
+    intermediate: str | None
+    """The intermediate mixture, in full; null for a baseline."""
+    label: str
+    """The intermediate mixture in short, or `baseline`."""
+    rates: Rates
+    """The learning rates of its phases."""
+    objective: float | None
+    """The value that ranks the trial; null where it was not scored. With several objectives the
+    first one ranks."""
+    values: Mapping[str, float]
+    """Objective -> its value: a score, a difference of scores, or hours; empty where the study
+    names no objectives."""
+    largest_drop: float | None
+    """How far the trial falls under its baseline in the language where it falls most, in [-1, 1];
+    null where the study sets no `max_drop`."""
+    is_feasible: bool | None
+    """Whether the trial may win under `max_drop`; null where the study sets none."""
+    zero_shot_mean: float | None
+    """The mean score over the objective targets without their source languages, in [0, 1]."""
+    transfer_gap: float | None
+    """The mean source score minus the zero-shot mean, in [-1, 1]."""
+    transfer_gain: float | None
+    """The zero-shot mean minus that of the best baseline, in [-1, 1]."""
+    paired_gain: float | None
+    """The zero-shot mean minus that of the baseline with the same target phases and seed, in
+    [-1, 1]; null for a baseline, or without such a baseline."""
+    worst_language: WorstLanguage | None
+    """The lowest zero-shot score: [task, language, score]; null where the trial was not scored."""
+    collapsed: bool
+    """Whether all objective targets collapsed."""
+    collapsed_targets: tuple[str, ...]
+    """The objective targets that collapsed."""
+    marks: Mapping[str, Mark]
+    """Target -> the mark that limits its scores; only targets with one."""
+    reason: str | None
+    """Why the trial ended without a score, in words."""
+    duplicate_of: int | None
+    """The number of the equal trial whose score this one got."""
+    scores: Mapping[str, Mapping[str, float]]
+    """Target -> language -> main score, in [0, 1]."""
+    task_scores: Mapping[str, float]
+    """Target -> its score as XTREME counts it, over all its languages, in [0, 1]."""
+    averages: Mapping[str, float]
+    """XTREME average -> its value, in [0, 1]; only averages all of whose tasks were scored."""
+    source_languages: Mapping[str, str]
+    """Target -> its source language."""
+    seconds: Mapping[str, float] | None
+    """Part of the trial's wall time -> its seconds; `total` includes all parts, `gpu` is in
+    GPU-seconds."""
 
 
-def _trial(row: TrialRow, baselines: Baselines) -> Json:
-    scores, plan = row.scores, row.plan
-    targets = scores.targets if scores else ()
-    return {
-        "number": row.number,
-        "name": str(plan),
-        "state": row.state.value,
-        "params": dict(row.params),
-        "intermediate": _intermediate(plan),
-        "label": _label(plan),
-        "rates": {
-            "intermediate": plan.intermediate.learning_rate if plan.intermediate else None,
-            "target": sorted({t.phase.learning_rate for t in plan.targets if t.phase}),
-        },
-        "objective": row.objective,
-        "values": dict(row.values),
-        "largest_drop": row.largest_drop,
-        "is_feasible": row.is_feasible,
-        "zero_shot_mean": scores.zero_shot_mean if scores else None,
-        "transfer_gap": scores.transfer_gap if scores else None,
-        "transfer_gain": transfer_gain(row, baselines.of(row)),
-        "paired_gain": paired_gain(row, baselines),
-        "worst_language": list(scores.worst_language) if scores else None,
-        "collapsed": is_collapsed(row),
-        "collapsed_targets": list(collapsed_targets(row)),
-        "marks": {t.task: t.mark.value for t in targets if t.mark is not Mark.NONE},
-        "reason": row.reason,
-        "duplicate_of": row.duplicate_of,
-        "scores": {t.task: t.by_language for t in targets},
-        "task_scores": task_scores(scores) if scores else {},
-        "averages": averages(scores) if scores else {},
-        "source_languages": {t.task: t.source_language for t in targets},
-        "seconds": dict(row.seconds) if row.seconds else None,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherRule:
+    """The trial that another selection rule would have chosen."""
+
+    rule: SelectionRule
+    """The other rule."""
+    number: int
+    """The number of the trial that it would choose."""
+    name: str
+    """The plan of that trial in words."""
+    zero_shot_mean: float | None
+    """The zero-shot mean of that plan over its seeds, in [0, 1]."""
 
 
-def _intermediate(plan: TrialPlan) -> str | None:
-    return str(plan.intermediate.mixture) if plan.intermediate else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The selection rule of the study, and what it reads."""
+
+    rule: SelectionRule
+    """The rule that chooses between trials."""
+    pivot_languages: tuple[str, ...]
+    """The languages that the rule `pivot_dev` reads."""
+    left_out: tuple[str, ...]
+    """The objective targets in which the rule finds no rows: they do not affect the selection."""
+    seen_test_rows: Mapping[str, list[str]]
+    """Target -> the languages whose test rows also chose the best trial."""
+    other_rules: tuple[OtherRule, ...]
+    """What each other rule would have chosen."""
 
 
-def _label(plan: TrialPlan) -> str:
-    return plan.intermediate.mixture.short if plan.intermediate else "baseline"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParetoEntry:
+    """A trial of the Pareto set."""
+
+    number: int
+    """The number of the trial."""
+    name: str
+    """The plan in words."""
+    values: Mapping[str, float]
+    """Objective -> its value: a score, a difference of scores, or hours."""
 
 
-def _selection(record: StudyRecord) -> Json:
-    """The rule, what the other rules would have chosen, and the targets that it leaves out."""
-    evaluation = record.settings.evaluation
-    rule, pivots = evaluation.selection, evaluation.pivot_languages
-    rules = [r for r in SelectionRule if pivots or r is not SelectionRule.PIVOT_DEV]
-    order = ranked(record.rows)
-    # What another rule would have made of several objectives is not asked.
-    able = [row for row in order if row.may_win and not row.values]
-    choices = [(r, _chosen(able, r, pivots)) for r in rules if r is not rule]
-    best = next(iter(order), None)
-    shown = best.scores if best else None
-    return {
-        "rule": rule.value,
-        "pivot_languages": list(pivots),
-        "left_out": [
-            target.task
-            for target in (shown.objective_targets if shown else ())
-            if not selecting_languages(target, rule, pivot_languages=pivots)
-        ],
-        "seen_test_rows": record.seen_test_rows(best) if best else {},
-        "other_rules": [
-            {
-                "rule": other.value,
-                "number": row.number,
-                "name": str(row.plan),
-                "zero_shot_mean": mean_over_seeds(scores_by_seed(order, row)),
-            }
-            for other, row in choices
-            if row is not None
-        ],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageCell:
+    """One target in one language: the best plan beside the best baseline, means over the seeds."""
+
+    task: str
+    """The target."""
+    language: str
+    """The language."""
+    is_source: bool
+    """Whether this is the target's source language."""
+    num_rows: int | None
+    """How many rows were scored."""
+    num_truncated: int
+    """How many of these rows lost tokens to `max_length`."""
+    best: float
+    """The main score of the best plan, in [0, 1]."""
+    baseline: float | None
+    """The main score of the best baseline, in [0, 1]; null where the best plan is the baseline."""
+    difference: float | None
+    """`best` minus `baseline`, in [-1, 1]."""
 
 
-def _chosen(
-    rows: Sequence[TrialRow], rule: SelectionRule, pivots: Sequence[str]
-) -> TrialRow | None:
-    """What would stand first under another rule, over all seeds of a plan as everywhere."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntermediateSummary:
+    """One intermediate mixture over all its scored trials."""
 
-    def value(row: TrialRow) -> tuple[float, ...]:
-        assert row.scores is not None
-        return (objective(row.scores, rule, pivot_languages=pivots),)
-
-    try:
-        return next(iter(in_order([row for row in rows if row.scores], value)), None)
-    except Refusal:  # no target has rows under this rule
-        return None
-
-
-def _over_seeds(order: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
-    """The best plan and the best baseline over all their seeds: zero-shot means (`best_mean`,
-    `baseline_mean`), the language matrix of both, and the `gain` over the baseline of the best plan
-    that has an intermediate phase."""
-    best = scores_by_seed(order, order[0]) if order else {}
-    other = scores_by_seed(order, baseline) if baseline else {}
-    is_baseline = bool(order) and order[0].plan.is_baseline
-    able = next((row for row in order if not row.plan.is_baseline), None)
-    return {
-        "best_mean": mean_over_seeds(best),
-        "baseline_mean": mean_over_seeds(other),
-        "gain": gain_json(seed_gains(scores_by_seed(order, able), other)) if able else None,
-        "languages": _languages(best, {} if is_baseline else other),
-    }
+    intermediate: str | None
+    """The intermediate mixture, in full; null for the baselines."""
+    label: str
+    """The intermediate mixture in short, or `baseline`."""
+    num_trials: int
+    """How many scored trials it has."""
+    mean: float
+    """The mean of their zero-shot means, in [0, 1]."""
+    low: float
+    """The lowest zero-shot mean, in [0, 1]."""
+    high: float
+    """The highest zero-shot mean, in [0, 1]."""
+    collapsed: Mapping[str, int]
+    """Target -> how many of the trials collapsed on it; only targets with some."""
+    paired_gains: tuple[float, ...]
+    """The paired gain of each trial that has one, in [-1, 1]."""
+    num_spoilt_pairs: int
+    """How many of these pairs have a target that collapsed on either side."""
 
 
-def _languages(best: BySeed, baseline: BySeed) -> list[Json]:
-    """Cell by cell of the language matrix: the best plan beside the best baseline, if another;
-    means over the seeds that both have."""
-    if not best:
-        return []
-    mine, others = side_by_side(best, baseline) if baseline else (tuple(best.values()), ())
-    other = _cell_means(others)
-    means = _cell_means(mine)
-    cells = []
-    for target in mine[0].targets:
-        for language in target.by_language:
-            score, against = means[target.task, language], other.get((target.task, language))
-            cells.append(
-                {
-                    "task": target.task,
-                    "language": language,
-                    "is_source": language == target.source_language,
-                    "num_rows": target.num_rows.get(language),
-                    "num_truncated": target.num_truncated.get(language, 0),
-                    "best": score,
-                    "baseline": against,
-                    "difference": None if against is None else score - against,
-                }
-            )
-    return cells
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseUse:
+    """Phases that were trained, used and reused."""
+
+    trained: int
+    """How many phases were trained."""
+    used: int
+    """How many phases the scored trials used, each trial counted."""
+    reused: int
+    """How many of these an earlier trial had used before."""
 
 
-def _cell_means(scores: Sequence[Scores]) -> dict[tuple[str, str], float]:
-    """(target, language) -> the mean of its main score."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for target in (target for one in scores for target in one.targets):
-        for language, value in target.by_language.items():
-            found[target.task, language].append(value)
-    return {cell: fmean(values) for cell, values in found.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a study found. `docs/reference/report-json.md` explains each part."""
+
+    study: str
+    """The name of the study."""
+    state: str
+    """`finished`, or `running` until the driver closed the study."""
+    digest: str
+    """The digest of the settings that decide results."""
+    selection: Selection
+    """The selection rule, and what it reads."""
+    baseline: TrialFinding | None
+    """The best trial without an intermediate phase; null until one is scored."""
+    best: TrialFinding | None
+    """The best trial; null until one is scored."""
+    best_mean: float | None
+    """The zero-shot mean of the best plan over its seeds, in [0, 1]."""
+    baseline_mean: float | None
+    """The zero-shot mean of the best baseline over its seeds, in [0, 1]."""
+    gain: SeedGain | None
+    """The zero-shot mean of the best plan with an intermediate phase minus that of the best
+    baseline; null where the study lacks one of them."""
+    languages: tuple[LanguageCell, ...]
+    """The best plan beside the best baseline: one cell for each target and language."""
+    ranked: tuple[int, ...]
+    """The numbers of the scored trials, the best first."""
+    objectives: tuple[Objective, ...]
+    """The objectives that the study names; empty where the zero-shot mean alone counts."""
+    pareto: tuple[ParetoEntry, ...]
+    """The Pareto set of several objectives, the best in the first one first."""
+    max_drop: float | None
+    """How far a language may fall under its baseline, in [0, 1); null without such a limit."""
+    trials: tuple[TrialFinding, ...]
+    """Every trial, by number."""
+    verdicts: tuple[LanguageVerdict, ...]
+    """The best trial against the best baseline on the rows that chose it, by target and language,
+    as judged when the study ended; empty where another trial is the best now."""
+    unscored_languages: Mapping[str, list[str]]
+    """Target -> the languages that the study asks for and in which no trial has scores."""
+    intermediates: tuple[IntermediateSummary, ...]
+    """Each intermediate mixture over all its trials, the best mean first."""
+    gains: GainTable
+    """What each intermediate adds to the best baseline, by target, in task scores."""
+    degradation: Degradation
+    """Where transfer is lost: gaps by language, and how they grow with distance."""
+    priors: Hindsight | None
+    """The priors beside the scores of the trials; null where the study had none."""
+    learning_rates: Mapping[str, tuple[RateCollapse, ...]]
+    """Role of a phase, `intermediate` or `target` -> how much collapsed at each learning rate."""
+    flat_intermediates: tuple[FlatIntermediate, ...]
+    """Intermediate phases whose loss did not fall."""
+    half_rates: tuple[HalvedTrial, ...]
+    """Scored trials with phases that diverged and were trained again at half their rate."""
+    protocol: Mapping[str, ScoringProtocol]
+    """Target -> the protocol that its scores were made under."""
+    protocol_differences: Mapping[str, list[str]]
+    """Target -> the fields of its protocol that differ between trials: such scores do not compare.
+    Only with `--force`."""
+    overhead_seconds: float | None
+    """The median seconds of a warm scored trial that were neither training nor evaluation."""
+    seconds: Mapping[str, float]
+    """Part of the wall time -> its seconds over all trials; `gpu` is in GPU-seconds."""
+    phases: PhaseUse
+    """How phases were shared between trials."""
+    retrains: tuple[RetrainFinding, ...]
+    """Each retrain on the test split with fresh seeds."""
+    summary: Mapping[str, JsonValue]
+    """The summary as it was stored when the study ended; empty before."""
+    warnings: tuple[str, ...]
+    """The warnings that were given before the search."""
+
+    @property
+    def ranked_trials(self) -> list[TrialFinding]:
+        """The scored trials, the best first."""
+        by_number = {trial.number: trial for trial in self.trials}
+        return [by_number[number] for number in self.ranked]
 
 
-def _unscored(record: StudyRecord) -> dict[str, list[str]]:
-    """Task -> languages the study asked for that no trial has scores in (no rows to select by)."""
-    asked = set(record.settings.evaluation.languages)
-    scored: dict[str, set[str]] = defaultdict(set)
-    for target in chain.from_iterable(row.scores.targets for row in record.rows if row.scores):
-        scored[target.task].update(target.languages)
-    missing = {}
-    for task in scored:
-        languages = TASKS[task].languages if task in TASKS else ()
-        wanted = [code for code in languages if not asked or code in asked]
-        missing[task] = [code for code in wanted if code not in scored[task]]
-    return {task: languages for task, languages in missing.items() if languages}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Findings):
+    """The JSON object of `report --json`: what a study found, and sentences that sum it up."""
 
-
-def _intermediates(rows: Sequence[TrialRow], trials: Mapping[int, Json]) -> list[Json]:
-    """Each intermediate over all its trials, best mean first. `collapsed` counts, by target, the
-    trials of which this target's phase collapsed; `num_spoilt_pairs` are the paired gains that have
-    such a target on a side."""
-    groups: dict[str | None, list[TrialRow]] = defaultdict(list)
-    for row in rows:
-        if row.scores is not None:
-            groups[_intermediate(row.plan)].append(row)
-    baselines = Baselines.among(rows)
-    found = []
-    for name, members in groups.items():
-        told = [trials[row.number] for row in members]
-        means = [trial["zero_shot_mean"] for trial in told]
-        paired = [row for row in members if trials[row.number]["paired_gain"] is not None]
-        sides = [(row, baselines.twin_of(row)) for row in paired]
-        found.append(
-            {
-                "intermediate": name,
-                "label": told[0]["label"],
-                "num_trials": len(means),
-                "mean": fmean(means),
-                "low": min(means),
-                "high": max(means),
-                "collapsed": collapsed_counts(row.scores for row in members if row.scores),
-                "paired_gains": [trials[row.number]["paired_gain"] for row in paired],
-                "num_spoilt_pairs": sum(
-                    any(collapsed_targets(row) for row in pair if row) for pair in sides
-                ),
-            }
-        )
-    return sorted(found, key=lambda group: -group["mean"])
-
-
-def _protocols(rows: Sequence[TrialRow]) -> Json:
-    found: Json = {}
-    for target in chain.from_iterable(row.scores.targets for row in rows if row.scores):
-        found.setdefault(target.task, asdict(target.protocol))
-    return found
-
-
-def _overhead(rows: Sequence[TrialRow]) -> float | None:
-    """Median seconds of a warm trial that were neither training nor evaluation."""
-    spent = [row.seconds for row in rows if row.seconds and row.state is TrialState.SCORED]
-    warm = [seconds for seconds in spent if not seconds.get("startup")]
-    rest = [s["total"] - s.get("training", 0.0) - s.get("evaluation", 0.0) for s in warm]
-    return median(rest) if rest else None
-
-
-def _seconds(rows: Sequence[TrialRow]) -> dict[str, float]:
-    total: dict[str, float] = defaultdict(float)
-    for row in rows:
-        for name, seconds in (row.seconds or {}).items():
-            total[name] += seconds
-    return dict(total)
-
-
-def _phases(record: StudyRecord) -> dict[str, int]:
-    """How often phases were used by scored trials, and how few had to be trained for it."""
-    scored = [row for row in record.rows if row.state is TrialState.SCORED]
-    used = [set(row.phase_keys) for row in scored]
-    different = set().union(*used)
-    num_used = sum(len(keys) for keys in used)
-    return {
-        "trained": len(record.phases),
-        "used": num_used,
-        "reused": num_used - len(different),
-    }
-
-
-def _verdicts(record: StudyRecord, best: TrialRow | None, baseline: TrialRow | None) -> list[Json]:
-    """By language, as they were judged when the study ended; none where another trial is the best
-    now."""
-    judged = record.summary.get("verdicts")
-    if not judged or best is None or baseline is None:
-        return []
-    same = (judged["trial"], judged["baseline"]) == (best.number, baseline.number)
-    return list(judged["languages"]) if same else []
+    answer: tuple[str, ...]
+    """The findings in sentences: the answer first, then what to be careful about."""

@@ -1,7 +1,7 @@
 """The report of a study, from its record alone: as JSON, on a terminal, as one HTML page."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,20 +18,25 @@ from search.degradation.views import (
     scatters,
     slope_table,
 )
+from search.display.json_form import json_of
 from search.display.number_format import percent, points
 from search.display.tables import titled_table
+from search.display.verdict_sentences import collapsed_runs
+from search.planning.prior_views import prior_sentences
 from search.record.reader import StudyRecord
 from search.report.figures import figures
-from search.report.findings import find
+from search.report.find import find
+from search.report.findings import Findings, LanguageCell, Report, TrialFinding
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
-from search.report.priors import prior_sentences
 from search.report.sentences import (
     closing,
     collapsed_baselines,
-    collapsed_runs,
     collapsed_seeds,
     sentences,
 )
+from search.trials.gains import GainRow
+from search.trials.ranking import TrialState
+from spaces.json_values import JsonObject
 
 _MAX_ROWS = 30  # of trials on a terminal; the other forms have all
 _CAPTIONS = {
@@ -43,32 +48,64 @@ _CAPTIONS = {
 }
 
 
-def report_json(record: StudyRecord, *, force: bool = False) -> dict[str, Any]:
-    """The findings as JSON values, with the sentences that sum them up under `answer`.
+@dataclass(frozen=True, slots=True)
+class LanguageMatrix:
+    """The language cells by task and language; source languages come first."""
+
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...]
+    cells: Mapping[tuple[str, str], LanguageCell]
+
+    @classmethod
+    def of(cls, cells: tuple[LanguageCell, ...]) -> "LanguageMatrix":
+        source = {cell.language for cell in cells if cell.is_source}
+        languages = {cell.language for cell in cells}
+        return cls(
+            tasks=tuple(dict.fromkeys(cell.task for cell in cells)),
+            languages=tuple(sorted(languages, key=lambda code: (code not in source, code))),
+            cells={(cell.task, cell.language): cell for cell in cells},
+        )
+
+
+def report_of(record: StudyRecord, *, force: bool = False) -> Report:
+    """The findings with the sentences that sum them up.
 
     Raises Refusal where trials were scored under different protocols, unless `force` is set.
     """
-    found = find(record, force=force)
-    return {**found, "answer": list(_lines(found))}
+    findings = find(record, force=force)
+    content = {each.name: getattr(findings, each.name) for each in fields(Findings)}
+    return Report(**content, answer=_lines(findings))
+
+
+def report_json(record: StudyRecord, *, force: bool = False) -> JsonObject:
+    """The JSON object of `report --json`; its schema is docs/reference/report.schema.json. Raises
+    Refusal as `report_of`."""
+    return json_of(report_of(record, force=force))
 
 
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
     """The answer in one sentence, the tables, and what they mean, on a terminal. Raises Refusal as
-    `report_json`."""
-    found = find(record, force=force)
-    headline, *rest = _lines(found)
+    `report_of`."""
+    findings = find(record, force=force)
+    headline, *rest = _lines(findings)
     console.print(Text(headline, style="bold"))
-    tables = (_trial_table, pareto_table, _gain_table, _language_table, slope_table)
-    for part in (table(found) for table in tables):
-        if part.row_count:
-            console.print(part)
+    tables = (
+        _trial_table(findings),
+        pareto_table(findings),
+        _gain_table(findings),
+        _language_table(findings),
+        slope_table(findings.degradation),
+    )
+    for table in tables:
+        if table.row_count:
+            console.print(table)
     for line in rest:
         console.print(Text(line))
 
 
 def render_html(record: StudyRecord, *, force: bool = False) -> str:
-    """One page with everything in it. Raises Refusal as `report_json`."""
-    found = find(record, force=force)
+    """One HTML page with everything in it. Raises Refusal as `report_of`."""
+    findings = find(record, force=force)
     environment = Environment(
         loader=PackageLoader("search", "templates"),
         autoescape=True,
@@ -78,23 +115,22 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     )
     environment.filters |= {"percent": percent, "points": points, "rate": _rate}
     page: str = environment.get_template("report.html.j2").render(
-        found=found,
-        trials=list(_in_order(found)),
+        findings=findings,
+        protocols={task: asdict(protocol) for task, protocol in findings.protocol.items()},
+        trials=list(_in_order(findings)),
         sentences=[
-            *sentences(found),
-            *objective_sentences(found),
-            *degradation_sentences(found),
-            *prior_sentences(found),
+            *sentences(findings),
+            *_more_sentences(findings),
         ],
-        pareto={"heads": pareto_heads(found), "rows": pareto_rows(found)},
-        closing=closing(found),
-        matrix=_matrix(found),
+        pareto={"heads": pareto_heads(findings), "rows": pareto_rows(findings)},
+        closing=closing(findings),
+        matrix=LanguageMatrix.of(findings.languages),
         marks=_marks,
         collapsed=collapsed_seeds,
         collapsed_before=collapsed_baselines,
         collapsed_runs=collapsed_runs,
-        figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(found).items()},
-        scatters=scatters(found),
+        figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(findings).items()},
+        scatters=scatters(findings.degradation),
         ends=ends,
         width=WIDTH,
         height=HEIGHT,
@@ -103,37 +139,44 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
     return page
 
 
-def _lines(found: dict[str, Any]) -> tuple[str, ...]:
-    parts = (sentences, objective_sentences, degradation_sentences, prior_sentences, closing)
-    return tuple(line for part in parts for line in part(found))
+def _lines(findings: Findings) -> tuple[str, ...]:
+    return (*sentences(findings), *_more_sentences(findings), *closing(findings))
 
 
-def _in_order(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _more_sentences(findings: Findings) -> Iterator[str]:
+    """The sentences between the answer and how the study ran."""
+    best, baseline = findings.best, findings.baseline
+    compared = f"trial {best.number} beside trial {baseline.number}" if best and baseline else ""
+    yield from objective_sentences(findings)
+    yield from degradation_sentences(findings.degradation, compared=compared)
+    yield from prior_sentences(findings.priors)
+
+
+def _in_order(findings: Findings) -> Iterator[TrialFinding]:
     """Ranked trials first, then the others by number."""
-    by_number = {trial["number"]: trial for trial in found["trials"]}
-    ranked = set(found["ranked"])
-    yield from (by_number[number] for number in found["ranked"])
-    yield from (trial for number, trial in by_number.items() if number not in ranked)
+    ranked = set(findings.ranked)
+    yield from findings.ranked_trials
+    yield from (trial for trial in findings.trials if trial.number not in ranked)
 
 
-def _trial_table(found: dict[str, Any]) -> Table:
-    table = titled_table(f"Study {found['study']} ({found['state']})")
+def _trial_table(findings: Findings) -> Table:
+    table = titled_table(f"Study {findings.study} ({findings.state})")
     table.add_column("#", justify="right")
     table.add_column("intermediate", overflow="fold", min_width=12)
     table.add_column("rates", overflow="fold", min_width=11)
     for name in ("objective", "zero-shot", "gap", "gain"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    trials = list(_in_order(found))
+    trials = list(_in_order(findings))
     for trial in trials[:_MAX_ROWS]:
         table.add_row(
-            str(trial["number"]),
-            Text(trial["label"]),
+            str(trial.number),
+            Text(trial.label),
             _rates(trial),
-            percent(trial["objective"]),
-            percent(trial["zero_shot_mean"]),
-            percent(trial["transfer_gap"]),
-            _coloured(trial["transfer_gain"]),
+            percent(trial.objective),
+            percent(trial.zero_shot_mean),
+            percent(trial.transfer_gap),
+            _coloured(trial.transfer_gain),
             Text(_marks(trial), style="yellow"),
         )
     if len(trials) > _MAX_ROWS:
@@ -141,11 +184,11 @@ def _trial_table(found: dict[str, Any]) -> Table:
     return table
 
 
-def _gain_table(found: dict[str, Any]) -> Table:
+def _gain_table(findings: Findings) -> Table:
     """The paper's table: what each intermediate adds to each target."""
     table = titled_table("Gain of each intermediate over the best baseline, in task scores")
-    rows, level = found["gains"]["rows"], found["gains"]["baseline"]
-    if any(" +" in row["label"] for row in rows):
+    rows, level = findings.gains.rows, findings.gains.baseline
+    if any(" +" in row.label for row in rows):
         table.caption = (
             "after a +: text that is masked beside the tasks, and its share of the steps"
         )
@@ -153,60 +196,48 @@ def _gain_table(found: dict[str, Any]) -> Table:
     for task in (*level, "mean"):
         table.add_column(Text(task), justify="right")
     before = [
-        _with_collapse(Text(percent(score)), collapsed_baselines(found["gains"], task))
+        _with_collapse(Text(percent(score)), collapsed_baselines(findings.gains, task))
         for task, score in level.items()
     ]
     table.add_row("the baseline's scores", *before)
     for row in rows:
         cells = [_gain_cell(row, task) for task in level]
-        last = _coloured(row["mean"])
-        if row["spread"] is not None:
-            last.append(f" ± {percent(row['spread'])}", style="dim")
-        table.add_row(Text(row["label"]), *cells, last)
+        last = _coloured(row.mean)
+        if row.spread is not None:
+            last.append(f" ± {percent(row.spread)}", style="dim")
+        table.add_row(Text(row.label), *cells, last)
     return table
 
 
-def _gain_cell(row: dict[str, Any], task: str) -> Text:
-    """A gain; under it how many of its seeds collapsed, if any did."""
-    return _with_collapse(_coloured(row["gains"].get(task)), collapsed_seeds(row, task))
+def _gain_cell(row: GainRow, task: str) -> Text:
+    """A gain; below it how many of its seeds collapsed, if any did."""
+    return _with_collapse(_coloured(row.gains.get(task)), collapsed_seeds(row, task))
 
 
-def _with_collapse(text: Text, told: str) -> Text:
-    return text.append(f"\n{told}", style="yellow") if told else text
+def _with_collapse(text: Text, collapsed: str) -> Text:
+    return text.append(f"\n{collapsed}", style="yellow") if collapsed else text
 
 
-def _language_table(found: dict[str, Any]) -> Table:
+def _language_table(findings: Findings) -> Table:
     """A row for each language, a column for each task: the best trial, and its difference."""
-    matrix = _matrix(found)
+    matrix = LanguageMatrix.of(findings.languages)
     table = titled_table("Best trial by language, and its difference from the best baseline")
     table.add_column("")
-    for task in matrix["tasks"]:
-        mark = found["best"]["marks"].get(task, "")
+    for task in matrix.tasks:
+        mark = findings.best.marks.get(task, "") if findings.best else ""
         table.add_column(Text(task).append(f"\n{mark}", style="yellow"), justify="right")
-    for language in matrix["languages"]:
-        cells = (matrix["cells"].get((task, language)) for task in matrix["tasks"])
+    for language in matrix.languages:
+        cells = (matrix.cells.get((task, language)) for task in matrix.tasks)
         table.add_row(Text(language), *(_cell(cell) for cell in cells))
     return table
 
 
-def _matrix(found: dict[str, Any]) -> dict[str, Any]:
-    """Tasks, languages (source languages first) and the cell of each pair that was scored."""
-    cells = {(cell["task"], cell["language"]): cell for cell in found["languages"]}
-    source = {cell["language"] for cell in found["languages"] if cell["is_source"]}
-    languages = {language for _, language in cells}
-    return {
-        "tasks": list(dict.fromkeys(task for task, _ in cells)),
-        "languages": sorted(languages, key=lambda code: (code not in source, code)),
-        "cells": cells,
-    }
-
-
-def _cell(cell: dict[str, Any] | None) -> Text:
+def _cell(cell: LanguageCell | None) -> Text:
     if cell is None:
         return Text("")
-    text = Text(percent(cell["best"]) + ("*" if cell["is_source"] else ""))
-    if cell["difference"] is not None:
-        text.append(" ").append_text(_coloured(cell["difference"]))
+    text = Text(percent(cell.best) + ("*" if cell.is_source else ""))
+    if cell.difference is not None:
+        text.append(" ").append_text(_coloured(cell.difference))
     return text
 
 
@@ -215,24 +246,24 @@ def _coloured(difference: float | None) -> Text:
     return Text(points(difference), style=style)
 
 
-def _marks(trial: dict[str, Any]) -> str:
-    """What is to be known of a trial before its numbers are believed."""
-    if trial["state"] == "duplicate":
-        return f"same as trial {trial['duplicate_of']}"
-    if trial["state"] != "scored":
-        return ": ".join(part for part in (trial["state"], trial["reason"]) if part)
+def _marks(trial: TrialFinding) -> str:
+    """What limits the numbers of a trial, or why it has none."""
+    if trial.state is TrialState.DUPLICATE:
+        return f"same as trial {trial.duplicate_of}"
+    if trial.state is not TrialState.SCORED:
+        return ": ".join(part for part in (trial.state, trial.reason) if part)
     marked: dict[str, list[str]] = {}
-    for task, mark in trial["marks"].items():
+    for task, mark in trial.marks.items():
         marked.setdefault(mark, []).append(task)
     parts = [f"{mark} ({', '.join(tasks)})" for mark, tasks in marked.items()]
-    if trial["is_feasible"] is False:
-        parts.append(f"may not win: {points(-trial['largest_drop'])}")
+    if trial.is_feasible is False:
+        parts.append(f"may not win: {points(-(trial.largest_drop or 0.0))}")
     return "; ".join(parts)
 
 
-def _rates(trial: dict[str, Any]) -> str:
-    target = ", ".join(_rate(rate) for rate in trial["rates"]["target"])
-    first = trial["rates"]["intermediate"]
+def _rates(trial: TrialFinding) -> str:
+    target = ", ".join(_rate(rate) for rate in trial.rates.target)
+    first = trial.rates.intermediate
     return f"{_rate(first)} → {target}" if first is not None else target
 
 

@@ -1,9 +1,8 @@
-"""How a study stands, in numbers, from its record: what `status` shows."""
+"""The status of a study in numbers, from its record: what `status` shows. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from search.display.number_format import duration
 from search.record.reader import StudyRecord
@@ -15,29 +14,40 @@ NOT_COUNTED = (TrialState.RUNNING, TrialState.DUPLICATE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyStatus:
-    """`num_trained` of the phases that trials list were trained, `num_reused` found in the store.
-
-    `training_seconds` is the time of the trained phases, `gpu_hours` that times the GPUs of a
-    trial. `trials_left` and `gpu_hours_left` are of the budget as the driver was last given it;
-    these hours are less what the finished trials took, None where the budget has no such limit.
-    """
+    """The status of a study, as its record has it. The budget is the one that the driver was last
+    given."""
 
     study: str
+    """The name of the study."""
     state: str
+    """`finished`, or `running` until the driver closed the study."""
     trials: Mapping[str, int]
+    """State of a trial -> how many trials have it."""
     trials_left: int
+    """How many trials of the budget have not ended; duplicates do not count against it."""
     best_trial: int | None
+    """The number of the best trial; null until one is scored."""
     best_objective: float | None
+    """The objective of the best trial, a score in [0, 1] unless the study's first objective is
+    another one."""
     best_plan: str | None
+    """The plan of the best trial in words."""
     num_trained: int
+    """How many phases were trained."""
     num_reused: int
+    """How many of the phases that ended trials list were found in the store."""
     training_seconds: float
+    """The seconds that training these phases took."""
     tokens_per_second: float | None
+    """Tokens that training read in a second, padding included; null before the first phase."""
     gpu_hours: float
+    """The training time in hours times the GPUs of a trial."""
     gpu_hours_left: float | None
+    """GPU-hours of the budget less what ended trials took; null without `max_gpu_hours`."""
 
     @classmethod
     def of(cls, record: StudyRecord) -> "StudyStatus":
+        """Count what the record of a study holds."""
         best = next(iter(ranked(record.rows)), None)
         listed = sum(len(row.phase_keys) for row in record.rows if row.state not in NOT_COUNTED)
         listed_keys = {
@@ -63,11 +73,8 @@ class StudyStatus:
             gpu_hours_left=gpu_hours_left(budget, spent_gpu_hours(record.rows)) if budget else None,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
     def lines(self) -> list[str]:
-        """As `status` prints it."""
+        """The lines that `status` prints."""
         ended = ", ".join(f"{count} {state}" for state, count in self.trials.items()) or "none yet"
         lines = [
             f"study {self.study} ({self.state})",

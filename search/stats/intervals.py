@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import computed_field
 from scipy.special import stdtrit
 
 
@@ -12,26 +13,25 @@ class Interval:
     """A mean and its confidence interval.
 
     A single value has a mean but no spread: `low`, `high` and `std` are then None.
-
-    Attributes:
-        mean: the mean of the values, or a difference of means.
-        low: lower end of the interval.
-        high: upper end of the interval.
-        std: standard deviation of the values. For an unpaired difference, its standard error.
-        num: number of values.
     """
 
     mean: float
+    """The mean of the values, or a difference of means, in the unit of the values."""
     low: float | None
+    """Lower end of the interval."""
     high: float | None
+    """Upper end of the interval."""
     std: float | None
+    """Standard deviation of the values; for an unpaired difference, its standard error."""
     num: int
+    """Number of values."""
 
     @property
     def half_width(self) -> float | None:
         """Half the length of the interval; None without an interval."""
         return None if self.high is None else self.high - self.mean
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def excludes_zero(self) -> bool:
         """Whether the interval exists and does not contain zero: a significant difference."""

@@ -1,10 +1,11 @@
-"""May a trial win? Where a study says how far a language may fall under its baseline. Pure.
+"""Whether a trial may win, in a study that limits how far a language may fall under its baseline.
+Pure.
 
-Scores vary for the choice of their rows, and the largest of many drops is the most unlucky one. So
-a trial is barred for a drop that is established alone: one that is more than allowed at the lower
-end of its interval, which holds for all cells at once (Bonferroni) in 95 % of all cases. Which rows
-both sides got right is not known here. Their variances are added, as if that were independent:
-models of one encoder agree more, so that the interval is too wide rather than too narrow.
+Scores vary with the choice of their rows, and the largest of many drops is partly bad luck. So only
+an established drop bars a trial: one whose interval lies above the limit. The intervals hold for
+all cells at once (Bonferroni) in 95 % of all cases. Which rows both sides got right is not known
+here, so their variances are added as if the sides were independent. Models of one encoder agree
+more than that: the interval is too wide rather than too narrow.
 """
 
 import math
@@ -24,8 +25,8 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class BaselineMeasure:
-    """A baseline that others are measured against. `scores`: `task language` -> score, of the
-    objective targets that did not collapse, in the languages that may select."""
+    """A baseline that other trials are measured against. `scores` maps `task language` to the
+    score, for objective targets that did not collapse and languages that may select."""
 
     plan: TrialPlan
     objective: float
@@ -33,7 +34,7 @@ class BaselineMeasure:
 
 
 def measure_of(row: TrialRow, evaluation: EvaluationSection) -> BaselineMeasure | None:
-    """What others are measured against in this trial; None if it is no baseline, or each of its
+    """The measure that a baseline contributes; None if the trial is not a baseline, or all of its
     objective targets collapsed."""
     if row.state is not TrialState.SCORED or not row.plan.is_baseline:
         return None
@@ -47,12 +48,12 @@ def measure_of(row: TrialRow, evaluation: EvaluationSection) -> BaselineMeasure 
 def judged(
     row: TrialRow, measures: Sequence[BaselineMeasure], evaluation: EvaluationSection
 ) -> TrialRow:
-    """The trial with what it drops at most, in [-1, 1], what of that is established, and whether
-    that is allowed.
+    """The trial with its largest drop, in [-1, 1], its largest established drop, and whether that
+    is allowed.
 
     Each cell (a target in a language) is measured against the baseline with the same target phases
-    and seed, else against the best one that has it: a baseline against itself. Where there is none
-    yet, all three are None.
+    and seed, else against the best baseline that has the cell; a baseline is measured against
+    itself. Where there is no baseline yet, all three are None.
     """
     if evaluation.max_drop is None or row.scores is None or row.state is not TrialState.SCORED:
         return row
@@ -72,10 +73,10 @@ def judged(
 
 
 def established_drop(cells: Sequence[tuple[float, float, int]]) -> float:
-    """The largest lower end of the cells' drops.
+    """The largest lower end of the intervals of the cells' drops, in [-1, 1].
 
     Args:
-        cells: score of the baseline, own score, and number of rows, of one cell at least.
+        cells: (score of the baseline, own score, number of rows) of at least one cell.
     """
     quantile = float(ndtri(1 - (1 - CONFIDENCE) / len(cells)))
     ends = []
@@ -86,8 +87,8 @@ def established_drop(cells: Sequence[tuple[float, float, int]]) -> float:
 
 
 def _variance(score: float, num_rows: int) -> float:
-    """Of a mean of values in [0, 1], at most; a row of each kind is added, so that no row is sure
-    (Agresti and Coull, 1998, Am. Stat. 52:119, give two)."""
+    """The largest variance of a mean of values in [0, 1]. One right and one wrong row are added, so
+    that no score is certain (Agresti and Coull, 1998, Am. Stat. 52:119, add two of each)."""
     share = (score * num_rows + 1) / (num_rows + 2)
     return share * (1 - share) / max(1, num_rows)
 
@@ -106,15 +107,14 @@ def judge_all(rows: Sequence[TrialRow], evaluation: EvaluationSection) -> tuple[
     have been other ones."""
     if evaluation.max_drop is None:
         return tuple(rows)
-    found = [measure_of(row, evaluation) for row in rows]
-    measures = [measure for measure in found if measure is not None]
+    measures = [measure for row in rows if (measure := measure_of(row, evaluation)) is not None]
     return tuple(judged(row, measures, evaluation) for row in rows)
 
 
 def constraints(row: TrialRow, evaluation: EvaluationSection) -> dict[str, float]:
-    """What a sampler is to hold to, each satisfied at 0 or less; every trial of a study has the
-    same ones: of a drop, what is established of it. A collapsed trial violates them all: its gap is
-    small, and it may be cheap."""
+    """The constraints that a sampler must keep, each satisfied at 0 or less; every trial of a study
+    has the same ones. A drop counts as far as it is established. A collapsed trial violates all
+    constraints: its gap is small, and it may be cheap."""
     if evaluation.max_drop is not None:
         drop = 1.0 if is_collapsed(row) else row.sure_drop or 0.0
         return {"max_drop": drop - evaluation.max_drop}

@@ -1,64 +1,116 @@
 """Gains over seeds: what one plan adds to another, in one number and by target (the table of arXiv
 2005.13013). Pure.
 
-Every scored seed counts, one that collapsed too: a way to train that fails on every third seed is
-worse for it, and the mean of those that survived would not say so. How many collapsed stands beside
-each number; the gain without them is a second number with a name of its own.
+Every scored seed counts, collapsed ones too: a plan that fails on every third seed is worse for it,
+and the mean of the other seeds would hide that. Each gain comes with the number of collapsed seeds;
+the gain without them is a second number, `sound`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+
+from pydantic import computed_field
 
 from search.stats.intervals import Interval, paired_difference, unpaired_difference
 from search.trials.ranking import TrialRow, over_seeds
+from spaces.mixture import Mixture
 from trainables.scoring.scores import Mark, Scores, task_score, xtreme_averages
 
-Json = dict[str, Any]
 BySeed = Mapping[int | None, Scores]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedGain:
-    """First minus second, in [-1, 1].
+    """The score of a first side minus that of a second one, in [-1, 1], over seeds.
 
-    `interval` is over the seeds that both sides have, paired, else over all of each (Welch), which
-    is then not `is_paired`.
-    `num_first` and `num_second` seeds of the sides are in it, of which `collapsed_first` and
-    `collapsed_second` did so in what was asked for. `sound` is the gain over the seeds where
-    neither side collapsed; None where none collapsed, or none is left.
+    The interval is over the seeds that both sides have, paired; where they share none it is over
+    all seeds of each side (Welch).
     """
 
-    interval: Interval
+    mean: float
+    """The mean gain over the seeds, in [-1, 1]."""
+    low: float | None
+    """The lower end of the 95 % interval; null with one seed."""
+    high: float | None
+    """The upper end of the 95 % interval; null with one seed."""
+    std: float | None
+    """The standard deviation of the gain over paired seeds, else its standard error."""
+    num: int
+    """How many differences (paired) or runs (unpaired) the interval is over."""
     is_paired: bool
+    """Whether the sides were compared seed by seed."""
     num_first: int
+    """How many seeds of the first side count."""
     num_second: int
+    """How many seeds of the second side count."""
     collapsed_first: int
+    """How many of the first side's seeds collapsed on what was compared."""
     collapsed_second: int
+    """How many of the second side's seeds collapsed on what was compared."""
     sound: Interval | None
+    """The gain over the seeds where neither side collapsed; null where none collapsed, or none is
+    left."""
+
+    @property
+    def interval(self) -> Interval:
+        """The gain alone, without its counts."""
+        return Interval(mean=self.mean, low=self.low, high=self.high, std=self.std, num=self.num)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether there is an interval, and zero lies outside: the gain is significant."""
+        return self.interval.excludes_zero
 
     @property
     def num_collapsed(self) -> int:
-        """Runs of both sides."""
+        """Collapsed runs of both sides."""
         return self.collapsed_first + self.collapsed_second
 
-    def to_dict(self) -> Json:
-        """As JSON values: the interval's own fields, and the rest beside them."""
-        counts = {
-            "is_paired": self.is_paired,
-            "num_first": self.num_first,
-            "num_second": self.num_second,
-            "collapsed_first": self.collapsed_first,
-            "collapsed_second": self.collapsed_second,
-        }
-        sound = None if self.sound is None else interval_json(self.sound)
-        return {**interval_json(self.interval), **counts, "sound": sound}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainRow:
+    """One intermediate at its best setting: its gains over the best baseline by target."""
+
+    intermediate: str
+    """The intermediate mixture, in full."""
+    label: str
+    """The intermediate mixture, in short."""
+    number: int
+    """The number of the best trial with this setting."""
+    gains: Mapping[str, float]
+    """Target -> its task score minus the baseline's, in [-1, 1], the mean over the seeds."""
+    sound: Mapping[str, float]
+    """Target -> the gain over the seeds where neither side collapsed, in [-1, 1]; only targets on
+    which some seeds collapsed and some did not."""
+    collapsed: Mapping[str, int]
+    """Target -> how many seeds of this setting collapsed on it; only targets with some."""
+    mean: float | None
+    """The mean gain over the targets, in [-1, 1]; null without a target that both sides have."""
+    spread: float | None
+    """The standard deviation of the mean gain over the seeds that both sides have, in [0, 1]."""
+    num_seeds: int
+    """How many seeds of this setting count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainTable:
+    """What each intermediate adds to the best baseline, in task scores."""
+
+    baseline: Mapping[str, float]
+    """Target -> the best baseline's task score, in [0, 1], the mean over its seeds."""
+    baseline_collapsed: Mapping[str, int]
+    """Target -> how many of the baseline's seeds collapsed on it; only targets with some."""
+    baseline_seeds: int
+    """How many seeds of the baseline count."""
+    rows: tuple[GainRow, ...]
+    """One row for each intermediate, the one with the best objective first."""
 
 
 def seed_gains(first: BySeed, second: BySeed, task: str | None = None) -> SeedGain | None:
-    """What the zero-shot mean of the first side is above that of the second, over seeds; of one
-    target where it is named. None where a side has no scores."""
+    """The zero-shot mean of the first side minus that of the second, over seeds; on one target
+    where `task` is given. None where a side has no scores."""
 
     def mean(scores: Scores) -> float:
         if task is None:
@@ -77,7 +129,7 @@ def gain_of(
     value: Callable[[Scores], float],
     is_collapsed: Callable[[Scores], bool],
 ) -> SeedGain | None:
-    """The one function for a gain over seeds, of whatever `value` makes of scores."""
+    """The gain over seeds in whatever `value` computes from scores. None where a side has none."""
     if not first or not second:
         return None
     mine, others = _together(first, second)
@@ -88,8 +140,13 @@ def gain_of(
         {seed: scores for seed, scores in side.items() if seed not in out}
         for side, out in zip((mine, others), left_out, strict=True)
     ]
+    interval = _difference(mine, others, value)
     return SeedGain(
-        interval=_difference(mine, others, value),
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        std=interval.std,
+        num=interval.num,
         is_paired=is_paired,
         num_first=len(mine),
         num_second=len(others),
@@ -99,13 +156,8 @@ def gain_of(
     )
 
 
-def gain_json(gain: SeedGain | None) -> Json | None:
-    """As JSON values, where there is one."""
-    return gain.to_dict() if gain else None
-
-
 def mean_over_seeds(side: BySeed, task: str | None = None) -> float | None:
-    """The zero-shot mean over seeds; of one target where it is named. None where there is none."""
+    """The zero-shot mean over seeds; on one target where `task` is given. None without scores."""
     if task is None:
         means = [scores.zero_shot_mean for scores in side.values()]
     else:
@@ -120,25 +172,26 @@ def collapsed_on(scores: Scores, task: str) -> bool:
 
 
 def side_by_side(first: BySeed, second: BySeed) -> tuple[tuple[Scores, ...], tuple[Scores, ...]]:
-    """The scores of two sides: of the seeds that both have, in one order, else of all of each."""
+    """The scores of two sides: those of the seeds that both have, in the same order; where they
+    share no seed, all scores of each."""
     mine, others = _together(first, second)
     return tuple(mine.values()), tuple(others.values())
 
 
 def by_seed(rows: Iterable[TrialRow], like: TrialRow) -> dict[int | None, TrialRow]:
-    """The trials of the same setting as one, the first of each seed."""
+    """Seed -> the first trial with scores whose plan is that of `like` but for its seed."""
     setting = like.plan.with_seed(0)
-    found: dict[int | None, TrialRow] = {}
+    first: dict[int | None, TrialRow] = {}
     for row in rows:
         if row.plan.with_seed(0) == setting and row.scores is not None:
-            found.setdefault(row.plan.seed, row)
-    return found
+            first.setdefault(row.plan.seed, row)
+    return first
 
 
 def scores_by_seed(rows: Iterable[TrialRow], like: TrialRow) -> dict[int | None, Scores]:
-    """The scores of `by_seed`."""
-    found = by_seed(rows, like).items()
-    return {seed: row.scores for seed, row in found if row.scores is not None}
+    """Seed -> the scores of the trial in `by_seed`."""
+    trials = by_seed(rows, like).items()
+    return {seed: row.scores for seed, row in trials if row.scores is not None}
 
 
 def task_scores(scores: Scores) -> dict[str, float]:
@@ -147,79 +200,75 @@ def task_scores(scores: Scores) -> dict[str, float]:
 
 
 def averages(scores: Scores) -> dict[str, float]:
-    """XTREME's averages, those that all their tasks are there for."""
+    """XTREME's averages: those all of whose tasks were scored."""
     return xtreme_averages(task_scores(scores))
 
 
-def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> Json:
-    """Each intermediate at its best setting: task scores minus those of the best baseline.
-
-    Means over seeds where there are several; `spread` is then the standard deviation, over the
-    seeds that both sides have, of the mean gain. `collapsed` counts, by target, the seeds of which
-    the target's phase collapsed, and `sound` has the gain without them.
+def gain_table(rows: Sequence[TrialRow], baseline: TrialRow | None) -> GainTable:
+    """Task scores of each intermediate at its best setting minus those of the best baseline, means
+    over seeds where there are several; an empty table without a scored baseline.
 
     Args:
         rows: scored trials, the best first.
-
-    Returns:
-        `baseline`: the scores that the gains are measured against, `baseline_collapsed` and
-        `baseline_seeds` as of a row; `rows`: one an intermediate.
     """
     if baseline is None or baseline.scores is None:
-        return {"baseline": {}, "baseline_collapsed": {}, "baseline_seeds": 0, "rows": []}
+        return GainTable(baseline={}, baseline_collapsed={}, baseline_seeds=0, rows=())
     settings = over_seeds(rows)  # looked through once, not once an intermediate
     before = scores_by_seed(settings.get(baseline.plan.with_seed(0), ()), baseline)
-    found: dict[str, Json] = {}
+    table_rows: dict[str, GainRow] = {}
     for row in rows:
         if row.plan.intermediate is None or row.scores is None:
             continue
         name = str(row.plan.intermediate.mixture)
-        if name not in found:
-            named = {"intermediate": name, "label": row.plan.intermediate.mixture.short}
+        if name not in table_rows:
             after = scores_by_seed(settings[row.plan.with_seed(0)], row)
-            gains = _by_task(after, before)
-            found[name] = {**named, "number": row.number, **gains}
-    return {
-        "baseline": _means(before.values()),
-        "baseline_collapsed": collapsed_counts(before.values()),
-        "baseline_seeds": len(before),
-        "rows": list(found.values()),
-    }
+            table_rows[name] = _gain_row(row.number, row.plan.intermediate.mixture, after, before)
+    return GainTable(
+        baseline=_means(before.values()),
+        baseline_collapsed=collapsed_counts(before.values()),
+        baseline_seeds=len(before),
+        rows=tuple(table_rows.values()),
+    )
 
 
 def collapsed_counts(scores: Iterable[Scores]) -> dict[str, int]:
-    """Target -> of how many of these its phase collapsed; without those of none."""
-    found: dict[str, int] = {}
-    for target in (target for one in scores for target in one.targets):
+    """Target -> how many of these runs collapsed on it; only targets with some."""
+    counts: dict[str, int] = {}
+    for target in (target for run in scores for target in run.targets):
         if target.mark is Mark.COLLAPSED:
-            found[target.task] = found.get(target.task, 0) + 1
-    return found
+            counts[target.task] = counts.get(target.task, 0) + 1
+    return counts
 
 
-def _by_task(after: BySeed, before: BySeed) -> Json:
-    """Of every target that both sides have, and their mean."""
+def _gain_row(number: int, mixture: Mixture, after: BySeed, before: BySeed) -> GainRow:
+    """The gains on every target that both sides have, and their mean."""
     there = [task_scores(scores) for scores in (*after.values(), *before.values())]
     tasks = [task for task in there[0] if all(task in scores for scores in there)]
-    found = {task: gain_of(after, before, _mean_of([task]), _collapse_of([task])) for task in tasks}
-    told = {task: gain for task, gain in found.items() if gain is not None}
+    by_task = {
+        task: gain_of(after, before, _mean_of([task]), _collapse_of([task])) for task in tasks
+    }
+    gains = {task: gain for task, gain in by_task.items() if gain is not None}
     mean = gain_of(after, before, _mean_of(tasks), _collapse_of(tasks)) if tasks else None
     is_paired = bool(after.keys() & before.keys())
-    return {
-        "gains": {task: gain.interval.mean for task, gain in told.items()},
-        "sound": {task: gain.sound.mean for task, gain in told.items() if gain.sound},
-        "collapsed": collapsed_counts(side_by_side(after, before)[0]),
-        "mean": mean.interval.mean if mean else None,
-        "spread": mean.interval.std if mean and is_paired else None,
-        "num_seeds": mean.num_first if mean else len(after),
-    }
+    return GainRow(
+        intermediate=str(mixture),
+        label=mixture.short,
+        number=number,
+        gains={task: gain.mean for task, gain in gains.items()},
+        sound={task: gain.sound.mean for task, gain in gains.items() if gain.sound},
+        collapsed=collapsed_counts(side_by_side(after, before)[0]),
+        mean=mean.mean if mean else None,
+        spread=mean.std if mean and is_paired else None,
+        num_seeds=mean.num_first if mean else len(after),
+    )
 
 
 def _mean_of(tasks: Sequence[str]) -> Callable[[Scores], float]:
     """The mean of these targets' task scores."""
 
     def mean(scores: Scores) -> float:
-        found = task_scores(scores)
-        return fmean(found[task] for task in tasks)
+        by_task = task_scores(scores)
+        return fmean(by_task[task] for task in tasks)
 
     return mean
 
@@ -246,13 +295,8 @@ def _difference(first: BySeed, second: BySeed, value: Callable[[Scores], float])
 
 def _means(sides: Iterable[Scores]) -> dict[str, float]:
     """Target -> the mean of its task scores."""
-    found: dict[str, list[float]] = {}
+    by_task: dict[str, list[float]] = {}
     for scores in sides:
         for task, value in task_scores(scores).items():
-            found.setdefault(task, []).append(value)
-    return {task: fmean(values) for task, values in found.items()}
-
-
-def interval_json(interval: Interval) -> Json:
-    """Its fields, and whether zero lies outside."""
-    return {**asdict(interval), "excludes_zero": interval.excludes_zero}
+            by_task.setdefault(task, []).append(value)
+    return {task: fmean(values) for task, values in by_task.items()}

@@ -1,9 +1,8 @@
 """Better, tie or worse than the baseline, for each language of each target. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from trainables.scoring.scores import Scores, TargetScores
 
 
 class Call(StrEnum):
-    """What can be said of the winner's side in a language."""
+    """The verdict on the first side in a language."""
 
     BETTER = "better"
     TIE = "tie"
@@ -24,54 +23,81 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageVerdict:
-    """One cell: the call, the difference that it is of, and `adjusted`, the p value for as many
-    languages as the target has, which decides. `adjusted_all` is that for all cells of all targets
-    that are compared: it keeps the chance of any false call in a whole report; None in records of
-    before."""
+    """One target in one language: whether the first side is better than the second one there."""
 
     task: str
+    """The target."""
     language: str
+    """The language code."""
     call: Call
-    difference: Difference
+    """Better or worse where `adjusted` is below 0.05, else a tie."""
+    mean: float
+    """The first side's score minus the second one's, in [-1, 1], the mean over the seeds."""
+    low: float
+    """The lower end of the 95 % interval, not adjusted."""
+    high: float
+    """The upper end of the 95 % interval, not adjusted."""
+    p: float
+    """The chance of a difference at least as large where there is none, in [0, 1]."""
+    num_seeds: int
+    """How many seeds of each side were compared."""
+    num_rows: int
+    """How many rows each side scored."""
+    num_groups: int | None = None
+    """How many groups of rows that go together there are; null where each row counts alone."""
     adjusted: float
+    """`p` adjusted for the number of languages of the target (Holm); it decides the call."""
     adjusted_all: float | None = None
+    """`p` adjusted for all cells of all targets together (Holm): it limits the chance of any false
+    call in a whole report. Null in records of older versions."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values, flat."""
-        place = {"task": self.task, "language": self.language, "call": self.call.value}
-        adjusted = {"adjusted": self.adjusted, "adjusted_all": self.adjusted_all}
-        return {**place, **asdict(self.difference), **adjusted}
+    @property
+    def difference(self) -> Difference:
+        """The difference alone, without its verdict."""
+        return Difference(**{each.name: getattr(self, each.name) for each in fields(Difference)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionVerdicts:
+    """The best trial against the best baseline by language, on the rows that chose it."""
+
+    trial: int
+    """The number of the best trial when the study ended."""
+    baseline: int
+    """The number of the best baseline when the study ended."""
+    languages: tuple[LanguageVerdict, ...]
+    """One verdict for each target and language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One model: its scores, and what each row got, by target."""
+    """One model: its scores, and the outcome of each row by target."""
 
     scores: Scores
     rows: Mapping[str, ByLanguage]
 
 
-Pair = tuple[Side, Side]  # the winner's and the baseline's of one seed
+Pair = tuple[Side, Side]  # winner and baseline with the same seed
 
 
 def by_language(pairs: Sequence[Pair]) -> list[LanguageVerdict]:
-    """A verdict for each cell that both sides scored under the same protocol; Holm's adjustment is
-    over the languages of a target, and beside it over all cells. The same pairs get the same
-    verdicts."""
+    """A verdict for each cell that both sides scored under the same protocol. Holm's adjustment is
+    over the languages of a target (`adjusted`), and over all cells (`adjusted_all`). The same pairs
+    get the same verdicts."""
     tasks = dict.fromkeys(target.task for first, _ in pairs for target in first.scores.targets)
     found = [verdict for task in tasks for verdict in _of_target(task, pairs)]
-    over_all = holm([verdict.difference.p for verdict in found])
+    over_all = holm([verdict.p for verdict in found])
     return [replace(v, adjusted_all=p) for v, p in zip(found, over_all, strict=True)]
 
 
 def of_selection(
     trials: Sequence[TrialRow], read: Callable[[TrialRow], Mapping[str, ByLanguage]]
-) -> dict[str, Any] | None:
-    """The best trial against the best baseline, on the rows that chose it, as JSON values; None
-    where there are not both.
+) -> SelectionVerdicts | None:
+    """The best trial against the best baseline, on the rows that chose it; None where the study
+    lacks one of them.
 
     Args:
-        read: gets what each row of a trial got, by target; empty where it was not kept.
+        read: returns the outcome of each row of a trial, by target; empty where it was not kept.
     """
     order = ranked(trials)
     baseline = best_baseline(order)
@@ -80,11 +106,9 @@ def of_selection(
     sides = [by_seed(order, like) for like in (order[0], baseline)]
     seeds = [seed for seed in sides[0] if seed in sides[1]]
     pairs = [(_side(sides[0][seed], read), _side(sides[1][seed], read)) for seed in seeds]
-    return {
-        "trial": order[0].number,
-        "baseline": baseline.number,
-        "languages": [verdict.to_dict() for verdict in by_language(pairs)],
-    }
+    return SelectionVerdicts(
+        trial=order[0].number, baseline=baseline.number, languages=tuple(by_language(pairs))
+    )
 
 
 def _side(row: TrialRow, read: Callable[[TrialRow], Mapping[str, ByLanguage]]) -> Side:
@@ -103,10 +127,10 @@ def _of_target(task: str, pairs: Sequence[Pair]) -> list[LanguageVerdict]:
     languages = _common(rows for side in sides for rows in side)
     found = []
     for language in languages:
-        # Seeded by what was scored: whoever judges the same rows draws the same resamples.
+        # The seed comes from the scored rows: judging them again draws the same resamples.
         rng = np.random.default_rng([int(protocol.digest, 16), *language.encode()])
         first, second = ([rows[language] for rows in side] for side in sides)
-        # The same rows on all sides; files of earlier versions do not say which go together.
+        # All sides have the same rows; files of earlier versions lack the groups of rows.
         known = (r.groups[language] for side in sides for r in side if language in r.groups)
         found.append(compare(first, second, rng, groups=next(known, None)))
     adjusted = holm([difference.p for difference in found])
@@ -115,7 +139,7 @@ def _of_target(task: str, pairs: Sequence[Pair]) -> list[LanguageVerdict]:
             task=task,
             language=language,
             call=_call(difference, p),
-            difference=difference,
+            **asdict(difference),
             adjusted=p,
         )
         for language, difference, p in zip(languages, found, adjusted, strict=True)
@@ -129,8 +153,8 @@ def _call(difference: Difference, adjusted: float) -> Call:
 
 
 def _common(rows: Iterable[ByLanguage]) -> list[str]:
-    found = list(rows)
-    return [language for language in sorted(found[0]) if all(language in one for one in found)]
+    first, *others = rows
+    return [code for code in sorted(first) if all(code in other for other in others)]
 
 
 def _has(side: Side, task: str) -> bool:

@@ -1,10 +1,12 @@
-"""The trials of a study as rows, and which of them is best. Pure."""
+"""The trials of a study as rows, and their order. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from statistics import fmean
 from typing import Any
+
+from pydantic import JsonValue
 
 from search.stats.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
@@ -15,7 +17,7 @@ from trainables.scoring.scores import Scores, selecting_languages
 
 
 class TrialState(StrEnum):
-    """How a trial stands, in the record."""
+    """Whether a trial runs, was scored, or ended without a score."""
 
     RUNNING = "running"
     SCORED = "scored"
@@ -30,13 +32,13 @@ class TrialRow:
 
     `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
     wall time as the driver saw it: `training`, `evaluation`, `startup` (of a cold worker; zero on
-    a warm one) and `total`, which has everything else in it too. `gpu`, where a trial holds GPUs,
-    are GPU-seconds, over all drivers that ran it.
-    `duplicate_of` is the number of the equal trial whose score this one was told. `num_reused` of
-    its phases were in the store as it started; None where that is not known. `values` are those of
-    the objectives that the study names, in its order. `largest_drop` is how far a language falls
-    under its baseline, `sure_drop` how much of that is established (feasibility.py), and
-    `is_feasible` whether that is allowed; None where nobody asks.
+    a warm one) and `total`, which includes everything else. `gpu`, where a trial holds GPUs, are
+    GPU-seconds, over all drivers that ran it.
+    `duplicate_of` is the number of the equal trial whose score this one got. `num_reused` counts
+    the phases that were in the store when it started; None where that is not known. `values` are
+    those of the objectives that the study names, in its order. `largest_drop` is how far a language
+    falls under its baseline, `sure_drop` how much of that is established (feasibility.py), and
+    `is_feasible` whether that is allowed; None where the study sets no limit.
     """
 
     number: int
@@ -57,11 +59,12 @@ class TrialRow:
 
     @property
     def may_win(self) -> bool:
-        """Whether the trial was scored to its end, and drops no language further than allowed."""
+        """Whether the trial was scored to its end, and no language falls further than allowed."""
         is_scored = self.state is TrialState.SCORED and self.objective is not None
         return is_scored and self.is_feasible is not False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The row as JSON values, as the record stores it."""
         return {
             "number": self.number,
             "state": self.state.value,
@@ -116,33 +119,35 @@ class PhaseRow:
     seconds: float
     dev_score: float | None
     retried: bool
-    num_tokens: int = 0  # padding included; not known of older records
-    loss_fell: bool = True  # nor is this
+    num_tokens: int = 0  # padding included; older records do not have it
+    loss_fell: bool = True  # older records do not have it
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JsonValue]:
+        """The row as JSON values, as the record stores it."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PhaseRow":
+        """The inverse of `to_dict`."""
         return cls(**data)
 
 
 def over_seeds(rows: Iterable[TrialRow]) -> dict[TrialPlan, list[TrialRow]]:
-    """Trials by plan, the seed aside: several only where seeds are a dimension of the grid."""
-    found: dict[TrialPlan, list[TrialRow]] = {}
+    """Plan with seed 0 -> its trials: several only where seeds are a dimension of the grid."""
+    by_plan: dict[TrialPlan, list[TrialRow]] = {}
     for row in rows:
-        found.setdefault(row.plan.with_seed(0), []).append(row)
-    return found
+        by_plan.setdefault(row.plan.with_seed(0), []).append(row)
+    return by_plan
 
 
 def ranked(rows: Iterable[TrialRow]) -> list[TrialRow]:
     """Scored trials, best objective first, the earlier one first among equals; then those that may
-    not win, then those that learned nothing. Of several objectives the first one counts, among
-    equals the next.
+    not win, then those that learned nothing. With several objectives the first one counts, and the
+    next one among equals.
 
-    Trials that differ in their seed alone stand together, in the order of their mean over all
-    seeds: the best of many seeds is luck, and a seed that collapsed is one of them. Where plans
-    have unequal numbers of seeds, their means are shrunk first. They may win where each may.
+    Trials that differ in their seed alone are ranked together, by their mean over all seeds,
+    collapsed ones included: the best of many seeds is luck. Where plans have unequal numbers of
+    seeds, their means are shrunk first. A plan may win where each of its trials may.
     """
     return in_order(rows, _merit)
 
@@ -150,7 +155,8 @@ def ranked(rows: Iterable[TrialRow]) -> list[TrialRow]:
 def in_order(
     rows: Iterable[TrialRow], merit: Callable[[TrialRow], tuple[float, ...]]
 ) -> list[TrialRow]:
-    """`ranked`, by another merit: more is better, the next number decides among equals."""
+    """The order of `ranked` by another merit: more is better, the next number decides among
+    equals."""
     scored = [row for row in rows if row.state is TrialState.SCORED and row.objective is not None]
     groups = over_seeds(scored)
     means = _means(groups, merit)
@@ -176,7 +182,7 @@ def in_order(
 def _means(
     groups: Mapping[TrialPlan, Sequence[TrialRow]], merit: Callable[[TrialRow], tuple[float, ...]]
 ) -> dict[TrialPlan, list[float]]:
-    """What each plan is worth over its seeds, number by number of the merit."""
+    """Plan -> the mean merit over its seeds, number by number."""
     merits = {plan: [merit(row) for row in members] for plan, members in groups.items()}
     found: dict[TrialPlan, list[float]] = {plan: [] for plan in groups}
     for place in range(max((len(seeds[0]) for seeds in merits.values()), default=0)):
@@ -190,7 +196,7 @@ def _means(
 
 
 def _merit(row: TrialRow) -> tuple[float, ...]:
-    """What the trial is worth, more being better."""
+    """The merit of a trial, more is better."""
     signs = [-1 if Objective(name).is_minimised else 1 for name in row.values]
     values = [sign * value for sign, value in zip(signs, row.values.values(), strict=True)]
     return tuple(values) or _objective_alone(row)
@@ -202,7 +208,8 @@ def _objective_alone(row: TrialRow) -> tuple[float, ...]:
 
 
 def best(rows: Sequence[TrialRow]) -> TrialRow:
-    """The trial that `retrain` takes: the best one, baselines included."""
+    """The trial that `retrain` takes: the best one, baselines included. Raises Refusal without a
+    scored trial."""
     order = ranked(rows)
     if not order:
         raise Refusal("the study has no scored trial yet: let `run` finish one first")
@@ -222,14 +229,14 @@ def better_of(best: TrialRow | None, row: TrialRow) -> TrialRow | None:
 
 def best_baseline(rows: Sequence[TrialRow]) -> TrialRow | None:
     """The trial without an intermediate phase that has the best scores, whatever the study's
-    objectives are; gains are measured against it."""
+    objectives are: gains are measured against it. None without a scored one."""
     baselines = [row for row in rows if row.plan.is_baseline]
     return next(iter(in_order(baselines, _objective_alone)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What the trials of a study are measured against. `by_plan`: the scored ones, best first."""
+    """The baselines of a study. `by_plan` has the scored ones, the best first."""
 
     best: TrialRow | None
     by_plan: Mapping[TrialPlan, Sequence[TrialRow]]
@@ -243,14 +250,14 @@ class Baselines:
         return cls(best_baseline(baselines), {k: ranked(v) for k, v in by_plan.items()})
 
     def of(self, row: TrialRow) -> TrialRow | None:
-        """The best one, of the trial's own seed where it was trained with that too."""
+        """The best baseline, with the trial's own seed where it was trained with that too."""
         if self.best is None or row.plan.seed is None:
             return self.best
         twins = self.by_plan.get(self.best.plan.with_seed(row.plan.seed), ())
         return next(iter(twins), self.best)
 
     def twin_of(self, row: TrialRow) -> TrialRow | None:
-        """The one with the same target phases and seed."""
+        """The baseline with the same target phases and seed, if any."""
         return next(iter(self.by_plan.get(row.plan.baseline(), ())), None)
 
 
@@ -269,8 +276,8 @@ def transfer_gain(row: TrialRow, baseline: TrialRow | None) -> float | None:
 def paired_gain(row: TrialRow, baselines: Baselines) -> float | None:
     """Zero-shot mean minus that of the baseline with the same target phases and seed, if any.
 
-    None for a baseline, which has no other side. A baseline that collapsed counts, as it does in
-    every mean: what may be gained is not to collapse.
+    None for a baseline. A baseline that collapsed counts, as it does in every mean: part of the
+    gain may be that the trial does not collapse.
     """
     return None if row.plan.is_baseline else transfer_gain(row, baselines.twin_of(row))
 
@@ -278,9 +285,9 @@ def paired_gain(row: TrialRow, baselines: Baselines) -> float | None:
 def seen_languages(
     row: TrialRow, rule: SelectionRule, *, pivot_languages: Sequence[str] = ()
 ) -> dict[str, list[str]]:
-    """Target -> the languages with one evaluation split of which the rows had a say: in the
-    objective, or as validation rows that ended a phase early (SQuAD's, out of which XQuAD's were
-    drawn). Where such a split is not cut in halves, these are test rows that selection has seen."""
+    """Target -> the languages with a single evaluation split whose rows affected the selection: in
+    the objective, or as validation rows that ended a phase early (SQuAD's, from which XQuAD's were
+    drawn). Where such a split is not cut in halves, selection has seen these test rows."""
     seen: dict[str, set[str]] = {target.task: set() for target in row.plan.targets}
     for scored in row.scores.objective_targets if row.scores else ():
         seen[scored.task].update(selecting_languages(scored, rule, pivot_languages=pivot_languages))
@@ -292,8 +299,8 @@ def seen_languages(
         for task in seen.keys() & {source.task, *held}:
             seen[task].add(source.language)
     single = {task: TASKS[task].single_split if task in TASKS else () for task in seen}
-    found = {task: sorted(codes.intersection(single[task])) for task, codes in seen.items()}
-    return {task: codes for task, codes in found.items() if codes}
+    both = {task: sorted(codes.intersection(single[task])) for task, codes in seen.items()}
+    return {task: codes for task, codes in both.items() if codes}
 
 
 def is_collapsed(row: TrialRow) -> bool:
@@ -302,5 +309,5 @@ def is_collapsed(row: TrialRow) -> bool:
 
 
 def collapsed_targets(row: TrialRow) -> tuple[str, ...]:
-    """The objective targets whose phases collapsed."""
+    """The objective targets that collapsed."""
     return row.scores.collapsed if row.scores else ()

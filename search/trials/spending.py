@@ -1,4 +1,4 @@
-"""What trials take of time and of GPUs, and whether the budget has room for another one. Pure."""
+"""The time and the GPU-hours that trials take, and whether the budget allows another one. Pure."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,8 +12,8 @@ from spaces.study import StudySettings
 
 @dataclass(frozen=True, slots=True)
 class TrialSpending:
-    """What a trial took until now, over all drivers that ran it: seconds of wall time, and these
-    times the GPUs that it held."""
+    """What a trial took until now, over all drivers that ran it: seconds of wall time, and
+    GPU-seconds (these times the GPUs that it held)."""
 
     seconds: float = 0.0
     gpu_seconds: float = 0.0
@@ -30,10 +30,10 @@ def gpu_hours_left(budget: BudgetSection, spent: float) -> float | None:
 
 
 class Spending:
-    """What the trials of a study took, as its driver counts it.
+    """The time and GPU-hours of a study's trials, as its driver counts them.
 
-    `before` is what is known of trials that this driver did not run, or did not begin; `scored` are
-    the numbers of those that were scored. A trial's time begins as it is handed to Ray.
+    `before` is what earlier drivers counted, by trial; `scored` are the numbers of the trials among
+    them that were scored. A trial's time starts when it is handed to Ray.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class Spending:
         self._scored = [before[number] for number in scored if number in before]
 
     def begin(self, number: int) -> None:
+        """Start the clock of a trial."""
         self._running[number] = self._clock()
 
     def took(self, number: int) -> TrialSpending:
-        """Until now."""
+        """What a trial took until now."""
         before = self._took.get(number, TrialSpending())
         if number not in self._running:
             return before
@@ -66,6 +67,7 @@ class Spending:
         )
 
     def end(self, number: int, *, is_scored: bool) -> TrialSpending:
+        """Stop the clock of a trial; what it took."""
         took = self.took(number)
         del self._running[number]
         self._took[number] = took
@@ -75,13 +77,13 @@ class Spending:
 
     @property
     def gpu_hours(self) -> float:
-        """Of all trials, those that run included."""
+        """GPU-hours of all trials, running ones included."""
         return sum(self.took(n).gpu_seconds for n in {*self._took, *self._running}) / 3600
 
     @property
     def limit(self) -> str | None:
-        """The limit of the budget that leaves no room for one more trial, in a sentence. How long
-        a trial takes is foretold from the scored ones, by their median."""
+        """The limit of the budget that one more trial would exceed, in a sentence; None if there is
+        none. A trial is expected to take the median of the scored ones."""
         return self._limit_of_gpus() or self._limit_of_time()
 
     def _limit_of_gpus(self) -> str | None:

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
+from search.display.json_form import json_of
 from search.record.reader import BASELINE, TWIN, WINNER
-from search.trials.gains import gain_json
 from search.winner.verdict import Verdict
 from search.winner.verdict_text import unregistered
 from spaces.json_values import JsonObject, to_json
@@ -36,6 +36,7 @@ def summary_json(verdict: Verdict) -> JsonObject:
     """The zero-shot means by role and seed, the gains with their intervals, what failed, and which
     seeds' models are registered."""
     roles, tasks = verdict.roles, verdict.tasks
+    gain, over_twin = verdict.gain(), verdict.gain(over=TWIN)
     has_scores = any(verdict.by_seed(role) for role in roles)
     return to_json(
         {
@@ -46,9 +47,9 @@ def summary_json(verdict: Verdict) -> JsonObject:
                 f"{run.role}/{run.seed}": run.scores.zero_shot_mean if run.scores else None
                 for run in verdict.runs
             },
-            "gain": gain_json(verdict.gain()),
+            "gain": gain and json_of(gain),
             "gains": _gains(verdict, BASELINE),
-            "gain_over_twin": gain_json(verdict.gain(over=TWIN)),
+            "gain_over_twin": over_twin and json_of(over_twin),
             "gains_over_twin": _gains(verdict, TWIN),
             "num_diverged": {role: verdict.num_diverged(role) for role in roles},
             "num_collapsed": {
@@ -56,7 +57,7 @@ def summary_json(verdict: Verdict) -> JsonObject:
             },
             "chosen": {task: _chosen(verdict, task) for task in tasks},
             "std": {task: _deviations(verdict, task) for task in tasks if has_scores},
-            "languages": [cell.to_dict() for cell in verdict.languages],
+            "languages": verdict.languages,
             "seen_test_rows": verdict.seen,
             "curse": _curse(verdict),
             "cautions": verdict.cautions,
@@ -66,7 +67,7 @@ def summary_json(verdict: Verdict) -> JsonObject:
 
 def _gains(verdict: Verdict, over: str) -> dict[str, object]:
     gains = {task: verdict.gain(task, over=over) for task in verdict.tasks}
-    return {task: gain.to_dict() for task, gain in gains.items() if gain}
+    return {task: json_of(gain) for task, gain in gains.items() if gain}
 
 
 def _chosen(verdict: Verdict, task: str) -> dict[str, object] | None:

@@ -1,15 +1,13 @@
 """A verdict in words: the sentences that a terminal and a model's card share. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from search.display.number_format import between, percent, points, spread
+from search.display.verdict_sentences import meaning, over_seeds, seen_rows, without_collapsed
 from search.record.reader import BASELINE, TWIN, WINNER
-from search.report.sentences import meaning, over_seeds, seen_rows, without_collapsed
 from search.stats.intervals import mean_interval
 from search.trials.gains import SeedGain
-from search.trials.language_verdicts import LanguageVerdict
 from search.winner.verdict import RetrainedSeed, Verdict
-from spaces.json_values import JsonObject
 from spaces.task_catalog import get_task
 
 
@@ -37,7 +35,7 @@ def card(verdict: Verdict, task: str) -> str:
     ]
     lines += [f"\n{sentence}" for sentence in failures(verdict, task)]
     lines += [f"\n{sentence}" for sentence in gain_sentences(verdict, task)]
-    lines += [f"\n{sentence}" for sentence in meaning(_json_of(verdict.called(task).values()))]
+    lines += [f"\n{sentence}" for sentence in meaning(list(verdict.called(task).values()))]
     seen = {task: verdict.seen[task]} if task in verdict.seen else {}
     lines += [f"\n{sentence}" for sentence in seen_rows(seen)]
     return "\n".join([*lines, ""])
@@ -93,10 +91,9 @@ def gain_sentences(verdict: Verdict, task: str | None = None) -> Iterator[str]:
         ),
     ):
         if (gain := verdict.gain(task, over=over)) is not None:
-            content = gain.to_dict()
-            mean = f"{points(gain.interval.mean)}{over_seeds(content)}"
+            mean = f"{points(gain.mean)}{over_seeds(gain)}"
             yield f"{what}, zero-shot mean of {name}, {_num_seeds(gain)}: {mean}."
-            yield from without_collapsed(content)
+            yield from without_collapsed(gain)
 
 
 def unregistered(verdict: Verdict) -> Iterator[str]:
@@ -120,10 +117,6 @@ def _rows(verdict: Verdict, run: RetrainedSeed, task: str) -> Iterator[str]:
         judged = called.get(language)
         cells += [between(judged.difference), judged.call.value] if judged else ["", ""]
         yield f"| {' | '.join(cells)} |"
-
-
-def _json_of(verdicts: Iterable[LanguageVerdict]) -> list[JsonObject]:
-    return [verdict.to_dict() for verdict in verdicts]
 
 
 def _num_seeds(gain: SeedGain) -> str:

@@ -14,13 +14,15 @@ import optuna
 import pytest
 
 from search.cli.app import main
+from search.display.json_form import from_json
 from search.home import Home
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import prepare
 from search.record.reader import StudyRecord, read_study
-from search.record.recorded_settings import RecordedSettings
 from search.record.registry import RegisteredModel
 from search.record.writer import RecordWriter
+from search.recorded_settings import RecordedSettings
+from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
@@ -188,6 +190,11 @@ def verdict_cells(**fields: Any) -> list[dict[str, Any]]:
     ]
 
 
+def verdicts_of(cells: list[dict[str, Any]]) -> tuple[LanguageVerdict, ...]:
+    """Such verdicts as they are read back from the record."""
+    return tuple(from_json(LanguageVerdict, cell, where="a verdict") for cell in cells)
+
+
 def record_of(rows: tuple[TrialRow, ...]) -> StudyRecord:
     """A finished study of these trials."""
     return StudyRecord(
@@ -216,6 +223,7 @@ class Planted:
     record_of = staticmethod(record_of)
     verdict_cell = staticmethod(verdict_cell)
     verdict_cells = staticmethod(verdict_cells)
+    verdicts_of = staticmethod(verdicts_of)
 
 
 @pytest.fixture(scope="session")

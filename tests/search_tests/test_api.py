@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from search import api
+from search.planning.row_check import NO_ENCODER
 from search.record.reader import StudyRecord
 from search.report.status import StudyStatus
 from spaces.refusal import Refusal
@@ -191,6 +192,17 @@ def test_a_plan_is_that_of_the_command(cli: Cli) -> None:
     assert api.plan("pocket", name="mine").to_dict() == json.loads(
         cli("plan", "pocket", "--name", "mine", "--json").out
     )
+
+
+def test_a_plan_reads_the_rows_where_it_is_asked_to(
+    settings_of: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    settings = settings_of(study={"encoder": "our/unheard-of"})
+    plain = api.plan(settings)
+    planned = api.plan(settings, rows=True, home=tmp_path / "home")
+    assert planned.warnings == (*plain.warnings, NO_ENCODER)
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_of_a_data_frame_are_answered(model_folder: Callable[[str], Path]) -> None:

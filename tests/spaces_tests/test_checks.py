@@ -142,8 +142,8 @@ def test_objectives_that_cannot_be(tables, changes: dict[str, Any], message: str
 
 def test_gpu_hours_are_an_objective_where_there_are_gpus(tables) -> None:
     changes = {"evaluation.objectives": ["gpu_hours"], "resources.gpus_per_worker": 1}
-    found = StudySettings.parse(tables(changes))
-    assert found.evaluation.objectives == (Objective.GPU_HOURS,)
+    result = StudySettings.parse(tables(changes))
+    assert result.evaluation.objectives == (Objective.GPU_HOURS,)
 
 
 def test_the_selection_rule_and_its_languages_belong_together(tables) -> None:
@@ -152,8 +152,8 @@ def test_the_selection_rule_and_its_languages_belong_together(tables) -> None:
     assert "expected languages there for pivot_dev" in refusal(
         check_selection, tables({"evaluation.selection": "pivot_dev"})
     )
-    found = StudySettings.parse(tables({**pivots, "evaluation.selection": "pivot_dev"}))
-    assert found.evaluation.pivot_languages == ("de",)
+    result = StudySettings.parse(tables({**pivots, "evaluation.selection": "pivot_dev"}))
+    assert result.evaluation.pivot_languages == ("de",)
 
 
 def test_a_rule_that_allows_no_language_is_refused(tables) -> None:

@@ -48,8 +48,8 @@ def test_every_entry_says_where_its_rows_are(task) -> None:
         is_pinned = re.fullmatch("[0-9a-f]{40}|main", origin.revision or "")
         assert bool(is_pinned) == (origin.layout is Layout.HUB)
         assert origin.revision == REVISIONS.get(origin.dataset)
-    places = {(task.origin_of(code).dataset, task.config_of(code)) for code in task.languages}
-    assert len(places) == (len(task.languages) if "{" in str(task.config) or task.elsewhere else 1)
+    sources = {(task.origin_of(code).dataset, task.config_of(code)) for code in task.languages}
+    assert len(sources) == (len(task.languages) if "{" in str(task.config) or task.elsewhere else 1)
     trained = TASKS[task.training_task]
     has_train_rows = trained.hub_split(trained.source_language, "train") is not None
     assert has_train_rows == (task.kind is not TaskKind.RETRIEVAL)

@@ -30,10 +30,10 @@ def test_the_members_of_an_option_are_sources() -> None:
 
 
 def test_an_option_and_a_share_mean_a_mixture() -> None:
-    found = CHOICE.mixture_of("fact+rel", 0.0, {}, max_train_rows=10)
-    assert found == Mixture.of({"fact": 0.5, "rel": 0.5})
+    result = CHOICE.mixture_of("fact+rel", 0.0, {}, max_train_rows=10)
+    assert result == Mixture.of({"fact": 0.5, "rel": 0.5})
     drawn = SHARES.mixture_of("mixture", 0.0, {"mix.fact": 0.5, "mix.rel": 0.5}, max_train_rows=10)
-    assert drawn == found
+    assert drawn == result
     masked = dataclasses.replace(CHOICE, masking=MASKING)
     beside = masked.mixture_of("fact", 0.5, {}, max_train_rows=10)
     assert beside.to_dict() == {"fact@en": 0.5, "text@de": 0.25, "text@es": 0.25}

@@ -20,7 +20,7 @@ class Outer(BaseModel):
     others: dict[str, str | float] = {}
 
 
-def told(content: dict) -> str:
+def reported(content: dict) -> str:
     with pytest.raises(ValidationError) as error:
         Outer.model_validate_json(json.dumps(content))
     refusal = first_refusal(error.value, content, Outer)
@@ -29,25 +29,25 @@ def told(content: dict) -> str:
 
 
 def test_unknown_keys_are_looked_up_where_they_stand() -> None:
-    message = told({"iner": 1})
+    message = reported({"iner": 1})
     assert message == "unknown section 'iner'. Did you mean 'inner'? Known: inner, others, tables"
-    message = told({"inner": {"count": 1, "cuont": 2}})
+    message = reported({"inner": {"count": 1, "cuont": 2}})
     assert message == "unknown key in [inner] 'cuont'. Did you mean 'count'? Known: count"
-    message = told({"tables": {"x": {"num_step": 1}}})
+    message = reported({"tables": {"x": {"num_step": 1}}})
     assert message.startswith("unknown key in [tables.x] 'num_step'. Did you mean 'num_steps'?")
 
 
 def test_alternatives_are_named_together() -> None:
-    assert told({"others": {"a": []}}) == "others.a is []; expected text in quotes or a number"
+    assert reported({"others": {"a": []}}) == "others.a is []; expected text in quotes or a number"
 
 
 def test_a_long_value_is_cut() -> None:
-    message = told({"inner": "x" * 200})
+    message = reported({"inner": "x" * 200})
     assert len(message) < 140
     assert message.endswith("...; expected a table")
 
 
 def test_line_ends_in_a_key_end_no_line() -> None:
-    message = told({"others": {"a\rb\u2028": []}})
+    message = reported({"others": {"a\rb\u2028": []}})
     assert message.splitlines() == [message]
     assert message.startswith("others.'a\\rb\\u2028' is []")

@@ -16,13 +16,13 @@ TRAINING = sorted(
     for language in task.languages
 )
 weights = st.dictionaries(st.sampled_from(TRAINING), st.floats(0, 1e9), min_size=1).filter(
-    lambda found: any(weight > 1e-9 for weight in found.values())
+    lambda result: any(weight > 1e-9 for weight in result.values())
 )
 
 
 @given(weights)
-def test_shares_sum_to_one_and_survive_json(found: dict[str, float]) -> None:
-    mixture = Mixture.of(found)
+def test_shares_sum_to_one_and_survive_json(result: dict[str, float]) -> None:
+    mixture = Mixture.of(result)
     assert math.isclose(math.fsum(share for _, share in mixture.shares), 1)
     assert list(mixture.sources) == sorted(set(mixture.sources))
     assert Mixture.from_dict(json.loads(json.dumps(mixture.to_dict()))) == mixture
@@ -51,16 +51,16 @@ def test_the_capped_proportions_of_the_paper() -> None:
         "cosmosqa": 25_262,
         "csqa": 9_741,
     }
-    found = proportions(rows, temperature=1, cap=2**17)
-    total = sum(found.values())
-    shares = [weight / total for weight in found.values()]
+    result = proportions(rows, temperature=1, cap=2**17)
+    total = sum(result.values())
+    shares = [weight / total for weight in result.values()]
     by_hand = [0.181, 0.181, 0.181, 0.180, 0.121, 0.055, 0.0525, 0.035, 0.0135]
     assert shares == pytest.approx(by_hand, abs=6e-4)
 
 
 def test_temperature_brings_shares_together() -> None:
-    found = proportions({"a": 1600, "b": 100}, temperature=2, cap=None)
-    assert found["a"] / found["b"] == pytest.approx(4)  # by hand: sqrt(16)
+    result = proportions({"a": 1600, "b": 100}, temperature=2, cap=None)
+    assert result["a"] / result["b"] == pytest.approx(4)  # by hand: sqrt(16)
     assert proportions({"a": 9, "b": 3}, temperature=1e9, cap=None)["b"] == pytest.approx(1)
     assert proportions({"a": 10**6, "b": 1}, temperature=1e-3, cap=None) == {"a": 1, "b": 0}
 
@@ -82,10 +82,10 @@ def test_proportional_counts_the_rows_that_are_read() -> None:
     st.none() | st.integers(1, 10**7),
 )
 def test_proportions_keep_the_order_of_the_rows(rows, temperature, cap) -> None:
-    found = proportions(rows, temperature=temperature, cap=cap)
-    assert max(found.values()) == 1
+    result = proportions(rows, temperature=temperature, cap=cap)
+    assert max(result.values()) == 1
     order = sorted(rows, key=lambda name: rows[name])
-    values = [found[name] for name in order]
+    values = [result[name] for name in order]
     assert values == sorted(values)
 
 

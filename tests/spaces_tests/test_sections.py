@@ -45,9 +45,9 @@ def test_a_target_is_scored_at_the_length_it_was_trained_at() -> None:
 
 def test_gpus_compute_in_bf16_unless_it_is_said_otherwise() -> None:
     """Of the settings alone: who asks may have no GPU."""
-    asked = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})
-    found = [ResourcesSection(**keys).computes_in for keys in asked]  # type: ignore[arg-type]
-    assert found == [Precision.FP32, Precision.BF16, Precision.FP32]
+    wanted = ({}, {"gpus_per_worker": 1}, {"gpus_per_worker": 1, "precision": Precision.FP32})
+    result = [ResourcesSection(**keys).computes_in for keys in wanted]  # type: ignore[arg-type]
+    assert result == [Precision.FP32, Precision.BF16, Precision.FP32]
     with pytest.raises(ValidationError, match="on CPUs only fp32"):
         ResourcesSection(precision=Precision.BF16)
 

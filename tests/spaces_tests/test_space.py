@@ -124,12 +124,12 @@ def test_options_mean_their_mixtures() -> None:
     assert mixture("none") is None
     assert mixture("fact") == Mixture.of({"fact": 1})
     weights = {"fact": 1000**0.5, "rel@de": 1500**0.5}
-    found = mixture("fact+rel@de")
-    assert found is not None
-    assert found.to_dict() == pytest.approx(Mixture.of(weights).to_dict())
-    found = mixture("all")
-    assert found is not None
-    assert {str(source) for source in found.sources} == {"fact", "rel", "rel@de"}
+    result = mixture("fact+rel@de")
+    assert result is not None
+    assert result.to_dict() == pytest.approx(Mixture.of(weights).to_dict())
+    result = mixture("all")
+    assert result is not None
+    assert {str(source) for source in result.sources} == {"fact", "rel", "rel@de"}
 
 
 def test_a_target_trains_on_its_training_task() -> None:

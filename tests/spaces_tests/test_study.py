@@ -50,23 +50,23 @@ def refusal(content: dict[str, Any]) -> str:
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(MINIMAL)
-    found = StudySettings.load(path)
-    assert found.study.name == "tiny"
-    assert found.evaluation.selection is SelectionRule.TARGET_DEV
-    assert found.search_space().seeds == (0,)
-    assert StudySettings.load(str(path)) == found
+    result = StudySettings.load(path)
+    assert result.study.name == "tiny"
+    assert result.evaluation.selection is SelectionRule.TARGET_DEV
+    assert result.search_space().seeds == (0,)
+    assert StudySettings.load(str(path)) == result
 
 
 @pytest.mark.parametrize("name", shipped_studies())
 def test_every_shipped_study_makes_a_space(name: str) -> None:
-    found = StudySettings.load(name)
-    space = found.search_space()
+    result = StudySettings.load(name)
+    space = result.search_space()
     assert all(space.decode(point) for point in space.first_points())
-    assert found.budget.num_trials >= len(space.first_points())
+    assert result.budget.num_trials >= len(space.first_points())
 
 
 def test_settings_survive_json(tables) -> None:
-    found = StudySettings.parse(
+    result = StudySettings.parse(
         tables(
             {
                 "space.target_learning_rate": {"low": 1e-6, "high": 1e-4},
@@ -77,15 +77,15 @@ def test_settings_survive_json(tables) -> None:
             }
         )
     )
-    again = StudySettings.parse(json.loads(found.model_dump_json()))
-    assert again == found
-    assert again.digest() == found.digest()
-    assert again.search_space() == found.search_space()
+    again = StudySettings.parse(json.loads(result.model_dump_json()))
+    assert again == result
+    assert again.digest() == result.digest()
+    assert again.search_space() == result.search_space()
 
 
 def test_a_targets_table_says_what_differs(tables) -> None:
-    found = StudySettings.parse(tables({"training.targets.coh": {"num_steps": 7}}))
-    recipes = dict(found.search_space().targets)
+    result = StudySettings.parse(tables({"training.targets.coh": {"num_steps": 7}}))
+    recipes = dict(result.search_space().targets)
     assert (recipes["coh"].num_steps, recipes["fact"].num_steps) == (7, 40)
     assert recipes["coh"].batch_size == recipes["fact"].batch_size
 
@@ -304,15 +304,15 @@ def test_a_hostile_name_is_refused(tables, name: str) -> None:
 def test_the_languages_of_a_target_that_may_choose(
     tables, evaluation: dict[str, Any], expected: dict[str, list[str]]
 ) -> None:
-    asked = {"languages": ["de", "es"], **evaluation}
-    settings = StudySettings.parse(tables({"evaluation": asked}))
+    wanted = {"languages": ["de", "es"], **evaluation}
+    settings = StudySettings.parse(tables({"evaluation": wanted}))
     assert {task: settings.selecting_languages(task) for task in expected} == expected
 
 
 def test_languages_are_those_asked_for_and_the_source(tables) -> None:
-    found = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
-    assert found.languages_of("coh") == ("en", "ja", "sw")
-    assert found.languages_of("retrieval") == ("ja", "sw")
+    result = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
+    assert result.languages_of("coh") == ("en", "ja", "sw")
+    assert result.languages_of("retrieval") == ("ja", "sw")
     assert len(StudySettings.parse(tables()).languages_of("coh")) == 12
 
 
@@ -382,12 +382,12 @@ KEYS = [
 @given(st.sampled_from(KEYS), junk)
 def test_whatever_stands_there_is_taken_or_refused_in_a_line(tables, key: str, value: Any) -> None:
     content = tables({key: value}) if value is not None else tables()
-    told = ""
+    reported = ""
     try:
         StudySettings.parse(content)
     except Refusal as refused:
-        told = str(refused)
-    assert len(told.splitlines()) <= 1
+        reported = str(refused)
+    assert len(reported.splitlines()) <= 1
 
 
 def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
@@ -404,12 +404,12 @@ def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
 
 
 def test_a_study_may_make_its_encoder(pretrained) -> None:
-    found = StudySettings.parse(pretrained())
-    assert found.pretraining is not None
-    assert found.pretraining.recipe.num_steps == 3
+    result = StudySettings.parse(pretrained())
+    assert result.pretraining is not None
+    assert result.pretraining.recipe.num_steps == 3
     other = StudySettings.parse(pretrained(seed=1))
-    assert other.digest() != found.digest()
-    assert StudySettings.parse(json.loads(found.model_dump_json())) == found
+    assert other.digest() != result.digest()
+    assert StudySettings.parse(json.loads(result.model_dump_json())) == result
 
 
 @pytest.mark.parametrize(

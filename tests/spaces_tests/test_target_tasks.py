@@ -28,16 +28,16 @@ def test_xtremes_targets_have_exactly_its_languages() -> None:
 
 
 def test_targets_that_share_training_rows_train_on_one_task() -> None:
-    found = {t.name: t.train_on for t in (*XTREME_TASKS, *OTHER_TARGETS) if t.train_on}
-    assert found == {"xnli": "mnli", "xquad": "squad", "mlqa": "squad", "xcopa": "cosmosqa"}
+    result = {t.name: t.train_on for t in (*XTREME_TASKS, *OTHER_TARGETS) if t.train_on}
+    assert result == {"xnli": "mnli", "xquad": "squad", "mlqa": "squad", "xcopa": "cosmosqa"}
     assert TASKS["xnli"].labels == TASKS["mnli"].labels
 
 
 def test_whose_validation_rows_have_those_of_another_task() -> None:
     """They are cut in the same halves, so that no half of one has test rows of the other."""
-    found = {task.name: task.holds for task in TASKS.values() if task.holds}
-    assert found == {"squad": ("squad2", "xquad"), "squad2": ("squad", "xquad")}
-    assert all(TASKS[name].is_cut("en", "validation") for name in (*found, "xquad"))
+    result = {task.name: task.holds for task in TASKS.values() if task.holds}
+    assert result == {"squad": ("squad2", "xquad"), "squad2": ("squad", "xquad")}
+    assert all(TASKS[name].is_cut("en", "validation") for name in (*result, "xquad"))
 
 
 def test_the_order_of_a_paraphrase_says_nothing() -> None:

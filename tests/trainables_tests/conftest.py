@@ -184,9 +184,9 @@ def made_row(task: Task, number: int, rng: random.Random) -> Example:
         choices = tuple("東京 sea" if i == right else rng.choice(WORDS) for i in range(4))
         return ChoiceExample(id=row_id, text=text, choices=choices, label=right)
     if task.kind is TaskKind.SPAN:
-        place = rng.randrange(len(words))
-        words[place] = "東京"
-        start = len(" ".join(words[:place])) + (place > 0)
+        index = rng.randrange(len(words))
+        words[index] = "東京"
+        start = len(" ".join(words[:index])) + (index > 0)
         return SpanExample(
             id=row_id,
             question="the old sea",
@@ -211,10 +211,12 @@ def make_features(
         for name in names:
             task, rng = get_task(name), random.Random(name)
             rows = [made_row(task, number, rng) for number in range(num_rows)]
-            form = format_of_kind(task.kind)
+            task_format = format_of_kind(task.kind)
             for row in rows:
-                form.check(row, task)
-            made[Source(name, "en")] = form.encode(rows, task, tokenizer=tokenizer, max_length=64)
+                task_format.check(row, task)
+            made[Source(name, "en")] = task_format.encode(
+                rows, task, tokenizer=tokenizer, max_length=64
+            )
         return made
 
     return make
@@ -320,6 +322,7 @@ def open_context(tmp_path: Path, encoder_folder: Path) -> Callable[..., TrialCon
             settings,
             home=home or tmp_path / "home",
             encoder=str(encoder_folder),
+            phase_store=settings.resources.phase_store,
             workers=Workers.alone(),
         )
 

@@ -14,10 +14,10 @@ def test_every_kind_reads_one_form_of_row(kind: TaskKind) -> None:
     assert format_of_kind(kind).example_type in typing.get_args(examples.Example)
 
 
-@pytest.mark.parametrize("form", typing.get_args(examples.Example))
-def test_rows_are_frozen_and_have_an_id(form: type) -> None:
-    assert "id" in {field.name for field in dataclasses.fields(form)}
-    assert form.__dataclass_params__.frozen
+@pytest.mark.parametrize("task_format", typing.get_args(examples.Example))
+def test_rows_are_frozen_and_have_an_id(task_format: type) -> None:
+    assert "id" in {field.name for field in dataclasses.fields(task_format)}
+    assert task_format.__dataclass_params__.frozen
 
 
 def test_a_row_does_not_change() -> None:

@@ -41,9 +41,9 @@ def test_events_of_a_real_trial_survive(open_context: OpenShop, events: list[Any
     )
     scores = run_trial(plan, context, events.append)
     assert [unpack(pack(event)) for event in events] == json.loads(json.dumps(events))
-    found = scores_of([unpack(pack(event)) or {} for event in events])
-    assert isinstance(found, Scores)
-    assert found == scores
+    outcome = scores_of([unpack(pack(event)) or {} for event in events])
+    assert isinstance(outcome, Scores)
+    assert outcome == scores
     assert scores_of([{"event": "end", "state": "failed", "reason": "x"}]) is None
 
 
@@ -100,8 +100,8 @@ def test_only_what_another_try_may_mend_is_raised(
     error: type[Refusal], is_raised: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tune starts the trial again where it is: a store that is away may be back."""
-    told: list[Any] = []
-    monkeypatch.setattr(on_ray.tune, "report", lambda result: told.append(unpack(result)))
+    reported: list[Any] = []
+    monkeypatch.setattr(on_ray.tune, "report", lambda result: reported.append(unpack(result)))
 
     def broken(params: Any, launch: Any) -> None:
         raise error("the store")
@@ -109,7 +109,7 @@ def test_only_what_another_try_may_mend_is_raised(
     monkeypatch.setattr(on_ray, "_trial", broken)
     with pytest.raises(AwayError) if is_raised else nullcontext():
         on_ray.trial({}, launch=Launch("{}", "", "", None, "", ""))
-    assert told == [{"event": "error", "reason": "the store"}]
+    assert reported == [{"event": "error", "reason": "the store"}]
 
 
 def test_every_trial_of_a_warm_worker_stands_where_the_driver_did(

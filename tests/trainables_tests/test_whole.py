@@ -44,11 +44,11 @@ def test_a_folder_appears_with_all_its_files(tmp_path: Path, is_there: bool) -> 
 
 
 def test_a_folder_that_fails_half_way_is_not_there(tmp_path: Path) -> None:
-    for error, said in (
+    for error, predicted in (
         (Refusal("a file is bad"), r"^a file is bad$"),
         (OSError(28, "No space left"), "out cannot be written: No space left"),
     ):
-        with pytest.raises(Refusal, match=said):
+        with pytest.raises(Refusal, match=predicted):
             fail(whole_folder(tmp_path / "out"), error)
     assert not [*tmp_path.iterdir()]
 

@@ -26,27 +26,36 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringProtocol:
-    """What two scores must share to be comparable.
-
-    `data` is the digest of the scored rows, `labels` that of the label names in order. `layer` and
-    `pooling` are those of retrieval. `rows` is the limit of rows per language (0: all). `cut` says
-    how a single evaluation split was cut. `revision`, the commit of the hub's data set, is only
-    recorded: rows of one digest are comparable wherever they were read.
-    """
+    """What two scores must share to be comparable, except `revision`: rows of one digest are
+    comparable wherever they were read."""
 
     task: str
+    """The target."""
     metric: str
+    """The main metric."""
     split: str
+    """The split whose rows were scored."""
     selection: str
+    """The selection rule of the study."""
     data: str
+    """The digest of the scored rows."""
     labels: str
+    """The digest of the label names in their order."""
     rows: int
+    """The limit of rows per language; 0 is all of them."""
     layer: int | None
+    """The layer that sentence vectors come from; null for a target without them."""
     pooling: str | None
+    """How sentence vectors are pooled; null for a target without them."""
     max_length: int
+    """How many tokens of a row are read at most."""
     training_version: int
+    """The version of training and scoring; it is raised when the same phase would get other weights
+    or scores."""
     cut: str = ""
+    """How a single evaluation split was cut; empty where there was nothing to cut."""
     revision: str = ""
+    """The commit of the hub's data set, recorded only."""
 
     @property
     def digest(self) -> str:

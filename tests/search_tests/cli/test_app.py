@@ -308,7 +308,9 @@ def test_how_a_retrain_ends(
         )
         if code:
             verdict = replace(verdict, curse=Below())  # type: ignore[arg-type]
-        monkeypatch.setattr("search.winner.retrain.retrain", lambda *_, made=verdict, **given: made)
+        monkeypatch.setattr(
+            "search.winner.retrain.retrain", lambda *given, made=verdict, **named: made
+        )
         result = cli("retrain", "tiny", "--home", tmp_path)
         assert result.code == code, result.err
         assert (

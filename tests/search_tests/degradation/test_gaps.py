@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.degradation.gaps import MIN_LANGUAGES, by_language_of_intermediate, degradation
+from search.degradation.findings import MIN_LANGUAGES, CollapsedSides, Degradation
+from search.degradation.gaps import degradation
 from search.degradation.paired_scores import PairedScores
-from search.stats.intervals import mean_interval, unpaired_difference
-from search.trials.ranking import TrialRow
+from search.stats.intervals import mean_interval
 from spaces.refusal import Refusal
 from trainables.scoring.scores import Mark, Scores, TargetScores
 
@@ -51,8 +51,8 @@ def sides(before: Sequence[TargetScores], after: Sequence[TargetScores] = ()) ->
     )
 
 
-def slopes(found: Mapping[str, Any], kind: str, task: str | None = None) -> Any:
-    (row,) = [row for row in found["slopes"] if (row["task"], row["kind"]) == (task, kind)]
+def slopes(found: Degradation, kind: str, task: str | None = None) -> Any:
+    (row,) = [row for row in found.slopes if (row.task, row.kind) == (task, kind)]
     return row
 
 
@@ -67,18 +67,18 @@ def test_planted_slopes_are_found(planted: Any) -> None:
     )
     row = slopes(found, "syntactic")
     for name, planted_slope in (("before", 0.5), ("after", 0.3), ("change", -0.2), ("gain", 0.2)):
-        assert row[name]["value"] == pytest.approx(planted_slope, abs=0.02), name
-        assert row[name]["excludes_zero"], name
-    assert row["before"]["low"] <= 0.5 <= row["before"]["high"]
-    assert row["before"]["rank"] > 0.9
-    assert row["change"]["value"] == pytest.approx(row["after"]["value"] - row["before"]["value"])
-    assert (row["nearest"], row["farthest"], row["num_languages"]) == ("de", "zh", 12)
-    assert row["span"] == pytest.approx(0.66)
-    cell = next(c for c in found["languages"] if c["language"] == "zh")
-    assert cell["gap_before"] == pytest.approx(0.5 * 0.76, abs=0.02)
-    assert cell["gap_after"] == pytest.approx(0.3 * 0.76, abs=0.02)
-    assert cell["gain"] == pytest.approx(0.02 + 0.2 * 0.76)
-    assert (found["num_languages"], found["losers"], found["unknown"]) == (12, [], None)
+        assert getattr(row, name).value == pytest.approx(planted_slope, abs=0.02), name
+        assert getattr(row, name).excludes_zero, name
+    assert row.before.low <= 0.5 <= row.before.high
+    assert row.before.rank > 0.9
+    assert row.change.value == pytest.approx(row.after.value - row.before.value)
+    assert (row.nearest, row.farthest, row.num_languages) == ("de", "zh", 12)
+    assert row.span == pytest.approx(0.66)
+    cell = next(c for c in found.languages if c.language == "zh")
+    assert cell.gap_before == pytest.approx(0.5 * 0.76, abs=0.02)
+    assert cell.gap_after == pytest.approx(0.3 * 0.76, abs=0.02)
+    assert cell.gain == pytest.approx(0.02 + 0.2 * 0.76)
+    assert (found.num_languages, found.losers, found.unknown) == (12, (), None)
 
 
 def test_a_distance_that_does_not_matter_holds_zero(planted: Any) -> None:
@@ -86,8 +86,8 @@ def test_a_distance_that_does_not_matter_holds_zero(planted: Any) -> None:
     found = degradation(sides([flat], [flat]), lookup=lookup)
     for kind in ("syntactic", "geographic"):
         row = slopes(found, kind)
-        assert not row["before"]["excludes_zero"]
-        assert (row["change"]["value"], row["change"]["rank"]) == (pytest.approx(0), None)
+        assert not row.before.excludes_zero
+        assert (row.change.value, row.change.rank) == (pytest.approx(0), None)
 
 
 def test_targets_are_regressed_alone_and_together(planted: Any) -> None:
@@ -96,22 +96,22 @@ def test_targets_are_regressed_alone_and_together(planted: Any) -> None:
     without_english = {k: v for k, v in hard.languages.items() if k != "en"}
     before = [target(planted, "rel", 0.4), replace(hard, languages=without_english)]
     found = degradation(sides(before), lookup=lookup)
-    assert slopes(found, "syntactic", "rel")["before"]["value"] == pytest.approx(0.4, abs=0.02)
-    assert slopes(found, "syntactic", "coh")["before"]["value"] == pytest.approx(0.2, abs=0.02)
+    assert slopes(found, "syntactic", "rel").before.value == pytest.approx(0.4, abs=0.02)
+    assert slopes(found, "syntactic", "coh").before.value == pytest.approx(0.2, abs=0.02)
     both = slopes(found, "syntactic")
-    assert both["before"]["value"] == pytest.approx(0.3, abs=0.02)
-    assert (both["after"], both["change"]) == (None, None), "no intermediate"
-    assert {c["gap_before"] for c in found["languages"] if c["task"] == "coh"} == {None}
+    assert both.before.value == pytest.approx(0.3, abs=0.02)
+    assert (both.after, both.change) == (None, None), "no intermediate"
+    assert {c.gap_before for c in found.languages if c.task == "coh"} == {None}
 
 
 def test_seeds_are_averaged(planted: Any) -> None:
     seeds = [Scores(targets=(target(planted, "rel", slope),)) for slope in (0.4, 0.6)]
     two = replace(sides([target(planted, "rel", 0.5)]), before=tuple(seeds))
     found = degradation(two, lookup=lookup)
-    assert found["num_seeds"] == 2
+    assert found.num_seeds == 2
     one = degradation(sides([target(planted, "rel", 0.5)]), lookup=lookup)
-    assert slopes(found, "syntactic")["before"]["value"] == pytest.approx(
-        slopes(one, "syntactic")["before"]["value"]
+    assert slopes(found, "syntactic").before.value == pytest.approx(
+        slopes(one, "syntactic").before.value
     )
 
 
@@ -121,22 +121,20 @@ def test_losers_are_named_the_worst_first(planted: Any) -> None:
         sides([target(planted, "rel", 0.3)], [target(planted, "rel", 0.5, level=1.0)]),
         lookup=lookup,
     )
-    assert [cell["language"] for cell in found["losers"]] == ["zh", "ja", "fi", "tr", "pl"]
-    assert found["losers"][0] == {
-        "task": "rel",
-        "language": "zh",
-        "gain": pytest.approx(0.1 - 0.2 * 0.76),
-    }
+    assert [cell.language for cell in found.losers] == ["zh", "ja", "fi", "tr", "pl"]
+    worst = found.losers[0]
+    assert (worst.task, worst.language) == ("rel", "zh")
+    assert worst.gain == pytest.approx(0.1 - 0.2 * 0.76)
 
 
 def test_too_few_languages_are_not_regressed_nor_looked_up(planted: Any) -> None:
     few = planted.target_scores("rel", {"en": 0.9, "de": 0.8, "tr": 0.6, "zh": 0.5, "fi": 0.7})
     found = degradation(sides([few], [few]), lookup=never)
-    assert found["slopes"] == []
-    assert "4 zero-shot languages" in found["unknown"]
-    assert f"fewer than {MIN_LANGUAGES}" in found["unknown"]
-    assert len(found["languages"]) == 4, "gaps are said all the same"
-    assert "No baseline" in degradation(None, lookup=never)["unknown"]
+    assert found.slopes == ()
+    assert "4 zero-shot languages" in found.unknown
+    assert f"at least {MIN_LANGUAGES}" in found.unknown
+    assert len(found.languages) == 4, "gaps are said all the same"
+    assert "No baseline" in degradation(None, lookup=never).unknown
 
 
 def test_languages_without_a_distance_are_named(planted: Any) -> None:
@@ -147,10 +145,10 @@ def test_languages_without_a_distance_are_named(planted: Any) -> None:
         return {"syntactic": syntactic, "geographic": few, "phonological": {}}
 
     found = degradation(sides([target(planted, "rel", 0.5)]), lookup=some)
-    assert slopes(found, "syntactic")["unmeasured"] == ["ja", "pl"]
-    assert slopes(found, "syntactic")["before"] is not None
-    assert slopes(found, "geographic")["before"] is None, "four are too few"
-    assert {row["kind"] for row in found["slopes"]} == {"syntactic", "geographic"}
+    assert slopes(found, "syntactic").unmeasured == ("ja", "pl")
+    assert slopes(found, "syntactic").before is not None
+    assert slopes(found, "geographic").before is None, "four are too few"
+    assert {row.kind for row in found.slopes} == {"syntactic", "geographic"}
 
 
 def test_tables_that_are_not_there_are_said(planted: Any) -> None:
@@ -158,8 +156,8 @@ def test_tables_that_are_not_there_are_said(planted: Any) -> None:
         raise Refusal("distances between languages are not known: no table")
 
     found = degradation(sides([target(planted, "rel", 0.5)]), lookup=missing)
-    assert found["slopes"] == []
-    assert found["unknown"] == (
+    assert found.slopes == ()
+    assert found.unknown == (
         "Not regressed on distance: distances between languages are not known: no table."
     )
 
@@ -169,19 +167,19 @@ def test_fertility_counts_by_words_alone(planted: Any) -> None:
     fertility = {code: 1 + 2 * far for code, far in NEAR.items()}
     found = degradation(sides([target(planted, "rel", 0.5, fertility=fertility)]), lookup=lookup)
     row = slopes(found, "fertility")
-    assert row["unmeasured"] == ["ja", "zh"]
-    assert row["before"]["value"] == pytest.approx(0.25, abs=0.02)
-    units = {c["language"]: c["fertility_unit"] for c in found["languages"]}
+    assert row.unmeasured == ("ja", "zh")
+    assert row.before.value == pytest.approx(0.25, abs=0.02)
+    units = {c.language: c.fertility_unit for c in found.languages}
     assert (units["zh"], units["de"]) == ("character", "word")
 
 
 def test_targets_at_chance_are_not_counted(planted: Any) -> None:
     before = [target(planted, "rel", 0.5), target(planted, "coh", 0.0, mark=Mark.NO_SIGNAL)]
     found = degradation(sides(before), lookup=lookup)
-    assert (found["counted"], found["left_out"]) == (["rel"], ["coh"])
-    assert slopes(found, "syntactic")["before"]["value"] == pytest.approx(0.5, abs=0.02)
+    assert (found.counted, found.left_out) == (("rel",), ("coh",))
+    assert slopes(found, "syntactic").before.value == pytest.approx(0.5, abs=0.02)
     alone = degradation(sides(before[1:]), lookup=never)
-    assert alone["unknown"] == "Not regressed on distance: coh at chance on one side."
+    assert alone.unknown == "Not regressed on distance: coh at chance on one side."
 
 
 def test_a_seed_in_the_minority_that_collapsed_counts(planted: Any) -> None:
@@ -197,92 +195,9 @@ def test_a_seed_in_the_minority_that_collapsed_counts(planted: Any) -> None:
         ),
         lookup=lookup,
     )
-    assert (found["counted"], found["left_out"]) == (["rel"], [])
-    assert found["collapsed"] == {"before": {}, "after": {"rel": 1}}
-    assert slopes(found, "syntactic")["after"]["value"] == pytest.approx(0.5 * 2 / 3, abs=0.02)
-
-
-# ---- the language of the intermediate source
-
-
-def row(planted: Any, number: int, source: str | None, gains: Mapping[str, float]) -> TrialRow:
-    values = {"en": 0.8, **{code: 0.5 + gain for code, gain in gains.items()}}
-    scores = Scores(targets=(planted.target_scores("rel", values),))
-    level = scores.zero_shot_mean
-    return replace(planted.scored(number, level, source), scores=scores, objective=level)
-
-
-def test_english_and_other_sources_are_told_apart(planted: Any) -> None:
-    """The best trial of each intermediate counts; a mixture of both groups is in neither."""
-    none, codes = {"de": 0.0, "tr": 0.0, "zh": 0.0}, ("de", "tr", "zh")
-    rows = [
-        row(planted, 1, "fact", dict(zip(codes, (0.10, 0.06, 0.02), strict=True))),
-        row(planted, 2, "fact@de", dict(zip(codes, (0.08, 0.02, 0.02), strict=True))),
-        row(planted, 3, "coh@tr", dict(zip(codes, (0.04, 0.04, 0.02), strict=True))),
-        row(planted, 4, "fact", dict(zip(codes, (0.01, 0.01, 0.01), strict=True))),
-        row(planted, 0, None, none),
-    ]
-    found = by_language_of_intermediate(rows)
-    assert found is not None
-    assert found["english"]["intermediates"] == ["fact"]
-    assert found["other"]["intermediates"] == ["fact@de", "coh@tr"]
-    assert found["english"]["gain"] == pytest.approx(0.06)
-    assert found["other"]["languages"] == pytest.approx({"de": 0.06, "tr": 0.03, "zh": 0.02})
-    assert found["difference"]["mean"] == pytest.approx((-0.04 - 0.03 + 0) / 3)
-    assert (found["difference"]["low"], found["difference"]["excludes_zero"]) == (None, False)
-    assert "several seeds" in found["difference"]["unknown"]
-
-
-def seeded(
-    planted: Any, source: str | None, levels: Sequence[float], own: np.ndarray | None = None
-) -> list[TrialRow]:
-    """One setting with a seed a level, which all languages share."""
-    found = []
-    for seed, level in enumerate(levels):
-        gains = dict(
-            zip(CODES, level + (0 if own is None else own[seed]) * np.ones(12), strict=True)
-        )
-        one = row(planted, len(found), source, gains)
-        found.append(replace(one, plan=one.plan.with_seed(seed)))
-    return found
-
-
-def test_sources_are_told_apart_over_seeds(planted: Any) -> None:
-    rows = [
-        *seeded(planted, "fact", (0.10, 0.12, 0.11)),
-        *seeded(planted, "fact@de", (0.05, 0.06, 0.07)),
-        *seeded(planted, None, (0.0, 0.01, -0.01)),
-    ]
-    found = by_language_of_intermediate(rows)
-    assert found is not None
-    expected = unpaired_difference((0.05, 0.06, 0.07), (0.10, 0.12, 0.11))
-    assert [found["difference"][name] for name in ("mean", "low", "high")] == pytest.approx(
-        [expected.mean, expected.low, expected.high]
-    )
-    assert found["difference"]["excludes_zero"]
-    assert found["difference"]["unknown"] is None
-
-
-def test_noise_that_languages_share_is_no_difference_of_sources(planted: Any) -> None:
-    """Sources that are equal: seeds move all languages together. With three seeds each an interval
-    excludes zero as seldom as it says; with one each there is none."""
-    rng = np.random.default_rng(1)
-    called = {1: 0, 3: 0}
-    for _ in range(100):
-        for seeds in called:
-            rows = [
-                run
-                for source in ("fact", "fact@de", None)
-                for run in seeded(
-                    planted, source, rng.normal(0, 0.02, seeds), rng.normal(0, 0.01, (seeds, 12))
-                )
-            ]
-            rows.sort(key=lambda run: -run.objective)
-            found = by_language_of_intermediate(rows)
-            assert found is not None
-            called[seeds] += found["difference"]["excludes_zero"]
-    assert called[1] == 0
-    assert called[3] <= 9
+    assert (found.counted, found.left_out) == (("rel",), ())
+    assert found.collapsed == CollapsedSides(before={}, after={"rel": 1})
+    assert slopes(found, "syntactic").after.value == pytest.approx(0.5 * 2 / 3, abs=0.02)
 
 
 def test_the_change_over_seeds(planted: Any) -> None:
@@ -292,22 +207,15 @@ def test_the_change_over_seeds(planted: Any) -> None:
     both = replace(sides([target(planted, "rel", 0.5)]), before=before, after=after)
     row = slopes(degradation(both, lookup=lookup), "syntactic")
     expected = mean_interval([-0.3, -0.2, -0.1])
-    assert row["over_seeds"]["mean"] == pytest.approx(row["change"]["value"])
-    assert row["over_seeds"]["low"] == pytest.approx(expected.low)
-    assert (row["change"]["excludes_zero"], row["over_seeds"]["excludes_zero"]) == (True, False)
-    assert not row["is_established"]
+    assert row.over_seeds.mean == pytest.approx(row.change.value)
+    assert row.over_seeds.low == pytest.approx(expected.low)
+    assert (row.change.excludes_zero, row.over_seeds.excludes_zero) == (True, False)
+    assert not row.is_established
     sure = replace(both, after=(after[1],) * 3)
-    assert slopes(degradation(sure, lookup=lookup), "syntactic")["is_established"]
+    assert slopes(degradation(sure, lookup=lookup), "syntactic").is_established
     fewer = replace(both, after=after[:2])
     found = slopes(degradation(fewer, lookup=lookup), "syntactic")
-    assert found["over_seeds"]["num"] == 5, "not paired: seeds of both sides"
+    assert found.over_seeds.num == 5, "not paired: seeds of both sides"
     alone = replace(both, before=before[:1], after=after[:1])
     row = slopes(degradation(alone, lookup=lookup), "syntactic")
-    assert (row["over_seeds"], row["is_established"]) == (None, False)
-
-
-def test_one_group_alone_is_no_comparison(planted: Any) -> None:
-    rows = [row(planted, 1, "fact", {"de": 0.1}), row(planted, 0, None, {"de": 0.0})]
-    assert by_language_of_intermediate(rows) is None
-    assert by_language_of_intermediate([]) is None
-    assert by_language_of_intermediate([row(planted, 1, "fact@de", {"de": 0.1})]) is None
+    assert (row.over_seeds, row.is_established) == (None, False)

@@ -7,7 +7,7 @@ import pytest
 
 from search.degradation.paired_scores import paired_scores_of, retrain_sides
 from search.record.reader import RetrainRole, RetrainRow, StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.trials.ranking import TrialRow, TrialState
 from trainables.scoring.scores import Mark, Scores
 

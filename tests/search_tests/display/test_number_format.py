@@ -21,7 +21,8 @@ def test_means_with_their_spread() -> None:
 
 
 def test_a_difference_stands_with_its_interval(planted: Any) -> None:
-    assert between(planted.verdict_cells()[2]) == "−5.0 (−7.0 to −3.0)"
+    (cell,) = planted.verdicts_of(planted.verdict_cells()[2:])
+    assert between(cell.difference) == "−5.0 (−7.0 to −3.0)"
 
 
 @pytest.mark.parametrize(

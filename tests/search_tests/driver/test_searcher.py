@@ -88,7 +88,7 @@ class Counting:
         self.num_uses = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("num_counted", "told", "took", "is_used_up"):  # kept in memory
+        if name not in ("history", "is_used_up"):  # kept in memory
             self.num_uses += 1
         return getattr(self._inner, name)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from search.callbacks import StartCallbacks
 from search.driver import start
-from search.driver.start import TRAINED_BY, StartCallbacks, check_version, start_study
+from search.driver.start import TRAINED_BY, check_version, start_study
 from search.home import Home
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal

@@ -51,7 +51,9 @@ def test_documents_and_files_come_back(run: tuple[Any, str], tmp_path: Path) -> 
 
 
 def test_a_file_that_is_gone_is_undeliverable(run: tuple[Any, str], tmp_path: Path) -> None:
-    with pytest.raises(UndeliverableError, match=r"rows/rel.bin cannot be sent: .*gone is gone"):
+    with pytest.raises(
+        UndeliverableError, match=r"rows/rel.bin cannot be sent, because .*gone no longer exists"
+    ):
         put_paths(*run, {"rows/rel.bin": str(tmp_path / "gone")})
 
 
@@ -85,4 +87,4 @@ def test_outcomes_are_read_back_from_mlflow_alone(uri: str, tmp_path: Path, plan
             np.testing.assert_array_equal(found["rel"][language], array)
     for number in (3, 9):
         assert read_outcomes(address, entries.trial_labels(number)) == {}
-    assert (tmp_path / "outbox.jsonl.refused").read_text().count("is gone") == 1
+    assert (tmp_path / "outbox.jsonl.refused").read_text().count("no longer exists") == 1

@@ -8,8 +8,8 @@ import pytest
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.reader import held_phase_keys, list_studies, read_study
-from search.record.recorded_settings import RecordedSettings
 from search.record.writer import RecordWriter
+from search.recorded_settings import RecordedSettings
 from spaces.refusal import Refusal
 
 EXPERIMENT = "transfer-search"

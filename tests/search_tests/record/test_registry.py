@@ -42,9 +42,11 @@ def test_names_of_others_are_left_alone(uri: str, add: Add) -> None:
     connect(uri).create_registered_model("their-model")
     add("tiny-rel", "tiny")
     registry = Registry.open(uri)
-    with pytest.raises(Refusal, match="'their-model' already, which was not registered by transf"):
+    with pytest.raises(
+        Refusal, match="already has a model 'their-model', which was not registered by transf"
+    ):
         registry.check_owner("their-model", "tiny")
-    with pytest.raises(Refusal, match="which is of study 'tiny'"):
+    with pytest.raises(Refusal, match="which belongs to study 'tiny'"):
         add("tiny-rel", "other")
     assert not connect(uri).search_model_versions("name = 'their-model'")
     assert len(connect(uri).search_model_versions("name = 'tiny-rel'")) == 1

@@ -126,5 +126,5 @@ def test_nothing_is_registered_while_records_wait(uri: str, tmp_path: Path) -> N
     retrain = record.retrain("r")
     retrain.closed(summary={})
     given: dict[str, Any] = {"name": "m", "seed": 1, "params": {}, "tags": {}, "requirements": []}
-    with pytest.raises(Refusal, match="1 records wait for MLflow, which does not answer"):
+    with pytest.raises(Refusal, match="MLflow does not answer, and 1 records wait"):
         retrain.register(tmp_path, **given, timeout=0.1)

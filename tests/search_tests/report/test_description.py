@@ -1,9 +1,10 @@
 """The note on a study's run: Markdown that a reader of MLflow's UI sees first."""
 
+from dataclasses import replace
 from typing import Any
 
 from search.report.description import study_note
-from search.report.findings import find
+from search.report.find import find
 
 
 def test_the_answer_first_then_tables(planted: Any) -> None:
@@ -24,6 +25,6 @@ def test_nothing_scored_is_said(planted: Any) -> None:
 def test_names_are_no_markup(planted: Any) -> None:
     found = find(planted.record_of(planted.study_rows()))
     hostile = "a|b <img src=x> [x](javascript:1) `c` $d$"
-    trials = [{**trial, "label": hostile} for trial in found["trials"]]
-    note = study_note({**found, "trials": trials})
+    trials = tuple(replace(trial, label=hostile) for trial in found.trials)
+    note = study_note(replace(found, trials=trials))
     assert "a\\|b \\<img src=x\\> \\[x\\](javascript:1) \\`c\\` \\$d\\$" in note

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from search.report.figures import MAX_COLUMNS, figures, heatmap, not_dominated
-from search.report.findings import find
+from search.report.find import find
 
 HOSTILE = "$x</text><script>alert(1)</script>"
 
@@ -49,9 +49,9 @@ def test_nothing_where_there_is_nothing(planted: Any) -> None:
 
 
 def test_names_are_text(found: Any) -> None:
-    trials = [{**trial, "label": HOSTILE} for trial in found["trials"]]
-    rows = [{**row, "label": HOSTILE} for row in found["gains"]["rows"]]
-    hostile = {**found, "trials": trials, "gains": {**found["gains"], "rows": rows}}
+    trials = tuple(replace(trial, label=HOSTILE) for trial in found.trials)
+    rows = tuple(replace(row, label=HOSTILE) for row in found.gains.rows)
+    hostile = replace(found, trials=trials, gains=replace(found.gains, rows=rows))
     for name in ("heatmap", "gains", "rates"):
         svg = figures(hostile)[name]
         assert "<script" not in svg
@@ -63,8 +63,8 @@ def test_many_columns_become_languages(found: Any) -> None:
         f"task{n}": {f"l{k}": 0.5 + n / 100 for k in range(20)}
         for n in range(MAX_COLUMNS // 20 + 1)
     }
-    trials = [{**trial, "scores": scores} for trial in found["trials"]]
-    svg = heatmap({**found, "trials": trials})
+    trials = tuple(replace(trial, scores=scores) for trial in found.trials)
+    svg = heatmap(replace(found, trials=trials))
     assert svg is not None
     names = texts(svg)
     assert "l3" in names

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search.degradation.typology import distances
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.forms import render, render_html, report_json
 from search.trials.ranking import TrialRow
 from spaces.refusal import Refusal
@@ -225,7 +225,7 @@ def test_where_transfer_is_lost_is_in_all_forms(planted: Any) -> None:
     assert kinds - {slope["kind"] for slope in found["degradation"]["slopes"]} == {"pretraining"}
     few = render_html(record_of(planted.study_rows()))
     assert 'class="scatter"' not in few
-    assert any("fewer than 5 says nothing" in text for text in Page(few).text)
+    assert any("a slope needs at least 5" in text for text in Page(few).text)
 
 
 def test_the_page_has_the_verdicts_by_language(planted: Any) -> None:

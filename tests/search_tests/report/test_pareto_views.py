@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.description import study_note
-from search.report.findings import find
+from search.report.find import find
 from search.report.forms import render, render_html, report_json
 from search.report.pareto_views import objective_sentences, pareto_rows, value_text
 
@@ -42,7 +42,7 @@ def record(planted: Any) -> StudyRecord:
 
 def test_the_sentences(record: StudyRecord) -> None:
     found = find(record)
-    assert found["best"]["number"] == 2
+    assert found.best.number == 2
     first, second, third = objective_sentences(found)
     assert first.startswith(
         "Pareto set of zero_shot_mean, hours: 2 (fact 2e-04 -> 1e-04), 1 (baseline 2e-04); no trial"
@@ -79,9 +79,9 @@ def test_every_form_of_the_report_has_the_set(record: StudyRecord) -> None:
     assert "may not win: −3.1" in printed
     assert "<h2>Pareto set</h2>" in page
     assert "| trial | plan | zero\\_shot\\_mean | hours |" in note
-    content = report_json(record)
-    assert [entry["number"] for entry in content["pareto"]] == [2, 1]
-    assert content["pareto"][1]["values"] == {"zero_shot_mean": 0.52, "hours": 0.125}
+    pareto: Any = report_json(record)["pareto"]
+    assert [entry["number"] for entry in pareto] == [2, 1]
+    assert pareto[1]["values"] == {"zero_shot_mean": 0.52, "hours": 0.125}
 
 
 def test_a_baseline_may_be_the_best_in_what_it_costs(record: StudyRecord) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from search.display.verdict_sentences import MEANING, ONE_SEED
 from search.record.reader import RetrainRow, StudyRecord
-from search.record.recorded_settings import RecordedSettings
-from search.report.findings import find
-from search.report.sentences import MEANING, ONE_SEED, calls, closing, meaning, sentences
+from search.recorded_settings import RecordedSettings
+from search.report.find import find
+from search.report.sentences import closing, sentences
 from search.trials.ranking import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan
 from trainables.scoring.scores import Mark, Scores
@@ -46,7 +47,7 @@ def test_it_does_not(planted: Any) -> None:
     rows = (planted.scored(0, 0.6, None), planted.scored(1, 0.55, "fact"))
     text = said(rows)
     assert "No intermediate training beats the best baseline (trial 0, 60.0 %)." in text
-    assert "stands at −5.0 points" in text
+    assert "differs from it by −5.0 points" in text
 
 
 def test_languages_that_lose_are_named_worst_first(planted: Any) -> None:
@@ -182,14 +183,6 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
         assert "Selection used" not in said((row,), settings=RecordedSettings.parse(settings))
 
 
-def test_calls_are_named_and_counted(planted: Any) -> None:
-    assert calls(planted.verdict_cells()) == (
-        "better in 1 (rel de +9.0), worse in 1 (coh tr −5.0), tie in 1 of 3"
-    )
-    many = [{**planted.verdict_cells()[0], "language": f"l{i}"} for i in range(11)]
-    assert "rel l7 +9.0 and 3 more), worse in 0, tie in 0 of 11" in calls(many)
-
-
 def test_verdicts_by_language_say_what_they_are_worth(planted: Any) -> None:
     rows = planted.study_rows()
     cells = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
@@ -235,16 +228,3 @@ def test_a_phase_that_learned_nothing_is_named(planted: Any) -> None:
 def test_rules_that_choose_the_same_trial_are_named_too(planted: Any) -> None:
     text = said(planted.study_rows())
     assert "The rule source_dev would choose the same trial." in text
-
-
-def test_calls_over_several_targets_are_adjusted_for_together(planted: Any) -> None:
-    cells = [
-        planted.verdict_cell("rel", "de", "better", 0.09, adjusted_all=0.03),
-        planted.verdict_cell("rel", "tr", "tie", 0.03, adjusted_all=0.7),
-        planted.verdict_cell("coh", "tr", "worse", -0.05, adjusted_all=0.06),
-    ]
-    told = "Adjusted for all 3 cells of the 2 targets together, 1 of these 2 calls stand."
-    assert told in meaning(cells)
-    assert len(meaning(cells[:2])) == 2, "one target is adjusted for already"
-    older = [{**cell, "adjusted_all": None} for cell in cells]
-    assert not any("together" in line for line in meaning(older))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from search.report.status import StudyStatus
 from search.trials.ranking import TrialState
 
@@ -76,4 +76,4 @@ def test_a_study_that_has_only_begun(planted: Any) -> None:
     assert not any(line.startswith("best") for line in standing.lines())
     empty = StudyStatus.of(record(planted, []))
     assert "trials: none yet" in empty.lines()[1]
-    assert empty.to_dict()["trials"] == {}
+    assert empty.trials == {}

@@ -101,8 +101,8 @@ def test_a_duplicate_is_told_all_values_and_constraints(
     first, _, again = (study.ask() for _ in range(3))
     study.tell_scored(first, 0.6, 1.5, constraints={"max_drop": 0.02})
     for one in (study, OptunaStudy.open(optuna_url, settings)):
-        assert one.results[again.plan].values == (0.6, 1.5)
-        assert one.results[again.plan].constraints == {"max_drop": 0.02}
+        assert one.history.results[again.plan].values == (0.6, 1.5)
+        assert one.history.results[again.plan].constraints == {"max_drop": 0.02}
     study.tell_duplicate(again, study.history.results[again.plan])
     told = optuna.load_study(study_name="tiny", storage=optuna_url).trials[again.number]
     assert (told.values, told.constraints) == ([0.6, 1.5], {"max_drop": 0.02})

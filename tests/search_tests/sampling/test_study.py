@@ -218,8 +218,8 @@ def test_running_trials_are_taken_up_under_their_numbers(
     study.tell_scored(asked[1], 0.4)
     again = OptunaStudy.open(optuna_url, settings)
     assert again.running() == [asked[0], asked[2]]
-    assert again.num_counted == 1
-    assert again.results[asked[1].plan].values == (0.4,)
+    assert again.history.num_counted == 1
+    assert again.history.results[asked[1].plan].values == (0.4,)
 
 
 def test_a_half_asked_trial_is_failed_and_drawn_again(
@@ -242,11 +242,11 @@ def test_a_half_asked_trial_is_failed_and_drawn_again(
     assert again.running() == []
     states = [trial.state for trial in raw(optuna_url).trials]
     assert states == [TrialState.COMPLETE] * 2 + [TrialState.FAIL] * 2
-    assert again.num_counted == 2
+    assert again.history.num_counted == 2
     next_ones = [again.ask() for _ in range(2)]
     assert [one.number for one in next_ones] == [4, 5]
     assert [one.params for one in next_ones] == expected[2:]
-    assert OptunaStudy.open(optuna_url, settings).num_counted == 2
+    assert OptunaStudy.open(optuna_url, settings).history.num_counted == 2
 
 
 def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: str) -> None:
@@ -261,14 +261,21 @@ def test_what_counts_and_what_is_remembered(settings_of: Settings, optuna_url: s
     study.tell_pruned(pruned)
     study.tell_duplicate(second, study.history.results[scored.plan])
     for one in (study, OptunaStudy.open(optuna_url, settings)):
-        assert one.num_counted == 4
-        assert one.results[scored.plan].values == (0.6,)
-        assert one.results[failed.plan].values == one.results[pruned.plan].values == ()
-        assert (one.results[failed.plan].is_pruned, one.results[pruned.plan].is_pruned) == (
+        assert one.history.num_counted == 4
+        assert one.history.results[scored.plan].values == (0.6,)
+        assert (
+            one.history.results[failed.plan].values == one.history.results[pruned.plan].values == ()
+        )
+        assert (
+            one.history.results[failed.plan].is_pruned,
+            one.history.results[pruned.plan].is_pruned,
+        ) == (
             False,
             True,
         )
-        assert one.results.keys() == {scored.plan, failed.plan, pruned.plan}, "not the broken one"
+        assert one.history.results.keys() == {scored.plan, failed.plan, pruned.plan}, (
+            "not the broken one"
+        )
     trials = raw(optuna_url).trials
     assert Counter(t.state for t in trials) == {
         TrialState.COMPLETE: 2,
@@ -298,7 +305,7 @@ def test_a_duplicate_of_a_pruned_plan_is_not_trained_again(
     study.prunes(first, rung=0, value=0.2)
     study.tell_pruned(first)
     for one in (OptunaStudy.open(optuna_url, settings_of(space={"points": [BASELINES[0]]})), study):
-        assert one.results[again.plan].is_pruned
+        assert one.history.results[again.plan].is_pruned
     study.tell_duplicate(again, study.history.results[again.plan])
     trial = raw(optuna_url).trials[again.number]
     assert (trial.state, trial.value) == (TrialState.PRUNED, None)

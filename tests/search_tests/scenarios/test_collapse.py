@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from search.record.reader import StudyRecord
-from search.record.recorded_settings import RecordedSettings
-from search.report.findings import find
+from search.recorded_settings import RecordedSettings
+from search.report.find import find
 from search.trials.ranking import TrialRow, TrialState, ranked
 from spaces.phases import TrialPlan
 from trainables.scoring.scores import Mark, Scores
@@ -106,11 +106,11 @@ def test_a_rate_that_is_too_high_collapses_and_counts_at_its_true_score(
     assert collapsed.objective < 0.05 < 0.15 < sound.objective
     assert ranked((collapsed, sound)) == [sound, collapsed]
     found = find(record_of(collapsed, sound))
-    (baselines,) = found["intermediates"]
+    (baselines,) = found.intermediates
     mean = (sound.objective + collapsed.objective) / 2
-    assert (baselines["num_trials"], baselines["mean"]) == (2, pytest.approx(mean))
-    assert baselines["collapsed"] == {"udpos": 1}
-    shares = {rate["rate"]: rate["collapsed"] for rate in found["learning_rates"]["target"]}
+    assert (baselines.num_trials, baselines.mean) == (2, pytest.approx(mean))
+    assert baselines.collapsed == {"udpos": 1}
+    shares = {rate.rate: rate.collapsed for rate in found.learning_rates["target"]}
     assert shares == {SOUND: 0.0, TOO_HIGH: 1.0}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search.trials.gains import averages, gain_table, seed_gains, task_scores
+from search.trials.gains import GainTable, averages, gain_table, seed_gains, task_scores
 from search.trials.ranking import TrialRow, best_baseline, ranked
 from trainables.scoring.scores import Mark, Scores
 
@@ -30,17 +30,17 @@ def test_each_intermediate_at_its_best_trial(planted: Any) -> None:
     ]
     order = ranked(rows)
     found = gain_table(order, best_baseline(rows))
-    assert found["baseline"] == pytest.approx({"rel": 0.5, "coh": 0.5})
-    table = {row["intermediate"]: row for row in found["rows"]}
+    assert found.baseline == pytest.approx({"rel": 0.5, "coh": 0.5})
+    table = {row.intermediate: row for row in found.rows}
     assert list(table) == ["fact", "seq"]
-    assert table["fact"]["number"] == 2
-    assert table["fact"]["gains"] == pytest.approx({"rel": 0.3, "coh": -0.1})
-    assert table["fact"]["mean"] == pytest.approx(0.1)
-    assert table["seq"]["gains"] == pytest.approx({"rel": -0.1, "coh": 0.1})
+    assert table["fact"].number == 2
+    assert table["fact"].gains == pytest.approx({"rel": 0.3, "coh": -0.1})
+    assert table["fact"].mean == pytest.approx(0.1)
+    assert table["seq"].gains == pytest.approx({"rel": -0.1, "coh": 0.1})
 
 
 def test_without_a_baseline_there_is_no_gain(planted: Any) -> None:
-    empty = {"baseline": {}, "baseline_collapsed": {}, "baseline_seeds": 0, "rows": []}
+    empty = GainTable(baseline={}, baseline_collapsed={}, baseline_seeds=0, rows=())
     assert gain_table([row(planted, 1, "fact", 0.5, 0.4)], None) == empty
 
 
@@ -59,15 +59,15 @@ def test_means_over_seeds_with_their_spread(planted: Any) -> None:
     ]
     order = ranked(rows)
     table = gain_table(order, best_baseline(rows))
-    assert table["baseline"] == pytest.approx({"rel": 0.5, "coh": 0.4})
-    fact = next(found for found in table["rows"] if found["intermediate"] == "fact")
-    assert fact["gains"] == pytest.approx({"rel": 0.2, "coh": 0.2})
-    assert fact["mean"] == pytest.approx(0.2)
-    assert fact["spread"] == pytest.approx(0.2 / 2**0.5)
-    assert fact["num_seeds"] == 2
-    seq = next(found for found in table["rows"] if found["intermediate"] == "seq")
-    assert seq["spread"] is None, "no baseline of its seed: mean against mean"
-    assert seq["gains"] == pytest.approx({"rel": 0.5, "coh": 0.5})
+    assert table.baseline == pytest.approx({"rel": 0.5, "coh": 0.4})
+    fact = next(found for found in table.rows if found.intermediate == "fact")
+    assert fact.gains == pytest.approx({"rel": 0.2, "coh": 0.2})
+    assert fact.mean == pytest.approx(0.2)
+    assert fact.spread == pytest.approx(0.2 / 2**0.5)
+    assert fact.num_seeds == 2
+    seq = next(found for found in table.rows if found.intermediate == "seq")
+    assert seq.spread is None, "no baseline of its seed: mean against mean"
+    assert seq.gains == pytest.approx({"rel": 0.5, "coh": 0.5})
 
 
 def test_task_scores_count_the_source_language_too(planted: Any) -> None:
@@ -139,8 +139,8 @@ def test_an_intermediate_that_makes_a_target_collapse_has_its_row(planted: Any) 
             found = planted.scored(len(rows), level + seed / 1000, source, marks=marks)
             rows.append(replace(found, plan=found.plan.with_seed(seed)))
     order = ranked(rows)
-    table = {row["label"]: row for row in gain_table(order, best_baseline(rows))["rows"]}
+    table = {row.label: row for row in gain_table(order, best_baseline(rows)).rows}
     assert table.keys() == {"fact", "coh"}
-    assert table["coh"]["gains"]["coh"] == pytest.approx(-0.25)
-    assert (table["coh"]["collapsed"], table["coh"]["num_seeds"]) == ({"rel": 3}, 3)
-    assert table["fact"]["collapsed"] == {}
+    assert table["coh"].gains["coh"] == pytest.approx(-0.25)
+    assert (table["coh"].collapsed, table["coh"].num_seeds) == ({"rel": 3}, 3)
+    assert table["fact"].collapsed == {}

@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.display.json_form import from_json, json_of
 from search.stats.significance import holm
-from search.trials.language_verdicts import Call, Side, by_language, of_selection
+from search.trials.language_verdicts import (
+    Call,
+    LanguageVerdict,
+    SelectionVerdicts,
+    Side,
+    by_language,
+    of_selection,
+)
 from trainables.scoring.outcomes import ByLanguage, Outcomes, of_values
 from trainables.scoring.scores import Mark, TargetScores
 
@@ -41,25 +49,26 @@ def test_a_verdict_for_every_cell(planted: Any) -> None:
     }
     better = found["rel", "de"]
     assert better.call is Call.BETTER
-    assert better.difference.mean == pytest.approx(0.4)
-    assert (better.difference.num_seeds, better.difference.num_rows) == (3, 100)
+    assert better.mean == pytest.approx(0.4)
+    assert (better.num_seeds, better.num_rows) == (3, 100)
     # Both sides are at 90 % there.
     assert found["retrieval", "de"].call is Call.TIE
     turned = {(v.task, v.language): v for v in by_language([(b, a) for a, b in pairs])}
     assert turned["rel", "de"].call is Call.WORSE
     assert by_language(pairs) == list(found.values())
-    content = [verdict.to_dict() for verdict in found.values()]
-    assert json.loads(json.dumps(content)) == content
+    for verdict in found.values():
+        content = json.loads(json.dumps(json_of(verdict)))
+        assert from_json(LanguageVerdict, content, where="a verdict") == verdict
 
 
 def test_holm_is_over_the_languages_of_a_target(planted: Any) -> None:
     found = by_language([(side(planted, 0.55), side(planted, 0.48, seed=1))])
     for task in ("rel", "coh", "retrieval"):
         of_task = [verdict for verdict in found if verdict.task == task]
-        assert [v.adjusted for v in of_task] == holm([v.difference.p for v in of_task])
+        assert [v.adjusted for v in of_task] == holm([v.p for v in of_task])
         for verdict in of_task:
             assert (verdict.call is Call.TIE) == (verdict.adjusted >= 0.05)
-    assert [v.adjusted_all for v in found] == holm([v.difference.p for v in found])
+    assert [v.adjusted_all for v in found] == holm([v.p for v in found])
     assert all(v.adjusted_all >= v.adjusted for v in found)
 
 
@@ -75,10 +84,9 @@ def test_rows_of_one_paragraph_are_one_draw(planted: Any) -> None:
 
     (alone,) = by_language([(of(0.7, False), of(0.5, False))])
     (grouped,) = by_language([(of(0.7, True), of(0.5, True))])
-    assert (alone.call, alone.difference.num_groups) == (Call.BETTER, None)
-    assert (grouped.call, grouped.difference.num_groups) == (Call.TIE, 10)
-    assert grouped.difference.num_rows == 100
-    assert grouped.to_dict()["num_groups"] == 10
+    assert (alone.call, alone.num_groups) == (Call.BETTER, None)
+    assert (grouped.call, grouped.num_groups) == (Call.TIE, 10)
+    assert grouped.num_rows == 100
     for sides in ((True, False), (False, True)):
         assert by_language([(of(0.7, sides[0]), of(0.5, sides[1]))]) == [grouped]
 
@@ -104,10 +112,12 @@ def test_the_best_trial_against_the_best_baseline(planted: Any) -> None:
 
     found = of_selection(trials, read)
     assert found is not None
-    assert (found["trial"], found["baseline"]) == (3, 1)
+    assert (found.trial, found.baseline) == (3, 1)
     assert sorted(asked) == [1, 3]
-    assert {cell["num_seeds"] for cell in found["languages"]} == {1}
-    assert of_selection(trials, lambda row: {}) == {"trial": 3, "baseline": 1, "languages": []}
+    assert {cell.num_seeds for cell in found.languages} == {1}
+    assert of_selection(trials, lambda row: {}) == SelectionVerdicts(
+        trial=3, baseline=1, languages=()
+    )
     assert of_selection(trials[:2], read) is None, "the best is a baseline"
     assert of_selection(trials[2:4], read) is None, "there is none"
     collapsed = [replace(t, scores=planted.scores(0.6, mark=Mark.COLLAPSED)) for t in trials[2:4]]
@@ -128,9 +138,9 @@ def test_seeds_of_a_grid_are_paired(planted: Any) -> None:
     ]
     found = of_selection(trials, lambda row: side(planted, row.objective, seed=row.number).rows)
     assert found is not None
-    assert {cell["num_seeds"] for cell in found["languages"]} == {2}
-    (german,) = [c for c in found["languages"] if (c["task"], c["language"]) == ("rel", "de")]
-    assert german["mean"] == pytest.approx(0.085)
+    assert {cell.num_seeds for cell in found.languages} == {2}
+    (german,) = [c for c in found.languages if (c.task, c.language) == ("rel", "de")]
+    assert german.mean == pytest.approx(0.085)
 
 
 def test_rows_and_scores_are_of_the_same_targets(planted: Any) -> None:

@@ -3,11 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from search.report.findings import find
+from search.report.find import find
 from search.report.sentences import sentences
-from search.trials.learning_rates import flat_intermediates, half_rates, halved, learning_rates
+from search.trials.learning_rates import (
+    RateCollapse,
+    flat_intermediates,
+    half_rates,
+    halved,
+    learning_rates,
+)
 from trainables.scoring.scores import Mark
 
 
@@ -19,11 +23,11 @@ def test_target_phases_count_one_by_one(planted: Any) -> None:
         planted.scored(1, 0.4, "fact", target_rate=2e-4, marks={"coh": Mark.COLLAPSED}),
     ]
     assert learning_rates(rows) == {
-        "intermediate": [{"rate": 2e-4, "num": 1, "collapsed": 1.0}],
-        "target": [
-            {"rate": 1e-4, "num": 2, "collapsed": 0.0},
-            {"rate": 2e-4, "num": 2, "collapsed": pytest.approx(0.5)},
-        ],
+        "intermediate": (RateCollapse(rate=2e-4, num=1, collapsed=1.0),),
+        "target": (
+            RateCollapse(rate=1e-4, num=2, collapsed=0.0),
+            RateCollapse(rate=2e-4, num=2, collapsed=0.5),
+        ),
     }
 
 
@@ -31,7 +35,7 @@ def test_flat_intermediates_name_their_trials(planted: Any) -> None:
     rows = planted.study_rows()
     flat = [planted.phase_row("fact-0.0002", loss_fell=False)]
     (one,) = flat_intermediates(rows, flat)
-    assert (one["label"], one["trials"]) == ("fact", [2, 3, 5, 6, 7, 8])
+    assert (one.label, one.trials) == ("fact", (2, 3, 5, 6, 7, 8))
 
 
 def test_what_was_trained_at_half_its_rate_is_named(planted: Any) -> None:
@@ -55,7 +59,7 @@ def test_what_was_trained_at_half_its_rate_is_named(planted: Any) -> None:
 def test_what_was_trained_at_half_its_rate_is_said(planted: Any) -> None:
     rows = planted.study_rows()
     half = planted.phase_row("fact-0.0002", learning_rate=1e-4, retried=True)
-    assert [one["number"] for one in half_rates(rows, [half])] == [2, 3], "of scored trials"
+    assert [one.number for one in half_rates(rows, [half])] == [2, 3], "of scored trials"
     said = " ".join(sentences(find(replace(planted.record_of(rows), phases=(half,)))))
     assert (
         "These phases diverged and were trained again at half the planned rate: "

@@ -50,7 +50,7 @@ def test_a_target_that_collapsed_says_so(
     first, *rest = row.scores.targets
     fallen = replace(row.scores, targets=(replace(first, mark=Mark.COLLAPSED), *rest))
     record = replace(finished.record, rows=(replace(row, scores=fallen),))
-    monkeypatch.setattr("search.winner.searched_study.read_study", lambda **place: record)
+    monkeypatch.setattr("search.winner.searched_study.read_study", lambda address: record)
     for task in (first.task, rest[0].task):
         export(finished, tmp_path / task, target=task)
         card = (tmp_path / task / "README.md").read_text()

@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from transformers import AutoModel, AutoTokenizer
 
+from search.display.json_form import json_of
 from search.display.number_format import percent, points
 from search.home import Home
 from search.record.address import ExperimentAddress
@@ -196,14 +197,14 @@ def test_report_verdict_summary_and_card_say_the_same(done: Done) -> None:
     for over, key in ((BASELINE, "gain"), (TWIN, "gain_over_twin")):
         gain = verdict.gain(over=over)
         assert gain is not None
-        assert reported[key] == summary[key] == gain.to_dict() == verdict_json(verdict)[key]
+        assert reported[key] == summary[key] == json_of(gain) == verdict_json(verdict)[key]
     assert reported["languages"] == summary["languages"] == verdict_json(verdict)["languages"]
     registry = Registry.open(done.uri)
     for task in verdict.tasks:
         own, version = verdict.gain(task), registry.champion(f"tiny-{task}")
         assert own is not None
         assert version is not None
-        assert summary["gains"][task] == own.to_dict()
+        assert summary["gains"][task] == json_of(own)
         with registry.files(version) as folder:
             card = (folder / "README.md").read_text()
         assert f"zero-shot mean of {task}, 2 seeds: {points(own.interval.mean)}" in card
@@ -271,7 +272,9 @@ def test_what_is_refused_before_anything_is_trained(
             done.again(**asked)
     client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "their")
     try:
-        with pytest.raises(Refusal, match="'tiny-retrieval' already, which is of study 'their'"):
+        with pytest.raises(
+            Refusal, match="already has a model 'tiny-retrieval', which belongs to study 'their'"
+        ):
             done.again(**asked)
     finally:
         client.set_registered_model_tag("tiny-retrieval", "transfer_search.study", "tiny")
@@ -294,7 +297,7 @@ def test_a_verdict_for_every_language_from_the_rows_of_all_seeds(done: Done) -> 
         assert difference.low <= difference.mean <= difference.high
     (summary,) = done.record.retrain_summaries
     assert summary["name"] == f"trial-{done.trial}"
-    assert summary["languages"] == [cell.to_dict() for cell in verdict.languages]
+    assert summary["languages"] == [json_of(cell) for cell in verdict.languages]
     # The same rows are in MLflow, run by run.
     for run in verdict.runs:
         labels = retrain_labels(f"trial-{done.trial}", seed=run.seed, role=run.role)

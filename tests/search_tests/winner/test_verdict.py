@@ -12,13 +12,14 @@ from rich.console import Console
 
 from search.cli.views import show_verdict
 from search.display.number_format import between
+from search.display.verdict_sentences import MEANING
 from search.record.reader import BASELINE, TWIN, WINNER
-from search.report.sentences import MEANING
 from search.stats.intervals import paired_difference
 from search.trials.language_verdicts import by_language
 from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
 from search.winner.verdict_json import summary_json, verdict_json
 from search.winner.verdict_text import card
+from spaces.json_values import to_json
 from spaces.sections import SelectionRule
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import of_values
@@ -132,7 +133,7 @@ def test_verdicts_by_language_on_the_card_and_in_the_record(planted: Any, tmp_pa
     assert MEANING not in card(verdict, "coh")
     content = verdict_json(verdict)
     assert json.loads(json.dumps(content)) == content
-    assert content["languages"] == [cell.to_dict() for cell in called.values()]
+    assert content["languages"] == [to_json(cell) for cell in called.values()]
     assert content["std"]["rel"]["winner"]["de"] == pytest.approx(0.0283, abs=1e-4)
     told = io.StringIO()
     show_verdict(verdict, Console(file=told, width=200))

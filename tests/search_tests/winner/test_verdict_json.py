@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from search.display.json_form import json_of
 from search.record.reader import BASELINE, WINNER
 from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_json import summary_json, verdict_json
@@ -40,7 +41,7 @@ def test_it_is_json_and_holds_the_same_numbers(planted: Any) -> None:
     content = verdict_json(judged)
     assert json.loads(json.dumps(content)) == content
     assert content["zero_shot_mean"] == {"winner/1": 0.6, "baseline/1": 0.5}
-    assert content["gain"] == judged.gain().to_dict()  # type: ignore[union-attr]
+    assert content["gain"] == json_of(judged.gain())
     assert content["chosen"]["rel"] == {"seed": 1, "validation": None, "zero_shot_mean": 0.6}
     assert content["scores"]["rel"] == {
         role: judged.by_language(role, "rel") for role in (WINNER, BASELINE)

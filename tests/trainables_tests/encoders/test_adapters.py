@@ -113,14 +113,16 @@ def test_the_key_is_of_the_rank_and_without_one_as_it_was(make_phase) -> None:
 def test_what_a_phase_leaves_is_an_encoder_as_any_other(open_context, make_phase, events) -> None:
     context = open_context()
     options = {"num_steps": 4, "max_train_rows": 30}
-    stem = get_or_train(make_phase("rel", **ADAPTED, **options), None, context, events.append)
-    encoder, _ = context.store.load(stem.key)
+    intermediate = get_or_train(
+        make_phase("rel", **ADAPTED, **options), None, context, events.append
+    )
+    encoder, _ = context.store.load(intermediate.key)
     assert encoder.keys() == context.base.encoder.state_dict().keys()
     assert state_digest(encoder) != context.base.weights_digest
-    model = model_after(stem.key, ("rel",), context)
+    model = model_after(intermediate.key, ("rel",), context)
     assert state_digest(model.encoder.state_dict()) == state_digest(encoder)
-    after = get_or_train(make_phase("coh", **options), stem.key, context, events.append)
-    assert after.parent == stem.key
+    after = get_or_train(make_phase("coh", **options), intermediate.key, context, events.append)
+    assert after.parent == intermediate.key
 
 
 def test_encoders_that_cannot_be_adapted() -> None:

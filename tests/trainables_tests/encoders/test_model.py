@@ -185,8 +185,8 @@ def test_every_task_has_the_head_of_its_kind(base, task) -> None:
     model = base.model([task.name], encoder=None, seed=0)
     head = format_of_kind(task.kind).build_head(task, base.encoder)
     shapes = {} if head is None else {k: v.shape for k, v in head.state_dict().items()}
-    found = {k.split(".", 1)[1]: v.shape for k, v in model.heads.state_dict().items()}
-    assert found == shapes
+    result = {k.split(".", 1)[1]: v.shape for k, v in model.heads.state_dict().items()}
+    assert result == shapes
 
 
 def test_digests_see_names_shapes_types_and_bytes() -> None:
@@ -203,8 +203,8 @@ def test_digests_see_names_shapes_types_and_bytes() -> None:
 
 
 def test_the_tokenizers_digest_sees_its_rules(tokenizer, byte_level, wordpiece) -> None:
-    found = {text_digest(each) for each in (tokenizer, byte_level, wordpiece)}
-    assert len(found) == 3
+    result = {text_digest(each) for each in (tokenizer, byte_level, wordpiece)}
+    assert len(result) == 3
 
 
 @pytest.fixture

@@ -78,11 +78,11 @@ def test_tags_are_those_of_transformers(
     encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
     with torch.inference_mode():
         best = model.eval()(**encoded).logits[0].argmax(dim=-1)
-    places = encoded.word_ids()
-    theirs = [model.config.id2label[int(best[places.index(word)])] for word in range(len(words))]
+    word_ids = encoded.word_ids()
+    theirs = [model.config.id2label[int(best[word_ids.index(word)])] for word in range(len(words))]
     assert theirs == load_predictor(folder).predict([{"words": words}])[0]
-    found = pipeline("token-classification", model=str(folder))("the old cat")
-    assert {entity["entity"] for entity in found} <= set(task.labels)
+    result = pipeline("token-classification", model=str(folder))("the old cat")
+    assert {entity["entity"] for entity in result} <= set(task.labels)
     _, loading = AutoModel.from_pretrained(
         folder, add_pooling_layer=False, output_loading_info=True
     )
@@ -101,15 +101,18 @@ def test_spans_are_those_of_transformers(
         "where is it", context, return_tensors="pt", return_offsets_mapping=True
     )
     offsets = encoded.pop("offset_mapping")[0].tolist()
-    inside = [place for place, of in enumerate(encoded.sequence_ids(0)) if of == 1]
+    inside = [token for token, of in enumerate(encoded.sequence_ids(0)) if of == 1]
     with torch.inference_mode():
-        said = model.eval()(**encoded)
+        predicted = model.eval()(**encoded)
     pairs = [(first, last) for first in inside for last in inside if first <= last < first + 30]
     first, last = max(
-        pairs, key=lambda pair: float(said.start_logits[0, pair[0]] + said.end_logits[0, pair[1]])
+        pairs,
+        key=lambda pair: float(
+            predicted.start_logits[0, pair[0]] + predicted.end_logits[0, pair[1]]
+        ),
     )
-    (found,) = load_predictor(folder).predict([{"question": "where is it", "context": context}])
-    assert context[offsets[first][0] : offsets[last][1]].strip() == found
+    (result,) = load_predictor(folder).predict([{"question": "where is it", "context": context}])
+    assert context[offsets[first][0] : offsets[last][1]].strip() == result
 
 
 def test_a_mean_of_all_tokens_is_no_head_of_transformers(

@@ -63,33 +63,33 @@ def test_rows_without_answers(
     tasks = (task.training_task,) if task.trains else ()
     predictor = Predictor(base.model(tasks, encoder=None, seed=0), base, about(task.name))
     rows = ROWS[kind]
-    found, answers = predictor.predict(rows), predictor.answer(rows)
-    assert len(found) == len(rows)
-    for row, said, answer in zip(rows, found, answers, strict=True):
+    result, answers = predictor.predict(rows), predictor.answer(rows)
+    assert len(result) == len(rows)
+    for row, predicted, answer in zip(rows, result, answers, strict=True):
         assert json.loads(json.dumps(answer)) is not None
         if kind is TaskKind.CLASSIFICATION:
             assert answer["probabilities"].keys() == set(task.labels)
-            assert max(answer["probabilities"], key=answer["probabilities"].get) == said
+            assert max(answer["probabilities"], key=answer["probabilities"].get) == predicted
         elif kind is TaskKind.CHOICE:
             assert len(answer["probabilities"]) == 4
-            assert int(np.argmax(answer["probabilities"])) == said
+            assert int(np.argmax(answer["probabilities"])) == predicted
         elif kind is TaskKind.SPAN:
-            assert row["context"][answer["start"] : answer["end"]] == said == answer["answer"]
-            assert said
+            assert row["context"][answer["start"] : answer["end"]] == predicted == answer["answer"]
+            assert predicted
         elif kind is TaskKind.TAGGING:
-            assert len(said) == len(row["words"])
-            assert set(said) <= set(task.labels)
+            assert len(predicted) == len(row["words"])
+            assert set(predicted) <= set(task.labels)
         else:
-            assert len(said) == base.config.hidden_size
+            assert len(predicted) == base.config.hidden_size
         if "probabilities" in answer:
             shares = answer["probabilities"]
             shares = shares.values() if isinstance(shares, dict) else shares
             assert sum(shares) == pytest.approx(1)
     back = predictor.predict(rows[::-1])[::-1]
     if kind is TaskKind.RETRIEVAL:
-        assert np.allclose(back, found, atol=1e-6), "a row does not depend on the others"
+        assert np.allclose(back, result, atol=1e-6), "a row does not depend on the others"
     else:
-        assert back == found, "a row does not depend on the others"
+        assert back == result, "a row does not depend on the others"
     assert predictor.predict([]) == []
 
 

@@ -159,8 +159,8 @@ def test_pairs_from_the_threshold_on() -> None:
     names = [("de-1", "en-1"), ("de-2", "en-2"), ("de-3", "en-3")]
     examples = [sentence(a, b) for a, b in names] + [sentence(b, a) for a, b in names]
     predictions = [("en-1", 1.2), ("en-3", 1.1), ("en-2", 0.9), None, None, None]
-    form = MiningFormat(threshold=1.0)
-    given = predicted("bucc", examples, predictions, format=form)
+    task_format = MiningFormat(threshold=1.0)
+    given = predicted("bucc", examples, predictions, format=task_format)
     mined = {tuple(line.split("\t")) for line in content("bucc", given).splitlines()}
     assert mined == {("de-1", "en-1"), ("de-2", "en-3")}
     right = len(mined & set(names))

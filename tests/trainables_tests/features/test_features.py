@@ -46,20 +46,20 @@ def test_what_is_read_is_what_is_encoded(data: Data, base, name: str) -> None:
     options = {"max_rows": 20, "max_length": 32}
     split = "validation" if format_of_kind(task.kind).example_type is not TextExample else "train"
     language = task.languages[0]
-    found = data.features(name, language, split, **options)
+    result = data.features(name, language, split, **options)
     rows = data.examples(name, language, split, max_rows=20)
     encoded = format_of_kind(task.kind).encode(rows, task, tokenizer=base.tokenizer, max_length=32)
-    assert_equal(found, encoded)
+    assert_equal(result, encoded)
     assert_equal(data.features(name, language, split, **options), encoded)
-    assert found.fertility == fertility(rows, language, tokenizer=base.tokenizer)
+    assert result.fertility == fertility(rows, language, tokenizer=base.tokenizer)
 
 
 def test_rows_of_an_earlier_version_have_no_fertility(data: Data) -> None:
-    found = data.features("coh", "de", "validation", max_rows=5, max_length=32)
-    assert found.fertility is not None
-    write_features(data.folder / "old.arrow", dataclasses.replace(found, fertility=None))
+    result = data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    assert result.fertility is not None
+    write_features(data.folder / "old.arrow", dataclasses.replace(result, fertility=None))
     old = read_features(data.folder / "old.arrow")
-    assert_equal(old, found)
+    assert_equal(old, result)
     assert old.fertility is None
 
 
@@ -73,20 +73,20 @@ def test_rows_are_tokenised_once(data: Data) -> None:
 
 def test_which_rows_go_together_is_found_out_once(data: Data) -> None:
     """Every trial asks it of the same rows; of fewer rows it is another question."""
-    found = data.groups("fact", "en", "validation", max_rows=40)
-    assert found is not None
+    result = data.groups("fact", "en", "validation", max_rows=40)
+    assert result is not None
     rows = data.examples("fact", "en", "validation", max_rows=40)
-    assert len(found) == len(rows) == 40
-    assert len(set(found.tolist())) == len({row.text for row in rows})  # type: ignore[union-attr]
-    assert data.groups("fact", "en", "validation", max_rows=40) is found
+    assert len(result) == len(rows) == 40
+    assert len(set(result.tolist())) == len({row.text for row in rows})  # type: ignore[union-attr]
+    assert data.groups("fact", "en", "validation", max_rows=40) is result
     fewer = data.groups("fact", "en", "validation", max_rows=30)
     assert fewer is not None
     assert len(fewer) == 30
 
 
 def test_what_is_cached_depends_on_all_that_is_encoded(data: Data, base) -> None:
-    other = dataclasses.replace(base, tokenizer_digest="another")
-    for place, changes in (
+    base = dataclasses.replace(base, tokenizer_digest="another")
+    for other, changes in (
         (data, {}),
         (data, {"language": "ja"}),
         (data, {"task": "rel"}),
@@ -94,10 +94,10 @@ def test_what_is_cached_depends_on_all_that_is_encoded(data: Data, base) -> None
         (data, {"max_length": 40}),
         (data, {"max_rows": 6}),
         (data, {"max_rows": None}),
-        (Data(data.folder, other), {}),
+        (Data(data.folder, base), {}),
     ):
-        asked = {"task": "coh", "language": "de", "split": "validation", "max_rows": 5}
-        place.features(**{**asked, "max_length": 32, **changes})
+        wanted = {"task": "coh", "language": "de", "split": "validation", "max_rows": 5}
+        other.features(**{**wanted, "max_length": 32, **changes})
     assert len(list(data.folder.iterdir())) == 8
 
 

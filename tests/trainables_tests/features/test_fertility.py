@@ -49,8 +49,8 @@ def test_tokens_for_a_character_where_no_space_parts_words(tokenizer, kind: str)
         "tagging": TaggingExample(id="1", words=("猫が", "座る"), tags=("X", "X")),
     }
     text = {"pair": "猫が 座る", "tagging": "猫が座る"}[kind]
-    found = fertility([rows[kind]], "ja", tokenizer=tokenizer)
-    assert found == pytest.approx(num_tokens(tokenizer, text) / 4)
+    result = fertility([rows[kind]], "ja", tokenizer=tokenizer)
+    assert result == pytest.approx(num_tokens(tokenizer, text) / 4)
 
 
 def test_longer_words_take_more_tokens(tokenizer) -> None:

@@ -43,39 +43,39 @@ def ignore(done: int, of: int) -> None:
 
 def test_what_a_study_reads() -> None:
     wanted = wanted_by(study())
-    found = {(w.task, w.language, w.split): (w.max_rows, w.max_length) for w in wanted}
-    assert len(found) == len(wanted)
-    assert found["csqa", "en", "train"] == (30, 32)
-    assert found["csqa", "en", "validation"] == (9, 32)
-    assert found["squad", "en", "train"] == (20, 48)
-    assert found["xquad", "de", "validation"] == (8, 48)
-    assert found["xquad", "en", "validation"] == (8, 48)
-    assert found["tatoeba", "tr", "validation"] == (8, 24)
-    assert ("squad", "en", "validation") not in found
-    assert ("xquad", "en", "train") not in found
+    result = {(w.task, w.language, w.split): (w.max_rows, w.max_length) for w in wanted}
+    assert len(result) == len(wanted)
+    assert result["csqa", "en", "train"] == (30, 32)
+    assert result["csqa", "en", "validation"] == (9, 32)
+    assert result["squad", "en", "train"] == (20, 48)
+    assert result["xquad", "de", "validation"] == (8, 48)
+    assert result["xquad", "en", "validation"] == (8, 48)
+    assert result["tatoeba", "tr", "validation"] == (8, 24)
+    assert ("squad", "en", "validation") not in result
+    assert ("xquad", "en", "train") not in result
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_rows_are_tokenised_once_and_in_parallel(
     mirror: Path, tmp_path: Path, base, num_processes: int
 ) -> None:
-    data, told = Data(tmp_path / "data", base, Rows(str(mirror))), []
+    data, reported = Data(tmp_path / "data", base, Rows(str(mirror))), []
     settings = study()
 
-    found = prepare(
-        settings, data, num_processes=num_processes, on_done=lambda *at: told.append(at)
+    result = prepare(
+        settings, data, num_processes=num_processes, on_done=lambda *at: reported.append(at)
     )
     hub = [w for w in wanted_by(settings) if TASKS[w.task].dataset != "pocket"]
-    assert [prepared.wanted for prepared in found] == hub
-    assert told == [(done, len(hub)) for done in range(1, len(hub) + 1)]
-    num_rows = {(p.wanted.task, p.wanted.language, p.wanted.split): p.num_rows for p in found}
+    assert [prepared.wanted for prepared in result] == hub
+    assert reported == [(done, len(hub)) for done in range(1, len(hub) + 1)]
+    num_rows = {(p.wanted.task, p.wanted.language, p.wanted.split): p.num_rows for p in result}
     assert num_rows["csqa", "en", "train"] == 30
     assert num_rows["xquad", "de", "validation"] == 8
     assert num_rows["xquad", "tr", "validation"] == 0  # no such language in the mirror
-    assert any(prepared.num_truncated for prepared in found)
+    assert any(prepared.num_truncated for prepared in result)
     written = {path: path.stat().st_mtime_ns for path in data.folder.iterdir()}
-    assert len(written) == sum(prepared.num_rows > 0 for prepared in found)
-    assert prepare(settings, data, num_processes=1, on_done=ignore) == found
+    assert len(written) == sum(prepared.num_rows > 0 for prepared in result)
+    assert prepare(settings, data, num_processes=1, on_done=ignore) == result
     assert {path: path.stat().st_mtime_ns for path in data.folder.iterdir()} == written
 
 

@@ -101,8 +101,8 @@ def ideal(kind: TaskKind, features: Features, task: Task) -> list[np.ndarray]:
         if kind is TaskKind.CLASSIFICATION:
             output = np.eye(len(task.labels))[labels[0]]
         elif kind is TaskKind.CHOICE:
-            place = (features.example[:s] == features.example[s]).sum()
-            output = np.array([place == labels[0]])
+            choice = (features.example[:s] == features.example[s]).sum()
+            output = np.array([choice == labels[0]])
         elif kind is TaskKind.SPAN:
             output = np.zeros((length, 2))
             output[labels[0], 0] = output[labels[1], 1] = 9
@@ -188,14 +188,16 @@ def test_decode_of_encode_is_gold(kind: TaskKind, language: str, tokenizer) -> N
 def half_wrong(kind: TaskKind, predictions: list[Any]) -> list[Any]:
     """Every second prediction as somebody else's, and one that is right in part."""
     wrong: dict[TaskKind, Callable[[Any], Any]] = {
-        TaskKind.CLASSIFICATION: lambda said: "neutral",
-        TaskKind.CHOICE: lambda said: said + 1,
-        TaskKind.SPAN: lambda said: f"{said} and more",
-        TaskKind.TAGGING: lambda said: (*said[:1], *("O" for _ in said[1:])),
-        TaskKind.RETRIEVAL: lambda said: tuple(row + 1 for row in said),
-        TaskKind.MLM: lambda said: (1, 3),
+        TaskKind.CLASSIFICATION: lambda predicted: "neutral",
+        TaskKind.CHOICE: lambda predicted: predicted + 1,
+        TaskKind.SPAN: lambda predicted: f"{predicted} and more",
+        TaskKind.TAGGING: lambda predicted: (*predicted[:1], *("O" for _ in predicted[1:])),
+        TaskKind.RETRIEVAL: lambda predicted: tuple(row + 1 for row in predicted),
+        TaskKind.MLM: lambda predicted: (1, 3),
     }
-    return [wrong[kind](said) if i % 2 else said for i, said in enumerate(predictions)]
+    return [
+        wrong[kind](predicted) if i % 2 else predicted for i, predicted in enumerate(predictions)
+    ]
 
 
 @every_kind
@@ -204,12 +206,12 @@ def test_the_rows_make_up_the_main_score(kind: TaskKind) -> None:
     for metric in set(METRICS[kind]) - ({"f1"} if kind is TaskKind.RETRIEVAL else set()):
         task = dataclasses.replace(task_of(kind), metric=metric)
         for predictions in (gold(kind, examples), half_wrong(kind, gold(kind, examples))):
-            found, rows = format_of_kind(kind).judge(predictions, examples, task, "en")
+            result, rows = format_of_kind(kind).judge(predictions, examples, task, "en")
             assert len(rows) == len(examples)
             # A mean of means is the same mean to the last bit but one.
             last = {"abs": 1e-15} if metric == "qa_score" else {"abs": 0}
-            assert score_of(rows) == pytest.approx(found[metric], rel=0, **last)
-        assert 0 < found[metric] < 1
+            assert score_of(rows) == pytest.approx(result[metric], rel=0, **last)
+        assert 0 < result[metric] < 1
         right = rows if rows.ndim == 1 else 2 * rows[:, 0] / np.maximum(1, rows[:, 1:].sum(axis=1))
         assert (right[::2] == 1).all()
         assert (right[1::2] < 1).all()

@@ -45,12 +45,12 @@ def rows() -> list[SentenceExample]:
 def near_gold(examples: list[SentenceExample]) -> list[np.ndarray]:
     """Gold partners have nearly the same vector, all others unrelated ones."""
     rng = np.random.default_rng(0)
-    found = {e.id: rng.normal(size=32).astype(np.float32) for e in examples if not e.is_pivot}
+    result = {e.id: rng.normal(size=32).astype(np.float32) for e in examples if not e.is_pivot}
     for e in examples:
         if e.is_pivot:
             noise = rng.normal(size=32).astype(np.float32)
-            found[e.id] = found[e.partners[0]] + 0.1 * noise if e.partners else noise
-    return [found[e.id] for e in examples]
+            result[e.id] = result[e.partners[0]] + 0.1 * noise if e.partners else noise
+    return [result[e.id] for e in examples]
 
 
 def features_of(tokenizer, examples):
@@ -84,31 +84,31 @@ def test_a_vector_is_the_mean_at_the_chosen_layer(tokenizer) -> None:
 
 def test_gold_pairs_come_back(tokenizer) -> None:
     examples = rows()
-    found = FORMAT.decode(near_gold(examples), features_of(tokenizer, examples), examples, TASK)
+    result = FORMAT.decode(near_gold(examples), features_of(tokenizer, examples), examples, TASK)
     for text, pivot in GOLD.items():
-        assert found[text] is not None
-        assert found[text][0] == f"en-{pivot}"
-    assert found[4:] == [None] * 4
-    assert FORMAT.score(found, examples, TASK, "de") == {"f1": 1, "precision": 1, "recall": 1}
+        assert result[text] is not None
+        assert result[text][0] == f"en-{pivot}"
+    assert result[4:] == [None] * 4
+    assert FORMAT.score(result, examples, TASK, "de") == {"f1": 1, "precision": 1, "recall": 1}
 
 
 def test_a_threshold_is_fixed_on_some_rows_and_used_on_others() -> None:
     dev, dev_found = rows(), [("en-0", 1.5), ("en-1", 1.4), ("en-3", 1.2), None, *[None] * 4]
     fixed = FORMAT.with_threshold_of(dev_found, dev)
     assert fixed.threshold == pytest.approx(1.3)
-    found = [("en-0", 1.25), ("en-1", 1.4), ("en-3", 1.31), None, *[None] * 4]
-    scores = fixed.score(found, dev, TASK, "de")
+    result = [("en-0", 1.25), ("en-1", 1.4), ("en-3", 1.31), None, *[None] * 4]
+    scores = fixed.score(result, dev, TASK, "de")
     # en-0 lies below; en-3 is wrong; and the third gold pair was not found
     assert scores["precision"] == pytest.approx(1 / 2)
     assert scores["recall"] == pytest.approx(1 / 3)
-    assert FORMAT.score(found, dev, TASK, "de")["f1"] > scores["f1"]
+    assert FORMAT.score(result, dev, TASK, "de")["f1"] > scores["f1"]
 
 
 def test_the_rows_of_mined_pairs_make_up_the_f1() -> None:
     """A pair is counted in the row of its sentence; English rows count nothing."""
-    found = [("en-0", 1.25), ("en-3", 1.4), None, None, *[None] * 4]
-    metrics, outcomes = FORMAT.judge(found, rows(), TASK, "de")
-    fixed, few = MiningFormat(threshold=1.0).judge(found, rows(), TASK, "de")
+    result = [("en-0", 1.25), ("en-3", 1.4), None, None, *[None] * 4]
+    metrics, outcomes = FORMAT.judge(result, rows(), TASK, "de")
+    fixed, few = MiningFormat(threshold=1.0).judge(result, rows(), TASK, "de")
     assert few.tolist() == [[1, 1, 1], [0, 1, 1], [0, 0, 0], [0, 0, 1], *[[0, 0, 0]] * 4]
     assert score_of(few) == fixed["f1"] == pytest.approx(2 / 5)
     assert score_of(outcomes) == metrics["f1"]
@@ -118,17 +118,17 @@ def test_sentences_that_stand_twice_do_not_count(tokenizer) -> None:
     twice = SentenceExample(id="de-9", text=TEXTS[0], is_pivot=False, partners=())
     examples = [*rows(), twice]
     outputs = [*near_gold(rows()), np.ones(32, np.float32)]
-    found = FORMAT.decode(outputs, features_of(tokenizer, examples), examples, TASK)
-    assert found[0] is None
-    assert found[-1] is None
-    assert FORMAT.score(found, examples, TASK, "de")["recall"] == pytest.approx(2 / 3)
+    result = FORMAT.decode(outputs, features_of(tokenizer, examples), examples, TASK)
+    assert result[0] is None
+    assert result[-1] is None
+    assert FORMAT.score(result, examples, TASK, "de")["recall"] == pytest.approx(2 / 3)
 
 
 def test_only_gold_pairs_of_which_both_sentences_are_there_count(tokenizer) -> None:
     examples = [row for row in rows() if row.id != "en-0"]
     outputs = [v for v, row in zip(near_gold(rows()), rows(), strict=True) if row.id != "en-0"]
-    found = FORMAT.decode(outputs, features_of(tokenizer, examples), examples, TASK)
-    assert FORMAT.score(found, examples, TASK, "de")["recall"] == 1
+    result = FORMAT.decode(outputs, features_of(tokenizer, examples), examples, TASK)
+    assert FORMAT.score(result, examples, TASK, "de")["recall"] == 1
     one_side = [row for row in rows() if not row.is_pivot]
     assert (
         FORMAT.decode(outputs[:4], features_of(tokenizer, one_side), one_side, TASK) == [None] * 4

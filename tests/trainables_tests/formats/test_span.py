@@ -79,14 +79,14 @@ def test_any_windows_cover_every_token(num_tokens: int, width: int, overlap: int
 
 def test_an_answer_is_labelled_where_a_window_holds_all_of_it(tokenizer) -> None:
     features = encode(ROW, tokenizer)
-    found = []
+    result = []
     for s in range(len(features)):
         start, end, first, past = features.labels[s].tolist()
         if (start, end) != (0, 0):
             assert first <= start <= end < past
-            found.append(covered(features, s, start, end, ROW.context))
-    assert found
-    assert set(found) == {"東京"}  # of two answers, training takes the first
+            result.append(covered(features, s, start, end, ROW.context))
+    assert result
+    assert set(result) == {"東京"}  # of two answers, training takes the first
     assert features.labels[0].tolist()[:2] == [0, 0]
 
 

@@ -78,8 +78,8 @@ def test_windows_have_every_word_once(sizes: list[int], room: int) -> None:
     windows = list(_windows([[7] * size for size in sizes], room))
     assert windows
     assert all(len(window.ids) == len(window.words) <= room for window in windows)
-    places = [place for window in windows for place in window.words if place >= 0]
-    assert places == [i for i, size in enumerate(sizes) if size]
+    words = [word for window in windows for word in window.words if word >= 0]
+    assert words == [i for i, size in enumerate(sizes) if size]
     assert sum(len(window.ids) for window in windows) == sum(min(size, room) for size in sizes)
 
 

@@ -14,7 +14,7 @@ from trainables.pocket.inventory import FACTS, RELATIVE_UNITS, UNITS, Fact
 read_again = lexicon.__wrapped__
 
 
-def said(words: Lexicon) -> dict[str, object]:
+def predicted(words: Lexicon) -> dict[str, object]:
     """All of a lexicon that is text."""
     return {name: getattr(words, name) for name in words.__slots__ if name != "plural_category"}
 
@@ -31,16 +31,16 @@ def test_words_of_some_languages() -> None:
 @settings(max_examples=5, deadline=None)
 @given(st.permutations(LANGUAGES))
 def test_the_order_of_reading_changes_nothing(order: list[str]) -> None:
-    fresh = {language: said(read_again(language)) for language in order}
-    assert fresh == {language: said(lexicon(language)) for language in LANGUAGES}
+    fresh = {language: predicted(read_again(language)) for language in order}
+    assert fresh == {language: predicted(lexicon(language)) for language in LANGUAGES}
 
 
 def test_what_babel_resolved_for_others_does_not_reach_us() -> None:
-    before = said(lexicon("en"))
+    before = predicted(lexicon("en"))
     hebrew: Any = Locale.parse("he")
     for section in ("months", "days", "list_patterns", "unit_patterns", "date_fields"):
         str(dict(hebrew._data[section].items()))
-    assert said(read_again("en")) == before
+    assert predicted(read_again("en")) == before
 
 
 def test_reading_does_not_write_into_babels_cache() -> None:
@@ -64,9 +64,9 @@ def test_nothing_is_missing(language: str) -> None:
     assert all(words.names.values())
     assert set(words.units) == set(UNITS)
     assert set(words.past) == set(words.future) == set(RELATIVE_UNITS)
-    for place in ("2", "start", "middle", "end"):
-        assert words.list_patterns[place].startswith("{0}")
-        assert words.list_patterns[place].endswith("{1}")
+    for position in ("2", "start", "middle", "end"):
+        assert words.list_patterns[position].startswith("{0}")
+        assert words.list_patterns[position].endswith("{1}")
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.territory)

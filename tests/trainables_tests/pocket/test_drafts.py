@@ -19,7 +19,7 @@ def facts_of(territory: Item) -> tuple[Item, ...]:
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_splits_share_no_meaning(task: str) -> None:
     meanings = {split: {draft.meaning() for draft in drafts(task, split)} for split in SPLITS}
-    assert {split: len(found) for split, found in meanings.items()} == {
+    assert {split: len(result) for split, result in meanings.items()} == {
         split: num_rows(task, split) for split in SPLITS
     }
     for left, right in combinations(SPLITS, 2):

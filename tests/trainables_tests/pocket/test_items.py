@@ -68,14 +68,14 @@ def test_words_are_the_segments(language: str, kind: str, seed: int) -> None:
 @given(st.sampled_from(LANGUAGES), st.integers(1, 6), st.integers())
 def test_phrases(language: str, num_items: int, seed: int) -> None:
     items = draw_of_kinds(num_items, random.Random(seed))
-    said = phrase(items, language)
-    assert said.text == phrase_text(items, language)
-    assert {word.pos for word in said.words} <= set(POS_TAGS)
-    assert {word.entity for word in said.words} <= set(NER_TAGS)
-    assert sum(word.entity.startswith("B-") for word in said.words) == num_items
-    for item, start in zip(items, said.starts, strict=True):
+    predicted = phrase(items, language)
+    assert predicted.text == phrase_text(items, language)
+    assert {word.pos for word in predicted.words} <= set(POS_TAGS)
+    assert {word.entity for word in predicted.words} <= set(NER_TAGS)
+    assert sum(word.entity.startswith("B-") for word in predicted.words) == num_items
+    for item, start in zip(items, predicted.starts, strict=True):
         words = words_of(item, language)
-        assert said.words[start : start + len(words)] == words
+        assert predicted.words[start : start + len(words)] == words
 
 
 def test_lists_are_joined_as_the_language_does() -> None:

@@ -39,8 +39,8 @@ def content(row: Example) -> tuple[object, ...]:
 @pytest.mark.parametrize("task", TASK_NAMES)
 def test_splits_share_no_rows_in_any_language(task: str) -> None:
     for language in ("en", "ja", "sw"):
-        found = [{content(row) for row in rows(task, language, split)} for split in SPLITS]
-        for left, right in combinations(found, 2):
+        result = [{content(row) for row in rows(task, language, split)} for split in SPLITS]
+        for left, right in combinations(result, 2):
             assert not left & right
 
 
@@ -50,9 +50,9 @@ def test_rows_are_parallel(task: str) -> None:
     assert len(english) == num_rows(task, "validation")
     assert len({row.id for row in english}) == len(english)
     for language in LANGUAGES:
-        said = rows(task, language, "validation")
-        assert [row.id for row in said] == [row.id for row in english]
-        assert [getattr(row, "label", None) for row in said] == [
+        predicted = rows(task, language, "validation")
+        assert [row.id for row in predicted] == [row.id for row in english]
+        assert [getattr(row, "label", None) for row in predicted] == [
             getattr(row, "label", None) for row in english
         ]
 

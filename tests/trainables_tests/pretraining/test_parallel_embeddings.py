@@ -43,8 +43,8 @@ def test_a_word_lies_next_to_its_translation() -> None:
         return vectors[piece] / np.linalg.norm(vectors[piece])
 
     others = np.stack([of(word[::-1].upper()) for word in ENGLISH])
-    for place, word in enumerate(ENGLISH):
-        assert int((others @ of(word)).argmax()) == place, word
+    for index, word in enumerate(ENGLISH):
+        assert int((others @ of(word)).argmax()) == index, word
 
 
 def test_their_size_and_the_pieces_that_stand_nowhere() -> None:
@@ -72,15 +72,15 @@ def test_real_sentences_find_their_translation(mirror: Path) -> None:
     vectors = parallel_embeddings(tokenizer, texts, 64)
     drawn = np.random.default_rng(0).normal(size=vectors.shape)
     for code in codes[1:]:
-        found = rows.examples("tatoeba", code, "validation")[:100]
+        result = rows.examples("tatoeba", code, "validation")[:100]
         accuracy = {}
         for name, table in (("parallel", vectors), ("random", drawn)):
             sides = []
             for side in ("pivot", "text"):
-                said = [getattr(row, side) for row in found]
-                ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+                predicted = [getattr(row, side) for row in result]
+                ids = tokenizer(predicted, add_special_tokens=False)["input_ids"]
                 means = np.stack([table[row].mean(axis=0) for row in ids])
                 sides.append(means / np.linalg.norm(means, axis=1, keepdims=True))
-            hits = (sides[0] @ sides[1].T).argmax(axis=1) == np.arange(len(found))
+            hits = (sides[0] @ sides[1].T).argmax(axis=1) == np.arange(len(result))
             accuracy[name] = hits.mean()
         assert accuracy["parallel"] > 2 * accuracy["random"], (code, accuracy)

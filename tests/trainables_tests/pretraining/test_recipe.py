@@ -45,8 +45,8 @@ def test_the_key_is_of_content_wherever_the_rows_lie(
     mirror: Path, tmp_path: Path, monkeypatch
 ) -> None:
     def key(rows: Rows, **keys: Any) -> str:
-        found: BaseRecipe = study_base(section(**keys), rows)
-        return found.key()
+        result: BaseRecipe = study_base(section(**keys), rows)
+        return result.key()
 
     rows = Rows(str(mirror))
     (tmp_path / "elsewhere").symlink_to(mirror)

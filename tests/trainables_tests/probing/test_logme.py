@@ -28,8 +28,8 @@ def direct(features: np.ndarray, labels: np.ndarray) -> float:
         return -multivariate_normal(cov=covariance, allow_singular=True).logpdf(labels)
 
     starts = [(0.0, 0.0), (2.0, 2.0), (4.0, 1.0)]
-    found = min(minimize(loss, start, method="Nelder-Mead").fun for start in starts)
-    return -found / len(labels)
+    result = min(minimize(loss, start, method="Nelder-Mead").fun for start in starts)
+    return -result / len(labels)
 
 
 @pytest.mark.parametrize(("num_rows", "width"), [(40, 5), (30, 30), (20, 60)])
@@ -62,12 +62,12 @@ def test_neither_scale_nor_turning_nor_shift_matters(seed: int, scale: float) ->
 
 @pytest.mark.parametrize("measure", [logme, evidence_gain])
 def test_better_features_score_higher(measure) -> None:
-    found = []
+    result = []
     for signal in (0.0, 0.5, 2.0, 8.0):
         values = [measure(*made(seed, 200, 8, signal=signal)) for seed in range(5)]
-        found.append(np.mean(values))
-    assert found == sorted(found)
-    assert found[-1] > found[0] + 0.1
+        result.append(np.mean(values))
+    assert result == sorted(result)
+    assert result[-1] > result[0] + 0.1
 
 
 def test_more_features_that_say_nothing_do_not_help() -> None:

@@ -46,26 +46,26 @@ def states(data: Data, one: RowsToEncode, sequence: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("layer", [1, 2])
 def test_the_text_vector_is_the_mean_of_mean_vectors(data: Data, layer: int) -> None:
     one = wanted("coh")
-    found = probe_rows(one, data, layer=layer, with_labels=False)
+    result = probe_rows(one, data, layer=layer, with_labels=False)
     by_hand = np.mean([states(data, one, s)[layer].mean(axis=0) for s in range(24)], axis=0)
-    np.testing.assert_allclose(found.text, by_hand, atol=1e-5)
-    assert (found.num_rows, found.evidence) == (24, None)
+    np.testing.assert_allclose(result.text, by_hand, atol=1e-5)
+    assert (result.num_rows, result.evidence) == (24, None)
 
 
 def test_of_translations_the_english_side_is_left_out(data: Data) -> None:
     one = wanted("retrieval", "de", max_rows=10)
-    found = probe_rows(one, data, layer=1, with_labels=True)
+    result = probe_rows(one, data, layer=1, with_labels=True)
     own = [states(data, one, s)[1].mean(axis=0) for s in range(0, 20, 2)]
-    np.testing.assert_allclose(found.text, np.mean(own, axis=0), atol=1e-5)
-    assert found.evidence is None, "retrieval has no labels"
+    np.testing.assert_allclose(result.text, np.mean(own, axis=0), atol=1e-5)
+    assert result.evidence is None, "retrieval has no labels"
 
 
 @pytest.mark.parametrize("task", ["fact", "rel", "ner", "qakind"])
 def test_labels_have_an_evidence(data: Data, task: str) -> None:
     """A random encoder knows little, but its features are no noise either."""
-    found = probe_rows(wanted(task, max_rows=100), data, layer=1, with_labels=True)
-    assert found.evidence is not None
-    assert 0 <= found.evidence < 3
+    result = probe_rows(wanted(task, max_rows=100), data, layer=1, with_labels=True)
+    assert result.evidence is not None
+    assert 0 <= result.evidence < 3
 
 
 def labelled(kind: TaskKind, task: str, make_features, base: BaseEncoder):
@@ -78,26 +78,26 @@ def labelled(kind: TaskKind, task: str, make_features, base: BaseEncoder):
 
 def test_a_choice_is_right_or_wrong(task_of_kind, make_features, base: BaseEncoder) -> None:
     task = task_of_kind(TaskKind.CHOICE)
-    features, _, found = labelled(TaskKind.CHOICE, task, make_features, base)
-    classes = np.array([found[s][1][0] for s in range(len(features))]).reshape(12, 4)
+    features, _, result = labelled(TaskKind.CHOICE, task, make_features, base)
+    classes = np.array([result[s][1][0] for s in range(len(features))]).reshape(12, 4)
     assert (classes.sum(axis=1) == 1).all()
     assert classes.argmax(axis=1).tolist() == [int(features.labels[4 * r][0]) for r in range(12)]
-    centred = _within_rows(found, features)
+    centred = _within_rows(result, features)
     for row in range(12):
         of_row = [centred[4 * row + choice][0] for choice in range(4)]
         assert np.sum(of_row) == pytest.approx(0, abs=1e-3)
-        assert of_row[1] - of_row[0] == found[4 * row + 1][0] - found[4 * row][0]
+        assert of_row[1] - of_row[0] == result[4 * row + 1][0] - result[4 * row][0]
 
 
 def test_a_tag_is_looked_for_at_its_words_first_piece(
     task_of_kind, make_features, base: BaseEncoder
 ) -> None:
     task = task_of_kind(TaskKind.TAGGING)
-    features, batch, found = labelled(TaskKind.TAGGING, task, make_features, base)
+    features, batch, result = labelled(TaskKind.TAGGING, task, make_features, base)
     width = batch.input_ids.shape[1]
-    for s, (vectors, classes) in found.items():
-        places = (vectors[:, 0] - s * width).astype(int)
-        assert (features.labels[s][places] == classes).all()
+    for s, (vectors, classes) in result.items():
+        tokens = (vectors[:, 0] - s * width).astype(int)
+        assert (features.labels[s][tokens] == classes).all()
         assert len(classes) == (features.labels[s] != IGNORED).sum()
 
 
@@ -105,16 +105,16 @@ def test_a_token_of_the_context_is_inside_the_answer_or_not(
     task_of_kind, make_features, base: BaseEncoder
 ) -> None:
     task = task_of_kind(TaskKind.SPAN)
-    features, batch, found = labelled(TaskKind.SPAN, task, make_features, base)
+    features, batch, result = labelled(TaskKind.SPAN, task, make_features, base)
     width = batch.input_ids.shape[1]
-    for s, (vectors, classes) in found.items():
+    for s, (vectors, classes) in result.items():
         start, end, first, past = features.labels[s].tolist()
-        places = (vectors[:, 0] - s * width).astype(int)
-        assert len(places) == min(SPAN_TOKENS, past - first)
-        assert places.min() >= first
-        assert places.max() < past
-        assert [start <= place <= end for place in places] == classes.astype(bool).tolist()
-    assert any(classes.any() for _, classes in found.values())
+        tokens = (vectors[:, 0] - s * width).astype(int)
+        assert len(tokens) == min(SPAN_TOKENS, past - first)
+        assert tokens.min() >= first
+        assert tokens.max() < past
+        assert [start <= token <= end for token in tokens] == classes.astype(bool).tolist()
+    assert any(classes.any() for _, classes in result.values())
 
 
 def test_masked_language_modelling_has_no_labels(data: Data) -> None:

@@ -23,19 +23,19 @@ PARTS = [
 
 @pytest.fixture
 def folder(mirror: Path, tmp_path: Path) -> Path:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     write_bundle(
-        tmp_path / "out", PARTS, data_root=str(mirror), on_done=lambda *at: told.append(at)
+        tmp_path / "out", PARTS, data_root=str(mirror), on_done=lambda *at: reported.append(at)
     )
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert reported == [(1, 3), (2, 3), (3, 3)]
     return tmp_path / "out"
 
 
 def test_it_reads_as_its_source(mirror: Path, folder: Path) -> None:
     for part in PARTS:
-        place = (part.dataset, part.config or None, part.split)
+        cell = (part.dataset, part.config or None, part.split)
         copied, source = (
-            raw_rows(*place, revision=None, data_root=str(root)) for root in (folder, mirror)
+            raw_rows(*cell, revision=None, data_root=str(root)) for root in (folder, mirror)
         )
         assert copied.rows == source.rows
         assert (folder / part.path).is_file()

@@ -66,16 +66,16 @@ def test_translations_that_came_out_empty_are_dropped_and_originals_are_not() ->
 def test_questions_that_are_empty_are_dropped() -> None:
     pair = {"question1": "Why?", "question2": "", "label": "duplicate", "idx": 3}
     assert read("qqp", "en", pair) == Reading(None, is_dropped=True)
-    found = read("qqp", "en", pair, question2="Why not?").example
-    assert getattr(found, "label", None) == "duplicate"
+    result = read("qqp", "en", pair, question2="Why not?").example
+    assert getattr(result, "label", None) == "duplicate"
 
 
 def test_copas_question_stands_before_its_premise() -> None:
     row = {"premise": "Kodi ya mlango.", "choice1": "A.", "choice2": "B.", "label": 1}
-    found = read("xcopa", "sw", row, question="cause").example
-    assert getattr(found, "text", None) == "What was the cause? Kodi ya mlango."
-    assert getattr(found, "label", None) == 1
-    assert getattr(found, "choices", None) == ("A.", "B.")
+    result = read("xcopa", "sw", row, question="cause").example
+    assert getattr(result, "text", None) == "What was the cause? Kodi ya mlango."
+    assert getattr(result, "label", None) == 1
+    assert getattr(result, "choices", None) == ("A.", "B.")
     changes = {"question is 'why'; expected one of": {"question": "why"}, "label '2'": {"label": 2}}
     for message, change in changes.items():
         with pytest.raises(Refusal, match=message):
@@ -98,16 +98,18 @@ def test_pairs_of_bucc_are_named_by_their_sentences() -> None:
 
 def test_a_sentence_of_a_corpus_knows_its_partners() -> None:
     row = {"id": "de-1", "sentence": "Ein Haus. ", "is_pivot": False, "partners": ["en-7"]}
-    found = read("bucc", "de", row).example
-    assert found == SentenceExample(id="de-1", text="Ein Haus.", is_pivot=False, partners=("en-7",))
+    result = read("bucc", "de", row).example
+    assert result == SentenceExample(
+        id="de-1", text="Ein Haus.", is_pivot=False, partners=("en-7",)
+    )
     assert read("bucc", "de", row, sentence="  ") == Reading(None, is_dropped=True)
 
 
 def test_wrong_offsets_are_mended_and_counted() -> None:
-    found = read("tydiqa", "fi", TYDIQA)
-    assert isinstance(found.example, SpanExample)
-    assert found.example.answers == (Answer(text="tässä", start=19),)
-    assert found.num_mended == 1
+    result = read("tydiqa", "fi", TYDIQA)
+    assert isinstance(result.example, SpanExample)
+    assert result.example.answers == (Answer(text="tässä", start=19),)
+    assert result.num_mended == 1
     right = read("tydiqa", "fi", TYDIQA, answers={"text": ["tässä"], "answer_start": [6]})
     assert isinstance(right.example, SpanExample)
     assert right.example.answers[0].start == 6
@@ -147,9 +149,9 @@ def test_labels_come_by_name_whatever_their_type() -> None:
         assert getattr(read(task, language, row).example, "label", None) == label
     cosmos = {"id": "c", "context": "Rain.", "question": "Why?", "label": 3}
     cosmos.update({f"answer{number}": f"Because {number}." for number in range(4)})
-    found = read("cosmosqa", "en", cosmos).example
-    assert getattr(found, "label", None) == 3
-    assert getattr(found, "text", None) == "Why? Rain."
+    result = read("cosmosqa", "en", cosmos).example
+    assert getattr(result, "label", None) == 3
+    assert getattr(result, "text", None) == "Why? Rain."
 
 
 def test_rows_of_one_document_say_so() -> None:
@@ -158,8 +160,8 @@ def test_rows_of_one_document_say_so() -> None:
     cosmos.update({f"answer{number}": f"Because {number}." for number in range(4)})
     video = {**HELLASWAG, "source_id": "activitynet~v_1"}
     rows = [("cosmosqa", cosmos), ("hellaswag", video), ("hellaswag", HELLASWAG), ("csqa", CSQA)]
-    found = [getattr(read(task, "en", row).example, "document", None) for task, row in rows]
-    assert found == ["Rain.", "activitynet~v_1", "", ""]
+    result = [getattr(read(task, "en", row).example, "document", None) for task, row in rows]
+    assert result == ["Rain.", "activitynet~v_1", "", ""]
 
 
 @pytest.mark.parametrize("hidden", ["", -1, None, "-1"])

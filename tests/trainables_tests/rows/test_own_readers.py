@@ -66,8 +66,8 @@ def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> N
     assert task.metric == METRICS[kind][0]
     for language in ("sw", "en"):
         loaded = rows.load(task.name, language, "train")
-        form = format_of_task(task)
-        features = form.encode(loaded.examples, task, tokenizer=tokenizer, max_length=48)
+        task_format = format_of_task(task)
+        features = task_format.encode(loaded.examples, task, tokenizer=tokenizer, max_length=48)
         assert int(features.example[-1]) == 2
         assert [example.id for example in loaded.examples] == [
             f"train-{number:06d}" for number in range(3)
@@ -78,8 +78,8 @@ def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> N
 
 def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
     """They have the columns of the task's own data set."""
-    (found,) = rows.examples("qqp", "de", "train")
-    assert found == PairExample(
+    (result,) = rows.examples("qqp", "de", "train")
+    assert result == PairExample(
         id="train-000000", text_a="Warum?", text_b="Wieso?", label="duplicate"
     )
 

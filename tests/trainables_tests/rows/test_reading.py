@@ -10,10 +10,11 @@ def row(**content: object) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("start", "place"), [(-3, 0), (0, 0), (3, 0), (6, 9), (9, 9), (13, 9), (17, 20), (90, 20)]
+    ("start", "nearest_start"),
+    [(-3, 0), (0, 0), (3, 0), (6, 9), (9, 9), (13, 9), (17, 20), (90, 20)],
 )
-def test_an_answer_is_found_next_to_its_offset(start: int, place: int) -> None:
-    assert nearest("the cat, the cat on the mat", "the ", start) == place
+def test_an_answer_is_found_next_to_its_offset(start: int, nearest_start: int) -> None:
+    assert nearest("the cat, the cat on the mat", "the ", start) == nearest_start
 
 
 def test_an_answer_that_stands_nowhere_keeps_its_offset() -> None:
@@ -21,8 +22,8 @@ def test_an_answer_that_stands_nowhere_keeps_its_offset() -> None:
 
 
 def test_a_question_without_answers_is_read() -> None:
-    found = read_squad(row(question="Q?", context="C.", answers={"text": [], "answer_start": []}))
-    assert getattr(found.example, "answers", None) == ()
+    result = read_squad(row(question="Q?", context="C.", answers={"text": [], "answer_start": []}))
+    assert getattr(result.example, "answers", None) == ()
 
 
 @pytest.mark.parametrize(

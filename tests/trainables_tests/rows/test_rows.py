@@ -28,12 +28,12 @@ def rows(mirror: Path) -> Rows:
 
 
 def test_a_fingerprint_is_of_content() -> None:
-    places = [(t, c, s) for t in ("coh", "rel") for c in ("en", "de") for s in ("train", "test")]
-    found = {place: Rows().fingerprint(*place) for place in places}
-    assert len(set(found.values())) == len(places)
+    cells = [(t, c, s) for t in ("coh", "rel") for c in ("en", "de") for s in ("train", "test")]
+    result = {cell: Rows().fingerprint(*cell) for cell in cells}
+    assert len(set(result.values())) == len(cells)
     _fingerprint.cache_clear()
     _load.cache_clear()
-    assert Rows("elsewhere").fingerprint("coh", "de", "test") == found["coh", "de", "test"]
+    assert Rows("elsewhere").fingerprint("coh", "de", "test") == result["coh", "de", "test"]
 
 
 def test_a_fingerprint_is_of_what_a_model_reads(monkeypatch) -> None:
@@ -41,17 +41,17 @@ def test_a_fingerprint_is_of_what_a_model_reads(monkeypatch) -> None:
     before, rows = Rows().fingerprint("kind", "de", "train"), Rows().load("kind", "de", "train")
     named = tuple(replace(row, document="one") for row in rows.examples)
     _fingerprint.cache_clear()
-    monkeypatch.setattr("trainables.rows.rows._load", lambda *place: replace(rows, examples=named))
+    monkeypatch.setattr("trainables.rows.rows._load", lambda *cell: replace(rows, examples=named))
     assert Rows().fingerprint("kind", "de", "train") == before
     _fingerprint.cache_clear()
     less = tuple(replace(row, text="one") for row in rows.examples)
-    monkeypatch.setattr("trainables.rows.rows._load", lambda *place: replace(rows, examples=less))
+    monkeypatch.setattr("trainables.rows.rows._load", lambda *cell: replace(rows, examples=less))
     assert Rows().fingerprint("kind", "de", "train") != before
     _fingerprint.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("place", "message"),
+    ("cell", "message"),
     [
         (("cho", "en", "train"), "unknown task 'cho'. Did you mean 'coh'"),
         (("coh", "xx", "train"), "unknown language of task 'coh' 'xx'"),
@@ -59,9 +59,9 @@ def test_a_fingerprint_is_of_what_a_model_reads(monkeypatch) -> None:
         (("xquad", "en", "train"), "task 'xquad' has no train rows with labels"),
     ],
 )
-def test_rows_that_are_not_there_are_refused(place, message: str) -> None:
+def test_rows_that_are_not_there_are_refused(cell, message: str) -> None:
     with pytest.raises(Refusal, match=message):
-        Rows().load(*place)
+        Rows().load(*cell)
 
 
 def test_rows_of_every_task_and_language_are_whole(rows: Rows, is_mirrored) -> None:
@@ -112,9 +112,9 @@ def test_halves_share_nothing(rows: Rows, is_mirrored) -> None:
         if is_mirrored(task, language) and rows.languages(task, (language,), "validation"):
             halves = seen.setdefault(task, {"validation": set(), "test": set()})
             for split, links in halves.items():
-                found = rows.examples(task, language, split)
-                assert found, f"{task} in {language}"
-                links |= {link for row in found for link in shared_texts(row, TASKS[task])}
+                result = rows.examples(task, language, split)
+                assert result, f"{task} in {language}"
+                links |= {link for row in result for link in shared_texts(row, TASKS[task])}
     cut = {"xquad", "tydiqa", "tatoeba", "udpos", "squad", "squad2", "csqa", "cosmosqa"}
     assert cut <= set(seen)
     for task, halves in seen.items():
@@ -142,34 +142,34 @@ def test_a_paragraph_lies_in_one_half_in_all_languages_and_tasks(rows: Rows) -> 
 def test_whose_validation_rows_have_whose_is_what_the_tasks_say(rows: Rows, is_mirrored) -> None:
     """All tasks that one can train on and that have validation rows in English, against all that
     have test rows there."""
-    whole, found = replace(rows, halves=False), {}
+    whole, result = replace(rows, halves=False), {}
     hub = [t for t in TASKS.values() if t.dataset != "pocket" and is_mirrored(t.name, "en")]
     for split in ("validation", "test"):
         for task in [t for t in hub if rows.languages(t.name, ("en",), split)]:
             texts = [shared_texts(row, task) for row in whole.examples(task.name, "en", split)]
-            found[task.name, split] = {(task.kind, link) for links in texts for link in links}
-    assert len(found) > 20
+            result[task.name, split] = {(task.kind, link) for links in texts for link in links}
+    assert len(result) > 20
     held = {
         (task.name, other)
         for task in hub
-        if task.train_on is None and (task.name, "validation") in found
+        if task.train_on is None and (task.name, "validation") in result
         for other in TASKS
         if other != task.name
-        and len(found[task.name, "validation"] & found.get((other, "test"), set())) > 1
+        and len(result[task.name, "validation"] & result.get((other, "test"), set())) > 1
     }
     assert held == {(task.name, other) for task in hub for other in task.holds}
 
 
 def test_a_language_that_cannot_be_cut_says_why(changed_root) -> None:
-    def change(found: list[dict[str, Any]]) -> None:
-        for row in found:
-            row["context"] = found[0]["context"]
-            row["answers"] = {"text": [found[0]["context"][:3]], "answer_start": [0]}
+    def change(result: list[dict[str, Any]]) -> None:
+        for row in result:
+            row["context"] = result[0]["context"]
+            row["answers"] = {"text": [result[0]["context"][:3]], "answer_start": [0]}
 
     root = changed_root(XTREME, "XQuAD.en/validation", change)
     there = Rows(str(root))
-    found = there.languages("xquad", ("en",), "validation")
-    empty = "test" if found else "validation"
+    result = there.languages("xquad", ("en",), "validation")
+    empty = "test" if result else "validation"
     with pytest.raises(NoRowsError, match=r"is cut by paragraph, and all 40 rows are in the other"):
         there.load("xquad", "en", empty)
 
@@ -198,25 +198,25 @@ def test_without_halves_both_splits_are_the_benchmarks_own_rows(rows: Rows) -> N
     whole = replace(rows, halves=False)
     for task, language in (("xquad", "de"), ("tydiqa", "fi"), ("udpos", "kk")):
         halves = [rows.examples(task, language, split) for split in ("validation", "test")]
-        found = whole.examples(task, language, "test")
-        assert found == whole.examples(task, language, "validation")
-        assert len(found) == len(halves[0]) + len(halves[1])
-        assert set(found) == {*halves[0], *halves[1]}
+        result = whole.examples(task, language, "test")
+        assert result == whole.examples(task, language, "validation")
+        assert len(result) == len(halves[0]) + len(halves[1])
+        assert set(result) == {*halves[0], *halves[1]}
         assert whole.fingerprint(task, language, "test") != rows.fingerprint(task, language, "test")
         assert whole.fingerprint(task, language, "test") == whole.fingerprint(
             task, language, "validation"
         )
     assert len(whole.examples("xquad", "de", "test")) == 1190
-    for place in (("udpos", "de", "test"), ("squad", "en", "train"), ("panx", "ar", "validation")):
-        assert whole.fingerprint(*place) == rows.fingerprint(*place)
+    for cell in (("udpos", "de", "test"), ("squad", "en", "train"), ("panx", "ar", "validation")):
+        assert whole.fingerprint(*cell) == rows.fingerprint(*cell)
 
 
 def test_dropped_rows_keep_their_place(changed_root) -> None:
-    def change(found: list[dict[str, Any]]) -> None:
+    def change(result: list[dict[str, Any]]) -> None:
         for number in (0, 5, 6, 39):
-            found[number]["sentence1"] = "NS"
+            result[number]["sentence1"] = "NS"
         for number in (1, 12, 20, 30):
-            assert found[number]["sentence1"] != "NS"
+            assert result[number]["sentence1"] != "NS"
 
     root = changed_root(XTREME, "PAWS-X.de/test", change)
     loaded = Rows(str(root)).load("pawsx", "de", "test")
@@ -228,36 +228,36 @@ def test_dropped_rows_keep_their_place(changed_root) -> None:
 
 
 def test_rows_by_root_and_by_name_have_one_digest(rows: Rows, mirror: Path, monkeypatch) -> None:
-    places = [("xquad", "zh", "test"), ("panx", "ar", "validation"), ("csqa", "en", "train")]
-    by_root = [rows.fingerprint(*place) for place in places]
+    cells = [("xquad", "zh", "test"), ("panx", "ar", "validation"), ("csqa", "en", "train")]
+    by_root = [rows.fingerprint(*cell) for cell in cells]
     monkeypatch.chdir(mirror)
-    assert [Rows().fingerprint(*place) for place in places] == by_root
+    assert [Rows().fingerprint(*cell) for cell in cells] == by_root
     _load.cache_clear()  # where the rows of no data root lie depends on the folder
     _fingerprint.cache_clear()
 
 
 def test_a_description_says_what_there_is(rows: Rows) -> None:
-    found = rows.describe("pawsx", "ja", "test")
-    assert (found.dataset, found.config, found.hub_split) == (XTREME, "PAWS-X.ja", "test")
-    assert (found.num_rows, found.num_dropped, found.num_mended) == (978, 22, 0)
-    assert found.digest == rows.fingerprint("pawsx", "ja", "test")
-    assert found.licence is not None
-    assert found.licence.startswith("free for any purpose")
-    assert found.parts == (Part(XTREME, "PAWS-X.ja", "test", found.revision or ""),)
+    result = rows.describe("pawsx", "ja", "test")
+    assert (result.dataset, result.config, result.hub_split) == (XTREME, "PAWS-X.ja", "test")
+    assert (result.num_rows, result.num_dropped, result.num_mended) == (978, 22, 0)
+    assert result.digest == rows.fingerprint("pawsx", "ja", "test")
+    assert result.licence is not None
+    assert result.licence.startswith("free for any purpose")
+    assert result.parts == (Part(XTREME, "PAWS-X.ja", "test", result.revision or ""),)
     made = rows.describe("coh", "de", "test")
     assert made.licence == "Unicode-3.0 (CLDR)"
     assert made.parts == ()
 
 
 def set_key(number: int, **changes: Any) -> Callable[[list[dict[str, Any]]], None]:
-    def change(found: list[dict[str, Any]]) -> None:
-        found[number].update(changes)
+    def change(result: list[dict[str, Any]]) -> None:
+        result[number].update(changes)
 
     return change
 
 
 @pytest.mark.parametrize(
-    ("task", "language", "dataset", "place", "change", "message"),
+    ("task", "language", "dataset", "file", "change", "message"),
     [
         ("pawsx", "de", XTREME, "PAWS-X.de/validation", set_key(7, label="2"), "label '2'"),
         ("pawsx", "de", XTREME, "PAWS-X.de/validation", set_key(7, sentence1=" "), "is empty"),
@@ -274,9 +274,9 @@ def set_key(number: int, **changes: Any) -> Callable[[list[dict[str, Any]]], Non
     ],
 )
 def test_a_bad_row_is_refused_with_its_id(
-    changed_root, task: str, language: str, dataset: str, place: str, change, message: str
+    changed_root, task: str, language: str, dataset: str, file: str, change, message: str
 ) -> None:
-    root = changed_root(dataset, place, change)
+    root = changed_root(dataset, file, change)
     with pytest.raises(Refusal, match=f"task '{task}', row 'validation-000007': ") as refused:
         Rows(str(root)).load(task, language, "validation")
     assert message in str(refused.value)
@@ -284,8 +284,8 @@ def test_a_bad_row_is_refused_with_its_id(
 
 
 def test_an_answer_that_is_not_in_the_context_is_refused_with_the_rows_id(changed_root) -> None:
-    def change(found: list[dict[str, Any]]) -> None:
-        for row in found:
+    def change(result: list[dict[str, Any]]) -> None:
+        for row in result:
             row["answers"] = {"answer_start": [3], "text": ["nirgends zu finden"]}
 
     root = changed_root(XTREME, "XQuAD.de/validation", change)
@@ -327,15 +327,15 @@ def test_a_task_of_parts_has_the_rows_of_all_of_them(mirror: Path, make_root) ->
     make_root("stanfordnlp/snli", "plain_text", splits, labels={"label": names})
     (root / "nyu-mll").symlink_to(mirror / "nyu-mll")
     rows = Rows(str(root))
-    found = rows.load("anliplus", "en", "train")
+    result = rows.load("anliplus", "en", "train")
     parts = {name: rows.load(name, "en", "train") for name in ("anli", "mnli", "snli")}
     assert len(parts["anli"].examples) == 9
-    assert [e.id for e in found.examples] == [
+    assert [e.id for e in result.examples] == [
         f"{name}/{e.id}" for name, part in parts.items() for e in part.examples
     ]
-    assert found.num_dropped == sum(part.num_dropped for part in parts.values())
+    assert result.num_dropped == sum(part.num_dropped for part in parts.values())
     before = len(parts["anli"].examples) + len(parts["mnli"].examples)
-    assert (parts["snli"].dropped, found.dropped) == ((1,), (before + 1,))
+    assert (parts["snli"].dropped, result.dropped) == ((1,), (before + 1,))
     described = rows.describe("anliplus", "en", "validation")
     assert [(part.dataset, part.split) for part in described.parts] == [
         *[("facebook/anli", f"dev_r{number}") for number in (1, 2, 3)],

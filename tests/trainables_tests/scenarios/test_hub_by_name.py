@@ -101,9 +101,9 @@ def client(tmp_path: Path) -> Client:
     return Client(tmp_path / "hf")
 
 
-def table(folder: Path, place: str, **columns: list[Any]) -> None:
+def table(folder: Path, name: str, **columns: list[Any]) -> None:
     """A Parquet file without the notes in its schema that `datasets` writes."""
-    path = folder / f"{place}-00000-of-00001.parquet"
+    path = folder / f"{name}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
 
@@ -328,12 +328,12 @@ def test_an_encoder_by_name(
 ) -> None:
     there = ("encoder", "our/tiny", A)
     wanted = [there, ("encoder", "our/tiny", B), ("encoder", "our/nothing", A)]
-    found, no_revision, nothing = client.ask(model_hub.address, *wanted)
-    assert found["digest"] == base.weights_digest
+    result, no_revision, nothing = client.ask(model_hub.address, *wanted)
+    assert result["digest"] == base.weights_digest
     assert any(f"/our/tiny/resolve/{A}/model.safetensors" in r for r in model_hub.requests)
     assert no_revision["text"].startswith("encoder 'our/tiny' cannot be loaded: ")
     assert nothing["text"].startswith("encoder 'our/nothing' cannot be loaded: ")
-    assert client.ask(model_hub.address, there, HF_HUB_OFFLINE="1")[0]["digest"] == found["digest"]
+    assert client.ask(model_hub.address, there, HF_HUB_OFFLINE="1")[0]["digest"] == result["digest"]
 
 
 def test_an_encoder_in_the_cache_is_found_without_asking_the_hub(

@@ -39,8 +39,8 @@ def encoded(rows: Rows, task: str, language: str, split: str, tokenizer) -> int:
     """How many sequences the rows are."""
     entry = get_task(task)
     examples = rows.examples(task, language, split)
-    form = format_of_task(entry)
-    return len(form.encode(examples, entry, tokenizer=tokenizer, max_length=32))
+    task_format = format_of_task(entry)
+    return len(task_format.encode(examples, entry, tokenizer=tokenizer, max_length=32))
 
 
 def test_xnli_in_its_fifteen_languages(make_root: Make, tokenizer) -> None:
@@ -54,12 +54,12 @@ def test_xnli_in_its_fifteen_languages(make_root: Make, tokenizer) -> None:
     rows = Rows(str(root))
     assert rows.languages("xnli", TASKS["xnli"].languages, "validation") == XNLI
     for code in XNLI:
-        found = rows.examples("xnli", code, "test")
-        assert [e.label for e in found if isinstance(e, PairExample)] == [
+        result = rows.examples("xnli", code, "test")
+        assert [e.label for e in result if isinstance(e, PairExample)] == [
             NLI[i] for i in (0, 0, 2, 1)
         ]
         assert encoded(rows, "xnli", code, "validation", tokenizer) == 2
-        assert {e.id for e in found} == {f"test-{i:06d}" for i in range(4)}  # parallel in all
+        assert {e.id for e in result} == {f"test-{i:06d}" for i in range(4)}  # parallel in all
     with pytest.raises(NoRowsError, match="'xnli' has no train rows"):
         rows.load("xnli", "de", "train")
     for code in set(XNLI) - {"en"}:  # the same data set has MNLI's translations
@@ -75,8 +75,8 @@ def test_labels_in_another_order_are_read_by_name(make_root: Make) -> None:
     root = make_root(
         "facebook/xnli", "de", {"test": nli("de", 0, 1, 2)}, labels={"label": shuffled}
     )
-    found = Rows(str(root)).examples("xnli", "de", "test")
-    assert [e.label for e in found if isinstance(e, PairExample)] == shuffled
+    result = Rows(str(root)).examples("xnli", "de", "test")
+    assert [e.label for e in result if isinstance(e, PairExample)] == shuffled
 
 
 def test_labels_without_names_are_refused(make_root: Make) -> None:
@@ -152,9 +152,9 @@ LONG_ROWS = {
 def test_a_text_of_twenty_thousand_words_is_cut_and_counted(task: str, tokenizer) -> None:
     """Contexts and tagged sentences lose nothing: they become windows."""
     entry, row = get_task(task), LONG_ROWS[task]
-    form = format_of_task(entry)
-    form.check(row, entry)
-    features = form.encode([row], entry, tokenizer=tokenizer, max_length=64)
+    task_format = format_of_task(entry)
+    task_format.check(row, entry)
+    features = task_format.encode([row], entry, tokenizer=tokenizer, max_length=64)
     assert features.input_ids.lengths.max() <= 64
     assert features.num_truncated == (task not in ("udpos", "mlqa"))
     if task == "udpos":

@@ -59,7 +59,7 @@ Places = Callable[[TaskKind], Iterator[tuple]]
 
 
 @pytest.fixture
-def places(rows: Rows, is_mirrored) -> Places:
+def rows_of_kind(rows: Rows, is_mirrored) -> Places:
     return partial(find_places, rows, is_mirrored)
 
 
@@ -69,23 +69,23 @@ def find_places(rows: Rows, is_mirrored, kind: TaskKind) -> Iterator[tuple]:
         mirrored = [code for code in task.languages if is_mirrored(task.name, code)]
         if task.kind is kind:
             for language in rows.languages(task.name, mirrored, "validation"):
-                found = rows.examples(task.name, language, "validation")
-                yield task, language, take(found, NUM_ROWS)
+                result = rows.examples(task.name, language, "validation")
+                yield task, language, take(result, NUM_ROWS)
 
 
-def one_hot(place: int, size: int) -> np.ndarray:
-    return np.eye(size, dtype=np.float32)[place]
+def one_hot(index: int, size: int) -> np.ndarray:
+    return np.eye(size, dtype=np.float32)[index]
 
 
 @pytest.mark.parametrize("max_length", [24, 128])
-def test_tags(places: Places, pieces, max_length: int) -> None:
-    form, seen = TaggingFormat(), set()
-    for task, language, examples in places(TaskKind.TAGGING):
-        features = form.encode(examples, task, tokenizer=pieces, max_length=max_length)
+def test_tags(rows_of_kind: Places, pieces, max_length: int) -> None:
+    task_format, seen = TaggingFormat(), set()
+    for task, language, examples in rows_of_kind(TaskKind.TAGGING):
+        features = task_format.encode(examples, task, tokenizer=pieces, max_length=max_length)
         outputs = [np.maximum(row, 0).astype(np.float32) for row in each(features)]
-        found = form.decode(outputs, features, examples, task)
-        assert found == [e.tags for e in examples if isinstance(e, TaggingExample)], language
-        assert form.score(found, examples, task, language)["accuracy"] == 1
+        result = task_format.decode(outputs, features, examples, task)
+        assert result == [e.tags for e in examples if isinstance(e, TaggingExample)], language
+        assert task_format.score(result, examples, task, language)["accuracy"] == 1
         seen.add((task.name, language))
     assert {("udpos", "kk"), ("udpos", "zh"), ("panx", "ar"), ("panx", "ja")} <= seen
     assert len(seen) >= 40
@@ -95,13 +95,13 @@ def each(features: Features) -> Iterator[np.ndarray]:
     return (features.labels[s] for s in range(len(features)))
 
 
-def test_answers_in_windows(places: Places, pieces) -> None:
+def test_answers_in_windows(rows_of_kind: Places, pieces) -> None:
     scores: dict[tuple[str, str], float] = {}
     num_windows = 0
-    for task, language, examples in places(TaskKind.SPAN):
+    for task, language, examples in rows_of_kind(TaskKind.SPAN):
         may_abstain = task.answer_rules is AnswerRules.SQUAD_V2
-        form = SpanFormat(overlap=120, max_answer_tokens=256, may_abstain=may_abstain)
-        features = form.encode(examples, task, tokenizer=pieces, max_length=256)
+        task_format = SpanFormat(overlap=120, max_answer_tokens=256, may_abstain=may_abstain)
+        features = task_format.encode(examples, task, tokenizer=pieces, max_length=256)
         num_windows += len(features) - len(examples)
         outputs = []
         whole = set()  # rows with a window that holds all of the answer
@@ -112,15 +112,17 @@ def test_answers_in_windows(places: Places, pieces) -> None:
                 whole.add(features.example[s])
                 logits[start, 0] = logits[end, 1] = 9
             outputs.append(logits)
-        found = form.decode(outputs, features, examples, task)
-        for row, (answer, example) in enumerate(zip(found, examples, strict=True)):
+        result = task_format.decode(outputs, features, examples, task)
+        for row, (answer, example) in enumerate(zip(result, examples, strict=True)):
             assert isinstance(example, SpanExample)
             if may_abstain and not example.answers:
                 assert answer == ""
             if row in whole:
                 assert example.answers[0].text.strip() in answer, (language, example.id)
         assert len(whole) > 0.9 * sum(bool(e.answers) for e in examples)
-        scores[task.name, language] = form.score(found, examples, task, language)["exact_match"]
+        scores[task.name, language] = task_format.score(result, examples, task, language)[
+            "exact_match"
+        ]
     assert {("xquad", "zh"), ("mlqa", "ar"), ("tydiqa", "ru"), ("squad2", "en")} <= scores.keys()
     assert num_windows > 300
     # What is missing are tokens that reach over an answer's edge.
@@ -136,24 +138,24 @@ def test_sources_in_their_own_languages(rows: Rows, pieces) -> None:
     }
     assert {"de", "ar", "ja", "jv"} <= set(there["panx"])
     assert there["tydiqa"] == there["pawsx"] == ()  # their train sets are not mirrored
-    form = TaggingFormat()
+    task_format = TaggingFormat()
     for name, languages in there.items():
         for language in languages:
             mixture = Mixture.of({f"{name}@{language}": 1})
             assert str(mixture) == f"{name}@{language}"
             examples = take(rows.examples(name, language, "train"), NUM_ROWS)
-            features = form.encode(examples, TASKS[name], tokenizer=pieces, max_length=64)
+            features = task_format.encode(examples, TASKS[name], tokenizer=pieces, max_length=64)
             assert any(label >= 0 for label in features.labels.values)
 
 
-def test_labels_and_choices(places: Places, pieces) -> None:
+def test_labels_and_choices(rows_of_kind: Places, pieces) -> None:
     pairs, choices = ClassificationFormat(), ChoiceFormat()
-    for task, language, examples in places(TaskKind.CLASSIFICATION):
+    for task, language, examples in rows_of_kind(TaskKind.CLASSIFICATION):
         features = pairs.encode(examples, task, tokenizer=pieces, max_length=64)
         outputs = [one_hot(int(row[0]), len(task.labels)) for row in each(features)]
-        found = pairs.decode(outputs, features, examples, task)
-        assert found == [e.label for e in examples if isinstance(e, PairExample)], language
-    for task, _, examples in places(TaskKind.CHOICE):
+        result = pairs.decode(outputs, features, examples, task)
+        assert result == [e.label for e in examples if isinstance(e, PairExample)], language
+    for task, _, examples in rows_of_kind(TaskKind.CHOICE):
         features = choices.encode(examples, task, tokenizer=pieces, max_length=48)
         lengths = features.input_ids.lengths
         assert lengths.max() <= 48
@@ -162,15 +164,15 @@ def test_labels_and_choices(places: Places, pieces) -> None:
             np.float32([s - first[s] == row[0]])  # type: ignore[arg-type]
             for s, row in enumerate(each(features))
         ]
-        found = choices.decode(outputs, features, examples, task)
-        assert found == [e.label for e in examples if isinstance(e, ChoiceExample)], task.name
+        result = choices.decode(outputs, features, examples, task)
+        assert result == [e.label for e in examples if isinstance(e, ChoiceExample)], task.name
 
 
-def test_pairs_of_sentences(places: Places, pieces) -> None:
-    form = RetrievalFormat(layer=1)
-    for task, language, examples in places(TaskKind.RETRIEVAL):
-        features = form.encode(examples, task, tokenizer=pieces, max_length=64)
+def test_pairs_of_sentences(rows_of_kind: Places, pieces) -> None:
+    task_format = RetrievalFormat(layer=1)
+    for task, language, examples in rows_of_kind(TaskKind.RETRIEVAL):
+        features = task_format.encode(examples, task, tokenizer=pieces, max_length=64)
         size = len(examples)
         outputs = [np.stack([one_hot(s // 2, size)] * 2) for s in range(len(features))]
-        found = form.decode(outputs, features, examples, task)
-        assert form.score(found, examples, task, language)["accuracy"] == 1
+        result = task_format.decode(outputs, features, examples, task)
+        assert task_format.score(result, examples, task, language)["accuracy"] == 1

@@ -25,13 +25,13 @@ def small_blocks(monkeypatch) -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_neighbours_in_blocks_are_scikit_learns() -> None:
     sides = vectors(60, seed=0) * 3, vectors(150, seed=1)
-    for found, (asking, asked) in zip(
+    for result, (asking, wanted) in zip(
         bitext_mining.neighbours(*sides), (sides, sides[::-1]), strict=True
     ):
-        model = NearestNeighbors(n_neighbors=4, metric="cosine").fit(asked)
-        distances, places = model.kneighbors(asking)
-        assert (found.indices == places).all()
-        np.testing.assert_allclose(found.cosines, 1 - distances, atol=1e-5)
+        model = NearestNeighbors(n_neighbors=4, metric="cosine").fit(wanted)
+        distances, indices = model.kneighbors(asking)
+        assert (result.indices == indices).all()
+        np.testing.assert_allclose(result.cosines, 1 - distances, atol=1e-5)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -39,10 +39,10 @@ def test_memory_beside_the_result_does_not_grow_with_the_corpora() -> None:
     def peak(num_pivots: int) -> int:
         texts, pivots = vectors(20, seed=0), vectors(num_pivots, seed=1)
         tracemalloc.start()
-        found = bitext_mining.neighbours(texts, pivots)
+        result = bitext_mining.neighbours(texts, pivots)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return most - sum(near.cosines.nbytes + near.indices.nbytes for near in found)
+        return most - sum(near.cosines.nbytes + near.indices.nbytes for near in result)
 
     assert peak(20_000) < 1.5 * peak(200)
 
@@ -53,7 +53,7 @@ def test_an_encoder_that_says_the_same_of_all_still_gives_each_its_neighbours() 
         np.ones((60, 8), np.float32), np.ones((150, 8), np.float32)
     ):
         np.testing.assert_allclose(near.cosines, 1, atol=1e-6)
-        assert all(len(set(places)) == 4 for places in near.indices.tolist())
+        assert all(len(set(indices)) == 4 for indices in near.indices.tolist())
 
 
 def test_few_candidates_are_all_taken_and_none_refused() -> None:
@@ -77,14 +77,16 @@ def test_margins_are_cosines_over_the_mean_of_both_neighbourhoods() -> None:
     texts = vectors(30, seed=2)
     pivots = np.concatenate([texts[:20] + 0.1 * vectors(20, seed=3), vectors(25, seed=4)])
     margins = all_margins(texts, pivots)
-    found = bitext_mining.mine(texts, pivots)
-    for text, pivot, margin in found:
+    result = bitext_mining.mine(texts, pivots)
+    for text, pivot, margin in result:
         assert margin == pytest.approx(margins[text, pivot], rel=1e-4)
-    assert {(i, i) for i in range(20)} <= {(text, pivot) for text, pivot, _ in found}
+    assert {(i, i) for i in range(20)} <= {(text, pivot) for text, pivot, _ in result}
     assert (
-        len({text for text, _, _ in found}) == len({pivot for _, pivot, _ in found}) == len(found)
+        len({text for text, _, _ in result})
+        == len({pivot for _, pivot, _ in result})
+        == len(result)
     )
-    assert [m for *_, m in found] == sorted((m for *_, m in found), reverse=True)
+    assert [m for *_, m in result] == sorted((m for *_, m in result), reverse=True)
 
 
 def test_a_pair_may_be_proposed_from_either_side() -> None:
@@ -92,8 +94,8 @@ def test_a_pair_may_be_proposed_from_either_side() -> None:
     text itself, and is heard."""
     texts = np.array([[1.0, 0.0], [0.9, 0.4]], np.float32)
     pivots = np.array([[1.0, 0.02], [0.6, 0.8]], np.float32)
-    found = {(text, pivot) for text, pivot, _ in bitext_mining.mine(texts, pivots)}
-    assert found == {(0, 0), (1, 1)}
+    result = {(text, pivot) for text, pivot, _ in bitext_mining.mine(texts, pivots)}
+    assert result == {(0, 0), (1, 1)}
 
 
 def test_the_threshold_is_where_f1_is_best_by_hand() -> None:
@@ -110,10 +112,10 @@ pairs = st.sets(st.tuples(names, names), min_size=1)
 @given(pairs, pairs)
 def test_scores_of_pairs_are_scikit_learns(mined, gold) -> None:
     every = sorted(mined | gold)
-    said, right = [pair in mined for pair in every], [pair in gold for pair in every]
-    found = bitext_mining.pair_scores(mined, gold)
+    predicted, right = [pair in mined for pair in every], [pair in gold for pair in every]
+    result = bitext_mining.pair_scores(mined, gold)
     for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
-        assert found[name] == pytest.approx(score(right, said, zero_division=0))
+        assert result[name] == pytest.approx(score(right, predicted, zero_division=0))
 
 
 @given(st.dictionaries(st.tuples(names, names), st.floats(0.5, 2), min_size=1), pairs)

@@ -82,8 +82,8 @@ def test_rows_are_in_one_group_by_chains_of_what_they_share() -> None:
 def test_groups_are_what_can_be_reached(pairs: list[tuple[str, str]]) -> None:
     """Against the slow way: spread from each row as far as it goes."""
     rows, task = [pair(*texts) for texts in pairs], TASKS["pawsx"]
-    found = groups_of(rows, task)
-    groups = list(range(len(rows))) if found is None else found.tolist()
+    result = groups_of(rows, task)
+    groups = list(range(len(rows))) if result is None else result.tolist()
     for row, texts in enumerate(pairs):
         reached = set(texts)
         for _ in pairs:
@@ -130,9 +130,9 @@ def test_ids_that_are_no_translations_tear_no_paragraph() -> None:
 
 
 def test_halves_are_about_equal() -> None:
-    found = [half_of(f"paragraph {n}") for n in range(2000)]
-    assert 900 < found.count("validation") < 1100
-    assert set(found) == {"validation", "test"}
+    result = [half_of(f"paragraph {n}") for n in range(2000)]
+    assert 900 < result.count("validation") < 1100
+    assert set(result) == {"validation", "test"}
 
 
 def test_what_a_cut_is_by() -> None:

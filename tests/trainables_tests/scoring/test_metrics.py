@@ -66,7 +66,9 @@ def test_spans_are_counted_where_they_end(rows: tuple[list[list[str]], list[list
     of one letter has no type: seqeval takes it for what went on in the sentence before."""
     counts = metrics.span_counts(*rows)
     assert metrics.micro_f1(counts) == metrics.span_f1(*rows)
-    alone = [metrics.span_counts([said], [gold])[0] for said, gold in zip(*rows, strict=True)]
+    alone = [
+        metrics.span_counts([predicted], [gold])[0] for predicted, gold in zip(*rows, strict=True)
+    ]
     if not any(len(tag) == 1 and tag != "O" for side in rows for tags in side for tag in tags):
         assert counts == alone
 
@@ -115,10 +117,10 @@ def test_one_answer_to_everything_is_collapsed_where_there_are_others(
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60), st.permutations(range(3)))
 def test_collapse_does_not_depend_on_what_labels_are_called(rows, order: list[int]) -> None:
     names = dict(zip(("O", "B-X", "I-X"), (f"{number}" for number in order), strict=True))
-    said, golds = ([row[side] for row in rows] for side in (0, 1))
-    renamed = metrics.collapsed_to([names[s] for s in said], [names[g] for g in golds])
-    found = metrics.collapsed_to(said, golds)
-    assert renamed == (None if found is None else names[found])
+    predictions, golds = ([row[side] for row in rows] for side in (0, 1))
+    renamed = metrics.collapsed_to([names[p] for p in predictions], [names[g] for g in golds])
+    result = metrics.collapsed_to(predictions, golds)
+    assert renamed == (None if result is None else names[result])
 
 
 @pytest.mark.parametrize(
@@ -136,8 +138,8 @@ def test_rare_labels_that_are_found_are_no_collapse(
 ) -> None:
     golds = ["B-X"] * 8 + ["O"] * 992
     missed = ["O"] * (8 - num_found)
-    said = ["B-X"] * num_found + missed + ["B-X"] * num_false + ["O"] * (992 - num_false)
-    assert metrics.collapsed_to(said, golds) == ("O" if is_collapsed else None)
+    predictions = ["B-X"] * num_found + missed + ["B-X"] * num_false + ["O"] * (992 - num_false)
+    assert metrics.collapsed_to(predictions, golds) == ("O" if is_collapsed else None)
 
 
 def test_answers_are_scored_against_the_nearest_gold() -> None:
@@ -164,7 +166,7 @@ def test_an_answer_without_words_scores_as_in_squad_v1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "said", "gold", "squad", "mlqa"),
+    ("language", "answer", "gold", "squad", "mlqa"),
     [
         ("en", "the cat", "cat", (1, 1), (1, 1)),
         ("de", "der Hund", "Hund", (2 / 3, 0), (1, 1)),  # Latin
@@ -175,10 +177,10 @@ def test_an_answer_without_words_scores_as_in_squad_v1() -> None:
         ("zh", "北京市", "北京", (0, 0), (4 / 5, 0)),  # Han: a token a character
     ],
 )
-def test_answers_in_six_scripts_by_both_rules(language, said, gold, squad, mlqa) -> None:
+def test_answers_in_six_scripts_by_both_rules(language, answer, gold, squad, mlqa) -> None:
     for expected, rules in ((squad, {}), (mlqa, {"normalize": mlqa_normalizer(language)})):
-        f1 = metrics.token_f1(said, [gold], **rules)
-        exact = metrics.exact_match(said, [gold], **rules)
+        f1 = metrics.token_f1(answer, [gold], **rules)
+        exact = metrics.exact_match(answer, [gold], **rules)
         assert (f1, exact) == pytest.approx(expected)
         assert metrics.qa_score(f1, exact) == pytest.approx(sum(expected) / 2)
 
@@ -187,24 +189,24 @@ WORDS_OF_FEW = st.lists(st.sampled_from(["ein", "Haus", "am", "See"]), min_size=
 
 
 @given(WORDS_OF_FEW, WORDS_OF_FEW)
-def test_token_f1_is_the_f1_of_bags(said: list[str], gold: list[str]) -> None:
+def test_token_f1_is_the_f1_of_bags(answer: list[str], gold: list[str]) -> None:
     """Against precision and recall, counted word by word."""
     left, shared = list(gold), 0
-    for word in said:
+    for word in answer:
         if word in left:
             left.remove(word)
             shared += 1
-    precision, recall = shared / len(said), shared / len(gold)
+    precision, recall = shared / len(answer), shared / len(gold)
     expected = 2 * precision * recall / (precision + recall) if shared else 0
-    assert metrics.token_f1(" ".join(said), [" ".join(gold)]) == pytest.approx(expected)
+    assert metrics.token_f1(" ".join(answer), [" ".join(gold)]) == pytest.approx(expected)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1))
 def test_accuracy_is_scikit_learns(rows: list[tuple[str, str]]) -> None:
-    said, golds = [a for a, _ in rows], [b for _, b in rows]
-    assert metrics.accuracy(said, golds) == pytest.approx(accuracy_score(golds, said))
-    flat = accuracy_score(golds, said)
-    assert metrics.tag_accuracy([said], [golds]) == pytest.approx(flat)
+    predictions, golds = [a for a, _ in rows], [b for _, b in rows]
+    assert metrics.accuracy(predictions, golds) == pytest.approx(accuracy_score(golds, predictions))
+    flat = accuracy_score(golds, predictions)
+    assert metrics.tag_accuracy([predictions], [golds]) == pytest.approx(flat)
 
 
 def test_nearest_is_by_angle_not_by_length() -> None:

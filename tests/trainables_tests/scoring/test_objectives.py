@@ -40,14 +40,14 @@ def evaluation(*names: Objective, rule: str = "target_dev", **more: Any) -> Eval
 )
 def test_values_by_hand(scores: Scores, rule: str, pivots: tuple[str, ...], by_hand) -> None:
     wanted = evaluation(*OF_SCORES, rule=rule, pivot_languages=pivots)
-    found = objective_values(scores, wanted, **COST)
-    assert list(found) == [name.value for name in OF_SCORES]
-    assert tuple(found.values()) == pytest.approx(by_hand)
+    result = objective_values(scores, wanted, **COST)
+    assert list(result) == [name.value for name in OF_SCORES]
+    assert tuple(result.values()) == pytest.approx(by_hand)
 
 
 def test_the_zero_shot_mean_is_what_one_objective_is() -> None:
-    found = objective_values(SCORES, evaluation(Objective.ZERO_SHOT_MEAN), **COST)
-    assert found == {"zero_shot_mean": objective(SCORES, SelectionRule.TARGET_DEV)}
+    result = objective_values(SCORES, evaluation(Objective.ZERO_SHOT_MEAN), **COST)
+    assert result == {"zero_shot_mean": objective(SCORES, SelectionRule.TARGET_DEV)}
 
 
 def test_costs_are_those_given_in_the_order_asked_for() -> None:

@@ -76,7 +76,7 @@ scored = st.dictionaries(st.sampled_from(["de", "ja", "sw"]), st.floats(0, 1), m
 
 @given(st.lists(scored, min_size=1, max_size=4), st.sampled_from(SelectionRule), st.floats(0, 1))
 def test_the_objective_lies_between_zero_and_one(languages, rule, source: float) -> None:
-    targets = tuple(target(f"t{i}", en=source, **found) for i, found in enumerate(languages))
+    targets = tuple(target(f"t{i}", en=source, **result) for i, result in enumerate(languages))
     value = objective(Scores(targets=targets), rule, pivot_languages=("en",))
     assert 0 <= value <= 1
 
@@ -148,18 +148,18 @@ def test_xtremes_averages_by_hand() -> None:
         "bucc": 66.0,
         "tatoeba": 57.3,
     }
-    found = xtreme_averages(published)
-    assert found["all"] == pytest.approx(68.25, abs=0.005)
-    assert found["classification"] == pytest.approx(82.8)
-    assert found["tagging"] == pytest.approx(69.6)
-    assert found["qa"] == pytest.approx(62.05)
-    assert found["retrieval"] == pytest.approx(61.65)
-    assert found["without_retrieval"] == pytest.approx((2 * 82.8 + 2 * 69.6 + 3 * 62.05) / 7)
+    result = xtreme_averages(published)
+    assert result["all"] == pytest.approx(68.25, abs=0.005)
+    assert result["classification"] == pytest.approx(82.8)
+    assert result["tagging"] == pytest.approx(69.6)
+    assert result["qa"] == pytest.approx(62.05)
+    assert result["retrieval"] == pytest.approx(61.65)
+    assert result["without_retrieval"] == pytest.approx((2 * 82.8 + 2 * 69.6 + 3 * 62.05) / 7)
     assert set(published) == {task for tasks in XTREME_GROUPS.values() for task in tasks}
 
 
 def test_an_average_that_lacks_a_task_is_not_given() -> None:
     eight = {task: 0.5 for tasks in XTREME_GROUPS.values() for task in tasks if task != "bucc"}
-    found = xtreme_averages({**eight, "buccpairs": 0.9, "coh": 0.1})
-    assert found.keys() == {"without_retrieval", "classification", "tagging", "qa"}
-    assert set(found.values()) == {0.5}
+    result = xtreme_averages({**eight, "buccpairs": 0.9, "coh": 0.1})
+    assert result.keys() == {"without_retrieval", "classification", "tagging", "qa"}
+    assert set(result.values()) == {0.5}

@@ -58,11 +58,11 @@ FILES = ["best.safetensors", "hashes.json", "model.safetensors", "progress.json"
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(FILES), st.integers(0, 10**6), st.integers(0, 7))
-def test_any_flipped_bit_is_noticed(folder: Path, name: str, place: int, bit: int) -> None:
+def test_any_flipped_bit_is_noticed(folder: Path, name: str, index: int, bit: int) -> None:
     path = folder / name
     whole = path.read_bytes()
     flipped = bytearray(whole)
-    flipped[place % len(whole)] ^= 1 << bit
+    flipped[index % len(whole)] ^= 1 << bit
     path.write_bytes(flipped)
     try:
         if name == "hashes.json" and _means_the_same(whole, bytes(flipped)):

@@ -24,8 +24,8 @@ def test_bytes_go_and_come(bucket: str, tmp_path: Path) -> None:
     assert store.read("a/b/other") is None
     with pytest.raises(FileNotFoundError, match="a/b/other"):
         store.download("a/b/other", tmp_path / "none")
-    (found,) = store.listed("a/")
-    assert (found.name, found.num_bytes) == ("a/b/file", 2000)
+    (result,) = store.listed("a/")
+    assert (result.name, result.num_bytes) == ("a/b/file", 2000)
     assert opened(bucket.removesuffix("/team")).read("team/a/b/file") is not None
     store.delete(["a/b/file", "a/b/other"])
     assert store.listed("") == []

@@ -109,10 +109,10 @@ def test_a_retried_phase_leads_to_what_was_trained(store: PhaseStore) -> None:
     other = "b" * 40
     store.commit(record_of(other, retry_of=KEY), STATE)
     store.commit(record_of(retried_as=other, reason="loss is nan"), {})
-    found = store.resolve(KEY)
-    assert found is not None
-    assert found.key == other
-    assert not found.has_diverged
+    result = store.resolve(KEY)
+    assert result is not None
+    assert result.key == other
+    assert not result.has_diverged
     first = store.record(KEY)
     assert first is not None
     assert not first.has_diverged
@@ -183,13 +183,13 @@ def test_what_is_stored_is_listed_and_removed(tmp_path: Path) -> None:
     store = PhaseStore(tmp_path, owner="gc")
     assert store.stored() == []
     deep = "attempts/b/attempt/checkpoint-1"
-    for place in ("phases/a", "attempts/a", deep, "outcomes/a", "outcomes/encoder-1"):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / "file").write_text("12345")
-    found = {(one.kind, one.key): one for one in store.stored()}
+    for name in ("phases/a", "attempts/a", deep, "outcomes/a", "outcomes/encoder-1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("12345")
+    result = {(one.kind, one.key): one for one in store.stored()}
     rest = {("attempts", "a"), ("attempts", "b"), ("outcomes", "a")}
-    assert set(found) == {("phases", "a"), *rest}
-    assert {one.num_bytes for one in found.values()} == {5}
-    store.remove(found["phases", "a"])
+    assert set(result) == {("phases", "a"), *rest}
+    assert {one.num_bytes for one in result.values()} == {5}
+    store.remove(result["phases", "a"])
     assert {(one.kind, one.key) for one in store.stored()} == rest
     assert not list(tmp_path.glob("attempts/removing-*"))

@@ -91,9 +91,9 @@ def test_of_commits_at_once_one_stands_on_all_machines(machine: Machine) -> None
 
 def test_a_diverged_phase_is_known_everywhere(machine: Machine) -> None:
     machine("one").commit(record_of(reason="loss is nan"), {})
-    found = machine("two").record(KEY)
-    assert found is not None
-    assert found.has_diverged
+    result = machine("two").record(KEY)
+    assert result is not None
+    assert result.has_diverged
 
 
 def test_a_trained_phase_outlives_a_store_that_is_away(machine: Machine, object_server) -> None:
@@ -204,17 +204,17 @@ def test_damaged_and_foreign_checkpoints_are_passed_over(
     attempt = machine("one").attempt(KEY)
     for step in (10, 20):
         attempt.save(step, {"model": {"w": torch.ones(2)}}, {})
-    place = f"attempts/{KEY}"
-    newest = f"{place}/{attempt.folder.name}/checkpoint-000000020"
+    attempts = f"attempts/{KEY}"
+    newest = f"{attempts}/{attempt.folder.name}/checkpoint-000000020"
     manifest = remote.manifest(newest)
     assert manifest is not None
     remote.objects.delete([f"{newest}/{manifest.upload}/model.safetensors"])
-    remote.objects.put_new(f"{place}/x-1-2/checkpoint-000000099/manifest.json", b"{}")
-    remote.objects.put_new(f"{place}/../../out/checkpoint-000000099/manifest.json", b"{}")
-    remote.objects.put_new(f"{place}/../checkpoint-000000099/manifest.json", manifest.to_bytes())
-    found = machine("two").newest_checkpoint(KEY)
-    assert found is not None
-    assert found.name == "checkpoint-000000010"
+    remote.objects.put_new(f"{attempts}/x-1-2/checkpoint-000000099/manifest.json", b"{}")
+    remote.objects.put_new(f"{attempts}/../../out/checkpoint-000000099/manifest.json", b"{}")
+    remote.objects.put_new(f"{attempts}/../checkpoint-000000099/manifest.json", manifest.to_bytes())
+    result = machine("two").newest_checkpoint(KEY)
+    assert result is not None
+    assert result.name == "checkpoint-000000010"
 
 
 def test_what_is_stored_is_listed_and_removed(
@@ -224,14 +224,14 @@ def test_what_is_stored_is_listed_and_removed(
     one.commit(record_of(), state_of(1.0))
     one.attempt("b" * 40).save(10, {"model": {"w": torch.ones(2)}}, {})
     remote.objects.put_new(f"phases/{KEY}/dead/encoder.safetensors", b"12345")
-    found = {stored.name: stored for stored in machine("two").stored()}
+    result = {stored.name: stored for stored in machine("two").stored()}
     phase, dead = f"{bucket}/phases/{KEY}", f"{bucket}/phases/{KEY}/dead"
-    assert set(found) == {phase, dead, f"{bucket}/attempts/{'b' * 40}"}
-    assert (found[dead].key, found[dead].num_bytes) == (f"{KEY}/dead", 5)
-    assert found[phase].key == KEY
-    machine("two").remove(found[dead])
+    assert set(result) == {phase, dead, f"{bucket}/attempts/{'b' * 40}"}
+    assert (result[dead].key, result[dead].num_bytes) == (f"{KEY}/dead", 5)
+    assert result[phase].key == KEY
+    machine("two").remove(result[dead])
     assert machine("three").load(KEY)[0]["w"].tolist() == [1.0] * 50
-    machine("two").remove(found[phase])
+    machine("two").remove(result[phase])
     assert remote.objects.listed("phases/") == []
     local = {stored.name for stored in one.stored()}
     assert f"phases/{KEY}" in local, "a home's own cache is listed beside it"
@@ -259,7 +259,7 @@ def test_a_half_done_phase_is_taken_over_bit_for_bit(
         files = [tmp_path / home / "phases" / key for home in ("alone", "two")]
         one, two = (state_digest(load_file(file / f"{name}.safetensors")) for file in files)
         assert one == two
-    told = len(events)
+    reported = len(events)
     again = get_or_train(phase, None, open_context(tmp_path / "three", resources=resources), print)
     assert again == record
-    assert len(events) == told
+    assert len(events) == reported

@@ -43,11 +43,11 @@ def batches_of(features: Features, kind: TaskKind = TaskKind.CLASSIFICATION, **l
 
 
 def epoch_of(batches: Batches, num_units: int) -> list[list[list[int]]]:
-    found, seen = [], 0
+    result, seen = [], 0
     while seen < num_units:
-        found.append(batches[len(found)])
-        seen += len(found[-1])
-    return found
+        result.append(batches[len(result)])
+        seen += len(result[-1])
+    return result
 
 
 @given(
@@ -145,11 +145,11 @@ def test_workers_cover_the_global_batch_once(widths, per_unit: int, size: int, t
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=30), st.integers(1, 100))
 def test_the_longest_come_first(lengths: list[int], tokens: int) -> None:
-    found = by_length(np.array(lengths), [[s] for s in range(len(lengths))], max_tokens=tokens)
-    assert sorted(s for batch in found for s in batch) == list(range(len(lengths)))
-    widths = [max(lengths[s] for s in batch) for batch in found]
+    result = by_length(np.array(lengths), [[s] for s in range(len(lengths))], max_tokens=tokens)
+    assert sorted(s for batch in result for s in batch) == list(range(len(lengths)))
+    widths = [max(lengths[s] for s in batch) for batch in result]
     assert widths == sorted(widths, reverse=True)
-    for batch, width in zip(found, widths, strict=True):
+    for batch, width in zip(result, widths, strict=True):
         assert len(batch) == 1 or width * len(batch) <= tokens
 
 
@@ -244,8 +244,8 @@ def test_steps_are_the_same_from_wherever_they_are_read(
     for start in (1, 7, 19):
         later = Steps(phase, features, tokenizer, start=start)
         for step in range(start, 20):
-            found = later.read(step)
-            assert found.source == read[step].source
-            assert found.sizes == read[step].sizes
-            assert torch.equal(found.batch.input_ids, read[step].batch.input_ids)
-            assert torch.equal(found.batch.labels, read[step].batch.labels)
+            result = later.read(step)
+            assert result.source == read[step].source
+            assert result.sizes == read[step].sizes
+            assert torch.equal(result.batch.input_ids, read[step].batch.input_ids)
+            assert torch.equal(result.batch.labels, read[step].batch.labels)

@@ -29,11 +29,11 @@ def test_a_drained_phase_goes_on_where_it_was_left(
     alone = open_context()
     expected = get_or_train(phase, None, alone, events.append)
     context = open_context(alone.store._phases.parent.parent / "other")
-    asked: list[None] = []
+    wanted: list[None] = []
 
     def after_two_questions() -> bool:
-        asked.append(None)
-        return len(asked) > 2
+        wanted.append(None)
+        return len(wanted) > 2
 
     object.__setattr__(context, "is_stopping", after_two_questions)
     with pytest.raises(DrainedError, match="saved at step 20"):

@@ -54,7 +54,7 @@ def test_languages_do_not_change_each_others_scores(open_context, task: str) -> 
     languages = ("de", "ja", "sw") if not get_task(task).trains else ("en", "de", "ja")
     scores = evaluate(model, scoring_of(task, *languages), context)
     assert set(scores.languages) == set(languages)
-    assert all(0 <= v <= 1 for found in scores.languages.values() for v in found.values())
+    assert all(0 <= v <= 1 for result in scores.languages.values() for v in result.values())
     assert scores.num_rows == dict.fromkeys(languages, 15)
     for language in languages:
         alone = scoring_of(task, language)
@@ -72,9 +72,9 @@ def test_batches_do_not_change_predictions(open_context, task: str) -> None:
 def test_predictions_are_one_a_row_in_order(open_context) -> None:
     """A head that tells the number of tokens of a row, whatever batch it was in."""
     context = open_context()
-    found = predict(model_of(context, "fact"), scoring_of("fact", "ja", "de"), context)
-    assert list(found) == ["ja", "de"]
-    assert [len(rows) for rows in found.values()] == [15, 15]
+    result = predict(model_of(context, "fact"), scoring_of("fact", "ja", "de"), context)
+    assert list(result) == ["ja", "de"]
+    assert [len(rows) for rows in result.values()] == [15, 15]
     assert predict(model_of(context, "fact"), scoring_of("fact", languages=()), context) == {}
 
 
@@ -91,11 +91,11 @@ def test_retrieval_is_scored_at_the_layer_asked_for(open_context) -> None:
     context = open_context()
     model = model_of(context, "retrieval")
     for layer in (1, 2):
-        found = evaluate(model, scoring_of("retrieval", retrieval_layer=layer), context)
-        for values in found.languages.values():
+        result = evaluate(model, scoring_of("retrieval", retrieval_layer=layer), context)
+        for values in result.languages.values():
             assert values["accuracy"] == values[f"accuracy.layer_{layer}"]
-        assert found.protocol.layer == layer
-        assert found.source is None
+        assert result.protocol.layer == layer
+        assert result.source is None
 
 
 def test_rows_that_were_cut_are_counted_by_language(open_context) -> None:
@@ -111,7 +111,7 @@ def test_rows_that_were_cut_are_counted_by_language(open_context) -> None:
     expected = {code: int((f.input_ids.lengths > 16).sum()) for code, f in lengths.items()}
     assert short.num_truncated == expected
     assert sum(expected.values()) > 0
-    fertility = {code: found.fertility for code, found in lengths.items()}
+    fertility = {code: result.fertility for code, result in lengths.items()}
     assert whole.fertility == short.fertility == fertility
     assert min(fertility.values()) > 0.5
 
@@ -137,11 +137,11 @@ def pairs(*labels: str) -> list[PairExample]:
     return [PairExample(id=f"{i}", text_a="a", text_b="b", label=x) for i, x in enumerate(labels)]
 
 
-def choices(*places: int) -> list[ChoiceExample]:
+def choices(*labels: int) -> list[ChoiceExample]:
     options = ("a", "b", "c", "d")
     return [
-        ChoiceExample(id=f"{i}", text="t", choices=options, label=place)
-        for i, place in enumerate(places)
+        ChoiceExample(id=f"{i}", text="t", choices=options, label=label)
+        for i, label in enumerate(labels)
     ]
 
 
@@ -198,8 +198,8 @@ def test_skewed_labels_that_are_predicted_rightly_are_no_collapse(task_of_kind) 
     gold, other = [(common,) * 120 + (rare,)] * 200, [(common,) * 121] * 200
     rows = sentences(*gold)
     assert mark_of(task, scores_of(task.name, 1.0, 0.9), gold, rows, loss_fell=True) is Mark.NONE
-    found = mark_of(task, scores_of(task.name, 0.9, 0.9), other, rows, loss_fell=True)
-    assert found is Mark.COLLAPSED
+    result = mark_of(task, scores_of(task.name, 0.9, 0.9), other, rows, loss_fell=True)
+    assert result is Mark.COLLAPSED
 
 
 @pytest.mark.parametrize(
@@ -222,16 +222,16 @@ def test_the_commonest_label_is_counted_on_source_rows(open_context) -> None:
 
 
 def test_marks_of_other_kinds(task_of_kind) -> None:
-    fact, places = get_task("fact"), [0, 1, 2, 3] * 100
-    scores, rows = scores_of("fact", 0.9, 0.2), choices(*places)
-    assert mark_of(fact, scores, places, rows, loss_fell=True) is Mark.NONE
+    fact, labels = get_task("fact"), [0, 1, 2, 3] * 100
+    scores, rows = scores_of("fact", 0.9, 0.2), choices(*labels)
+    assert mark_of(fact, scores, labels, rows, loss_fell=True) is Mark.NONE
     scores = scores_of("fact", 0.25, 0.2)
     assert mark_of(fact, scores, [1] * 400, rows, loss_fell=True) is Mark.COLLAPSED
-    # Answers that stand in one place half of the time are found there without reading.
-    uneven = choices(*[0] * 200, *places[:200])
+    # Answers with one label half of the time are found without reading.
+    uneven = choices(*[0] * 200, *labels[:200])
     scores = scores_of("fact", 0.63, 0.2)
-    assert mark_of(fact, scores, places, uneven, loss_fell=True) is Mark.NO_SIGNAL
-    assert mark_of(fact, scores, places, rows, loss_fell=True) is Mark.NONE
+    assert mark_of(fact, scores, labels, uneven, loss_fell=True) is Mark.NO_SIGNAL
+    assert mark_of(fact, scores, labels, rows, loss_fell=True) is Mark.NONE
     retrieval = get_task("retrieval")
     # nothing was trained for it: only the signal counts, in the zero-shot languages
     scores = scores_of("retrieval", 0, 0.5)
@@ -395,11 +395,11 @@ def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
 
     fixed = test.format.with_threshold_of(mined["validation"], rows["validation"])
     by_hand = fixed.score(mined["test"], rows["test"], task, "de")
-    found = evaluate(model, test, context)
-    assert found.languages["de"] == by_hand
-    assert found.by_language["de"] == by_hand["f1"] > 0.5
-    assert found.protocol.layer == 1
-    assert found.num_rows == {"de": 60}
+    result = evaluate(model, test, context)
+    assert result.languages["de"] == by_hand
+    assert result.by_language["de"] == by_hand["f1"] > 0.5
+    assert result.protocol.layer == 1
+    assert result.num_rows == {"de": 60}
     # On the validation rows the threshold is their own, the best there is.
     best = fixed.score(mined["validation"], rows["validation"], task, "de")
     assert evaluate(model, dev, context).languages["de"] == best

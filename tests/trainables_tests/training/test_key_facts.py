@@ -180,16 +180,20 @@ def golden_model(tokenizer: PreTrainedTokenizerFast) -> TransferModel:
 
 def score(model: TransferModel, name: str, features: Features, rows: list) -> float:
     task, outputs = get_task(name), {}
-    form = format_of_kind(task.kind)
+    task_format = format_of_kind(task.kind)
     lengths, units = features.input_ids.lengths, units_of(features, task.kind)
     for sequences in by_length(lengths, units, max_tokens=200):
         batch = collate(features, sequences, pad_id=1)
         with torch.inference_mode():
             outputs.update(
-                zip(sequences, form.predict(model.heads[name], model(batch), batch), strict=True)
+                zip(
+                    sequences,
+                    task_format.predict(model.heads[name], model(batch), batch),
+                    strict=True,
+                )
             )
-    decoded = form.decode([outputs[s] for s in range(len(features))], features, rows, task)
-    return form.score(decoded, rows, task, "en")["accuracy"]
+    decoded = task_format.decode([outputs[s] for s in range(len(features))], features, rows, task)
+    return task_format.score(decoded, rows, task, "en")["accuracy"]
 
 
 def test_results_change_only_with_the_training_version() -> None:
@@ -218,10 +222,10 @@ def test_results_change_only_with_the_training_version() -> None:
         saving=Saving(save=lambda *_: None, every_seconds=1e9),
     )
     model.eval()
-    found = {
+    result = {
         source.task: score(model, source.task, part, rows[source.task])
         for source, part in features.items()
     }
-    assert TRAINING_VERSION == GOLDEN_VERSION, f"pin the new numbers: {progress.losses} {found}"
+    assert TRAINING_VERSION == GOLDEN_VERSION, f"pin the new numbers: {progress.losses} {result}"
     assert tuple(progress.losses) == pytest.approx(GOLDEN_LOSSES, abs=2e-4), FORGOTTEN
-    assert found == pytest.approx(GOLDEN_SCORES, abs=0.03), FORGOTTEN
+    assert result == pytest.approx(GOLDEN_SCORES, abs=0.03), FORGOTTEN

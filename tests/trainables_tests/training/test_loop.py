@@ -80,13 +80,13 @@ def test_gradients_of_micro_batches_add_up(
 ) -> None:
     name = task_of_kind(kind)
     step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
-    model, form = base.model([name], encoder=None, seed=0).eval(), format_of_kind(kind)
-    num_items = form.num_items(step.batch)
+    model, task_format = base.model([name], encoder=None, seed=0).eval(), format_of_kind(kind)
+    num_items = task_format.num_items(step.batch)
 
     def gradients(parts: list[Batch]) -> list[Tensor]:
         model.zero_grad()
         for part in parts:
-            (form.loss(model.heads[name], model(part)[0], part) / num_items).backward()
+            (task_format.loss(model.heads[name], model(part)[0], part) / num_items).backward()
         return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
     parts = shard(step.batch, step.sizes, rank=0, size=1, max_tokens=60)
@@ -130,13 +130,13 @@ def test_cut_otherwise_only_dropout_tells(
     """Without it, by rounding; with it, other masks are drawn, and 20 steps of Adam at this rate
     may move a weight by 0.01."""
     phase, features = make_phase("rel", num_steps=20, learning_rate=5e-4), make_features("rel")
-    found = []
+    result = []
     for encoder in (base, dropping_base):
         models = [encoder.model(["rel"], encoder=None, seed=phase.draws) for _ in range(2)]
         for model, max_tokens in zip(models, (16_384, 200), strict=True):
             train(phase, features, model=model, max_device_tokens=max_tokens)
-        found.append(largest_difference(*models))
-    assert found[0] < 1e-4 < 1e-3 < found[1]
+        result.append(largest_difference(*models))
+    assert result[0] < 1e-4 < 1e-3 < result[1]
 
 
 @pytest.mark.parametrize("kind", TRAINED)

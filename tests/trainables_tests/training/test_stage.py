@@ -30,8 +30,8 @@ def test_a_phase_is_trained_once(open_context, make_phase, events) -> None:
     assert first.parent is None
     assert first.phase == phase.to_dict()
     assert [event["event"] for event in events] == ["trained", "phase", "phase"]
-    place = (first.device, first.precision, first.num_workers, first.max_device_tokens)
-    assert place == ("cpu", "fp32", 1, context.settings.resources.max_device_tokens)
+    hardware = (first.device, first.precision, first.num_workers, first.max_device_tokens)
+    assert hardware == ("cpu", "fp32", 1, context.settings.resources.max_device_tokens)
 
 
 def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
@@ -42,10 +42,10 @@ def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
     phase = make_phase("rel", num_steps=2, max_train_rows=30)
     context = open_context(resources={"gpus_per_worker": 1})
     assert context.key_facts.precision is Precision.BF16
-    told = (
+    reported = (
         r"'tiny' are trained in bf16, but this worker \(cpu\) computes in fp32; .*precision = 'fp"
     )
-    with pytest.raises(Refusal, match=told):
+    with pytest.raises(Refusal, match=reported):
         get_or_train(phase, None, context, events.append)
     assert events == []
     known = PhaseRecord(key=context.key_facts.key(phase, None), parent=None, phase=phase.to_dict())
@@ -60,12 +60,12 @@ def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
 def test_a_phase_goes_on_from_its_parents_encoder(open_context, make_phase, events) -> None:
     context = open_context()
     options = {"num_steps": 4, "max_train_rows": 30}
-    stem = get_or_train(make_phase("rel", **options), None, context, events.append)
-    after = get_or_train(make_phase("coh", **options), stem.key, context, events.append)
+    intermediate = get_or_train(make_phase("rel", **options), None, context, events.append)
+    after = get_or_train(make_phase("coh", **options), intermediate.key, context, events.append)
     alone = get_or_train(make_phase("coh", **options), None, context, events.append)
-    assert len({stem.key, after.key, alone.key}) == 3
-    assert after.parent == stem.key
-    _, stem_heads = context.store.load(stem.key)
+    assert len({intermediate.key, after.key, alone.key}) == 3
+    assert after.parent == intermediate.key
+    _, stem_heads = context.store.load(intermediate.key)
     encoder, heads = context.store.load(after.key)
     assert {name.partition(".")[0] for name in stem_heads} == {"rel"}
     assert {name.partition(".")[0] for name in heads} == {"coh"}
@@ -131,9 +131,9 @@ def test_activations_computed_twice_train_the_same(
     phase = make_phase("rel", num_steps=10, max_train_rows=40)
     plain = get_or_train(phase, None, open_context(tmp_path / "one"), events.append)
     sparing = open_context(tmp_path / "two", resources={"gradient_checkpointing": True})
-    found = get_or_train(phase, None, sparing, events.append)
-    assert found.key == plain.key
-    assert found.losses == pytest.approx(plain.losses, abs=1e-6)
+    result = get_or_train(phase, None, sparing, events.append)
+    assert result.key == plain.key
+    assert result.losses == pytest.approx(plain.losses, abs=1e-6)
 
 
 @pytest.mark.slow
@@ -143,11 +143,11 @@ def test_a_compiled_encoder_trains_the_same(open_context, make_phase, tmp_path, 
     plain = get_or_train(phase, None, open_context(tmp_path / "one"), events.append)
     compiled = open_context(tmp_path / "two", resources={"compile_encoder": True})
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    found = get_or_train(phase, None, compiled, events.append)
+    result = get_or_train(phase, None, compiled, events.append)
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
     assert 1 <= graphs <= 4
-    assert found.losses == pytest.approx(plain.losses, abs=1e-4)
-    one, two = (model_after(found.key, ("rel",), context) for context in (compiled, compiled))
+    assert result.losses == pytest.approx(plain.losses, abs=1e-4)
+    one, two = (model_after(result.key, ("rel",), context) for context in (compiled, compiled))
     assert state_digest(one.state_dict()) == state_digest(two.state_dict())
 
 
@@ -192,8 +192,8 @@ def test_a_diverged_phase_is_done_again_at_half_the_rate(open_context, edge, eve
     assert get_or_train(edge, None, context, events.append) == record
     assert get_or_train(halved, None, context, events.append) == record
     assert phases_told(events) == [(key, False), (key, True), (retry_key, True)]
-    told = [PhaseRecord.from_dict(e["record"]) for e in events if e["event"] == "phase"]
-    assert [found.retry_of for found in told] == [key] * 3, "also where it is reused"
+    reported = [PhaseRecord.from_dict(e["record"]) for e in events if e["event"] == "phase"]
+    assert [result.retry_of for result in reported] == [key] * 3, "also where it is reused"
 
 
 def planted(open_context, encoder_folder, home, value: float) -> Any:
@@ -229,15 +229,15 @@ def test_a_rate_whose_double_diverged_twice_has_a_retry_of_its_own(
     """Whichever rate is tried first, each ends the same."""
 
     def outcome(rates: list[float], home: str) -> dict[float, bool]:
-        context, found = open_context(contexts / home), {}
+        context, result = open_context(contexts / home), {}
         for rate in rates:
             phase = make_phase("rel", learning_rate=rate, weight_decay=199.0, **RECIPE)
             try:
                 get_or_train(phase, None, context, events.append)
-                found[rate] = True
+                result[rate] = True
             except DivergedError:
-                found[rate] = False
-        return found
+                result[rate] = False
+        return result
 
     contexts = open_context().data.folder.parent
     expected = {0.04: False, 0.02: True, 0.01: True}
@@ -247,9 +247,9 @@ def test_a_rate_whose_double_diverged_twice_has_a_retry_of_its_own(
 
 def test_a_damaged_parent_is_refused(open_context, make_phase, events, tmp_path) -> None:
     context = open_context()
-    stem = get_or_train(make_phase("rel", num_steps=2), None, context, events.append)
-    path = tmp_path / "home" / "phases" / stem.key / "encoder.safetensors"
+    intermediate = get_or_train(make_phase("rel", num_steps=2), None, context, events.append)
+    path = tmp_path / "home" / "phases" / intermediate.key / "encoder.safetensors"
     state = load_file(path)
     save_file({name: value + 1 for name, value in state.items()}, path)
     with pytest.raises(ValueError, match="is damaged"):
-        get_or_train(make_phase("coh", num_steps=2), stem.key, context, events.append)
+        get_or_train(make_phase("coh", num_steps=2), intermediate.key, context, events.append)

@@ -30,9 +30,9 @@ def test_a_trial_tells_what_it_does_in_order(open_context, events) -> None:
     plan = plan_of(context, PARAMS)
     scores = run_trial(plan, context, events.append)
     assert scores is not None
-    told = [event["event"] for event in events if event["event"] != "progress"]
+    reported = [event["event"] for event in events if event["event"] != "progress"]
     phase = ["trained", "phase"]
-    assert told == [*phase, *phase, *phase, "end"]
+    assert reported == [*phase, *phase, *phase, "end"]
     stages = [key for key, _, _ in context.key_facts.stages(plan)]
     assert [event["key"] for event in events if event["event"] == "phase"] == stages
     end = events[-1]
@@ -51,9 +51,9 @@ def test_rungs_are_told_half_way_through_target_phases(open_context, tmp_path, e
     }
     context = open_context(tmp_path / "pruned", **pruned)
     scores = run_trial(plan_of(context, PARAMS), context, events.append)
-    told = [event["event"] for event in events if event["event"] != "progress"]
+    reported = [event["event"] for event in events if event["event"] != "progress"]
     phase = ["trained", "phase"]
-    assert told == [*phase, "rung", *phase, "rung", *phase, "end"]
+    assert reported == [*phase, "rung", *phase, "rung", *phase, "end"]
     rungs = [event for event in events if event["event"] == "rung"]
     assert [rung["rung"] for rung in rungs] == [0, 2], "the index over the ordered targets"
     assert [len(rung["scores"]["targets"]) for rung in rungs] == [1, 3]

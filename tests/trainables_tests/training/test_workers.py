@@ -74,13 +74,13 @@ def run_worker(folder: Path, rank: int) -> None:
         timeout=timedelta(seconds=120),
     )
     workers = Workers.of_process_group(torch.device("cpu"))
-    told = {
-        "place": [workers.rank, workers.size],
+    reported = {
+        "ranks": [workers.rank, workers.size],
         "gathered": workers.gather({"rank": rank}),
         "shared": workers.share(f"from {rank}"),
         "sum": float(workers.sum(torch.tensor(rank + 1.0))),
     }
-    (folder / f"told-{rank}.json").write_text(json.dumps(told))
+    (folder / f"told-{rank}.json").write_text(json.dumps(reported))
     for number, name in enumerate(PHASES):
         save_file(train(folder, name, workers), folder / f"{number}-{rank}.safetensors")
     distributed.destroy_process_group()
@@ -117,11 +117,11 @@ def test_two_workers_train_what_one_does(trained: Path, name: str) -> None:
 
 def test_workers_talk_to_each_other(trained: Path) -> None:
     for rank in range(NUM_WORKERS):
-        told = json.loads((trained / f"told-{rank}.json").read_text())
-        assert told["place"] == [rank, NUM_WORKERS]
-        assert told["gathered"] == [{"rank": 0}, {"rank": 1}]
-        assert told["shared"] == "from 0"
-        assert told["sum"] == 3
+        reported = json.loads((trained / f"told-{rank}.json").read_text())
+        assert reported["ranks"] == [rank, NUM_WORKERS]
+        assert reported["gathered"] == [{"rank": 0}, {"rank": 1}]
+        assert reported["shared"] == "from 0"
+        assert reported["sum"] == 3
 
 
 def test_one_worker_needs_no_group() -> None:
@@ -138,8 +138,8 @@ def test_one_worker_needs_no_group() -> None:
 def test_the_cpu_computes_in_full_precision() -> None:
     workers = Workers.alone(torch.device("cpu"))
     assert (workers.precision, workers.device_name) == (Precision.FP32, "cpu")
-    for asked in Precision:
-        assert workers.computing_in(asked) == workers, "bf16 is what it does not have"
+    for wanted in Precision:
+        assert workers.computing_in(wanted) == workers, "bf16 is what it does not have"
     with workers.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
     with autocast(torch.device("cpu"), Precision.BF16):

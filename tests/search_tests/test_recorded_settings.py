@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.record.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings
 from spaces.refusal import Refusal
 from spaces.sections import EvaluationSection, SelectionRule
 from spaces.study import StudySettings

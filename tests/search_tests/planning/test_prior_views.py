@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.display.json_form import from_json
+from search.planning.prior_views import prior_sentences, show_priors
 from search.planning.priors import Priors
 from search.record.reader import StudyRecord
-from search.report.forms import render, render_html, report_json
-from search.report.priors import prior_sentences, show_priors
+from search.report.forms import render, render_html, report_of
 
 
 def row(place: int, option: str, **fields: Any) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def row(place: int, option: str, **fields: Any) -> dict[str, Any]:
     return {**given, **empty, **fields}
 
 
-PRIORS: dict[str, Any] = {
+PRIORS = {
     "options": [row(1, "fact"), row(2, "[red]coh"), row(3, "rel", logme=None)],
     "notes": ["texts are compared at layer 3"],
     "first": [{"intermediate": "fact"}, {"intermediate": "[red]coh"}],
@@ -34,7 +35,8 @@ def recorded(planted: Any, priors: dict[str, Any] | None, *more: Any) -> StudyRe
 @pytest.mark.parametrize(("is_used", "said"), [(True, "tried first, after"), (False, "not used")])
 def test_the_ranks_on_a_terminal(is_used: bool, said: str) -> None:
     console = Console(file=io.StringIO(), width=100)
-    show_priors(Priors.from_dict(PRIORS), console, is_used=is_used)
+    priors = from_json(Priors, PRIORS, where="priors")
+    show_priors(priors, console, is_used=is_used)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     lines = [line.split() for line in text.splitlines()]
@@ -50,10 +52,12 @@ def test_the_report_says_how_right_they_were(planted: Any) -> None:
     priors = {**PRIORS, "options": [row(1, "fact"), row(2, "coh"), row(3, "rel")]}
     rows = (planted.scored(4, 0.55, "coh"), planted.scored(5, 0.5, "rel"))
     record = recorded(planted, priors, *rows)
-    found = report_json(record)
-    assert found["priors"]["mean"]["correlation"] == pytest.approx(1)
-    (sentence,) = prior_sentences(found)
-    assert sentence in found["answer"]
+    report = report_of(record)
+    assert report.priors is not None
+    assert report.priors.mean is not None
+    assert report.priors.mean.correlation == pytest.approx(1)
+    (sentence,) = prior_sentences(report.priors)
+    assert sentence in report.answer
     assert "3 of 3 options has a rank correlation of +1.00 with the mean" in sentence
     assert "in 17% of all orders" in sentence
     assert "with so few options this says little" in sentence
@@ -68,7 +72,7 @@ def test_the_report_says_how_right_they_were(planted: Any) -> None:
 
 
 def test_of_too_few_it_says_that_nothing_can_be_told(planted: Any) -> None:
-    (sentence,) = prior_sentences(report_json(recorded(planted, PRIORS)))
+    (sentence,) = prior_sentences(report_of(recorded(planted, PRIORS)).priors)
     assert "The priors cannot be judged: 1 of 3 options have a score" in sentence
     assert "<script>hostile" not in render_html(
         recorded(planted, {**PRIORS, "notes": ["<script>hostile"]})
@@ -77,7 +81,7 @@ def test_of_too_few_it_says_that_nothing_can_be_told(planted: Any) -> None:
 
 def test_without_priors_nothing_is_said(planted: Any) -> None:
     for record in (recorded(planted, None), planted.record_of(planted.study_rows())):
-        found = report_json(record)
-        assert found["priors"] is None
-        assert list(prior_sentences(found)) == []
+        priors = report_of(record).priors
+        assert priors is None
+        assert list(prior_sentences(priors)) == []
         assert "<h2>Priors</h2>" not in render_html(record)

@@ -1,15 +1,12 @@
 """The priors on a terminal and in a sentence: what looked promising, and how right that was."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search.planning.priors import KINDS, Priors
-
-Json = dict[str, Any]
+from search.planning.priors import KINDS, Hindsight, Priors
 
 FEW = 10  # options: fewer say little, whatever the correlation
 
@@ -22,11 +19,13 @@ def show_priors(priors: Priors, console: Console, *, is_used: bool) -> None:
         title_justify="left",
         box=None,
     )
-    for row in priors.options:
-        cells = (f"{_number(row.estimate(kind))}{_rank(row.ranks.get(kind))}" for kind in KINDS)
-        table.add_row(str(row.place), Text(row.option), f"{row.rank:.1f}", *cells)
+    for option in priors.options:
+        cells = (
+            f"{_number(option.estimate(kind))}{_rank(option.ranks.get(kind))}" for kind in KINDS
+        )
+        table.add_row(str(option.place), Text(option.option), f"{option.rank:.1f}", *cells)
     console.print(table)
-    first = ", ".join(str(point["intermediate"]) for point in priors.first) or "none"
+    first = ", ".join(str(params["intermediate"]) for params in priors.first) or "none"
     use = f"tried first, after the baselines and the points: {first}"
     if not is_used:
         use = f"not used: [study] priors is false; with true these would be tried first: {first}"
@@ -34,24 +33,23 @@ def show_priors(priors: Priors, console: Console, *, is_used: bool) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def prior_sentences(found: Json) -> Iterator[str]:
+def prior_sentences(priors: Hindsight | None) -> Iterator[str]:
     """How right the order was, and how little that means; nothing where nothing was ranked."""
-    priors = found["priors"]
-    if not priors:
+    if priors is None:
         return
-    count, of, mean = priors["num_tried"], len(priors["options"]), priors["mean"]
-    if mean is None:
+    count, num_options, agreement = priors.num_tried, len(priors.options), priors.mean
+    if agreement is None:
         yield (
-            f"The priors cannot be judged: {count} of {of} options have a score, and "
+            f"The priors cannot be judged: {count} of {num_options} options have a score, and "
             "it takes three that differ."
         )
         return
     few = "with so few options this says little, and " if count < FEW else ""
     yield (
-        f"The priors' order of {count} of {of} options has a rank correlation of "
-        f"{mean['correlation']:+.2f} with the mean objective of each (by chance as high or higher "
-        f"in {mean['chance']:.0%} of all orders); {few}the options were not tried at the same "
-        "learning rates."
+        f"The priors' order of {count} of {num_options} options has a rank correlation of "
+        f"{agreement.correlation:+.2f} with the mean objective of each (by chance as high or "
+        f"higher in {agreement.chance:.0%} of all orders); {few}the options were not tried at the "
+        "same learning rates."
     )
 
 
