@@ -40,10 +40,12 @@ from search.trials.ranking import TrialRow, ranked
 from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from spaces.task_catalog import get_task
 from trainables import on_ray
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
+from trainables.formats.kinds import format_of_task
 from trainables.quiet import quiet_libraries
 from trainables.rows.rows import Rows
 from trainables.scoring.outcomes import ByLanguage
@@ -54,7 +56,11 @@ from trainables.training.drain import DrainMark
 from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
 from trainables.training.workers import num_cores
 
-TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
+TRAINED_BY = "trained_by"  # mark on a study: the versions of training and of scoring its trials
+_ANOTHER_VERSION = (
+    "(CHANGELOG.md says what changed): their scores are not comparable; finish it with the version "
+    "that began it, or take another [study] name"
+)
 TRIALS_DRAIN_SECONDS = 15.0  # for the trials in flight to save; Kubernetes ends a pod after 30
 
 
@@ -134,17 +140,32 @@ def run_study(
 
 
 def check_version(study: OptunaStudy, settings: StudySettings) -> None:
-    """Refuse to go on with a study whose trials were trained by another version: their scores would
-    not be comparable with those of the trials to come. One that has all its trials may be shown."""
+    """Refuse to go on with a study whose trials were trained or scored by another version: their
+    scores would not be comparable with those of the trials to come. One that has all its trials may
+    be shown."""
+    if not 0 < study.num_counted < settings.budget.num_trials:
+        return
     mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
     was = mark["training_version"]
-    if was == TRAINING_VERSION or not 0 < study.num_counted < settings.budget.num_trials:
-        return
-    raise Refusal(
-        f"study {settings.study.name!r} was begun with training version {was}, and this program "
-        f"trains by version {TRAINING_VERSION} (CHANGELOG.md says what changed): their scores are "
-        "not comparable; finish it with the version that began it, or take another [study] name"
-    )
+    if was != TRAINING_VERSION:
+        raise Refusal(
+            f"study {settings.study.name!r} was begun with training version {was}, and this "
+            f"program trains by version {TRAINING_VERSION} {_ANOTHER_VERSION}"
+        )
+    scored_by = mark.get("scoring_versions", {})
+    for task, version in scoring_versions(settings).items():
+        if scored_by.get(task, 1) != version:
+            raise Refusal(
+                f"study {settings.study.name!r} was begun with scoring version "
+                f"{scored_by.get(task, 1)} of target {task!r}, and this program scores it by "
+                f"version {version} {_ANOTHER_VERSION}"
+            )
+
+
+def scoring_versions(settings: StudySettings) -> dict[str, int]:
+    """The version of each target's main metric."""
+    targets = {name: get_task(name) for name in settings.space.targets}
+    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
 
 
 def _prepare(
@@ -174,7 +195,9 @@ def _tell_start(
 ) -> None:
     """The study's run, as it begins or goes on: what is asked, and what it will be made of."""
     if not study.num_counted:
-        study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
+        scored_by = scoring_versions(settings)
+        mark = {"training_version": TRAINING_VERSION, "scoring_versions": scored_by}
+        study.write_mark(TRAINED_BY, mark)
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),

@@ -11,6 +11,7 @@ from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.study import StudySettings
 from spaces.task_catalog import Source, Task, TaskKind, get_task
+from trainables.scoring.metrics import has_cut_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,11 @@ def metric_conventions(target: Task) -> Iterator[str]:
             yield (
                 f"the F1 of target {target.name!r} is seqeval's over tags without B- and I-, as "
                 "XTREME reports it, where a run of equal tags is one span; `accuracy` is beside it"
+                + (
+                    ", and `f1_seqeval`, where seqeval 0.0.16 and later cut a tag's first letter"
+                    if has_cut_types(target.labels)
+                    else ""
+                )
             )
         if target.metric == "accuracy" and has_spans:
             yield (

@@ -30,8 +30,9 @@ class ScoringProtocol:
 
     `data` is the digest of the scored rows, `labels` of the label names in order; `layer` and
     `pooling` are retrieval's; `rows` says how many rows a language gave at most (0: all). `cut`
-    says how a single evaluation split was cut. `revision`, the commit of the hub's data set, is a
-    record: rows of the same digest are comparable wherever they were read.
+    says how a single evaluation split was cut. `scoring_version` is that of the metric
+    (`Format.scoring_version`); older records do not have it. `revision`, the commit of the hub's
+    data set, is a record: rows of the same digest are comparable wherever they were read.
     """
 
     task: str
@@ -47,11 +48,14 @@ class ScoringProtocol:
     training_version: int
     cut: str = ""
     revision: str = ""
+    scoring_version: int = 1
 
     @property
     def digest(self) -> str:
         """Of everything that makes scores comparable."""
         content = {k: v for k, v in asdict(self).items() if k != "revision"}
+        if self.scoring_version == 1:  # so that digests from before this field are found again
+            del content["scoring_version"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: "ScoringProtocol") -> list[str]:

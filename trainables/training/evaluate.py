@@ -256,6 +256,7 @@ def protocol_of(
         training_version=TRAINING_VERSION,
         cut=rows.describe_cut(*place),
         revision=rows.commits(*place),
+        scoring_version=form.scoring_version(task),
     )
 
 

@@ -28,6 +28,7 @@ from search.driver.runner import (
     check_version,
     driving,
     run_study,
+    scoring_versions,
 )
 from search.home import Home
 from search.preflight import check_places
@@ -297,6 +298,26 @@ def test_a_study_of_another_training_version_is_not_gone_on_with(
     check_version(study, settings_of(budget={"num_trials": 1}))  # it has all its trials
     study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     check_version(OptunaStudy.open(optuna_url, settings), settings)
+
+
+def test_a_study_of_another_scoring_version_is_not_gone_on_with(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    """Only where a target's metric is another one: `pos` is scored as ever, `udpos` is not."""
+    space = {"targets": ["pos", "udpos"]}
+    settings = settings_of(budget={"num_trials": 2}, space=space)
+    assert scoring_versions(settings) == {"pos": 1, "udpos": 2}
+    study = OptunaStudy.open(optuna_url, settings)
+    asked = study.ask()
+    assert asked is not None
+    study.tell_scored(asked, 0.5)
+    study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})  # as it was once written
+    with pytest.raises(Refusal, match=r"scoring version 1 of target 'udpos', .* by version 2"):
+        check_version(study, settings)
+    check_version(study, settings_of(budget={"num_trials": 2}, space={"targets": ["pos"]}))
+    mark = {"training_version": TRAINING_VERSION, "scoring_versions": scoring_versions(settings)}
+    study.write_mark(TRAINED_BY, mark)
+    check_version(study, settings)
 
 
 def test_signals_stop_and_are_given_back(settings_of: Settings, optuna_url: str) -> None:
