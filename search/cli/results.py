@@ -32,6 +32,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Score XTREME's own test rows, and write a submission to a new folder."),
     ] = None,
+    xtreme_rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --xtreme: the folder that XTREME's download script wrote; where it has test "
+            "rows, the submission answers these."
+        ),
+    ] = None,
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,6 +54,7 @@ def evaluate(
         split=split,
         trial=trial,
         xtreme=xtreme,
+        xtreme_rows=xtreme_rows,
         data_root=data_root,
     )
     output(evaluation.to_dict(), as_json, lambda console: show_evaluation(evaluation, console))

@@ -12,37 +12,20 @@ from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
 from search.winner.searched_study import SearchedStudy
+from search.winner.submission import Draft, Submission, check_targets
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS, get_task
-from trainables.exporting.submission import (
-    FOLDERS,
-    Predicted,
-    content_of,
-    file_name,
-    write_submission,
-)
+from spaces.task_catalog import SPLITS
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
 from trainables.training.context import TrialContext
-from trainables.training.evaluate import Predictions, Scoring, predictions_of, scores_of
+from trainables.training.evaluate import predictions_of, scores_of
 from trainables.training.stage import model_after
 from trainables.training.trial import scoring_of
 from trainables.whole import check_new
 
 EVALUATED = tuple(split for split in SPLITS if split != "train")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What was written for XTREME's leaderboard: `missing` of its tasks are no targets of the
-    trial, and in some `missing_languages` of a task there were no rows."""
-
-    folder: Path
-    files: tuple[str, ...]
-    missing: tuple[str, ...]
-    missing_languages: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +55,7 @@ class Evaluation:
             "averages": averages(self.scores),
             "seen_test_rows": {task: list(codes) for task, codes in self.seen.items()},
             "is_half_seen": self.is_half_seen,
-            "submission": written
-            and {
-                "folder": str(written.folder),
-                "files": list(written.files),
-                "missing": list(written.missing),
-                "missing_languages": {k: list(v) for k, v in written.missing_languages.items()},
-            },
+            "submission": written and written.to_dict(),
         }
 
 
@@ -89,36 +66,33 @@ def evaluate_trial(
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
+    xtreme_rows: Path | None = None,
     data_root: str | None = None,
 ) -> Evaluation:
     """Score the best trial, or the one named, in all its targets and languages.
 
     With `xtreme`, it is scored on the benchmark's own test rows, all of them in all languages, and
-    the predictions that were scored are written there as a submission.
+    the predictions that were scored are written there as a submission. Where the folder
+    `xtreme_rows`, which XTREME's download script wrote, has test rows, these are answered in the
+    submission instead; they have no labels, so that the scores stay those of the other rows.
 
     Raises Refusal: an unknown study, trial or split, a phase that is not in the phase store, a
-    folder that is not empty, a trial without any of XTREME's tasks.
+    folder that is not empty, a trial without any of XTREME's tasks, a folder `xtreme_rows` without
+    test rows of its targets.
     """
     quiet_libraries()
-    if split not in EVALUATED:
-        raise unknown("split to evaluate", split, EVALUATED)
-    if xtreme is not None and split != "test":
-        raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
-    if xtreme is not None:
-        check_new(xtreme)
+    _check_asked(split, xtreme, xtreme_rows)
     searched = SearchedStudy.read(address, data_root=data_root)
     settings, row = searched.settings, searched.choose(trial)
-    if xtreme is not None and not any(target.task in FOLDERS for target in row.plan.targets):
-        targets = ", ".join(target.task for target in row.plan.targets)
-        raise Refusal(
-            f"trial {row.number} of study {address.study!r} has the targets {targets}: none of "
-            f"XTREME's nine ({', '.join(FOLDERS)}), of which a submission is made"
-        )
+    if xtreme is not None:
+        targets = [target.task for target in row.plan.targets]
+        check_targets(targets, xtreme_rows, trial=f"trial {row.number} of study {address.study!r}")
     _, context = searched.open(home)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_benchmarks_own(settings))
-    scored, files = _score(row, keys, context, split=split, writes=xtreme is not None)
+    draft = Draft(xtreme_rows) if xtreme is not None else None
+    scored = _score(row, keys, context, split=split, draft=draft)
     return Evaluation(
         study=address.study,
         trial=row.number,
@@ -127,8 +101,20 @@ def evaluate_trial(
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
         seen=_seen(searched.record, row, context.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
-        submission=_submit(xtreme, files, scored) if xtreme is not None else None,
+        submission=draft.finish(xtreme, scored) if draft and xtreme else None,
     )
+
+
+def _check_asked(split: str, xtreme: Path | None, xtreme_rows: Path | None) -> None:
+    """Refuse options that do not go together, and a folder that is not new."""
+    if split not in EVALUATED:
+        raise unknown("split to evaluate", split, EVALUATED)
+    if xtreme is not None and split != "test":
+        raise Refusal(f"--xtreme reads test rows, and --split is {split!r}; leave --split out")
+    if xtreme_rows is not None and xtreme is None:
+        raise Refusal("--xtreme-rows is for a submission; say where to write it with --xtreme DIR")
+    if xtreme is not None:
+        check_new(xtreme)
 
 
 def _benchmarks_own(settings: StudySettings) -> Any:
@@ -144,56 +130,25 @@ def _score(
     context: TrialContext,
     *,
     split: str,
-    writes: bool,
-) -> tuple[list[TargetScores], dict[str, str]]:
-    """Scores of every target, and the files of a submission."""
+    draft: Draft | None,
+) -> list[TargetScores]:
+    """Scores of every target; their files go into the draft of a submission."""
     scored: list[TargetScores] = []
-    files: dict[str, str] = {}
     for target in row.plan.targets:
         key, scoring = keys[target.task], scoring_of(target, context, split=split)
         model = model_after(key, target.trained_tasks, context)
         predicted = predictions_of(model, scoring, context)
         scores = scores_of(predicted, scoring, context, loss_fell=_loss_fell(target, key, context))
         scored.append(scores)
-        if writes and target.task in FOLDERS:
-            files |= _files(predicted, scoring, context)
-    return scored, files
+        if draft is not None:
+            draft.add(model, predicted, scoring, context)
+    return scored
 
 
 def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
     """As in the search: only a phase of the target's own is looked at."""
     record = context.store.record(key) if target.phase is not None and key is not None else None
     return record is None or record.loss_fell
-
-
-def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> dict[str, str]:
-    task, rows = get_task(scoring.task), context.data.rows
-    found = {}
-    for language, predictions in predicted.by_language.items():
-        loaded = rows.load(task.name, language, scoring.split)
-        of_language = Predicted(
-            examples=loaded.examples,
-            predictions=predictions,
-            dropped=loaded.dropped,
-            format=predicted.forms.get(language, scoring.form),
-        )
-        found[file_name(task, language)] = content_of(task, of_language)
-    return found
-
-
-def _submit(folder: Path, files: Mapping[str, str], scored: Sequence[TargetScores]) -> Submission:
-    write_submission(folder, files)
-    there = {target.task: target.languages for target in scored if target.task in FOLDERS}
-    absent = {
-        task: [code for code in get_task(task).languages if code not in languages]
-        for task, languages in there.items()
-    }
-    return Submission(
-        folder=folder,
-        files=tuple(sorted(files)),
-        missing=tuple(task for task in FOLDERS if task not in there),
-        missing_languages={task: codes for task, codes in absent.items() if codes},
-    )
 
 
 def _seen(record: StudyRecord, row: TrialRow, scored_by: StudySettings) -> dict[str, list[str]]:
