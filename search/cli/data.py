@@ -82,6 +82,8 @@ def _print(found: "DataCheck", console: Console) -> None:
     for (task, split), places in groupby(found.missing, key=lambda one: (one.task, one.split)):
         names = " ".join(place.language for place in places)
         console.print(f"no rows: {task} {split} in {names}", markup=False, highlight=False)
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for error in found.errors:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
 from spaces.sections import POCKET, PRETRAINED
 from spaces.study import StudySettings
@@ -30,12 +31,14 @@ class StudyRows:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What is there, what is not (and need not be), and what is wrong."""
+    """What is there, what is not (and need not be), what is wrong, and what a reader of the scores
+    should know of the rows."""
 
     study: str
     found: tuple[RowsDescription, ...]
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def places_of(settings: StudySettings) -> list[StudyRows]:
@@ -77,7 +80,11 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     if not errors:
         errors += _without_zero_shot(settings, found)
     return DataCheck(
-        settings.study.name, tuple(found), tuple(missing), tuple(dict.fromkeys(errors))
+        settings.study.name,
+        tuple(found),
+        tuple(missing),
+        tuple(dict.fromkeys(errors)),
+        tuple(older_stage_warnings(settings)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from search.planning.costs import SEQUENCES_PER_SECOND, Cost, cost_of
+from search.planning.older_stages import older_stage_warnings
 from spaces.intermediates import NONE
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, TrialPlan
@@ -116,6 +117,7 @@ def contract_warnings(settings: StudySettings) -> Iterator[str]:
     for name in settings.space.targets:
         yield from _same_rows(settings, name, sources)
         yield from metric_conventions(get_task(name))
+    yield from older_stage_warnings(settings)
     budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
         yield f"the budget is {budget} trials, but the space has {plans} plans: it ends earlier"

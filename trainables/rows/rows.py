@@ -17,6 +17,7 @@ from trainables.rows import origin_rows, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
+from trainables.rows.older_stages import modern
 from trainables.rows.reading import Reading
 from trainables.scoring.groups import KINDS_WITH_IDS, half_of, keys_of, word_of
 
@@ -72,6 +73,9 @@ class Rows:
     With `halves`, a single evaluation split is cut: one half selects (`validation`), the other
     tests. Without `halves` both are the whole split, the rows of the benchmark.
 
+    Without `older_stages` the hub's rows of udpos in some languages lose those of an older stage of
+    the language (`older_stages.py`).
+
     `xtreme` is the folder that XTREME's download script wrote. Where it has test rows of a task in
     a language, these are read. They have no labels: the first label of the task stands in for them,
     and they can be answered but not scored.
@@ -79,13 +83,15 @@ class Rows:
 
     data_root: str | None = None
     halves: bool = True
+    older_stages: bool = True
     xtreme: str | None = None
 
     @classmethod
     def of(cls, settings: StudySettings) -> "Rows":
         """The rows of a study, equal for everything that reads, checks, trains on or scores
         them."""
-        return cls(settings.study.data_root, settings.evaluation.halves)
+        evaluation = settings.evaluation
+        return cls(settings.study.data_root, evaluation.halves, evaluation.older_stages)
 
     def load(self, task: str, language: str, split: str) -> LoadedRows:
         """Every row, checked against its task.
@@ -221,7 +227,10 @@ def _raw(task: Task, language: str, split: str, source: Rows) -> origin_rows.Ori
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
     origin = task.origin_of(language)
-    return origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
+    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
+    if source.older_stages:
+        return raw
+    return replace(raw, rows=modern(raw.rows, task, language, split))
 
 
 def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
