@@ -146,7 +146,7 @@ def run(
 
     >>> run("pocket", address="http://head:8265")
     Traceback (most recent call last):
-    spaces.refusal.Refusal: 'http://head:8265' is no address to run at; expected HOST:PORT of ...
+    spaces.refusal.Refusal: 'http://head:8265' is not an address to run at; expected HOST:PORT of ...
     """
     from search.cluster.ray_runtime import cluster_at
     from search.driver.runner import run_study
@@ -262,6 +262,7 @@ def evaluate(
     split: str = "test",
     trial: int | None = None,
     xtreme: str | Path | None = None,
+    xtreme_rows: str | Path | None = None,
     data_root: str | Path | None = None,
     home: str | Path | None = None,
     experiment: str | None = None,
@@ -273,8 +274,8 @@ def evaluate(
 
     Args:
         split: `test` or `validation`.
-        xtreme: a new folder for a submission to the XTREME benchmark, whose own test rows are then
-            scored.
+        xtreme: a new folder for a submission to XTREME, whose own test rows are then scored.
+        xtreme_rows: the folder of XTREME's download script, whose test rows are answered.
 
     Raises:
         Refusal: an unknown study, trial or split, or a phase that is not in the phase store.
@@ -292,6 +293,7 @@ def evaluate(
         split=split,
         trial=trial,
         xtreme=Path(xtreme) if xtreme is not None else None,
+        xtreme_rows=Path(xtreme_rows) if xtreme_rows is not None else None,
         data_root=data_root,
         on_pretrained=on_pretrained,
     )
@@ -322,7 +324,7 @@ def export(
 
     >>> export("tiny", "my-model", target="rel")
     Traceback (most recent call last):
-    spaces.refusal.Refusal: my-model is there already and not an empty folder; name a new one
+    spaces.refusal.Refusal: my-model exists already and is not an empty folder; name a new one
     """
     from search.winner.export import export_trial
 

@@ -13,6 +13,7 @@ class Layout(StrEnum):
     HUB = "hub"  # a data set of the hub, or a folder laid out like one
     ROWS = "rows"  # your own: FOLDER/LANGUAGE/SPLIT.jsonl or .parquet
     CCGBANK = "ccgbank"  # as in LDC2005T13: FOLDER/data/AUTO/00/wsj_0001.auto
+    XTREME = "xtreme"  # as XTREME's download script writes: FOLDER/test-de.tsv
     BUCC = "bucc"  # as in BUCC 2018: FOLDER/de-en/de-en.training.de
 
 

@@ -7,7 +7,7 @@ the columns and has an example of each kind of entry.
 from collections.abc import Mapping
 from typing import Unpack
 
-from spaces.origin import Layout, Origin
+from spaces.origin import Layout, Origin, Splits
 from spaces.task import METRICS, Task, TaskFields, TaskKind
 
 
@@ -52,6 +52,19 @@ def own_task(
 def own_rows(folder: str, *languages: str) -> Origin:
     """An entry of OWN_ROWS: rows of a task in these languages, with the columns of the task."""
     return Origin(dataset=folder, languages=languages, config="{code}", layout=Layout.ROWS)
+
+
+def xtreme_rows(folder: str, *languages: str) -> Origin:
+    """An entry of OWN_ROWS: the train and dev rows of a task in these languages as XTREME's
+    download script wrote them, from the task's folder (`/data/download/udpos`). Its test rows have
+    no labels; `evaluate --xtreme-rows` answers them."""
+    return Origin(
+        dataset=folder,
+        languages=languages,
+        config="{code}",
+        splits=Splits(validation="dev", test=None),
+        layout=Layout.XTREME,
+    )
 
 
 OWN_TASKS: tuple[Task, ...] = ()

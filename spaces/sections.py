@@ -204,10 +204,12 @@ class EvaluationSection(Section):
 
     `languages` restricts the zero-shot languages. Where a language has a single evaluation split,
     `halves` cuts it: one half selects, the other tests. Without `halves` both are the whole split,
-    the rows of the benchmark. A pruner sees `probe_rows` rows of each language. `objective` names
-    targets; `objectives` says what is optimised in them, by default their mean score alone. A trial
-    cannot win if the score of a selecting language is significantly more than `max_drop` below its
-    baseline. `max_batch_tokens` counts padded tokens; None: as many as suit the device.
+    the rows of the benchmark. Without `older_stages` the hub's rows of udpos lose their sentences
+    in Ancient Greek, Old French, Old Russian and Classical Chinese. A pruner sees `probe_rows` rows
+    of each language. `objective` names targets; `objectives` says what is optimised in them, by
+    default their mean score alone. A trial cannot win if the score of a selecting language is
+    significantly more than `max_drop` below its baseline. `max_batch_tokens` counts padded tokens;
+    None: as many as suit the device.
     """
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
@@ -217,6 +219,7 @@ class EvaluationSection(Section):
     max_drop: Annotated[float, Field(ge=0, lt=1)] | None = None
     languages: tuple[str, ...] = ()
     halves: bool = True
+    older_stages: bool = True
     retrieval_layer: Count | None = None
     retrieval_max_length: Count = 128
     max_rows: Count | None = None

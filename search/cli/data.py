@@ -93,6 +93,8 @@ def _print(checked: "DataCheck", console: Console) -> None:
     ):
         names = " ".join(rows.language for rows in missing)
         console.print(f"no rows: {task} {split} in {names}", markup=False, highlight=False)
+    for warning in checked.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for error in checked.errors:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 

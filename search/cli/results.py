@@ -33,6 +33,13 @@ def evaluate(
         Path | None,
         typer.Option(help="New folder for a submission: score all of XTREME's test rows instead."),
     ] = None,
+    xtreme_rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --xtreme: the folder that XTREME's download script wrote; where it has test "
+            "rows, the submission answers these."
+        ),
+    ] = None,
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +57,7 @@ def evaluate(
             split=split,
             trial=trial,
             xtreme=xtreme,
+            xtreme_rows=xtreme_rows,
             data_root=data_root,
             home=home,
             experiment=experiment,

@@ -21,7 +21,8 @@ from trainables.scoring.scores import TargetScores
 
 if TYPE_CHECKING:  # they bring torch, which a plan need not wait for
     from search.planning.measure import Measurement
-    from search.winner.evaluate import Evaluation, Submission
+    from search.winner.evaluate import Evaluation
+    from search.winner.submission import Submission
 
 MAX_FIRST = 6  # of the plans that are tried first: more are counted, not named
 
@@ -230,6 +231,25 @@ def _written(submission: "Submission") -> list[str]:
         f"left out, because there are no rows: {task} in {' '.join(codes)}"
         for task, codes in submission.missing_languages.items()
     ]
+    lines += [
+        f"answers the rows of XTREME's own files: {task} in {' '.join(codes)}; these have no "
+        "labels, so that the scores above are those of the other rows"
+        for task, codes in submission.own_rows.items()
+    ]
+    lines += [
+        f"XTREME's own rows are not those of the scores: {task} in {' '.join(codes)}"
+        for task, codes in submission.unlike_hub.items()
+    ]
+    for codes, what in (
+        (submission.other_sentences, "holds sentences of older stages of the language"),
+        (submission.split_words, "splits contracted words, which XTREME fuses,"),
+    ):
+        if codes:
+            lines.append(
+                f"not as XTREME's rows: the hub's udpos {what} in {' '.join(codes)}, perhaps in "
+                "others: XTREME's scorer does not accept these files; answer its own rows with "
+                "--xtreme-rows DOWNLOAD"
+            )
     return lines
 
 

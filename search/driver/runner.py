@@ -21,7 +21,7 @@ from search.cluster.ray_runtime import Cluster, Gauges, ray_of
 from search.driver.finish import finish_study
 from search.driver.observer import NUMBERS, Observer, Unwatched, logging_to
 from search.driver.searcher import StudySearcher, Watch
-from search.driver.start import TRAINED_BY, StartedStudy, start_study
+from search.driver.start import TRAINED_BY, StartedStudy, scoring_versions, start_study
 from search.fence import Fence
 from search.home import Home
 from search.planning.plan import contract_warnings
@@ -93,7 +93,8 @@ def _record_start(started: StartedStudy, record: RecordWriter) -> None:
     """Record that the study begins or continues, with its settings and what it is made of."""
     settings, optuna = started.settings, started.optuna
     if not optuna.history.num_counted:
-        optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
+        versions_of = {"scoring_versions": scoring_versions(settings)}
+        optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, **versions_of})
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),

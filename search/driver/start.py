@@ -17,9 +17,11 @@ from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from spaces.task_catalog import get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
+from trainables.formats.kinds import format_of_task
 from trainables.rows.rows import Rows
 from trainables.store.phase_store import PhaseStore
 from trainables.store.stores import open_store, phase_store_address
@@ -27,7 +29,11 @@ from trainables.training.context import DATA, check_encoder
 from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.workers import num_cores
 
-TRAINED_BY = "trained_by"  # mark on a study: the version that its trials were trained by
+_NOT_COMPARABLE = (
+    "(CHANGELOG.md says what changed): their scores are not comparable; finish it with the version "
+    "that began it, or take another [study] name"
+)
+TRAINED_BY = "trained_by"  # mark on a study: the versions of training and of scoring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +112,31 @@ def start_study(
 
 
 def check_version(study: OptunaStudy, settings: StudySettings) -> None:
-    """Refuse to continue a study whose trials were trained by another version: their scores would
-    not be comparable with those of the trials to come. A study with all its trials is accepted: it
-    only has to be shown."""
-    mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
-    version = mark["training_version"]
-    is_unfinished = 0 < study.history.num_counted < settings.budget.num_trials
-    if version == TRAINING_VERSION or not is_unfinished:
+    """Refuse to continue a study whose trials were trained or scored by another version: their
+    scores would not be comparable with those of the trials to come. A finished study only has to be
+    shown."""
+    if not 0 < study.history.num_counted < settings.budget.num_trials:
         return
-    raise Refusal(
-        f"study {settings.study.name!r} was begun with training version {version}, and this "
-        f"program trains by version {TRAINING_VERSION} (CHANGELOG.md says what changed): their "
-        "scores are not comparable; finish it with the version that began it, or take another "
-        "[study] name"
-    )
+    mark = study.read_mark(TRAINED_BY) or {"training_version": 1}
+    version, name = mark["training_version"], settings.study.name
+    if version != TRAINING_VERSION:
+        raise Refusal(
+            f"study {name!r} was begun with training version {version}, and this program trains by "
+            f"version {TRAINING_VERSION} {_NOT_COMPARABLE}"
+        )
+    scored_by = mark.get("scoring_versions", {})
+    for task, version in scoring_versions(settings).items():
+        if (earlier := scored_by.get(task, 1)) != version:
+            raise Refusal(
+                f"study {name!r} was begun with scoring version {earlier} of target {task!r}, and "
+                f"this program scores it by version {version} {_NOT_COMPARABLE}"
+            )
+
+
+def scoring_versions(settings: StudySettings) -> dict[str, int]:
+    """Target -> the version of its main metric."""
+    targets = {name: get_task(name) for name in settings.space.targets}
+    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
 
 
 def _check_thread() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
 from spaces.sections import POCKET, PRETRAINED
 from spaces.study import StudySettings
@@ -41,12 +42,14 @@ class DataCheck:
         found: rows that exist.
         missing: rows that do not exist; each needed one also has an error.
         errors: what stops the study, one sentence each.
+        warnings: what a reader of the scores should know of the rows, one sentence each.
     """
 
     study: str
     found: tuple[RowsDescription, ...]
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def places_of(settings: StudySettings) -> list[StudyRows]:
@@ -88,7 +91,11 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     if not errors:
         errors += _without_zero_shot(settings, described)
     return DataCheck(
-        settings.study.name, tuple(described), tuple(missing), tuple(dict.fromkeys(errors))
+        settings.study.name,
+        tuple(described),
+        tuple(missing),
+        tuple(dict.fromkeys(errors)),
+        tuple(older_stage_warnings(settings)),
     )
 
 

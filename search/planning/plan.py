@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from search.planning.costs import SEQUENCES_PER_SECOND, Cost, cost_of
+from search.planning.older_stages import older_stage_warnings
 from spaces.intermediates import NONE
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, TrialPlan
@@ -12,6 +13,7 @@ from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
 from spaces.study import StudySettings
 from spaces.task_catalog import Source, Task, TaskKind, get_task
+from trainables.scoring.metrics import has_cut_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,7 @@ def contract_warnings(settings: StudySettings) -> Iterator[str]:
     for name in settings.space.targets:
         yield from _same_rows(settings, name, sources)
         yield from metric_conventions(get_task(name))
+    yield from older_stage_warnings(settings)
     budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
         yield (
@@ -189,6 +192,12 @@ def metric_conventions(target: Task) -> Iterator[str]:
                 f"the F1 of target {target.name!r} is computed by seqeval's rules on tags without "
                 "B- and I-, as in XTREME: a run of equal tags counts as one span; the accuracy is "
                 "reported as `accuracy`"
+                + (
+                    ", the F1 of seqeval 0.0.16 and later, which cuts a tag's first letter, as "
+                    "`f1_seqeval`"
+                    if has_cut_types(target.labels)
+                    else ""
+                )
             )
         if target.metric == "accuracy" and has_spans:
             yield (

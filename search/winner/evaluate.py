@@ -12,39 +12,22 @@ from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
 from search.winner.searched_study import SearchedStudy
+from search.winner.submission import Draft, Submission, check_targets
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS, get_task
-from trainables.exporting.submission import (
-    FOLDERS,
-    Predicted,
-    content_of,
-    file_name,
-    write_submission,
-)
+from spaces.task_catalog import SPLITS
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
 from trainables.training.context import TrialContext
-from trainables.training.evaluate import Predictions, Scoring, predictions_of, scores_of
+from trainables.training.evaluate import predictions_of, scores_of
 from trainables.training.stage import model_after
 from trainables.training.trial import scoring_of
 from trainables.whole import check_new
 
 EVALUATED = tuple(split for split in SPLITS if split != "train")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """The files that were written for XTREME's leaderboard. `missing` names the tasks of XTREME
-    that are no targets of the trial, `missing_languages` the languages without rows, by task."""
-
-    folder: Path
-    files: tuple[str, ...]
-    missing: tuple[str, ...]
-    missing_languages: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +69,7 @@ def evaluate_trial(
     split: str = "test",
     trial: int | None = None,
     xtreme: Path | None = None,
+    xtreme_rows: Path | None = None,
     data_root: str | Path | None = None,
     on_pretrained: OnDone = ignore,
 ) -> Evaluation:
@@ -99,34 +83,31 @@ def evaluate_trial(
         split: `test` or `validation`.
         trial: the number of another trial than the best.
         xtreme: a new folder for the submission.
+        xtreme_rows: the folder that XTREME's download script wrote. Its test rows are answered in
+            the submission, if there are some. They have no labels, so the scores stay those of the
+            other rows.
         data_root: overrides the folder of the rows that the search read.
         on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
             be pretrained first.
 
     Raises:
         Refusal: an unknown study, trial or split, a phase that is not in the phase store, a folder
-            that is not empty, a trial without any of XTREME's tasks.
+            that is not empty, a trial without any of XTREME's tasks, a folder `xtreme_rows` without
+            test rows of the trial's targets.
     """
     quiet_libraries()
-    if split not in EVALUATED:
-        raise unknown("split to evaluate", split, EVALUATED)
-    if xtreme is not None and split != "test":
-        raise Refusal(f"--xtreme reads test rows, but --split is {split!r}; leave --split out")
-    if xtreme is not None:
-        check_new(xtreme)
+    _check_request(split, xtreme, xtreme_rows)
     searched = SearchedStudy.read(address, data_root=data_root)
     settings, row = searched.settings, searched.choose(trial)
-    if xtreme is not None and not any(target.task in FOLDERS for target in row.plan.targets):
-        targets = ", ".join(target.task for target in row.plan.targets)
-        raise Refusal(
-            f"trial {row.number} of study {address.study!r} has the targets {targets}; a "
-            f"submission needs at least one of XTREME's nine tasks ({', '.join(FOLDERS)})"
-        )
+    if xtreme is not None:
+        targets = [target.task for target in row.plan.targets]
+        check_targets(targets, xtreme_rows, trial=f"trial {row.number} of study {address.study!r}")
     _, context = searched.open(home, on_pretrained=on_pretrained)
     keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_all_rows(settings.evaluation))
-    scored, files = _score(row, keys, context, split=split, writes=xtreme is not None)
+    draft = Draft(xtreme_rows) if xtreme is not None else None
+    scored = _score(row, keys, context, split=split, draft=draft)
     return Evaluation(
         study=address.study,
         trial=row.number,
@@ -135,8 +116,20 @@ def evaluate_trial(
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
         seen=_seen(searched.record, row, context.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
-        submission=_submit(xtreme, files, scored) if xtreme is not None else None,
+        submission=draft.finish(xtreme, scored) if draft and xtreme else None,
     )
+
+
+def _check_request(split: str, xtreme: Path | None, xtreme_rows: Path | None) -> None:
+    """Refuse options that do not go together, and a folder that is not new."""
+    if split not in EVALUATED:
+        raise unknown("split to evaluate", split, EVALUATED)
+    if xtreme is not None and split != "test":
+        raise Refusal(f"--xtreme reads test rows, but --split is {split!r}; leave --split out")
+    if xtreme_rows is not None and xtreme is None:
+        raise Refusal("--xtreme-rows is for a submission; say where to write it with --xtreme DIR")
+    if xtreme is not None:
+        check_new(xtreme)
 
 
 def _all_rows(evaluation: EvaluationSection) -> EvaluationSection:
@@ -150,20 +143,19 @@ def _score(
     context: TrialContext,
     *,
     split: str,
-    writes: bool,
-) -> tuple[list[TargetScores], dict[str, str]]:
-    """(the scores of every target, the text of a submission's files by name)."""
+    draft: Draft | None,
+) -> list[TargetScores]:
+    """The scores of every target. The files of a submission go into its draft."""
     scored: list[TargetScores] = []
-    files: dict[str, str] = {}
     for target in row.plan.targets:
         key, scoring = keys[target.task], scoring_of(target, context, split=split)
         model = model_after(key, target.trained_tasks, context)
         predicted = predictions_of(model, scoring, context)
         scores = scores_of(predicted, scoring, context, loss_fell=_loss_fell(target, key, context))
         scored.append(scores)
-        if writes and target.task in FOLDERS:
-            files |= _files(predicted, scoring, context)
-    return scored, files
+        if draft is not None:
+            draft.add(model, predicted, scoring, context)
+    return scored
 
 
 def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
@@ -171,36 +163,6 @@ def _loss_fell(target: Target, key: str | None, context: TrialContext) -> bool:
     target without a phase."""
     record = context.store.record(key) if target.phase is not None and key is not None else None
     return record is None or record.loss_fell
-
-
-def _files(predicted: Predictions, scoring: Scoring, context: TrialContext) -> dict[str, str]:
-    task, rows = get_task(scoring.task), context.data.rows
-    files = {}
-    for language, predictions in predicted.by_language.items():
-        loaded = rows.load(task.name, language, scoring.split)
-        of_language = Predicted(
-            examples=loaded.examples,
-            predictions=predictions,
-            dropped=loaded.dropped,
-            format=predicted.formats.get(language, scoring.format),
-        )
-        files[file_name(task, language)] = content_of(task, of_language)
-    return files
-
-
-def _submit(folder: Path, files: Mapping[str, str], scored: Sequence[TargetScores]) -> Submission:
-    write_submission(folder, files)
-    languages_of = {target.task: target.languages for target in scored if target.task in FOLDERS}
-    absent = {
-        task: [code for code in get_task(task).languages if code not in languages]
-        for task, languages in languages_of.items()
-    }
-    return Submission(
-        folder=folder,
-        files=tuple(sorted(files)),
-        missing=tuple(task for task in FOLDERS if task not in languages_of),
-        missing_languages={task: codes for task, codes in absent.items() if codes},
-    )
 
 
 def _seen(record: StudyRecord, row: TrialRow, scored_by: StudySettings) -> dict[str, list[str]]:

@@ -165,6 +165,11 @@ class Format(ABC, Generic[E, P]):
         """Every metric of the kind, and the outcomes of the rows. Among the metrics is the main one
         of the task."""
 
+    def scoring_version(self, task: Task) -> int:
+        """The version of what `judge` computes as the task's main metric: it is raised where equal
+        predictions get another number than before. It belongs to the protocol of a score."""
+        return 1
+
     def score(
         self, predictions: Sequence[P], examples: Sequence[E], task: Task, language: str
     ) -> Mapping[str, float]:

@@ -124,6 +124,10 @@ class TaggingFormat(Format[TaggingExample, Tags]):
                     tags[row][word] = task.labels[int(label)]
         return [tuple(row_tags) for row_tags in tags]
 
+    def scoring_version(self, task: Task) -> int:
+        """2 where `f1` counts types whole that version 1 cut."""
+        return 2 if task.metric == "f1" and metrics.has_cut_types(task.labels) else 1
+
     def judge(
         self,
         predictions: Sequence[Tags],
@@ -131,11 +135,14 @@ class TaggingFormat(Format[TaggingExample, Tags]):
         task: Task,
         language: str,
     ) -> Judgement:
-        """`f1` of labelled spans, and `accuracy` of tags."""
+        """`f1` of labelled spans, and `accuracy` of tags; `f1_seqeval` where seqeval's number is
+        another one."""
         golds = [example.tags for example in examples]
         spans = metrics.span_counts(predictions, golds)
         words = metrics.tag_counts(predictions, golds)
         scores = {"f1": metrics.micro_f1(spans), "accuracy": metrics.micro_f1(words)}
+        if metrics.has_cut_types(task.labels):
+            scores["f1_seqeval"] = metrics.span_f1(predictions, golds, cut=True)
         return Judgement(scores, outcomes.of_counts(spans if task.metric == "f1" else words))
 
 

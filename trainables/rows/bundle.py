@@ -25,6 +25,7 @@ from trainables.rows.hub import copy_split
 SUMS, SOURCES = "SHA256SUMS", "SOURCES.json"
 LICENSED = {
     Layout.CCGBANK: "the LDC's licence (LDC2005T13) does not allow copies of CCGbank",
+    Layout.XTREME: "XTREME's own files are made by its download script",
     Layout.BUCC: "only its shared task may hand out the corpora of BUCC 2018",
 }
 

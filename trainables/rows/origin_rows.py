@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spaces.origin import Layout, Origin
-from trainables.rows import bucc, ccgbank
+from trainables.rows import bucc, ccgbank, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.cards import licence_of
 from trainables.rows.folders import HINT, find_own_folder, read_own_rows
@@ -72,4 +72,7 @@ def _read(
     if origin.layout is Layout.BUCC:
         folder = find_own_folder(origin.dataset, data_root, hint=bucc.HINT)
         return bucc.bucc_rows(folder, config or language, name), ""
+    if origin.layout is Layout.XTREME:
+        folder = find_own_folder(origin.dataset, data_root, hint=xtreme_files.HINT)
+        return xtreme_files.xtreme_rows(folder, origin.reader, config or language, name), ""
     return read_own_rows(find_own_folder(origin.dataset, data_root, hint=HINT), config, name), ""

@@ -13,10 +13,11 @@ from spaces.task_catalog import SPLITS, Task, get_task
 from trainables.examples import Example
 from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
-from trainables.rows import origin_rows
+from trainables.rows import origin_rows, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
+from trainables.rows.older_stages import modern
 from trainables.rows.reading import Reading
 from trainables.scoring.groups import KINDS_WITH_IDS, group_names, half_of, unit_of_cut
 
@@ -71,16 +72,26 @@ class Rows:
 
     With `halves`, a single evaluation split is cut: one half selects (`validation`), the other
     tests. Without `halves` both are the whole split, the rows of the benchmark.
+
+    Without `older_stages` the hub's rows of udpos in some languages lose those of an older stage of
+    the language (`older_stages.py`).
+
+    `xtreme` is the folder that XTREME's download script wrote. Where it has test rows of a task in
+    a language, these are read. They have no labels: the first label of the task stands in for them,
+    and they can be answered but not scored.
     """
 
     data_root: str | None = None
     halves: bool = True
+    older_stages: bool = True
+    xtreme: str | None = None
 
     @classmethod
     def of(cls, settings: StudySettings) -> "Rows":
         """The rows of a study, equal for everything that reads, checks, trains on or scores
         them."""
-        return cls(settings.study.data_root, settings.evaluation.halves)
+        evaluation = settings.evaluation
+        return cls(settings.study.data_root, evaluation.halves, evaluation.older_stages)
 
     def load(self, task: str, language: str, split: str) -> LoadedRows:
         """Every row, checked against its task.
@@ -205,14 +216,30 @@ def _joined(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
     )
 
 
-def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
-    origin, hub_split = task.origin_of(language), task.hub_split(language, split)
+def _raw(task: Task, language: str, split: str, source: Rows) -> origin_rows.OriginRows:
+    if source.xtreme is not None and split == "test":
+        theirs = xtreme_files.find_test_rows(task, language, source.xtreme)
+        if theirs is not None:
+            raw = origin_rows.read_origin(theirs, language, [split], source.data_root)
+            filled = [(name, xtreme_files.with_stand_ins(row, task)) for name, row in raw.rows]
+            return replace(raw, rows=filled)
+    hub_split = task.hub_split(language, split)
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
+    origin = task.origin_of(language)
     raw = origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
+    if source.older_stages:
+        return raw
+    return replace(raw, rows=modern(raw.rows, task, language, split))
+
+
+def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
+    raw = _raw(task, language, split, source)
     reader = reader_of(task, language)
     readings = [
-        read_row(content, task, language, reader=reader, fallback_id=fallback_id)
+        Reading(None, is_dropped=True)
+        if xtreme_files.is_empty(content)
+        else read_row(content, task, language, reader=reader, fallback_id=fallback_id)
         for fallback_id, content in raw.rows
     ]
     if source.halves and task.is_cut(language, split):

@@ -133,9 +133,10 @@ def _proposals(
 
 def best_threshold(margins: Mapping[Pair, float], gold: Set[Pair]) -> float:
     """The margin from which pairs are accepted, for the highest F1 against the gold pairs: half way
-    to the next lower margin. Without any right pair it is infinite, so that no pair is accepted."""
+    to the next lower margin. Without any right pair it is 0, and all pairs are accepted, as in
+    XTREME's script (third_party/utils_retrieve.py, bucc_optimize)."""
     ranked = sorted(margins.items(), key=lambda item: -item[1])
-    best, threshold, num_right = 0.0, float("inf"), 0
+    best, threshold, num_right = 0.0, 0.0, 0
     for num_mined, (pair, margin) in enumerate(ranked, start=1):
         num_right += pair in gold
         f1 = 2 * num_right / (num_mined + len(gold))

@@ -13,6 +13,8 @@ from trainables.scoring.normalization import normalize
 
 _QUERIES_AT_ONCE = 1024  # bounds the similarity matrix of `nearest`
 
+_PREFIXES = ("B", "I", "E", "S", "O", ".")  # of a span, without a type
+
 MIN_PREDICTED, MIN_WRONG = 0.99, 0.95  # shares of rows, for `collapsed_to`
 
 T = TypeVar("T", bound=Hashable)
@@ -73,27 +75,42 @@ def micro_f1(counts: Sequence[Counts]) -> float:
     return 2 * right / (predicted + gold) if predicted + gold else 0.0
 
 
-def span_f1(predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]) -> float:
+def has_cut_types(labels: Sequence[str]) -> bool:
+    """Whether two types of these tags are one without the first letter of what has no prefix (CCONJ
+    and SCONJ; X and the gap between sentences). Then `span_f1` and seqeval's number differ."""
+    types = {_type(tag): _cut_type(tag) for tag in (*labels, "O")}
+    return len(set(types.values())) < len(types)
+
+
+def span_f1(
+    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]], *, cut: bool = False
+) -> float:
     """Micro F1 over labelled spans; 0 where there is no span at all.
 
-    Source: `seqeval.metrics.f1_score` in its default mode, which follows the CoNLL-2000 script
-    `conlleval`; a test checks that the two are equal. XTREME scores POS with it, too
-    (google-research/xtreme, issue 56), although these tags have no prefix. The first letter is then
-    read as the prefix. So runs of an equal tag merge, except that a first letter `B`, `I`, `E` or
-    `S` is read as the begin, inside, end or single of a chunk.
+    A tag with a prefix (`B-PER`) has the type after it. A tag without one (`NOUN`) is its own type,
+    and its first letter counts as the prefix as well, so that runs of an equal tag merge, unless it
+    is a `B`, `I`, `E` or `S` and is read as a chunk's begin, inside, end or single.
+
+    Sources: `seqeval.metrics.f1_score` in its default mode, which follows the CoNLL-2000 script
+    `conlleval`. XTREME scores POS with it too, by seqeval 0.0.12 (google-research/xtreme,
+    install_tools.sh and evaluate_test.py).
+
+    Args:
+        cut: take the first letter off a type without prefix, as seqeval does from 0.0.16 on, so
+            that CCONJ and SCONJ are one type.
     """
-    return micro_f1(span_counts(predictions, golds))
+    return micro_f1(span_counts(predictions, golds, cut=cut))
 
 
 def span_counts(
-    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]]
+    predictions: Sequence[Sequence[str]], golds: Sequence[Sequence[str]], *, cut: bool = False
 ) -> list[Counts]:
     """The right, predicted and gold spans of each sentence, counted as in `span_f1`."""
     _refuse_unequal(len(predictions), len(golds))
     for predicted, gold in zip(predictions, golds, strict=True):
         if len(predicted) != len(gold):
             raise ValueError(f"{len(predicted)} predicted tags for a sentence of {len(gold)} words")
-    predicted_spans, gold_spans = _spans(predictions), _spans(golds)
+    predicted_spans, gold_spans = _spans(predictions, cut=cut), _spans(golds, cut=cut)
     ends = list(accumulate(len(tags) + 1 for tags in golds))
     # A span belongs to the sentence of its last word: a malformed one may begin in an earlier one.
     right_by_row, predicted_by_row, gold_by_row = (
@@ -105,7 +122,7 @@ def span_counts(
     ]
 
 
-def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
+def _spans(sentences: Sequence[Sequence[str]], *, cut: bool) -> set[tuple[str, int, int]]:
     """(type, first word, last word) of every span. Words are counted over all sentences, with a gap
     between two sentences.
 
@@ -116,7 +133,7 @@ def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
     spans = set()
     last_part, last_type, first = "O", "", 0
     for i, word in enumerate([*words, "O"]):
-        part, kind = word[0], word[1:].split("-", maxsplit=1)[-1] or "_"
+        part, kind = word[0], _cut_type(word) if cut else _type(word)
         other = kind != last_type
         ends = (
             last_part in "ES"
@@ -132,6 +149,16 @@ def _spans(sentences: Sequence[Sequence[str]]) -> set[tuple[str, int, int]]:
             first = i
         last_part, last_type = part, kind
     return spans
+
+
+def _type(tag: str) -> str:
+    """What follows the prefix, `_` if nothing does; the tag itself where it has no prefix."""
+    return _cut_type(tag) if tag[1:2] == "-" or tag in _PREFIXES else tag
+
+
+def _cut_type(tag: str) -> str:
+    """What follows the prefix, or the first letter of a tag without prefix."""
+    return tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
 def exact_match(

@@ -56,11 +56,15 @@ class ScoringProtocol:
     """How a single evaluation split was cut; empty where there was nothing to cut."""
     revision: str = ""
     """The commit of the hub's data set, recorded only."""
+    scoring_version: int = 1
+    """The version of the metric (`Format.scoring_version`); older records do not have it."""
 
     @property
     def digest(self) -> str:
         """A hash of everything that makes scores comparable: 16 hexadecimal digits."""
         content = {k: v for k, v in asdict(self).items() if k != "revision"}
+        if self.scoring_version == 1:  # so that digests from before this field are found again
+            del content["scoring_version"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: "ScoringProtocol") -> list[str]:

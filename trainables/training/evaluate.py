@@ -263,6 +263,7 @@ def protocol_of(
         training_version=TRAINING_VERSION,
         cut=rows.describe_cut(*cell),
         revision=rows.commits(*cell),
+        scoring_version=scoring.format.scoring_version(task),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from search.callbacks import StartCallbacks
 from search.driver import start
-from search.driver.start import TRAINED_BY, check_version, start_study
+from search.driver.start import TRAINED_BY, check_version, scoring_versions, start_study
 from search.home import Home
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
@@ -73,6 +73,26 @@ def test_a_study_of_another_training_version_is_not_gone_on_with(
     check_version(study, settings_of(budget={"num_trials": 1}))  # it has all its trials
     study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})
     check_version(OptunaStudy.open(optuna_url, settings), settings)
+
+
+def test_a_study_of_another_scoring_version_is_not_gone_on_with(
+    settings_of: Settings, optuna_url: str
+) -> None:
+    """Only where a target's metric is another one: `pos` is scored as ever, `udpos` is not."""
+    space = {"targets": ["pos", "udpos"]}
+    settings = settings_of(budget={"num_trials": 2}, space=space)
+    assert scoring_versions(settings) == {"pos": 1, "udpos": 2}
+    study = OptunaStudy.open(optuna_url, settings)
+    asked = study.ask()
+    assert asked is not None
+    study.tell_scored(asked, 0.5)
+    study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION})  # as it was once written
+    with pytest.raises(Refusal, match=r"scoring version 1 of target 'udpos', .* by version 2"):
+        check_version(study, settings)
+    check_version(study, settings_of(budget={"num_trials": 2}, space={"targets": ["pos"]}))
+    mark = {"training_version": TRAINING_VERSION, "scoring_versions": scoring_versions(settings)}
+    study.write_mark(TRAINED_BY, mark)
+    check_version(study, settings)
 
 
 def test_every_check_is_made_once(

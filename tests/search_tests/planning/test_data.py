@@ -1,5 +1,6 @@
 """What a study reads, checked, and taken along."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from search.cli.data import _print
 from search.planning.data import (
     DataCheck,
     bundle_data,
@@ -308,3 +311,25 @@ def test_nothing_of_the_hub_to_take_along(tmp_path: Path) -> None:
 def test_fetch_is_from_the_hub_alone(mirror: Path) -> None:
     with pytest.raises(Refusal, match="so there is nothing to fetch"):
         fetch_data(study(mirror), on_done=quiet)
+
+
+def test_older_stages_among_the_rows_are_said(make_root: Callable[..., Path]) -> None:
+    """With the rows that are checked, also where `data check` prints them."""
+    made = [{"tokens": ["νέα"], "pos_tags": ["NOUN"]}]
+    root = make_root("google/xtreme", "udpos.Greek", {"test": made, "validation": made})
+    space = {
+        "intermediate": ["none", "csqa"],
+        "intermediate_learning_rate": [1e-3],
+        "target_learning_rate": [1e-3],
+        "targets": ["udpos"],
+    }
+    found = check(root, space=space, evaluation={"languages": ["el"]})
+    (warning,) = found.warnings
+    assert "Ancient Greek in el (84% of the test rows)" in warning
+    told = io.StringIO()
+    _print(found, Console(file=told, width=400))
+    assert f"warning: {warning}" in told.getvalue()
+    modern = {"languages": ["el"], "older_stages": False}
+    left_out = check(root, space=space, evaluation=modern)
+    assert not left_out.warnings
+    assert any("hub's 2,809 rows, and there are 1" in error for error in left_out.errors)

@@ -125,6 +125,7 @@ def test_main_scores_that_others_call_the_same_and_are_not(settings_of: Settings
     assert of_tags.startswith(
         "the F1 of target 'udpos' is computed by seqeval's rules on tags without "
     )
+    assert of_tags.endswith("which cuts a tag's first letter, as `f1_seqeval`")
     assert of_pairs.startswith(
         "the accuracy of target 'buccpairs' is measured among the gold pairs"
     )

@@ -90,7 +90,7 @@ def test_an_experiment_s_name_is_a_name(value: str, uri: str, tmp_path: Path) ->
     found = list_studies(ExperimentAddress(uri))
     assert [study.name for study in found] == ["first"]
     read = read_study(ExperimentAddress(uri, value).for_study("second"))
-    assert read.settings == {"evaluation": {}}
+    assert read.settings.content == {"evaluation": {}}
     folders = list(tmp_path.rglob("settings.json"))
     assert len(folders) == 2
     assert all(path.is_relative_to(tmp_path / "artifacts") for path in folders)

@@ -78,6 +78,7 @@ def test_the_best_trial_on_test_rows(finished: Any, tmp_path: Path) -> None:
         ({"split": "tests"}, "unknown split to evaluate 'tests'. Did you mean 'test'"),
         ({"split": "train"}, "unknown split to evaluate 'train'"),
         ({"split": "validation", "xtreme": True}, "--split is 'validation'; leave --split out"),
+        ({"xtreme_rows": Path("x")}, "--xtreme-rows is for a submission; say where to write it"),
         (
             {"xtreme": True},
             "targets rel, retrieval; a submission needs at least one of XTREME's nine",
@@ -276,6 +277,53 @@ def test_a_submission_scores_what_was_reported(made: Made, tmp_path: Path) -> No
     assert ours["xquad"].protocol.cut == "half of validation by paragraph"
     assert ours["xquad"].protocol.differences(scores["xquad"].protocol) == ["data", "rows", "cut"]
     assert set(ours["pawsx"].languages) == {"en", "de"}
+
+
+def test_rows_of_xtremes_own_files_are_answered_in_the_submission(
+    made: Made, tmp_path: Path
+) -> None:
+    """Without labels, in their own order, and in languages that the hub's rows lack; the scores
+    stay those of the hub's rows."""
+    theirs = tmp_path / "download"
+    write_xtremes(theirs)
+    out, plain = tmp_path / "out", tmp_path / "plain"
+    found = made.evaluate(xtreme=out, xtreme_rows=theirs)
+    assert found.scores == made.evaluate(xtreme=plain).scores
+    assert found.submission is not None
+    assert found.submission.own_rows == {"panx": ("de", "fr"), "pawsx": ("de",), "tatoeba": ("de",)}
+    assert found.submission.unlike_hub == {"panx": ("de", "fr")}
+    sentences = read_tags(out / "panx" / "test-de.tsv")
+    assert [len(tags) for tags in sentences] == [len(row["tokens"]) for row in OWN_PANX]
+    assert (out / "panx" / "test-en.tsv").read_text() == (plain / "panx/test-en.tsv").read_text()
+    for name in ("pawsx/test-de.tsv", "tatoeba/test-de.tsv"):
+        assert (out / name).read_text() == (plain / name).read_text(), "the same rows"
+    assert "panx/test-fr.tsv" in found.submission.files
+    assert "fr" not in found.submission.missing_languages["panx"]
+    told = io.StringIO()
+    show_evaluation(found, Console(file=told, width=300))
+    assert "answers the rows of XTREME's own files: panx in de fr; these have no" in told.getvalue()
+    assert "XTREME's own rows are not those of the scores: panx in de fr" in told.getvalue()
+    with pytest.raises(Refusal, match=r"--xtreme-rows '.*' has no test rows of pawsx, panx"):
+        made.evaluate(xtreme=tmp_path / "new", xtreme_rows=tmp_path / "out" / "xquad")
+    assert not (tmp_path / "new").exists()
+
+
+OWN_PANX = tagged("de other", 7)
+
+
+def write_xtremes(folder: Path) -> None:
+    """As its download script does: without labels, English translations sorted."""
+    for name in ("panx", "pawsx", "tatoeba"):
+        (folder / name).mkdir(parents=True)
+    for code in ("de", "fr"):
+        text = "\n\n".join("\n".join(row["tokens"]) for row in OWN_PANX)
+        (folder / "panx" / f"test-{code}.tsv").write_text(text + "\n")
+    lines = [f"{row['sentence1']}\t{row['sentence2']}\r\n" for row in pairs("de", 40)]
+    (folder / "pawsx" / "test-de.tsv").write_text("".join(lines), newline="")
+    rows = translations(60)
+    (folder / "tatoeba" / "de-en.de").write_text("".join(r["source_sentence"] for r in rows))
+    english = sorted(row["target_sentence"].strip() for row in rows)
+    (folder / "tatoeba" / "de-en.en").write_text("".join(f"{line}\n" for line in english))
 
 
 def check_files(out: Path, scores: dict[str, TargetScores], gold: set[tuple[str, str]]) -> None:

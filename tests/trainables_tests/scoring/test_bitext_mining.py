@@ -102,7 +102,16 @@ def test_the_threshold_is_where_f1_is_best_by_hand() -> None:
     margins = {("d1", "e1"): 1.5, ("d2", "e2"): 1.4, ("d9", "e9"): 1.2, ("d3", "e9"): 1.0}
     assert bitext_mining.best_threshold(margins, GOLD) == pytest.approx(1.3)
     assert bitext_mining.best_threshold({("d1", "e1"): 1.5}, GOLD) == 1.5
-    assert bitext_mining.best_threshold({("d1", "e9"): 1.5}, GOLD) == float("inf")
+
+
+@pytest.mark.parametrize(
+    "margins", [{}, {("d1", "e9"): 1.5}, {("d1", "e9"): 1.5, ("d2", "e1"): 0.1}]
+)
+@pytest.mark.parametrize("gold", [GOLD, set()])
+def test_without_a_right_pair_all_count_as_in_xtremes_script(
+    margins: dict[bitext_mining.Pair, float], gold: set[bitext_mining.Pair]
+) -> None:
+    assert bitext_mining.best_threshold(margins, gold) == 0
 
 
 names = st.sampled_from(["1", "2", "3", "4"])

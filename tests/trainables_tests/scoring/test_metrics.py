@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 
+from spaces.pocket_tasks import POCKET_POS
+from spaces.target_tasks import ENTITIES, UNIVERSAL_POS
 from trainables.scoring import metrics
 from trainables.scoring.normalization import mlqa_normalizer
 
@@ -29,24 +31,100 @@ UD = (
     "E",
     "S",
 )
-TAGS = st.sampled_from((*BIO, *UD))
-PAIRS = st.lists(
-    st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=12), min_size=1, max_size=4
-).map(
-    lambda rows: (
-        [[predicted for predicted, _ in row] for row in rows],
-        [[gold for _, gold in row] for row in rows],
+Rows = tuple[list[list[str]], list[list[str]]]
+
+
+def pairs_of(labels: tuple[str, ...]) -> st.SearchStrategy[Rows]:
+    """Predictions and gold tags of a few sentences."""
+    tags = st.sampled_from(labels)
+    sentence = st.lists(st.tuples(tags, tags), min_size=1, max_size=12)
+    return st.lists(sentence, min_size=1, max_size=4).map(
+        lambda rows: (
+            [[predicted for predicted, _ in row] for row in rows],
+            [[gold for _, gold in row] for row in rows],
+        )
     )
-)
+
+
+PAIRS = pairs_of((*BIO, *UD))
+
+
+def seqeval(predictions: list[list[str]], golds: list[list[str]]) -> float:
+    """What the installed version says."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(f1_score(golds, predictions))
 
 
 @given(PAIRS)
-def test_span_f1_is_seqevals(rows: tuple[list[list[str]], list[list[str]]]) -> None:
+def test_span_f1_with_cut_types_is_seqevals(rows: Rows) -> None:
     predictions, golds = rows
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = f1_score(golds, predictions)
-    assert metrics.span_f1(predictions, golds) == pytest.approx(expected)
+    assert metrics.span_f1(predictions, golds, cut=True) == pytest.approx(seqeval(*rows))
+
+
+@given(pairs_of(BIO))
+def test_tags_with_a_prefix_are_counted_as_seqeval_does(
+    rows: Rows,
+) -> None:
+    assert metrics.span_f1(*rows) == pytest.approx(seqeval(*rows))
+    assert metrics.span_counts(*rows) == metrics.span_counts(*rows, cut=True)
+
+
+# gold, predicted, F1 of seqeval 0.0.12 (XTREME's), F1 of seqeval from 0.0.16 on
+OLD_AND_NEW = [
+    ("SCONJ VERB", "CCONJ VERB", 0.5, 1),
+    ("SCONJ CCONJ", "CCONJ SCONJ", 0, 0),
+    ("CCONJ CCONJ NOUN", "CCONJ SCONJ NOUN", 0.4, 0.5),
+    ("X NOUN / X", "X NOUN / X", 1, 1),
+    ("X", "NOUN", 0, 0),
+    ("SYM SYM PUNCT", "SYM PUNCT PUNCT", 0.4, 0.4),
+    ("INTJ INTJ", "INTJ NOUN", 0, 0),
+    ("PROPN PROPN / PROPN", "PROPN NOUN / PROPN", 0.4, 0.4),
+    ("PER LOC O PER", "PER PER O PER", 0.4, 0.4),
+    ("O PER DER", "O PER PER", 0, 1),
+    ("B-PER I-PER O B-LOC", "B-PER O O B-LOC", 0.5, 0.5),
+    ("I-PER B-PER", "I-PER I-PER", 0, 0),
+    ("S-LOC E-PER O", "B-LOC I-PER O", 1, 1),
+]
+
+
+@pytest.mark.parametrize(("gold", "predicted", "whole", "cut"), OLD_AND_NEW)
+def test_types_without_prefix_are_whole_as_in_xtremes_seqeval(
+    gold: str, predicted: str, whole: float, cut: float
+) -> None:
+    golds, predictions = (
+        [part.split() for part in side.split(" / ")] for side in (gold, predicted)
+    )
+    assert metrics.span_f1(predictions, golds) == pytest.approx(whole)
+    assert metrics.span_f1(predictions, golds, cut=True) == pytest.approx(cut)
+    assert seqeval(predictions, golds) == pytest.approx(cut)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (UNIVERSAL_POS, True),
+        (("CCONJ", "NOUN", "SCONJ"), True),
+        (("NOUN", "X"), True),  # without its letter X is what the gap between sentences is
+        (("ADP", "CCONJ", "NOUN"), False),
+        (("O", "PER", "LOC"), False),
+        (ENTITIES, False),
+        (("O", "B", "I"), False),
+        (("O", "B-A-B", "I-A-B", "B-B"), False),
+        (("O", "B-PER", "I-PER", "MISC", "DISC"), True),
+    ],
+)
+def test_labels_whose_types_are_told_apart_by_the_first_letter(
+    labels: tuple[str, ...], expected: bool
+) -> None:
+    assert metrics.has_cut_types(labels) is expected
+
+
+@given(st.data())
+def test_where_no_two_types_are_one_both_numbers_agree(data: st.DataObject) -> None:
+    labels = data.draw(st.sampled_from((POCKET_POS, ENTITIES, ("O", "PER", "LOC"))))
+    rows = data.draw(pairs_of(labels))
+    assert metrics.span_counts(*rows) == metrics.span_counts(*rows, cut=True)
 
 
 def test_span_f1_by_hand() -> None:
@@ -61,15 +139,15 @@ def test_span_f1_by_hand() -> None:
 
 
 @given(PAIRS)
-def test_spans_are_counted_where_they_end(rows: tuple[list[list[str]], list[list[str]]]) -> None:
-    """Sentence by sentence where no tag is malformed; the sums are those of all sentences. A tag
-    of one letter has no type: seqeval takes it for what went on in the sentence before."""
+def test_spans_are_counted_where_they_end(rows: Rows) -> None:
+    """Sentence by sentence where no tag is malformed; the sums are those of all sentences. A bare
+    prefix has no type: seqeval takes it for what went on in the sentence before."""
     counts = metrics.span_counts(*rows)
     assert metrics.micro_f1(counts) == metrics.span_f1(*rows)
     alone = [
         metrics.span_counts([predicted], [gold])[0] for predicted, gold in zip(*rows, strict=True)
     ]
-    if not any(len(tag) == 1 and tag != "O" for side in rows for tags in side for tag in tags):
+    if not any(len(tag) == 1 and tag not in "OX" for side in rows for tags in side for tag in tags):
         assert counts == alone
 
 

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from trainables.scoring.scores import (
     XTREME_GROUPS,
     Mark,
     Scores,
+    ScoringProtocol,
     objective,
     protocol_differences,
     task_score,
@@ -104,6 +105,16 @@ def test_protocols_that_differ_name_the_fields() -> None:
     assert PROTOCOL.differences(other) == ["split", "data", "layer"]
     assert PROTOCOL.differences(replace(PROTOCOL, cut="half")) == ["cut"]
     assert PROTOCOL.differences(replace(PROTOCOL, revision="a" * 40)) == []  # the data digest says
+
+
+def test_scores_by_two_versions_of_a_metric_do_not_compare() -> None:
+    """Records from before the version was said are of version 1, under the digest that they had."""
+    old = {name: value for name, value in asdict(PROTOCOL).items() if name != "scoring_version"}
+    assert ScoringProtocol(**old) == PROTOCOL
+    assert PROTOCOL.digest == "466fd8ca22ad5482"
+    new = replace(PROTOCOL, scoring_version=2)
+    assert PROTOCOL.differences(new) == ["scoring_version"]
+    assert new.digest != PROTOCOL.digest
 
 
 def test_differences_between_scores_have_both_values() -> None:
