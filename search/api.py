@@ -146,7 +146,7 @@ def run(
 
     >>> run("pocket", address="http://head:8265")
     Traceback (most recent call last):
-    spaces.refusal.Refusal: 'http://head:8265' is not an address to run at; expected HOST:PORT of ...
+    spaces.refusal.Refusal: 'http://head:8265' is not an address to run at; expected ...
     """
     from search.cluster.ray_runtime import cluster_at
     from search.driver.runner import run_study

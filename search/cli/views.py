@@ -22,7 +22,7 @@ from trainables.scoring.scores import TargetScores
 if TYPE_CHECKING:  # they bring torch, which a plan need not wait for
     from search.planning.measure import Measurement
     from search.winner.evaluate import Evaluation
-    from search.winner.submission import Submission
+    from trainables.exporting.submission_draft import Submission
 
 MAX_FIRST = 6  # of the plans that are tried first: more are counted, not named
 

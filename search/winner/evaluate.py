@@ -12,13 +12,13 @@ from search.trials.gains import averages, task_scores
 from search.trials.ranking import TrialRow, seen_languages
 from search.winner.register import key_after
 from search.winner.searched_study import SearchedStudy
-from search.winner.submission import Draft, Submission, check_targets
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.sections import EvaluationSection
 from spaces.study import StudySettings
 from spaces.task_catalog import SPLITS
+from trainables.exporting.submission_draft import Draft, Submission, check_targets
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
 from trainables.training.context import TrialContext

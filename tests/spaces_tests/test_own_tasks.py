@@ -6,7 +6,7 @@ import pytest
 
 from spaces.mixture import Mixture
 from spaces.origin import Layout
-from spaces.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task
+from spaces.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task, xtreme_rows
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS, Source, TaskKind, tabulate
 
@@ -61,10 +61,15 @@ def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
     text = (Path(__file__).parents[2] / "docs" / "how-to" / "own-task.md").read_text()
     entries = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     for entry in entries:
-        names = {"own_task": own_task, "own_rows": own_rows, "TaskKind": TaskKind}
+        names = {
+            "own_task": own_task,
+            "own_rows": own_rows,
+            "xtreme_rows": xtreme_rows,
+            "TaskKind": TaskKind,
+        }
         exec(entry, names)
         for node in ast.walk(ast.parse(entry)):
             if isinstance(node, ast.Call):
                 assert (node.end_lineno or 0) - node.lineno + 1 <= 10
         assert names.get("OWN_TASKS") or names.get("OWN_ROWS")
-    assert len(entries) == 3
+    assert len(entries) == 4

@@ -338,7 +338,7 @@ def test_the_registered_model_answers(done: Done, tmp_path: Path) -> None:
     hidden = encoder(**tokenizer("uno dos", return_tensors="pt")).last_hidden_state
     assert hidden.shape[-1] == encoder.config.hidden_size
     card = (folder / "README.md").read_text()
-    assert f"Trial {done.trial} of study `tiny`" in card
+    assert f"trial {done.trial} of study `tiny`" in card
     assert card.startswith("---\nlanguage:")
     for part in ("## Intended use", "| rel | Unicode-3.0 (CLDR) |", "transfer-search predict"):
         assert part in card

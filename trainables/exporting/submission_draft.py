@@ -48,16 +48,6 @@ class Submission:
     other_sentences: tuple[str, ...] = ()
     split_words: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        by_task = ("missing_languages", "own_rows", "unlike_hub")
-        return {
-            "folder": str(self.folder),
-            **{name: list(getattr(self, name)) for name in ("files", "missing")},
-            **{name: {k: list(v) for k, v in getattr(self, name).items()} for name in by_task},
-            **{name: list(getattr(self, name)) for name in ("other_sentences", "split_words")},
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -152,8 +142,8 @@ def check_targets(targets: Sequence[str], rows: Path | None, *, trial: str) -> N
     XTREME's own files has no test rows of them."""
     if not any(name in FOLDERS for name in targets):
         raise Refusal(
-            f"{trial} has the targets {', '.join(targets)}: none of XTREME's nine "
-            f"({', '.join(FOLDERS)}), of which a submission is made"
+            f"{trial} has the targets {', '.join(targets)}; a submission needs at least one of "
+            f"XTREME's nine tasks ({', '.join(FOLDERS)})"
         )
     asked = [name for name in targets if name in BY_PLACE]
     if rows is not None and not asked:
