@@ -2,7 +2,11 @@
 with 2."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+MAX_SHOWN = 200  # characters of a user's value that a message repeats
 
 
 class Refusal(ValueError):
@@ -13,6 +17,34 @@ class Refusal(ValueError):
 class AwayError(Refusal):
     """A service does not answer or denies access. The request itself was correct, and may succeed
     when it is repeated."""
+
+
+def shown(value: Any) -> str:
+    """The value as Python writes it, for a message. A long or deep value is cut: a text to its
+    first characters and its length, so that a message stays one short line."""
+    if isinstance(value, str) and len(value) > MAX_SHOWN:
+        return f"{value[: MAX_SHOWN // 4]!r}... ({len(value):,} characters)"
+    text = repr(value) if isinstance(value, str) else _REPR.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def _limited_repr() -> reprlib.Repr:
+    limited = reprlib.Repr()
+    limited.maxlist = limited.maxtuple = limited.maxdict = 20
+    limited.maxstring = limited.maxother = limited.maxlong = MAX_SHOWN
+    return limited
+
+
+_REPR = _limited_repr()
+
+
+def one_line(text: str, *, limit: int = 1000) -> str:
+    """The text in one line of at most `limit` characters. Line breaks, control characters and
+    halves of surrogate pairs are written as escapes (`\\n`)."""
+    cut = text if len(text) <= limit else f"{text[:limit]}..."
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
 
 
 def first_line(error: BaseException, *, empty: str | None = None) -> str:
@@ -30,5 +62,5 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> Refusal:
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
-    return Refusal(f"unknown {kind} {given!r}.{hint} Known: {shown}")
+    listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+    return Refusal(f"unknown {kind} {shown(given)}.{hint} Known: {listed}")

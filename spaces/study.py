@@ -166,7 +166,8 @@ def shipped_studies() -> tuple[str, ...]:
 
 
 def read_text(study: str) -> str:
-    """The text of a study file, by shipped name or path. Raises Refusal where it cannot be read."""
+    """The text of a study file, by shipped name or path, without a byte-order mark. Raises Refusal
+    where it cannot be read."""
     shipped = shipped_studies()
     if study in shipped:
         path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
@@ -175,7 +176,7 @@ def read_text(study: str) -> str:
     else:
         raise unknown("study", study, shipped)
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unreadable(
             study, f"it is not UTF-8 ({error.reason} at byte {error.start})"

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,12 +16,14 @@ from search.addresses import refusing
 from search.callbacks import OnDone, ignore
 from search.record.registry import SCHEME, Registry
 from spaces.json_values import JsonObject
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal, shown, unknown
 from trainables.exporting.predictor import LISTS, Predictor, load_predictor
 from trainables.quiet import quiet_libraries
+from trainables.rows.raw import json_object
 
 ENDINGS: Mapping[str, str] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 BATCH_ROWS = 256  # as many rows as are in memory at once
+MAX_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
 def load_model(model: str, *, tracking_uri: str) -> Predictor:
@@ -43,14 +46,17 @@ def load_model(model: str, *, tracking_uri: str) -> Predictor:
 
 
 def format_of(file: Path | None, given: str | None) -> str:
-    """`jsonl` or `csv`: the format given, else by the file's ending, else jsonl. Raises Refusal for
-    an unknown format or ending."""
+    """`jsonl` or `csv`: the format given, else by the file's ending. Standard input and a pipe
+    without a known ending (`/dev/stdin`, `<(...)`) are jsonl. Raises Refusal for an unknown format
+    or ending."""
     known = sorted(set(ENDINGS.values()))
     if given is not None:
         if given not in known:
             raise unknown("format", given, known)
         return given
     if file is None:
+        return "jsonl"
+    if file.suffix.lower() not in ENDINGS and _is_stream(file):
         return "jsonl"
     if file.suffix.lower() not in ENDINGS:
         raise Refusal(
@@ -113,27 +119,24 @@ def _json_rows(lines: TextIO) -> Iterator[tuple[int, JsonObject]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise Refusal(
-                f"line {number} is not JSON: {error}; expected one object per line"
-            ) from None
-        if not isinstance(row, dict):
-            raise Refusal(f"line {number} is {line.strip()[:40]!r}; expected a JSON object")
-        yield number, row
+        yield number, json_object(line, f"line {number}")
 
 
 def _csv_rows(lines: TextIO) -> Iterator[tuple[int, JsonObject]]:
+    csv.field_size_limit(MAX_CELL)
     table = csv.DictReader(lines, strict=True)
     number = 1
     try:
-        number = table.line_num + 1 if table.fieldnames is not None else 1
+        names = table.fieldnames or ()
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise Refusal(f"the header names the column {shown(twice[0])} more than once")
+        number = table.line_num + 1
         for row in table:
             if None in row or None in row.values():
                 raise Refusal(
                     f"line {number} does not have as many cells as the header: expected "
-                    f"{', '.join(table.fieldnames or ())}"
+                    f"{shown(', '.join(names))[1:-1]}"
                 )
             yield number, _parsed(row, number)
             number = table.line_num + 1
@@ -148,9 +151,9 @@ def _parsed(cells: Mapping[str, str], number: int) -> JsonObject:
         if column in cells:
             try:
                 row[column] = json.loads(cells[column])
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Refusal(
-                    f"line {number}: {column} is {cells[column]!r}; expected a list as JSON, "
+                    f"line {number}: {column} is {shown(cells[column])}; expected a list as JSON, "
                     'such as ["a", "b"]'
                 ) from None
     if row.get("text_b") == "":
@@ -160,19 +163,43 @@ def _parsed(cells: Mapping[str, str], number: int) -> JsonObject:
 
 def _checked(predictor: Predictor, file: Path, form: str) -> Iterator[None]:
     for number, row in read_rows(file, form):
+        if isinstance(row.get("id"), dict | list):  # an answer repeats it
+            raise Refusal(f"line {number}: id is {shown(row['id'])}; expected text or a number")
         predictor.check(row, f"line {number}")
         yield
 
 
+def _is_stream(file: Path) -> bool:
+    """Whether the file can be read only once: a pipe, a socket or a terminal. Raises Refusal for
+    another device, which may have no end (`/dev/zero`)."""
+    try:
+        if file.is_char_device() and file != Path(os.devnull):
+            with file.open("rb") as opened:
+                if not opened.isatty():
+                    raise Refusal(f"{file} is a device; expected a file or a pipe with rows")
+            return True
+        return file.is_fifo() or file.is_socket()
+    except OSError:
+        return False  # reading it says what is wrong
+
+
 @contextlib.contextmanager
 def _rereadable(file: Path | None) -> Iterator[Path]:
-    """The file, or a copy of standard input, which can be read only once."""
-    if file is not None:
+    """The file, or a copy of standard input or of a pipe, which can be read only once."""
+    if file is not None and not _is_stream(file):
         yield file
         return
     with tempfile.NamedTemporaryFile(prefix="transfer-search-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
+        try:
+            with contextlib.ExitStack() as opened:
+                rows = sys.stdin.buffer if file is None else opened.enter_context(file.open("rb"))
+                shutil.copyfileobj(rows, copy)
+            copy.flush()
+        except OSError as error:
+            name = "standard input" if file is None else file
+            raise Refusal(
+                f"{name} cannot be copied to {tempfile.gettempdir()}: {error.strerror}"
+            ) from error
         yield Path(copy.name)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, shown
 from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
@@ -28,6 +29,7 @@ from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
+from trainables.rows.raw import half_pair
 from trainables.training.batches import by_length, units_of
 from trainables.training.loop import to_device
 from trainables.training.workers import best_device, reading_tokens
@@ -39,6 +41,7 @@ COLUMNS: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.TAGGING: ("words",),
     TaskKind.RETRIEVAL: ("text",),
 }
+MAX_COLUMNS = 20  # names of a row's columns that a message lists
 LISTS = ("choices", "words")  # columns that hold a list of texts
 Vectors = Sequence[npt.NDArray[np.float32]]
 
@@ -93,6 +96,9 @@ class Predictor:
     def check(self, row: Mapping[str, Any], row_name: str) -> Example:
         """The row as an example. Raises Refusal, which starts with `row_name` (`row 3`), where it
         cannot be one."""
+        broken = half_pair(row)
+        if broken is not None:
+            raise Refusal(f"{row_name}: {broken}")
         example = _example(self._task, row_name, row)
         self._format.check(example, self._task)
         return example
@@ -210,14 +216,18 @@ def _example(task: Task, row_name: str, row: Mapping[str, Any]) -> Example:
     def text(column: str) -> str:
         value = _cell(task, row_name, row, column)
         if not isinstance(value, str):
-            raise Refusal(f"{row_name}: {column} is {value!r}; expected text")
+            raise Refusal(f"{row_name}: {column} is {shown(value)}; expected text")
         return value
 
     def texts(column: str) -> tuple[str, ...]:
         values = _cell(task, row_name, row, column)
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise Refusal(f"{row_name}: {column} is {values!r}; expected a list of texts")
-        return tuple(str(value) for value in values)
+        if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+            raise Refusal(f"{row_name}: {column} is {shown(values)}; expected a list of texts")
+        listed = list(values)
+        for value in listed:
+            if value is None or isinstance(value, bytes | Mapping | list | tuple):
+                raise Refusal(f"{row_name}: {column} holds {shown(value)}; expected only texts")
+        return tuple(map(str, listed))
 
     if task.kind is TaskKind.CLASSIFICATION:
         # A data frame has NaN where a row has no second text.
@@ -237,7 +247,9 @@ def _example(task: Task, row_name: str, row: Mapping[str, Any]) -> Example:
 
 def _cell(task: Task, row_name: str, row: Mapping[str, Any], column: str) -> Any:
     if column not in row:
-        expected, columns = ", ".join(COLUMNS[task.kind]), ", ".join(map(str, row))
+        expected = ", ".join(COLUMNS[task.kind])
+        columns = ", ".join(shown(str(name))[1:-1] for name in islice(row, MAX_COLUMNS))
+        columns += ", ..." if len(row) > MAX_COLUMNS else ""
         raise Refusal(
             f"{row_name} has no column {column!r}: a {task.kind} task reads {expected}; the row "
             f"has {columns or 'no column'}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, one_line, shown
 from spaces.task_catalog import Task
 from trainables.examples import Example
 from trainables.scoring import metrics
@@ -29,7 +29,7 @@ class RowError(Refusal):
     """A row cannot be used. The message names the task, the id of the row and how to mend it."""
 
     def __init__(self, task: Task, row: str, message: str) -> None:
-        super().__init__(f"task {task.name!r}, row {row!r}: {message}")
+        super().__init__(f"task {task.name!r}, row {shown(row)}: {one_line(message)}")
 
 
 @dataclass(frozen=True, slots=True)

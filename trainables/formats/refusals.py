@@ -1,6 +1,7 @@
 """Checks of rows that several kinds share. Each raises RowError in one line: given, expected, how
 to mend it."""
 
+import unicodedata
 from typing import Any
 
 from spaces.refusal import unknown
@@ -29,4 +30,10 @@ def refuse_unknown_label(label: str, task: Task, row: str, *, field: str) -> Non
     """Raises RowError for a label that the task does not list."""
     if label not in task.labels:
         mend = "Correct the task's labels, or map the row's labels when loading"
+        if _composed(label) in map(_composed, task.labels):
+            mend = "The label differs only in its Unicode form (NFC or NFD); write both in one form"
         raise RowError(task, row, f"{unknown(field, label, task.labels)}. {mend}")
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
+from spaces.refusal import shown
 from spaces.task_catalog import AnswerRules, Task
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
@@ -268,10 +269,10 @@ def _wrong_start(context: str, answer: Answer, index: int) -> str:
     actual = context[max(answer.start, 0) :][: len(answer.text)]
     starts = [i for i in range(len(context)) if context.startswith(answer.text, i)]
     problem = (
-        f"answers[{index}] is {answer.text!r}, but the context has {actual!r} at character "
-        f"{answer.start}"
+        f"answers[{index}] is {shown(answer.text)}, but the context has {shown(actual)} at "
+        f"character {answer.start}"
     )
     if not starts:
-        return f"{problem}, and {answer.text!r} is nowhere in it; drop the row when loading"
+        return f"{problem}, and {shown(answer.text)} is nowhere in it; drop the row when loading"
     nearest = min(starts, key=lambda start: abs(start - answer.start))
-    return f"{problem}; it has {answer.text!r} at {nearest}: correct start when loading"
+    return f"{problem}; it has {shown(answer.text)} at {nearest}: correct start when loading"

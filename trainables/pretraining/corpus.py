@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal, shown, unknown
 from trainables.examples import TextExample
 from trainables.pocket.text import pretraining_text
 from trainables.rows.hub import raw_rows
@@ -180,8 +180,8 @@ class DatasetText:
                 raise unknown(f"column of data set {self.dataset!r}", self.column, row)
             if not isinstance(text, str):
                 raise Refusal(
-                    f"data set {self.dataset!r}, row {row_id}: column {self.column!r} is {text!r}, "
-                    "expected text"
+                    f"data set {self.dataset!r}, row {row_id}: column {self.column!r} is "
+                    f"{shown(text)}, expected text"
                 )
             if text.strip():
                 yield TextExample(id=row_id, text=text.strip(), pair=None)
@@ -189,7 +189,7 @@ class DatasetText:
 
 def _lines(path: str, *, paired: bool) -> Iterator[TextExample]:
     try:
-        content = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"text file {path!r} cannot be read as UTF-8: {error}") from error
     for number, line in enumerate(content.split("\n"), start=1):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, shown
 from trainables.rows.folders import read_text
 from trainables.rows.hub import NoRowsError
 
@@ -35,12 +35,12 @@ def bucc_rows(folder: Path, config: str, split: str) -> list[dict[str, Any]]:
     missing = [path.name for path in (texts, pivots, gold) if not path.exists()]
     if missing:
         raise NoRowsError(f"folder {str(below)!r} has no {', '.join(missing)}")
-    sentences = {path: dict(_pairs(path)) for path in (texts, pivots)}
+    sentences = {path: _sentences(path) for path in (texts, pivots)}
     partners: dict[str, list[str]] = defaultdict(list)
     for number, (text_id, pivot_id) in enumerate(_pairs(gold), start=1):
         for name, path in ((text_id, texts), (pivot_id, pivots)):
             if name not in sentences[path]:
-                raise Refusal(f"{gold}, line {number}: {path.name} has no id {name!r}")
+                raise Refusal(f"{gold}, line {number}: {path.name} has no id {shown(name)}")
         partners[text_id].append(pivot_id)
         partners[pivot_id].append(text_id)
     return [
@@ -48,6 +48,16 @@ def bucc_rows(folder: Path, config: str, split: str) -> list[dict[str, Any]]:
         for path, by_id in sentences.items()
         for name, text in by_id.items()
     ]
+
+
+def _sentences(path: Path) -> dict[str, str]:
+    """The sentences of a corpus by id. Raises Refusal where two have one id."""
+    by_id: dict[str, str] = {}
+    for name, text in _pairs(path):
+        if name in by_id:
+            raise Refusal(f"{path} has two sentences with the id {shown(name)}; expected one")
+        by_id[name] = text
+    return by_id
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:

@@ -11,18 +11,25 @@ README.md                                         what the folder is, and what w
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.origin import Layout
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, shown
 from trainables.rows.cards import CARD, LICENCES, licence_of
 from trainables.rows.folders import copy_own
 from trainables.rows.hub import copy_split
 
 SUMS, SOURCES = "SHA256SUMS", "SOURCES.json"
+# A line of `sha256sum`, and one of BSD's `sha256`, `shasum --tag` or `openssl dgst -sha256`.
+_GNU_LINE = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9a-fA-F]{64})[ \t]+\*?(?P<name>.+)")
+_BSD_LINE = re.compile(
+    r"(?P<escaped>\\?)SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<digest>[0-9a-fA-F]{64})"
+)
+_ESCAPES = {r"\n": "\n", r"\r": "\r", r"\\": "\\"}
 LICENSED = {
     Layout.CCGBANK: "the LDC's licence (LDC2005T13) does not allow copies of CCGbank",
     Layout.XTREME: "XTREME's own files are made by its download script",
@@ -141,12 +148,11 @@ def check_sums(folder: Path, datasets: Sequence[str]) -> list[str]:
     if not sums.exists():
         return []
     try:
-        lines = [line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines()]
-        listed = {Path(name.lstrip("*")).as_posix(): digest for digest, name in lines}
+        text = sums.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise Refusal(f"{sums} cannot be read: {error}; expected lines of `sha256sum`") from error
     wrong = []
-    for name, digest in listed.items():
+    for name, digest in _listed_sums(text, sums).items():
         if not name.startswith(tuple(f"{dataset}/" for dataset in datasets)):
             continue
         path = folder / name
@@ -155,6 +161,27 @@ def check_sums(folder: Path, datasets: Sequence[str]) -> list[str]:
         elif _sha256(path) != digest:
             wrong.append(f"{name} differs from its sum in {SUMS}; copy the folder again")
     return wrong
+
+
+def _listed_sums(text: str, file: Path) -> dict[str, str]:
+    """The digest of each path in the lines of a SHA256SUMS. Empty lines and comments are skipped.
+    Raises Refusal for any other line."""
+    listed = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        bare = line.strip()
+        if not bare or bare.startswith("#"):
+            continue
+        found = _GNU_LINE.fullmatch(bare) or _BSD_LINE.fullmatch(bare)
+        if found is None:
+            raise Refusal(
+                f"{file}, line {number} is {shown(bare)}; expected lines of `sha256sum` "
+                "(SUM  PATH) or of BSD's `sha256` (SHA256 (PATH) = SUM)"
+            )
+        name = found["name"]
+        if found["escaped"]:  # `sha256sum` writes names with such characters like this
+            name = re.sub(r"\\[nr\\]", lambda match: _ESCAPES[match[0]], name)
+        listed[Path(name).as_posix()] = found["digest"].lower()
+    return listed
 
 
 def _write_card(folder: Path, dataset: str, parts: Sequence[Part], licence: str | None) -> None:

@@ -41,8 +41,8 @@ def licence_of(
     file = Path(data_root) / LICENCES if data_root is not None else None
     if file is not None and file.exists():
         try:
-            licences = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            licences = json.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
             raise Refusal(f"{file} cannot be read as JSON: {error}") from error
         listed = licences.get(dataset, {})
         alone = next(iter(listed.values())) if config is None and len(listed) == 1 else None

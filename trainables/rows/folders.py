@@ -1,15 +1,17 @@
 """Raw rows from your own folders: JSONL or Parquet, one file per language and split."""
 
-import json
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 from trainables.rows.hub import NoRowsError, with_names
+from trainables.rows.raw import json_object
 
 SUFFIXES = (".jsonl", ".parquet")
 HINT = "expected your own rows there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
@@ -39,7 +41,7 @@ def find_own_files(folder: Path, config: str | None, split: str) -> list[Path]:
 
     Raises:
         NoRowsError: there is no such file.
-        Refusal: there are both a JSONL and a Parquet file.
+        Refusal: there are both a JSONL and a Parquet file, or one is not a regular file.
     """
     below = folder / config if config else folder
     single = [below / f"{split}{suffix}" for suffix in SUFFIXES]
@@ -49,6 +51,9 @@ def find_own_files(folder: Path, config: str | None, split: str) -> list[Path]:
         raise NoRowsError(f"folder {str(below)!r} has neither {expected}")
     if len({path.suffix for path in files}) > 1:
         raise Refusal(f"{files[0]} and {files[1].name} both exist; remove one of them")
+    for path in files:
+        if not path.is_file():  # a pipe gives its rows once, but they are read several times
+            raise Refusal(f"{path} is not a regular file; write the rows into a file of this name")
     return files
 
 
@@ -65,18 +70,11 @@ def copy_own(
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise Refusal(f"{path}, line {number} is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise Refusal(f"{path}, line {number} is {row!r}, expected an object of columns")
-        rows.append(row)
-    return rows
+    return [
+        json_object(line, f"{path}, line {number}")
+        for number, line in enumerate(_lines(path), start=1)
+        if line.strip()
+    ]
 
 
 def _lines(path: Path) -> list[str]:
@@ -85,9 +83,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises Refusal where it is not UTF-8 or cannot be read."""
+    """The text of a file, without a byte-order mark. Raises Refusal where it is not UTF-8 or cannot
+    be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} cannot be read as UTF-8 text: {error}") from error
 
@@ -99,5 +98,32 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise Refusal(f"{path} cannot be read as Parquet: {error}") from error
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return with_names(rows, Features.from_arrow_schema(table.schema))
+    columns = [_values(column) for column in table.columns]
+    names = table.column_names
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    features = {}
+    for field in table.schema:
+        # Column by column: `datasets` has no feature for some types of Arrow, such as maps.
+        with suppress(ValueError, TypeError, KeyError, AttributeError, pa.ArrowException):
+            alone = pa.schema([field], metadata=table.schema.metadata)
+            features.update(Features.from_arrow_schema(alone))
+    return with_names(rows, features)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A value that Python cannot hold, such as a date of the year 30,000. A reader that uses the
+    column refuses it, and other readers ignore it."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"unreadable ({self.reason})"
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError, TypeError, pa.ArrowException) as error:
+        return [_Unreadable(f"{column.type}: {first_line(error)}")] * len(column)
+    return values

@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Any
 
 from spaces.languages import get_language
-from spaces.refusal import unknown
+from spaces.origin import Layout
+from spaces.refusal import shown, unknown
 from spaces.task import Task, TaskKind
 from trainables.examples import (
     ChoiceExample,
@@ -14,7 +15,9 @@ from trainables.examples import (
     SentenceExample,
     TextExample,
 )
+from trainables.formats.base import RowError
 from trainables.rows.own_readers import KIND_READERS
+from trainables.rows.raw import half_pair
 from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 
 PLACEHOLDER = "NS"  # in PAWS-X in place of a sentence that was not translated
@@ -64,7 +67,8 @@ def _tydiqa(row: Row) -> Reading:
     known = {get_language(code).name.lower(): code for code in row.task.languages}
     if name not in known:
         raise row.error(
-            f"its id starts with the language {name!r}; expected one of {', '.join(sorted(known))}"
+            f"its id starts with the language {shown(name)}; expected one of "
+            f"{', '.join(sorted(known))}"
         )
     return read_squad(row) if known[name] == row.language else Reading(None)
 
@@ -73,7 +77,8 @@ def _hellaswag(row: Row) -> Reading:
     endings = row.texts("endings")
     numbers = tuple(map(str, range(len(endings))))
     label = row.position("label", numbers)
-    document = row.content.get("source_id") or ""  # a video or an article, with several rows each
+    # A video or an article, with several rows each.
+    document = row.text("source_id") if row.content.get("source_id") else ""
     return Reading(
         ChoiceExample(
             id=row.id, text=row.text("ctx"), choices=endings, label=label, document=document
@@ -84,9 +89,9 @@ def _hellaswag(row: Row) -> Reading:
 def _csqa(row: Row) -> Reading:
     choices = row.content.get("choices")
     if not isinstance(choices, Mapping) or not {"text", "label"} <= choices.keys():
-        raise row.error(f"column 'choices' is {choices!r}, expected text and label")
-    label = row.position("answerKey", tuple(choices["label"]))
-    texts = tuple(choices["text"])
+        raise row.error(f"column 'choices' is {shown(choices)}, expected text and label")
+    listed = Row(choices, row.task, row.language, row.id)
+    label, texts = row.position("answerKey", listed.texts("label")), listed.texts("text")
     return Reading(ChoiceExample(id=row.id, text=row.text("question"), choices=texts, label=label))
 
 
@@ -106,7 +111,9 @@ def _xcopa(row: Row) -> Reading:
     """The question comes first, in English, as in the rows of Cosmos QA that the task trains on."""
     question = row.text("question")
     if question not in COPA_QUESTIONS:
-        raise row.error(f"question is {question!r}; expected one of {', '.join(COPA_QUESTIONS)}")
+        raise row.error(
+            f"question is {shown(question)}; expected one of {', '.join(COPA_QUESTIONS)}"
+        )
     choices = (row.text("choice1"), row.text("choice2"))
     text = f"{COPA_QUESTIONS[question]} {row.text('premise')}"
     label = row.position("label", ("0", "1"))
@@ -134,7 +141,7 @@ def _tatoeba(row: Row) -> Reading:
     for column, code in expected.items():
         named = row.text(column)
         if len(named) == len(code) and named != code:
-            raise row.error(f"{column} is {named!r}, expected {code!r}: mixed languages")
+            raise row.error(f"{column} is {shown(named)}, expected {code!r}: mixed languages")
     text, pivot = row.text("source_sentence").strip(), row.text("target_sentence").strip()
     return Reading(RetrievalExample(id=row.id, text=text, pivot=pivot))
 
@@ -144,7 +151,9 @@ def _buccpairs(row: Row) -> Reading:
     for column, code in (("source_lang", row.language), ("target_lang", "en")):
         named = row.text(column)
         if not named.startswith(f"{code}-"):
-            raise row.error(f"{column} is {named!r}, expected an id in {code!r}: mixed languages")
+            raise row.error(
+                f"{column} is {shown(named)}, expected an id in {code!r}: mixed languages"
+            )
     text, pivot = row.text("source_sentence").strip(), row.text("target_sentence").strip()
     return Reading(RetrievalExample(id=row.text("source_lang"), text=text, pivot=pivot))
 
@@ -154,7 +163,9 @@ def _bucc(row: Row) -> Reading:
     text = row.text("sentence").strip()
     if not text:
         return Reading(None, is_dropped=True)
-    is_pivot, partners = bool(row.content["is_pivot"]), row.texts("partners")
+    is_pivot, partners = row.content.get("is_pivot"), row.texts("partners")
+    if not isinstance(is_pivot, bool):
+        raise row.error(f"column 'is_pivot' is {shown(is_pivot)}, expected true or false")
     return Reading(SentenceExample(id=row.id, text=text, is_pivot=is_pivot, partners=partners))
 
 
@@ -204,5 +215,28 @@ def read_row(
 ) -> Reading:
     """The result of reading one raw row. `fallback_id` is its id where it has none. Raises RowError
     with that id."""
-    ids = (content[name] for name in ("id", "pairID", "uid") if content.get(name))
-    return reader(Row(content, task, language, str(next(ids, fallback_id))))
+    row_id = _id_of(content, task, language, fallback_id)
+    broken = half_pair(content)
+    if broken is not None:
+        raise RowError(task, row_id, broken)
+    return reader(Row(content, task, language, row_id))
+
+
+def _id_of(content: Mapping[str, Any], task: Task, language: str, fallback_id: str) -> str:
+    """The id of a row. Data sets of the hub may have whole numbers; rows of your own have text."""
+    is_own = task.origin_of(language).layout is Layout.ROWS
+    for name in ("id", "pairID", "uid"):
+        value = content.get(name)
+        if value is None or value == "" or not (value or is_own):
+            continue
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and not is_own:
+            return str(value)
+        raise RowError(
+            task,
+            fallback_id,
+            f"its {name} is {shown(value)}, expected text; write it as text, or leave the column "
+            "out: a row without an id is named by its place",
+        )
+    return fallback_id

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
+from spaces.origin import Layout
 from spaces.refusal import unknown
 from spaces.study import StudySettings
 from spaces.task_catalog import SPLITS, Task, get_task
 from trainables.examples import Example
+from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
 from trainables.rows import origin_rows, xtreme_files
@@ -242,6 +244,8 @@ def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
         else read_row(content, task, language, reader=reader, fallback_id=fallback_id)
         for fallback_id, content in raw.rows
     ]
+    if task.origin_of(language).layout is Layout.ROWS:
+        _refuse_equal_ids([name for name, _ in raw.rows], readings, task)
     if source.halves and task.is_cut(language, split):
         readings = _half(readings, task, language, split, source)
     examples: list[Example] = []
@@ -257,6 +261,23 @@ def _read(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
         num_mended=sum(reading.num_mended for reading in readings),
         commit=raw.commit,
     )
+
+
+def _refuse_equal_ids(names: Sequence[str], readings: Sequence[Reading], task: Task) -> None:
+    """Raises RowError where two rows of your own have one id. Data sets of the hub may repeat an
+    id: a sentence of BUCC's pairs has one row for each of its translations."""
+    first: dict[str, str] = {}
+    for name, reading in zip(names, readings, strict=True):
+        if reading.example is None:
+            continue
+        earlier = first.setdefault(reading.example.id, name)
+        if earlier != name:
+            raise RowError(
+                task,
+                reading.example.id,
+                f"its id belongs to {earlier} and to {name} (counted from 0); expected one id per "
+                "row of a split: change one, or leave the ids out",
+            )
 
 
 def _half(

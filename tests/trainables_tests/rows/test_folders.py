@@ -37,7 +37,7 @@ def test_rows_of_parquet_with_labels_by_the_files_own_names(tmp_path: Path) -> N
     ("text", "message"),
     [
         ('{"a": 1}\n{"a": ', r"train.jsonl, line 2 is not JSON"),
-        ('{"a": 1}\n[1]', r"train.jsonl, line 2 is \[1\], expected an object"),
+        ('{"a": 1}\n[1]', r"train.jsonl, line 2 is .\[1\].; expected a JSON object"),
     ],
 )
 def test_lines_that_are_no_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
