@@ -39,6 +39,8 @@ def check_reachable(tracking_uri: str) -> None:
     if path is not None:
         if not path.exists():
             raise Refusal(f"no MLflow database at {path}: `run` a study first")
+        if not path.is_file():  # MLflow would try for minutes to open it
+            raise Refusal(f"no MLflow database at {path}: it is a folder or a device")
         return
     plain = _without_user(tracking_uri)
     try:

@@ -49,7 +49,7 @@ class RecordedSettings:
         stored yet, or this version refuses them."""
         if not self.content:
             raise Refusal(f"{where} has no settings yet: its study has just begun; try again later")
-        return StudySettings.parse(dict(self.content), file=where)
+        return StudySettings.parse(dict(self.content), file=where, is_recorded=True)
 
 
 def _section(kind: type[_S], content: Mapping[str, JsonValue], where: str) -> _S:

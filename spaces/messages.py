@@ -1,5 +1,6 @@
 """Errors in a study file, in one line: the dotted key, what was given and what is expected."""
 
+import datetime
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,6 +12,9 @@ from spaces.refusal import Refusal, unknown
 
 KeyPath = Sequence[str | int]
 
+MAX_INTEGER = 2**32 - 1  # the largest seed that NumPy takes
+MAX_TEXT = 1000  # characters of a name, a path or an address
+
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _EXPECTED: Mapping[str, str] = types.MappingProxyType(
     {
@@ -18,6 +22,7 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
         "int_from_float": "a whole number",
         "float_type": "a number",
         "finite_number": "a finite number",
+        "bool_type": "true or false",
         "string_type": "text in quotes",
         "string_pattern_mismatch": "1 to 64 letters, digits and . _ - starting with a letter or "
         "digit",
@@ -28,6 +33,7 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
         "greater_than": "a number above {gt:g}",
         "greater_than_equal": "{ge:g} or more",
         "less_than": "a number below {lt:g}",
+        "less_than_equal": "{le:g} or less",
         "too_short": "at least one entry",
         "literal_error": "{expected}",
         "enum": "{expected}",
@@ -44,6 +50,8 @@ def first_refusal(
     name.
     """
     errors = error.errors()
+    if errors[0]["type"] == "json_invalid":  # pydantic's parser allows 200 levels
+        return Refusal("tables or lists are nested too deeply")
     first = next((e for e in errors if e["type"] in _UNKNOWN), errors[0])
     kind, context = first["type"], first.get("ctx", {})
     path = _path_in_file(first["loc"], data)
@@ -63,6 +71,39 @@ def first_refusal(
     if kind == "tuple_type" and "grid" in first["loc"]:
         expected = "a list of learning rates, or a table with low and high"
     return Refusal(f"{key} is {_shown(first['input'])}; expected {expected}")
+
+
+def check_values(data: Any, path: KeyPath = ()) -> None:
+    """Check what holds for every value of a study file, whatever its key.
+
+    Raises Refusal for a date or a time (TOML has them, but no key takes one), for a whole number
+    that random generators and databases cannot hold, and for text that is blank, very long or has
+    unprintable characters. Keys are not checked: an unknown one is refused with the nearest name.
+    """
+    key = ".".join(_printed(part) for part in path)
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            check_values(value, [*path, name])
+    elif isinstance(data, list):
+        for value in data:
+            check_values(value, path)
+    elif isinstance(data, datetime.date | datetime.time):
+        raise Refusal(f"{key} is the date or time {data}; write a text in quotes, or a number")
+    elif isinstance(data, int) and abs(data) > MAX_INTEGER:
+        raise Refusal(f"{key} is too large a number; expected at most {MAX_INTEGER:,}")
+    elif isinstance(data, str):
+        _check_text(key, data)
+
+
+def _check_text(key: str, text: str) -> None:
+    if not text.strip():
+        raise Refusal(f"{key} is {text!r}, a blank text; write something, or leave the key out")
+    if len(text) > MAX_TEXT:
+        raise Refusal(
+            f"{key} has {len(text):,} characters ({text[:40]!r}...); expected at most {MAX_TEXT:,}"
+        )
+    if not text.isprintable():
+        raise Refusal(f"{key} is {text!r}, which has a line break or a control character")
 
 
 def _printed(part: str | int) -> str:

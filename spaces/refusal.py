@@ -2,16 +2,23 @@
 with 2."""
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
 
 MAX_SHOWN = 200  # characters of a user's value that a message repeats
 
+MAX_WORD, MAX_MESSAGE = 300, 3000  # letters that a message shows of one word, and of everything
+MAX_GIVEN = 100  # letters that are compared with known names
+
 
 class Refusal(ValueError):
     """A user's mistake, in one line: what was given, what was expected, the nearest known name, how
-    to fix it."""
+    to fix it. A message that quotes a very long text is shortened."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message))
 
 
 class AwayError(Refusal):
@@ -47,6 +54,21 @@ def one_line(text: str, *, limit: int = 1000) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)
 
 
+def shortened(text: str) -> str:
+    """The text with the middle of its very long words left out, and the middle of all of it where
+    it is still very long."""
+    if len(text) <= MAX_WORD:
+        return text
+    words = (_without_middle(word, MAX_WORD) for word in re.split(r"(\s)", text))
+    return _without_middle("".join(words), MAX_MESSAGE)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}...{text[-(limit // 2) :]}"
+
+
 def first_line(error: BaseException, *, empty: str | None = None) -> str:
     """The first line of an error's text. An error without a text gives `empty`, or the name of its
     type where `empty` is None."""
@@ -59,7 +81,7 @@ def first_line(error: BaseException, *, empty: str | None = None) -> str:
 def unknown(kind: str, given: str, known: Iterable[str]) -> Refusal:
     """A refusal of the name `given`, with the nearest name in `known`. `kind` says what is named:
     `task`."""
-    names = sorted(known)
+    names, given = sorted(known), _without_middle(given, MAX_GIVEN)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")

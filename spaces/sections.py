@@ -162,7 +162,7 @@ class SpaceSection(Section):
     intermediate_learning_rate: Rates
     target_learning_rate: Rates
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
-    num_baselines: Count = 3
+    num_baselines: Annotated[int, Field(gt=0, le=1000)] = 3
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     mlm: MlmSection | None = None
     lora: LoraSection | None = None

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from spaces.checks import check
 from spaces.domains import Grid, Range
+from spaces.files import read_limited
 from spaces.intermediates import Intermediates
+from spaces.listed import check_listed_once
 from spaces.lora import Adapters
 from spaces.masking import Masking
-from spaces.messages import first_refusal
+from spaces.messages import check_values, first_refusal
 from spaces.refusal import Refusal, unknown
 from spaces.sections import (
     BudgetSection,
@@ -33,6 +35,8 @@ from spaces.sections import (
 )
 from spaces.space import SearchSpace
 from spaces.task_catalog import get_task
+
+MAX_BYTES = 1_000_000  # of a study file
 
 
 class StudySettings(Section):
@@ -57,17 +61,25 @@ class StudySettings(Section):
         return settings.with_data_root(Path(study).parent / settings.study.data_root)
 
     @classmethod
-    def parse(cls, data: dict[str, Any], *, file: str = "study") -> "StudySettings":
+    def parse(
+        cls, data: dict[str, Any], *, file: str = "study", is_recorded: bool = False
+    ) -> "StudySettings":
         """The settings in these tables, after every check. `file` names the file in error messages.
-        Raises Refusal."""
+        A recorded study keeps what earlier versions accepted: an entry that is listed twice, for
+        example. Raises Refusal."""
         try:
+            if not is_recorded:
+                check_values(data)
             # Through JSON, because strict mode takes arrays as tuples and strings as enums only
             # there.
-            settings = cls.model_validate_json(json.dumps(data, default=str))
+            settings = cls.model_validate_json(json.dumps(data))
+            if not is_recorded:
+                check_listed_once(settings)
+            check(settings)
         except ValidationError as error:
             raise Refusal(f"{file}: {first_refusal(error, data, cls)}") from None
-        try:
-            check(settings)
+        except RecursionError:
+            raise Refusal(f"{file}: tables or lists are nested too deeply") from None
         except Refusal as refusal:
             raise Refusal(f"{file}: {refusal}") from None
         return settings
@@ -176,7 +188,12 @@ def read_text(study: str) -> str:
     else:
         raise unknown("study", study, shipped)
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = read_limited(path, MAX_BYTES)
+        if len(content) > MAX_BYTES:
+            raise _unreadable(study, f"it has more than {MAX_BYTES:,} bytes")
+        return content.decode("utf-8-sig")
+    except Refusal:
+        raise
     except UnicodeDecodeError as error:
         raise _unreadable(
             study, f"it is not UTF-8 ({error.reason} at byte {error.start})"

@@ -95,7 +95,7 @@ class Launch:
 
     def read_settings(self) -> StudySettings:
         """The settings of the study, parsed."""
-        return StudySettings.parse(json.loads(self.settings))
+        return StudySettings.parse(json.loads(self.settings), is_recorded=True)
 
 
 def trial_context(launch: Launch) -> TrialContext:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.table import Table
 from search.callbacks import StartCallbacks
 from search.cli import cluster, data, k8s, plan, pretrain, results
 from search.cli.cluster import AutoscalingOption, RayAddressOption
+from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
     DataRootOption,
     ExperimentOption,
@@ -24,12 +25,11 @@ from search.cli.options import (
     TrackingOption,
     output,
 )
+from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS
 
-UsageError: Any = typer.BadParameter.__mro__[1]  # typer has its own copy of click
-INTERRUPTED = 130  # the exit code of a shell after Ctrl-C
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
 
@@ -42,20 +42,22 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line: a refusal prints one line on standard error and exits with code 2, an
-    interruption prints one line and exits with code 130."""
-    try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except (Refusal, UsageError) as error:
-        code = 2
-        _complain(error.format_message() if hasattr(error, "format_message") else str(error))
-    if code == INTERRUPTED:
-        _complain("interrupted; run the same command again to continue")
-    sys.exit(code)
+    """Run the command line. A mistake, a full disk, a closed pipe and an interruption end it with
+    one line on standard error and an exit code of their own (docs/reference/exit-codes.md)."""
+    prepare_streams()
+    ending = end_of(lambda: _run_command(sys.argv[1:] or ["--help"]))
+    if ending.line is not None:
+        complain(ending.line)
+    sys.exit(ending.code)
 
 
-def _complain(line: str) -> None:
-    print(f"transfer-search: {' '.join(line.split())}", file=sys.stderr)
+def _run_command(arguments: list[str]) -> int | None:
+    """Run one command and return its exit code. Raises Refusal for an argument that is not text."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise Refusal(f"argument {argument!r} is not text in the encoding of this terminal")
+    code = app(arguments, standalone_mode=False)
+    return code if isinstance(code, int) else None
 
 
 def run(

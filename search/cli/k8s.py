@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import JsonOption, StudyArgument, check_seeds
+from search.cli.streams import takes_unicode
 from search.cluster.manifests import Command, Overlay, study_objects, to_yaml
 from spaces.study import read_text
 
@@ -48,4 +49,4 @@ def render(
     if as_json:
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=1))
     else:
-        sys.stdout.write(to_yaml(objects))
+        sys.stdout.write(to_yaml(objects, is_ascii=not takes_unicode(sys.stdout)))

@@ -1,6 +1,5 @@
 """The commands evaluate, compare and predict, which use the results of a search."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -122,11 +121,6 @@ def predict(
     if file is None and sys.stdin.isatty():
         raise Refusal("there are no rows; name a file, or pipe rows to standard input")
     predictor = api.load_model(model, home=home, tracking_uri=tracking_uri)
-    try:
-        with counting(errors, "predicting") as show:
-            on_done = show if errors.is_terminal else lambda done, of: None
-            predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)
-    except BrokenPipeError:
-        # The reader of the answers has gone: what is left in the buffer is dropped.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
+    with counting(errors, "predicting") as show:
+        on_done = show if errors.is_terminal else lambda done, of: None
+        predict_rows(predictor, file, form=chosen, out=out, on_done=on_done)

@@ -170,22 +170,38 @@ def apply_patch(manifest: Manifest, operations: Iterable[dict[str, Any]]) -> Non
             parent[last] = copy.deepcopy(operation["value"])
 
 
-def to_yaml(objects: Sequence[Manifest]) -> str:
-    """Return the objects as one stream of YAML documents."""
+def to_yaml(objects: Sequence[Manifest], *, is_ascii: bool = False) -> str:
+    """Return the objects as one stream of YAML documents. `is_ascii` escapes all other characters,
+    for an output whose encoding does not have them."""
     return yaml.dump_all(
-        objects, Dumper=_Dumper, sort_keys=False, allow_unicode=True, explicit_start=True
+        objects,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=not is_ascii,
+        explicit_start=True,
     )
+
+
+# Text that some reader of YAML 1.1 or 1.2 takes for a number, a date, a truth value or nothing
+# where it is not quoted. PyYAML itself quotes only what it would misread, which `y` (Go) and `1e3`
+# (YAML 1.2) are not.
+_AMBIGUOUS = re.compile(
+    r"[-+.]?[0-9].*|[-+]?\.(inf|nan)|y|n|yes|no|on|off|true|false|null|~|", re.I
+)
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes text of several lines in block style, except text with unprintable characters, which
-    YAML readers treat differently there."""
+    YAML readers treat differently there. Text that may be taken for another type is quoted."""
 
     def represent_text(self, text: str) -> yaml.Node:
-        if all(character == "\n" or character.isprintable() for character in text):
-            style = "|" if "\n" in text else None
-        else:
+        style = None
+        if not all(character == "\n" or character.isprintable() for character in text):
             style = '"'
+        elif "\n" in text:
+            style = "|"
+        elif _AMBIGUOUS.fullmatch(text):
+            style = "'"
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     def ignore_aliases(self, data: Any) -> bool:

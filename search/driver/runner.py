@@ -34,6 +34,7 @@ from spaces.json_values import to_json
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
+from trainables.full_disk import disk_full_sentence
 from trainables.quiet import quiet_libraries
 from trainables.training.drain import DrainMark
 from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
@@ -82,6 +83,8 @@ def run_study(
         _record_start(started, record)
         _rank(started, callbacks.on_ranked, stop)
         searcher = _search(started, record, observer, stop)
+        if searcher.disk_full:
+            raise Refusal(disk_full_sentence(searcher.disk_full))
         if searcher.is_stopped:
             record.close(INTERRUPTED_DRAIN_SECONDS)
             return SearchResult(None, is_finished=False)

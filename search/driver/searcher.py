@@ -18,6 +18,7 @@ from search.trials.spending import Spending
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
+from trainables.full_disk import is_disk_full
 from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.scoring.scores import Scores
 from trainables.store.phase_store import PhaseRecord, PhaseStore
@@ -79,6 +80,7 @@ class StudySearcher(Searcher):
             max_held=max_concurrent,
             tell_duplicate=self._ends.tell_duplicate,
         )
+        self.disk_full: str | None = None  # why a worker could not write, if it could not
         watch.resumed(study.history.num_counted)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -168,6 +170,12 @@ class StudySearcher(Searcher):
             return
         if error and not live.is_over and live.num_broken < MAX_FAILURES:
             self._put_back(live)
+            return
+        if error and not live.is_over and is_disk_full(live.error):
+            # Every further trial would fail in the same way, so that it is none's own failure.
+            self.disk_full = live.reason
+            self._stop.set()
+            self._note(live.asked)
             return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
         spent = self._spending.end(live.asked.number, is_scored=is_scored)

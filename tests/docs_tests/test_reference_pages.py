@@ -72,7 +72,8 @@ def test_every_variable_of_ours_on_the_page_is_in_the_code() -> None:
 
 
 def exit_codes() -> Iterator[int]:
-    """What the commands end with: `typer.Exit(CODE)`, and `code = ...` of the entry point."""
+    """What the commands end with: `typer.Exit(CODE)`, and `Ending(CODE, ...)` of the entry
+    point."""
     nodes = [node for path in COMMANDS for node in ast.walk(ast.parse(path.read_text()))]
     constants = {}
     for node in nodes:
@@ -83,8 +84,8 @@ def exit_codes() -> Iterator[int]:
             if name == "code" and value.isdigit():
                 yield int(value)
     for node in nodes:
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "typer.Exit" and node.args:
-            code = ast.unparse(node.args[0])
+        ends = isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Exit", "Ending")
+        if ends and node.args and (code := ast.unparse(node.args[0])) != "code":
             yield int(constants.get(code, code))
 
 

@@ -1,6 +1,19 @@
-import pytest
+import pickle
+import time
 
-from spaces.refusal import Refusal, first_line, unknown
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaces.refusal import (
+    MAX_MESSAGE,
+    MAX_WORD,
+    AwayError,
+    Refusal,
+    first_line,
+    shortened,
+    unknown,
+)
 
 
 def test_the_nearest_known_name_is_offered() -> None:
@@ -40,3 +53,36 @@ def test_a_refusal_quotes_one_line_of_an_error(error: Exception, line: str) -> N
 def test_an_error_that_says_nothing_may_be_named_otherwise() -> None:
     assert first_line(ValueError(), empty="") == ""
     assert first_line(ValueError("said"), empty="unsaid") == "said"
+
+
+def test_what_was_given_is_shortened_wherever_a_refusal_quotes_it() -> None:
+    name = "x" * 5000
+    for refusal in (
+        unknown("task", name, ["fact"]),
+        unknown("task", name, [name, "y" * 5000]),
+        Refusal(f"{name} is no folder; expected one"),
+        Refusal(f"a is {name!r}; expected one"),
+        Refusal(f"a is {['ab'] * 5000}; expected one"),
+        AwayError(f"{name} {name} does not answer; expected one"),
+    ):
+        assert len(str(refusal)) <= MAX_MESSAGE + 3
+        assert max(map(len, str(refusal).split())) <= MAX_WORD + 3
+    assert str(Refusal(f"a is {['ab'] * 5000}; expected one")).endswith("; expected one")
+
+
+def test_a_name_of_ten_megabytes_is_compared_at_once() -> None:
+    began = time.monotonic()
+    unknown("task", "x" * 10_000_000, [f"task{number}" for number in range(1000)])
+    assert time.monotonic() - began < 2
+
+
+@given(st.text())
+def test_a_message_of_usual_length_stays_as_it_is(text: str) -> None:
+    assert str(Refusal(text[:MAX_WORD])) == text[:MAX_WORD]
+
+
+@given(st.lists(st.text(max_size=800), max_size=12).map(" ".join))
+def test_a_message_that_was_shortened_is_not_shortened_again(text: str) -> None:
+    once = shortened(text)
+    assert len(once) <= MAX_MESSAGE + 3
+    assert pickle.loads(pickle.dumps(Refusal(once))).args == Refusal(once).args

@@ -282,7 +282,7 @@ def test_objectives_are_part_of_what_a_study_is(tables) -> None:
 def test_a_range_upside_down_and_a_grid_with_twins_are_refused(tables) -> None:
     key = "space.target_learning_rate"
     assert "needs 0 < low < high < 1" in refusal(tables({key: {"low": 1e-4, "high": 1e-5}}))
-    assert "needs values, each once" in refusal(tables({key: [1e-5, 1e-5]}))
+    assert "lists 1e-05 more than once" in refusal(tables({key: [1e-5, 1e-5]}))
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".x", "a b", "x\n", "x" * 65, "%(x)s", "é"])

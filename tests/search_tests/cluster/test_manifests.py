@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 import tomllib
 from typing import Any
@@ -168,6 +169,60 @@ def test_any_study_text_comes_back_as_it_was(comments: list[str], newline: str) 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives_the_dumper(text: str) -> None:
     assert yaml.safe_load(to_yaml([{"value": text, text: 1}])) == {"value": text, text: 1}
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_survives_without_unicode(text: str) -> None:
+    printed = to_yaml([{"value": text, text: 1}], is_ascii=True)
+    assert printed.isascii()
+    assert yaml.safe_load(printed) == {"value": text, text: 1}
+
+
+class OtherReader(yaml.SafeLoader):
+    """Reads plain text as YAML 1.2 and the readers of Go do too, where they differ from PyYAML."""
+
+
+OtherReader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$"),
+    list("-+.0123456789"),
+)
+OtherReader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^(?:[-+]?0o[0-7_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+|[-+]?[0-9_]+)$"),
+    list("-+0123456789"),
+)
+OtherReader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+
+MISTAKEN = (  # separated by blanks
+    "y Y n N yes No on OFF true False null Null ~ 1 -1 +1 1e3 1E3 -1e-3 1.5 .5 5. 0x10 0o17 0b1 "
+    "017 1_000 1:30 190:20:30 .inf -.INF .nan 2001-01-01 2001-01-01T00:00:00Z 12e03 0 00 = << - ? "
+    "# & * ! | > % @ ` a: :a a#b {} [] 1.2.3 1m 4Gi"
+)
+NAMES = st.sampled_from(MISTAKEN.split()) | st.from_regex(
+    r"[-+.0-9a-zA-Z_:~]{0,12}", fullmatch=True
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(NAMES)
+def test_a_name_is_no_other_type_for_any_reader(name: str) -> None:
+    printed = to_yaml([{"value": name, name: [name]}])
+    for reader in (yaml.SafeLoader, OtherReader):
+        loaded = yaml.load(printed, Loader=reader)
+        assert loaded == {"value": name, name: [name]}, printed
+
+
+@pytest.mark.parametrize("name", ["y", "n", "no", "on", "null", "yes", "true", "e1", "inf"])
+@pytest.mark.parametrize("namespace", ["1e3", "123", "0x10", "2001-01-01", "y", "null"])
+def test_every_manifest_keeps_its_names(name: str, namespace: str) -> None:
+    text = study_text(name)
+    objects = study_objects(text, namespace=namespace)
+    for reader in (yaml.SafeLoader, OtherReader):
+        assert list(yaml.load_all(to_yaml(objects), Loader=reader)) == objects
+    assert {found["metadata"]["namespace"] for found in objects} == {namespace}
+    assert one(objects, "RayJob")["metadata"]["name"] == name
 
 
 def test_the_entrypoint_needs_no_quotes_in_any_shell() -> None:

@@ -49,7 +49,11 @@ def test_languages_with_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tasks", "names", "message"),
     [
-        (("rel",), (), "trial 3 has the targets rel; a submission needs at least one of XTREME's nine"),
+        (
+            ("rel",),
+            (),
+            "trial 3 has the targets rel; a submission needs at least one of XTREME's nine",
+        ),
         (("udpos",), ("panx/test-de.tsv",), "no test rows of udpos, such as udpos/test-de.tsv"),
         (("tatoeba",), ("tatoeba/de-en.de",), "no test rows of tatoeba, such as tatoeba/de-en.de"),
         (("xquad",), ("udpos/test-de.tsv",), "the trial has none of udpos, panx, pawsx, xnli"),
