@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import inspect
 import json
 import random
 from collections.abc import Iterable, Mapping
@@ -10,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from spaces.refusal import Refusal, first_line
+from spaces.refusal import Refusal
 from spaces.task_catalog import get_task
+from trainables.encoders.loading import read_encoder
+from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
-from trainables.quiet import quiet_libraries
 
 State = Mapping[str, Tensor]
 # Keys of a config that are names, or that change no hidden state here (heads are ours, and no
@@ -80,21 +79,6 @@ class TransferModel(nn.Module):
         return next(self.encoder.parameters()).device
 
 
-def hidden_states(
-    encoder: nn.Module, batch: Batch, *, all_layers: bool = False
-) -> tuple[Tensor, ...]:
-    """The states of the last layer, or those of the embeddings and every layer; each [sequences,
-    tokens, width]."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    config = getattr(
-        encoder, "module", encoder
-    ).config  # `module` where it is wrapped for several workers
-    if getattr(config, "type_vocab_size", 0) > 1:
-        inputs["token_type_ids"] = batch.token_type_ids
-    output = encoder(**inputs, output_hidden_states=all_layers)
-    return tuple(output.hidden_states) if all_layers else (output.last_hidden_state,)
-
-
 @dataclass(frozen=True, slots=True)
 class BaseEncoder:
     """The encoder that every trial starts from, with its tokenizer. It is loaded once per
@@ -115,41 +99,10 @@ class BaseEncoder:
     def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal where something is
-        missing.
+        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
+        everything that cannot be trained as an encoder (see `checks`).
         """
-        quiet_libraries()
-        try:
-            config = AutoConfig.from_pretrained(folder, revision=revision)
-            tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision)
-            encoder, loading = AutoModel.from_pretrained(
-                folder,
-                revision=revision,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **without_pooler(config),
-            )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-            reason = first_line(error, empty=repr(error))
-            raise Refusal(
-                f"encoder {folder!r} cannot be loaded: {reason}. Expected a folder (or hub name) "
-                "with config.json, a fast tokenizer and safetensors, as `pretrain` writes it"
-            ) from error
-        # Missing weights would be drawn at random without a warning.
-        missing = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
-        if missing:
-            raise Refusal(f"encoder {folder!r} has no weights {', '.join(missing[:5])}")
-        if not isinstance(tokenizer, PreTrainedTokenizerFast):
-            raise Refusal(f"encoder {folder!r} has no fast tokenizer (tokenizer.json)")
-        if tokenizer.pad_token_id is None:
-            raise Refusal(f"encoder {folder!r} has a tokenizer without a pad_token; give it one")
-        num_embeddings = encoder.get_input_embeddings().weight.shape[0]
-        if len(tokenizer) > num_embeddings:
-            raise Refusal(
-                f"encoder {folder!r} has {num_embeddings} embeddings, but its tokenizer has "
-                f"{len(tokenizer)} tokens: the two do not belong together"
-            )
+        encoder, tokenizer = read_encoder(folder, revision=revision)
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(
@@ -216,13 +169,6 @@ class BaseEncoder:
                 f"num_frozen_layers is {num_layers}; expected at most "
                 f"{self.num_layers}, the layers of the encoder"
             )
-
-
-def without_pooler(config: Any) -> dict[str, bool]:
-    """Keyword arguments that leave out a pooler, which no head reads."""
-    architecture: Any = AutoModel._model_mapping[type(config)]
-    names = inspect.signature(architecture).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
 
 
 def settings_of(config: Any) -> dict[str, Any]:

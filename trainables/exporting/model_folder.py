@@ -32,6 +32,9 @@ SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
         TaskKind.SPAN: (AutoModelForQuestionAnswering, "qa_outputs"),
     }
 )
+# The classes of these families compute other hidden states than the encoder alone: Longformer's
+# gives the question global attention.
+READS_OTHERWISE = frozenset({"longformer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +81,18 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
         return model.encoder
     auto, name = SAME_HEAD[task.kind]
     config: Any = copy.deepcopy(model.encoder.config)
-    if type(config) not in auto._model_mapping:
+    if type(config) not in auto._model_mapping or config.model_type in READS_OTHERWISE:
         return model.encoder
     if task.kind is TaskKind.TAGGING:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: number for number, label in enumerate(task.labels)}
-    whole = auto.from_config(config)
+    whole = auto.from_config(config, trust_remote_code=False)
     head, linear = model.heads[task.training_task], getattr(whole, name, None)
     body, encoder = whole.base_model, model.encoder.state_dict()
     if not isinstance(linear, nn.Linear) or body.state_dict().keys() != encoder.keys():
         return model.encoder
+    if len(whole.state_dict()) != len(encoder) + len(linear.state_dict()):
+        return model.encoder  # ModernBERT's class has a layer more, which would be random
     body.load_state_dict(encoder)
     linear.load_state_dict(head.state_dict())
     assert isinstance(whole, nn.Module)

@@ -1,11 +1,16 @@
 """Shared parts of heads: initialisation, masked mean pooling, the pooled head."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 _INIT_STD = 0.02  # initializer_range of BERT and XLM-R
+# The names that configs of transformers have for the epsilon of their norms.
+_EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps")
+_USUAL_EPSILON = 1e-12  # where the config has none: that of BERT, which is in DistilBERT's code
 
 
 def fresh_linear(num_inputs: int, num_outputs: int) -> nn.Linear:
@@ -22,6 +27,12 @@ def width_of(encoder: nn.Module) -> int:
     width = encoder.config.hidden_size  # type: ignore[union-attr]
     assert isinstance(width, int)
     return width
+
+
+def norm_eps(config: Any) -> float:
+    """The epsilon of the encoder's own layer norms."""
+    found = (getattr(config, name, None) for name in _EPSILONS)
+    return next((float(eps) for eps in found if eps is not None), _USUAL_EPSILON)
 
 
 def masked_mean(hidden: Tensor, attention_mask: Tensor) -> Tensor:

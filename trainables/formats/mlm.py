@@ -5,7 +5,6 @@ epoch has other masks.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from spaces.task_catalog import Task
 from trainables.examples import TextExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import IGNORED, Batch, Features, Format, Judgement
-from trainables.formats.heads import fresh_linear, to_numpy, width_of
+from trainables.formats.heads import fresh_linear, norm_eps, to_numpy, width_of
 from trainables.scoring import outcomes
 
 Hits = tuple[int, int]  # tokens restored, tokens masked
@@ -28,19 +27,20 @@ _MASKED, _REPLACED = 0.8, 0.1  # shares of the chosen tokens; the rest stay unch
 class MlmHead(nn.Module):
     """Dense, gelu, layer norm, the input embeddings, a bias: [N, H] to [N, vocabulary].
 
-    `dense`, `layer_norm` and `bias` are those of `XLMRobertaForMaskedLM.lm_head`. The embeddings
-    belong to the encoder: they are not a parameter of the head and not in its state dict.
+    `dense`, `layer_norm` and `bias` are those of `XLMRobertaForMaskedLM.lm_head`, but that `dense`
+    leads to the width of the embeddings, which is less than H in ALBERT, ELECTRA and RemBERT. The
+    embeddings belong to the encoder: they are not a parameter of the head and not in its state
+    dict.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         embeddings = encoder.get_input_embeddings()  # type: ignore[operator]
-        width = width_of(encoder)
+        vocabulary, width = embeddings.weight.shape
         self._tied = (embeddings,)  # in a tuple, so that torch does not register it as a child
-        self.dense = fresh_linear(width, width)
-        eps: Any = encoder.config.layer_norm_eps  # type: ignore[union-attr]
-        self.layer_norm = nn.LayerNorm(width, eps=eps)
-        self.bias = nn.Parameter(torch.zeros(embeddings.weight.shape[0]))
+        self.dense = fresh_linear(width_of(encoder), width)
+        self.layer_norm = nn.LayerNorm(width, eps=norm_eps(encoder.config))
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, hidden: Tensor) -> Tensor:
         restored = self.layer_norm(gelu(self.dense(hidden)))

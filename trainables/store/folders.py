@@ -38,7 +38,7 @@ def write_folder(
     hashes = {}
     for name, state in tensors.items():
         path = folder / f"{name}.safetensors"
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, path)
+        save_file(_apart(state), path)
         hashes[path.name] = _hash(path)
     for name, document in documents.items():
         path = folder / f"{name}.json"
@@ -47,6 +47,19 @@ def write_folder(
     (folder / HASHES).write_text(json.dumps(hashes, sort_keys=True, indent=1))
     for path in [*folder.iterdir(), folder]:
         _flush(path)
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, with a copy of those that share memory with one before them:
+    safetensors writes none of these (T5 holds its embeddings under two names)."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in state.items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return apart
 
 
 def check_folder(folder: Path, *, only: str | None = None) -> None:

@@ -101,14 +101,23 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
             base.check_length(length)
         except Refusal as error:
             raise Refusal(f"{key}: {error}") from error
-    sources = [Source.parse(name).task for name in settings.search_space().sources]
     if base.tokenizer.mask_token_id is None:
-        for name in sources:
-            if get_task(name).kind is TaskKind.MLM:
-                raise Refusal(
-                    f"{name!r} masks tokens, but the encoder's tokenizer has no mask token; leave "
-                    f"{name!r} out, or use another encoder"
-                )
+        _check_masks_nothing(settings)
+
+
+def _check_masks_nothing(settings: StudySettings) -> None:
+    """Raises Refusal where the study masks tokens, be it of an intermediate task or of a text
+    beside all of them."""
+    masked = [Source.parse(name).task for name in settings.search_space().sources]
+    if settings.space.mlm is not None:
+        masked.append(settings.space.mlm.text)
+    for name in masked:
+        if get_task(name).kind is TaskKind.MLM:
+            raise Refusal(
+                f"{name!r} masks tokens, but the encoder's tokenizer has no mask_token; leave "
+                f"{name!r} out, or give the tokenizer a mask_token that the encoder has an "
+                "embedding for"
+            )
 
 
 def _check_layer(layer: int | None, base: BaseEncoder) -> None:

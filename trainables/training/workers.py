@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from spaces.sections import Precision
+from trainables.encoders.checks import unreached
 
 T = TypeVar("T")
 
@@ -66,8 +67,14 @@ class Workers:
         if self.size == 1 or not any(p.requires_grad for p in encoder.parameters()):
             return encoder
         devices = [self.device] if self.device.type == "cuda" else None
-        # Buffers are constants (positions), equal on all workers from the start.
-        return DistributedDataParallel(encoder, device_ids=devices, forward_sync_buffers=False)
+        # Buffers are constants (positions), the same everywhere from the start. Some families have
+        # weights that no text reaches (Longformer's global attention): none waits for these.
+        return DistributedDataParallel(
+            encoder,
+            device_ids=devices,
+            forward_sync_buffers=False,
+            find_unused_parameters=bool(unreached(encoder)),
+        )
 
     def unsynced(self, encoder: nn.Module, unless: bool) -> AbstractContextManager[None]:
         """A context manager that keeps gradients local in all micro-batches of a step but the last

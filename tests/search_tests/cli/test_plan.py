@@ -1,7 +1,11 @@
 """The options of `plan`: what they add, as text and as JSON, and that nothing is left behind."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +101,46 @@ def test_without_the_encoder_rows_alone_are_checked(
     assert result.code == 0
     assert "udpos has no validation rows in th" in result.out
     assert "the encoder is not on this machine yet" in result.out
+
+
+def test_a_tokenizer_without_a_mask_is_refused_before_anything_starts(
+    cli: Run, study_file: StudyFile, small_base: Path, tmp_path: Path
+) -> None:
+    """Also where only the text of `[space.mlm]` masks tokens."""
+    from transformers import PreTrainedTokenizerFast
+
+    encoder = shutil.copytree(small_base, tmp_path / "no-mask")
+    kept = {"pad_token": "<pad>", "unk_token": "<unk>", "sep_token": "</s>"}
+    file = str(encoder / "tokenizer.json")
+    PreTrainedTokenizerFast(tokenizer_file=file, **kept).save_pretrained(encoder)
+    study = study_file(
+        study={"encoder": str(encoder)}, space__mlm={"text": "text", "shares": [0.3]}
+    )
+    home = tmp_path / "home"
+    for command in (("plan", study, "--rows"), ("run", study), ("plan", study, "--measure")):
+        result = cli(*command)
+        assert (result.code, result.out) == (2, "")
+        assert "'text' masks tokens, but the encoder's tokenizer has no mask_token" in result.err
+        assert "Traceback" not in result.err
+    assert not list(home.rglob("*.safetensors"))
+
+
+def test_code_of_an_encoder_is_not_run_whatever_is_typed(
+    study_file: StudyFile, small_base: Path, tmp_path: Path
+) -> None:
+    encoder, marker = shutil.copytree(small_base, tmp_path / "own"), tmp_path / "ran"
+    (encoder / "own.py").write_text(f"open({str(marker)!r}, 'w')")
+    config = json.loads((encoder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}}
+    (encoder / "config.json").write_text(json.dumps(config))
+    study = study_file(study={"encoder": str(encoder)})
+    answers = tmp_path / "answers"
+    answers.write_text("yes\n" * 50)
+    with answers.open("rb") as typed:
+        command = [sys.executable, "-m", "search.cli", "plan", str(study), "--rows"]
+        ended = subprocess.run(command, stdin=typed, capture_output=True, text=True, check=False)
+        assert os.lseek(typed.fileno(), 0, os.SEEK_CUR) == 0, "the terminal was read"
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "such code is never run" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not marker.exists()

@@ -98,7 +98,6 @@ CHANGES = {
     "hidden_act": "relu",
     "layer_norm_eps": 1e-5,
     "pad_token_id": 0,
-    "is_decoder": True,
 }
 
 

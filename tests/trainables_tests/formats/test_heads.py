@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -5,6 +7,7 @@ from trainables.formats.heads import (
     PooledHead,
     fresh_linear,
     masked_mean,
+    norm_eps,
     split_by_length,
     to_numpy,
     width_of,
@@ -40,3 +43,18 @@ def test_half_precision_comes_back_as_single() -> None:
     parts = split_by_length(values, torch.tensor([[1, 1, 1], [1, 0, 0]]))
     assert [part.tolist() for part in parts] == [[1, 1, 1], [1]]
     assert parts[0].dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("config", "eps"),
+    [
+        ({"layer_norm_eps": 1e-5}, 1e-5),  # XLM-R, BERT
+        ({"layer_norm_epsilon": 1e-6}, 1e-6),  # T5
+        ({"norm_eps": 1e-4}, 1e-4),  # ModernBERT
+        ({"rms_norm_eps": 1e-3}, 1e-3),  # EuroBERT
+        ({"layer_norm_eps": None}, 1e-12),
+        ({}, 1e-12),  # DistilBERT
+    ],
+)
+def test_the_epsilon_of_norms_has_many_names(config, eps: float) -> None:
+    assert norm_eps(SimpleNamespace(**config)) == eps

@@ -1,4 +1,6 @@
+import copy
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -115,3 +117,24 @@ def test_an_encoder_that_cannot_compute_activations_twice_is_refused(open_contex
     monkeypatch.setattr(type(context.base.encoder), "supports_gradient_checkpointing", False)
     with pytest.raises(Refusal, match=r"resources.gradient_checkpointing is true, but"):
         check_encoder(context.settings, context.base)
+
+
+MASKS = [
+    {"space": {"intermediate": ["none", "text"], "targets": ["coh"]}},
+    {"space": {"intermediate": ["none", "text+rel"], "targets": ["coh"]}},
+    {"space": {"targets": ["coh"], "mlm": {"text": "text", "shares": [0.3]}}},
+]
+
+
+@pytest.mark.parametrize("tables", MASKS)
+def test_a_study_that_masks_tokens_needs_a_mask(open_context, tables) -> None:
+    rates = {"intermediate_learning_rate": [1e-3], "target_learning_rate": [1e-3]}
+    space = {"intermediate": ["none", "rel"], **rates, **tables["space"]}
+    context = open_context(space=space)
+    check_encoder(context.settings, context.base)
+    tokenizer = copy.deepcopy(context.base.tokenizer)
+    tokenizer.mask_token = None
+    base = replace(context.base, tokenizer=tokenizer)
+    with pytest.raises(Refusal, match="'text' masks tokens, but the encoder's tokenizer has no"):
+        check_encoder(context.settings, base)
+    check_encoder(open_context().settings, base)  # which masks nothing

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,19 @@ def test_the_cores_that_this_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, usable)
     assert 1 <= num_cores() <= len(usable)  # a container's quota may leave fewer
+
+
+@pytest.mark.parametrize("has_more", [False, True])
+def test_gradients_of_weights_that_no_text_reaches_are_not_waited_for(
+    monkeypatch, tiny_encoder, has_more: bool
+) -> None:
+    """As Longformer's global attention, which no text here has."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "trainables.training.workers.DistributedDataParallel",
+        lambda encoder, **options: asked.update(options),
+    )
+    if has_more:
+        tiny_encoder.more = torch.nn.Linear(2, 2)
+    replace(Workers.alone(), size=2).wrap(tiny_encoder)
+    assert asked["find_unused_parameters"] is has_more
