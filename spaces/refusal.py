@@ -4,10 +4,15 @@ with 2."""
 import difflib
 from collections.abc import Iterable
 
+from spaces.redaction import hide_secrets
+
 
 class Refusal(ValueError):
     """A user's mistake, in one line: what was given, what was expected, the nearest known name, how
-    to fix it."""
+    to fix it. Passwords and tokens in it are hidden."""
+
+    def __str__(self) -> str:
+        return hide_secrets(super().__str__())
 
 
 class AwayError(Refusal):
@@ -16,9 +21,9 @@ class AwayError(Refusal):
 
 
 def first_line(error: BaseException, *, empty: str | None = None) -> str:
-    """The first line of an error's text. An error without a text gives `empty`, or the name of its
-    type where `empty` is None."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error's text, without passwords and tokens. An error without a text
+    gives `empty`, or the name of its type where `empty` is None."""
+    lines = hide_secrets(str(error)).strip().splitlines()
     if lines:
         return lines[0]
     return type(error).__name__ if empty is None else empty

@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print. Heavy imports stand in their command."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from search.cli.options import (
     output,
 )
 from search.home import Home
+from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS
 
@@ -44,6 +46,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line: a refusal prints one line on standard error and exits with code 2, an
     interruption prints one line and exits with code 130."""
+    sys.excepthook = _show_traceback
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (Refusal, UsageError) as error:
@@ -55,7 +58,13 @@ def main() -> None:
 
 
 def _complain(line: str) -> None:
-    print(f"transfer-search: {' '.join(line.split())}", file=sys.stderr)
+    print(f"transfer-search: {' '.join(hide_secrets(line).split())}", file=sys.stderr)
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print the traceback of a fault of this program, without passwords and tokens."""
+    lines = traceback.format_exception(kind, error, trace)
+    print(hide_secrets("".join(lines)), end="", file=sys.stderr)
 
 
 def run(
