@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.addresses import sqlite_url
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 
@@ -30,12 +31,12 @@ class Home:
         return self.path / "outbox" / f"{study}.jsonl"
 
     def optuna_url(self, settings: StudySettings) -> str:
-        return settings.tracking.optuna or f"sqlite:///{self.path / 'optuna.db'}"
+        return settings.tracking.optuna or sqlite_url(self.path / "optuna.db")
 
     def mlflow_uri(self, settings: StudySettings | None = None) -> str:
         """The study file's, else MLFLOW_TRACKING_URI, else SQLite in the home folder."""
         named = settings.tracking.mlflow if settings else None
-        default = f"sqlite:///{self.path / 'mlflow.db'}"
+        default = sqlite_url(self.path / "mlflow.db")
         return named or os.environ.get("MLFLOW_TRACKING_URI") or default
 
 

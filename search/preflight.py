@@ -9,8 +9,9 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from search.addresses import check_reachable, hide_password, sqlite_path
+from search.addresses import check_reachable, sqlite_path
 from search.home import Home, check_writable
+from spaces.redaction import hide_address
 from spaces.refusal import Refusal
 
 OURS = ("search", "trainables", "spaces")
@@ -92,7 +93,7 @@ def _writable(home: Home) -> Finding:
 def _record(home: Home) -> Finding:
     """Whether the MLflow server answers, or its database file can be read or created."""
     uri = home.mlflow_uri()
-    path, shown = sqlite_path(uri), hide_password(uri)
+    path, shown = sqlite_path(uri), hide_address(uri)
     try:
         if path is None:
             check_reachable(uri)

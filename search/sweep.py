@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from search.addresses import check_reachable, refusing
+from search.addresses import check_reachable, refusing, sqlite_url
 from search.fence import MARK, Mark, driver_of, sign_of_life
 from search.home import Home
 from search.record.address import ExperimentAddress
@@ -86,7 +86,7 @@ def _refuse_live(home: Home) -> None:
     database = home.path / "optuna.db"
 
     def marks() -> Mapping[str, Mark]:
-        return read_marks(f"sqlite:///{database}", MARK) if database.exists() else {}
+        return read_marks(sqlite_url(database), MARK) if database.exists() else {}
 
     for study, mark in marks().items():
         if sign_of_life(study, partial(_mark_of, study, marks)):

@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+from spaces.redaction import hide_secrets
+
 MAX_SHOWN = 200  # characters of a user's value that a message repeats
 
 MAX_WORD, MAX_MESSAGE = 300, 3000  # letters that a message shows of one word, and of everything
@@ -15,10 +17,11 @@ MAX_GIVEN = 100  # letters that are compared with known names
 
 class Refusal(ValueError):
     """A user's mistake, in one line: what was given, what was expected, the nearest known name, how
-    to fix it. A message that quotes a very long text is shortened."""
+    to fix it. Passwords and tokens in it are hidden, and a very long text that it quotes is
+    shortened."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(message))
+        super().__init__(shortened(hide_secrets(message)))
 
 
 class AwayError(Refusal):
@@ -70,9 +73,9 @@ def _without_middle(text: str, limit: int) -> str:
 
 
 def first_line(error: BaseException, *, empty: str | None = None) -> str:
-    """The first line of an error's text. An error without a text gives `empty`, or the name of its
-    type where `empty` is None."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error's text, without passwords and tokens. An error without a text
+    gives `empty`, or the name of its type where `empty` is None."""
+    lines = hide_secrets(str(error)).strip().splitlines()
     if lines:
         return lines[0]
     return type(error).__name__ if empty is None else empty

@@ -17,6 +17,7 @@ import torch
 from datasets import ClassLabel, Dataset
 from filelock import FileLock
 
+from spaces import redaction
 from spaces.study import StudySettings
 from spaces.task_catalog import get_task
 from trainables.pretraining.pretrain import pretrain
@@ -31,6 +32,12 @@ def _one_thread() -> None:
         os.environ.pop(name, None)  # whatever the developer's shell has set
     torch.set_num_threads(1)
     quiet_libraries()
+
+
+@pytest.fixture(autouse=True)
+def _no_known_secrets() -> None:
+    """A password that one test gives is a common word in the messages of another."""
+    redaction._known.clear()
 
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -1,9 +1,11 @@
 """The command line: parse, call one function, print. Heavy imports stand in their command."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -27,6 +29,7 @@ from search.cli.options import (
 )
 from search.cli.streams import prepare_streams
 from search.home import Home
+from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS
 
@@ -44,6 +47,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line. A mistake, a full disk, a closed pipe and an interruption end it with
     one line on standard error and an exit code of their own (docs/reference/exit-codes.md)."""
+    sys.excepthook = _show_traceback
     prepare_streams()
     ending = end_of(lambda: _run_command(sys.argv[1:] or ["--help"]))
     if ending.line is not None:
@@ -58,6 +62,14 @@ def _run_command(arguments: list[str]) -> int | None:
             raise Refusal(f"argument {argument!r} is not text in the encoding of this terminal")
     code = app(arguments, standalone_mode=False)
     return code if isinstance(code, int) else None
+
+
+def _show_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print the traceback of a fault of this program, without passwords and tokens."""
+    lines = traceback.format_exception(kind, error, trace)
+    print(hide_secrets("".join(lines)), end="", file=sys.stderr)
 
 
 def run(

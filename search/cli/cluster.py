@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search.addresses import secret_key
+from search.addresses import secret_key, secret_line
 from search.api import load_settings
 from search.cli.options import (
     DataRootOption,
@@ -103,28 +103,30 @@ def submit(
     if retrain and name is not None:
         raise Refusal("--retrain uses the name in the study file; leave --name out")
     check_seeds(seeds, retrain=retrain)
-    _refuse_password(settings)
+    text = read_text(study)
+    _refuse_password(settings, text)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
     given["--seeds"] = None if seeds is None else str(seeds)
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
     flags = ["--address=auto", *(["--autoscaling"] if autoscaling else [])]
     jobs = _jobs(address, token_file)
     command = "retrain" if retrain else "run"
-    job = jobs.submit(settings.study.name, read_text(study), [*flags, *options], command=command)
-    text = (
+    job = jobs.submit(settings.study.name, text, [*flags, *options], command=command)
+    shown = (
         f"submitted as job {job.id}; `logs {job.study} --follow` shows its output, "
         f"`cancel {job.study}` stops it"
     )
-    output(job, as_json, lambda console: _print(console, text))
+    output(job, as_json, lambda console: _print(console, shown))
 
 
-def _refuse_password(settings: StudySettings) -> None:
+def _refuse_password(settings: StudySettings, text: str) -> None:
     """Refuse a password in the study file, which stays on the cluster as long as the cluster
     exists."""
-    key = secret_key(settings)
-    if key is not None:
+    key, line = secret_key(settings), secret_line(text)
+    if key is not None or line is not None:
+        place = f"tracking.{key}" if key else f"line {line} of the study file"
         raise Refusal(
-            f"tracking.{key} has a password in it, and everyone with access to the cluster can "
+            f"{place} has a password in it, and everyone with access to the cluster can "
             "read a job's files; leave the password out and set it in the environment of the "
             "cluster's head (docs/how-to/ray-cluster.md)"
         )

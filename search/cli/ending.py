@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from search.cli.streams import drop_output, flush_output
+from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal, first_line, shortened
 from trainables.full_disk import disk_full_sentence, is_disk_full
 
@@ -45,7 +46,7 @@ def end_of(command: Callable[[], int | None]) -> Ending:
 
 def complain(line: str) -> None:
     """Print one line on standard error, whatever the text holds."""
-    words = shortened(" ".join(line.split()))
+    words = shortened(hide_secrets(" ".join(line.split())))
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     try:
         print(f"transfer-search: {shown}", file=sys.stderr, flush=True)

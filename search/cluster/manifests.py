@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from search.addresses import secret_key
+from search.addresses import secret_key, secret_line
 from spaces.refusal import Refusal
 from spaces.study import StudySettings, parse_text
 
@@ -303,10 +303,11 @@ def _check_study(settings: StudySettings, text: str) -> None:
             f"the study file has {len(text.encode()):,} bytes, but a ConfigMap holds at most "
             f"{MAX_STUDY_BYTES:,}; shorten it"
         )
-    key = secret_key(settings)
-    if key is not None:
+    key, line = secret_key(settings), secret_line(text)
+    if key is not None or line is not None:
+        place = f"tracking.{key}" if key else f"line {line} of the study file"
         raise Refusal(
-            f"tracking.{key} has a password in it, which must not be stored in a ConfigMap; leave "
+            f"{place} has a password in it, which must not be stored in a ConfigMap; leave "
             "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)

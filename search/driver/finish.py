@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from search.addresses import hide_password
 from search.driver.start import StartedStudy
 from search.record.address import RecordAddress
 from search.record.entries import trial_labels
@@ -14,6 +13,7 @@ from search.sampling.pareto import pareto_set
 from search.trials.language_verdicts import of_selection
 from search.trials.ranking import TrialRow, ranked
 from spaces.json_values import to_json
+from spaces.redaction import hide_address
 from spaces.refusal import Refusal
 from trainables.scoring.outcomes import ByLanguage
 
@@ -62,6 +62,6 @@ def _read(address: RecordAddress, record: RecordWriter) -> StudyRecord:
     if not record.drain(DRAIN_SECONDS):
         raise Refusal(
             f"study {address.study!r} is searched to its end, but {record.pending} records wait "
-            f"for MLflow at {hide_password(address.tracking_uri)}: run it again when MLflow answers"
+            f"for MLflow at {hide_address(address.tracking_uri)}: run it again when MLflow answers"
         )
     return read_study(address)

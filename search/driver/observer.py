@@ -18,6 +18,7 @@ from search.driver.searcher import Watch
 from search.trials.ranking import TrialRow, TrialState, better_of
 from search.trials.spending import gpu_hours_left, spent_gpu_hours
 from spaces.phases import Phase, TrialPlan
+from spaces.redaction import hide_secrets
 from spaces.study import StudySettings
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,19 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             content["error"] = self.formatException(record.exc_info)
-        return json.dumps(content, ensure_ascii=False, default=str)
+        shown = {
+            name: hide_secrets(value) if isinstance(value, str) else value
+            for name, value in content.items()
+        }
+        return json.dumps(shown, ensure_ascii=False, default=lambda value: hide_secrets(str(value)))
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """Hide passwords and tokens in the message of a log record, for every handler; let it pass."""
+    record.msg, record.args = hide_secrets(record.getMessage()), None
+    if record.exc_info:
+        record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))
+    return True
 
 
 class Unwatched:
@@ -76,6 +89,8 @@ def logging_to(folder: Path, study: str) -> Iterator[None]:
     handler.setFormatter(JsonLines(study))
     loggers = [logging.getLogger(name) for name in PACKAGES]
     shown = [handler] if logging.lastResort is None else [handler, logging.lastResort]
+    for target in shown:
+        target.addFilter(_without_secrets)
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.INFO)
@@ -88,6 +103,8 @@ def logging_to(folder: Path, study: str) -> Iterator[None]:
             logger.setLevel(level)
             for target in shown:
                 logger.removeHandler(target)
+        for target in shown:
+            target.removeFilter(_without_secrets)
         handler.close()
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from ray import tune
 
-from search.addresses import hide_password
 from search.callbacks import OnDone, StartCallbacks
 from search.cluster.ray_runtime import Cluster, Gauges, ray_of
 from search.driver.finish import finish_study
@@ -31,6 +30,7 @@ from search.record.reader import StudyRecord
 from search.record.writer import INTERRUPTED_DRAIN_SECONDS, RecordWriter, recording
 from search.sampling.study import OptunaStudy
 from spaces.json_values import to_json
+from spaces.redaction import hide_address
 from spaces.refusal import Refusal
 from spaces.study import StudySettings
 from trainables import on_ray
@@ -202,9 +202,11 @@ class _Stopper(tune.Stopper):
 def _recorded(settings: StudySettings) -> dict[str, Any]:
     """The settings as MLflow keeps them: passwords of addresses left out."""
     content = settings.model_dump(mode="json")
-    for name in ("mlflow", "optuna"):
-        if content["tracking"][name]:
-            content["tracking"][name] = hide_password(content["tracking"][name])
+    tracking = content["tracking"]
+    content["tracking"] = {
+        name: hide_address(value) if isinstance(value, str) and "://" in value else value
+        for name, value in tracking.items()
+    }
     return content
 
 

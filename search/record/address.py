@@ -7,8 +7,8 @@ refuses to be pickled, so that it never reaches a worker or a disk.
 from dataclasses import dataclass
 from typing import Any
 
-from search.addresses import has_password, hide_password
 from search.home import Home
+from spaces.redaction import has_secret, hide_address, remember
 from spaces.sections import TrackingSection
 from spaces.study import StudySettings
 
@@ -27,6 +27,9 @@ class ExperimentAddress:
     tracking_uri: str
     name: str = EXPERIMENT
 
+    def __post_init__(self) -> None:
+        remember(self.tracking_uri)
+
     @classmethod
     def of(cls, settings: StudySettings | None, home: Home) -> "ExperimentAddress":
         """The experiment of a study's settings; without settings, the default experiment. The
@@ -39,11 +42,11 @@ class ExperimentAddress:
         return RecordAddress(self, study)
 
     def __repr__(self) -> str:
-        uri = hide_password(self.tracking_uri)
+        uri = hide_address(self.tracking_uri)
         return f"ExperimentAddress(tracking_uri={uri!r}, name={self.name!r})"
 
     def __getstate__(self) -> Any:
-        if has_password(self.tracking_uri):
+        if has_secret(self.tracking_uri):
             raise TypeError(
                 "an address with a password stays in the driver: it is neither sent to a worker "
                 "nor written to disk"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.addresses import folder_name, sqlite_path
+from search.addresses import file_url, folder_name, sqlite_path
 from search.record.address import ExperimentAddress
 from search.record.entries import STUDY, Labels
 from spaces.refusal import Refusal
@@ -57,7 +57,7 @@ class Runs:
         self._experiment = experiment.name
         path = sqlite_path(experiment.tracking_uri)
         # Without a server, MLflow would put artifacts into a folder of the current directory.
-        self._artifacts = (path.parent.absolute() / "artifacts").as_uri() if path else None
+        self._artifacts = file_url(path.parent / "artifacts") if path else None
         self._run_ids: dict[frozenset[tuple[str, str]], str] = {}
         self._experiment_id: str | None = None
         self._is_new: dict[str, bool] = {}  # study -> whether it had no run at first

@@ -16,6 +16,7 @@ from typing import Any
 
 import filelock
 
+from spaces.redaction import hide_secrets
 from trainables.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,12 @@ class Outbox:
                 behind = True
                 failures += 1
                 level = logging.WARNING if failures == 1 else logging.DEBUG
-                log.log(level, "record kept in %s, to be sent later: %s", self.path, error)
+                log.log(
+                    level,
+                    "record kept in %s, to be sent later: %s",
+                    self.path,
+                    hide_secrets(str(error)),
+                )
             self._rest(behind, failures)
 
     def _rest(self, behind: bool, failures: int) -> None:
@@ -167,9 +173,10 @@ class Outbox:
             self._refused = (start, times)
             if times < _MAX_ATTEMPTS:
                 raise
-            log.error("record refused, moved to %s.refused: %s", self.path, error)
+            why = hide_secrets(str(error))
+            log.error("record refused, moved to %s.refused: %s", self.path, why)
             with self.path.with_name(self.path.name + ".refused").open("a") as file:
-                file.write(json.dumps({"error": str(error), "record": record}) + "\n")
+                file.write(json.dumps({"error": why, "record": record}) + "\n")
 
     def _undelivered(self) -> Iterator[tuple[int, int, dict[str, Any] | None]]:
         """Yield (start, end, record) of each undelivered line; the record is None if a crash cut

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.addresses import hide_password
+from spaces.redaction import hide_address, remember
 from spaces.refusal import Refusal, first_line
 
 
@@ -41,6 +41,7 @@ def may_exist(url: str) -> bool:
 
 
 def _parsed(url: str) -> URL:
+    remember(url)
     try:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError) as error:
@@ -70,7 +71,7 @@ def reaching(url: str = "") -> Iterator[None]:
         optuna.exceptions.StorageInternalError,
     ) as error:
         cause = error.__cause__ if isinstance(error.__cause__, SQLAlchemyError) else error
-        address = f" {hide_password(url)}" if url else ""
+        address = f" {hide_address(url)}" if url else ""
         raise Refusal(
             f"the study database{address} cannot be used: {first_line(cause)}; "
             "check [tracking] optuna"

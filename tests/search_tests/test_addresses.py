@@ -5,10 +5,15 @@ import socket
 import time
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
-from search.addresses import folder_name, hide_password, sqlite_path
+from search.addresses import file_url, folder_name, secret_line, sqlite_path, sqlite_url
 from search.record.address import ExperimentAddress
 from search.record.reader import list_studies, read_study
 from spaces.refusal import Refusal
@@ -27,7 +32,35 @@ def test_every_experiment_has_a_folder_of_its_own() -> None:
 def test_the_file_of_an_address() -> None:
     assert sqlite_path("sqlite:////data/mlflow.db") == Path("/data/mlflow.db")
     assert sqlite_path("sqlite:///mlflow.db") == Path("mlflow.db")
+    assert sqlite_path("sqlite:////data/a%3Fb%25/mlflow.db?timeout=5") == Path(
+        "/data/a?b%/mlflow.db"
+    )
     assert sqlite_path("https://mlflow.example") is None
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
+def test_a_path_comes_back_from_each_address_that_is_made_of_it(name: str) -> None:
+    path = Path("/home", name)
+    for url in (sqlite_url(path), sqlite_url(path / "mlflow.db")):
+        database = make_url(url).database
+        assert database is not None
+        assert sqlite_path(url) == Path(database)
+    assert sqlite_path(sqlite_url(path)) == path
+    assert url2pathname(urlsplit(file_url(path)).path) == str(path)
+    assert re.fullmatch(r"file:///[\x21-\x7e]+", file_url(path))
+    assert not set("?#") & set(file_url(path))
+
+
+def test_plain_paths_keep_the_address_that_older_versions_made() -> None:
+    assert sqlite_url(Path("/a b/ö#/mlflow.db")) == "sqlite:////a b/ö#/mlflow.db"
+    assert file_url(Path("/data/artifacts")) == Path("/data/artifacts").as_uri()
+
+
+def test_a_secret_in_a_comment_is_found() -> None:
+    text = '[tracking]\noptuna = "postgresql://h/d"\n'
+    assert secret_line(text) is None
+    assert secret_line(text + '# optuna = "postgresql://me:secret@h/d"\n') == 3
+    assert secret_line("# password=secret\n" + text) == 1
 
 
 @pytest.mark.parametrize(
@@ -38,6 +71,20 @@ def test_the_file_of_an_address() -> None:
         ("http://127.0.0.1:9", "does not answer"),
         ("http://me:secret@127.0.0.1:9/", "does not answer"),
         ("http://[", "does not answer"),
+        ("http://me:secret@[/", "does not answer"),
+        ("http://me:secret@127.0.0.1:port/", "does not answer"),
+        ("localhost:5000", "has no scheme"),
+        ("secret@localhost:5000", "has no scheme"),
+        ("http://127.0.0.1:9/#/experiments/3", "a page in the browser; write 'http://127.0.0.1:9'"),
+        ("https://a/mlflow/#/experiments/3?o=1&x=2", "; write 'https://a/mlflow'"),
+        ("http://127.0.0.1:9/?workspace=a", "a page in the browser; write 'http://127.0.0.1:9'"),
+        ("http://127.0.0.1:9?token=secret", "a page in the browser; write 'http://127.0.0.1:9'"),
+        ("http://me:secret@a/#/experiments/3", r"; write 'http://\*\*\*@a'"),
+        ("http://me:se@secret@127.0.0.1", "write @, /, [?] and # in them as %40"),
+        ("http://me:se/secret@127.0.0.1", "write @, /, [?] and # in them as %40"),
+        ("http://me:se#secret@127.0.0.1", "write @, /, [?] and # in them as %40"),
+        ("http://127.0.0.1:9 ", "write a blank as %20"),
+        ("http://127.0.0.1:9/a b", "write a blank as %20"),
     ],
 )
 def test_an_address_where_nobody_is_is_refused_at_once(address: str, said: str) -> None:
@@ -61,17 +108,3 @@ def test_a_server_that_accepts_and_says_nothing_is_refused(
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Refusal, match="does not answer"):
             list_studies(ExperimentAddress(address, EXPERIMENT))
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgresql://me:secret@host:5432/db", "postgresql://me:***@host:5432/db"),
-        ("postgresql://me:se@cr/et@host/db", "postgresql://me:***@host/db"),
-        ("https://me@host", "https://me@host"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:////home/me/optuna.db", "sqlite:////home/me/optuna.db"),
-    ],
-)
-def test_hide_password(url: str, shown: str) -> None:
-    assert hide_password(url) == shown

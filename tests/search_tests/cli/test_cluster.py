@@ -48,6 +48,10 @@ def test_refused_before_anybody_is_asked(
     refused(cli("submit", file, *away, "--seeds", "3"), "needs --retrain")
     refused(cli("submit", file, *away), "does not answer")
     with file.open("a") as text:
+        text.write('\n# optuna = "postgresql://db/optuna?user=me&password=hidden"\n')
+    number = len(file.read_text().splitlines())
+    refused(cli("submit", file, *away), f"line {number} of the study file has a password in it")
+    with file.open("a") as text:
         text.write('\n[tracking]\noptuna = "postgresql://me:hidden@db/optuna"\n')
     refused(cli("submit", file, *away), "tracking.optuna has a password in it")
     file = study_file()

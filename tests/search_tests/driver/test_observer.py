@@ -11,6 +11,7 @@ import pytest
 
 from search.driver.observer import NUMBERS, Observer, logging_to
 from search.trials.ranking import TrialState
+from spaces.redaction import remember
 from spaces.study import StudySettings
 from trainables.store.phase_store import PhaseRecord
 
@@ -130,3 +131,21 @@ def test_what_others_log_is_among_the_lines_and_still_shown(
     shown = capsys.readouterr().err
     assert "kept in file" in shown
     assert "quiet" not in shown
+
+
+def test_no_password_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    remember("postgresql://me:hunter2@host/db")
+    log = logging.getLogger("search.test")
+    with logging_to(tmp_path, "tiny"):
+        log.info("cannot log in with %s", "hunter2", extra={"fields": {"reason": "hunter2"}})
+        try:
+            raise ValueError("https://me:other@host says hunter2")
+        except ValueError:
+            log.exception("it failed with hunter2")
+    text = (tmp_path / "log.jsonl").read_text()
+    shown = capsys.readouterr().err
+    assert "it failed with ***" in text
+    for where in (text, shown):
+        assert "hunter2" not in where
+        assert "other" not in where
+    assert all(json.loads(line) for line in text.splitlines())

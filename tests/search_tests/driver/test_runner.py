@@ -214,6 +214,8 @@ def test_passwords_go_neither_to_mlflow_nor_to_workers(settings_of: Settings) ->
     settings = settings_of(
         tracking={"optuna": "postgresql://me:hunter2@db/x", "mlflow": "https://me:hunter3@m"}
     )
+    in_query = settings_of(tracking={"optuna": "postgresql://db/x?user=me&password=hunter4"})
+    assert _recorded(in_query)["tracking"]["optuna"] == "postgresql://db/x?user=me&password=***"
     recorded = _recorded(settings)
     assert recorded["tracking"]["optuna"] == "postgresql://me:***@db/x"
     assert "hunter" not in repr(recorded)

@@ -132,7 +132,7 @@ def test_a_refused_record_is_set_aside_and_blocks_no_other(
 
     def deliver(record: Mapping[str, Any]) -> None:
         if record["n"] == 1:
-            raise UndeliverableError("never")
+            raise UndeliverableError("never at http://me:hunter2@host")
         taken.append(record["n"])
 
     outbox = filled(tmp_path / "outbox", deliver)
@@ -143,8 +143,9 @@ def test_a_refused_record_is_set_aside_and_blocks_no_other(
         assert outbox.deliver_all()
     assert taken == [0, 2]
     assert "refused" in caplog.text
+    assert "hunter2" not in caplog.text
     refused = json.loads((tmp_path / "outbox.refused").read_text())
-    assert refused == {"error": "never", "record": {"n": 1}}
+    assert refused == {"error": "never at http://***@host", "record": {"n": 1}}
 
 
 def test_two_processes_do_not_send_the_same(tmp_path: Path) -> None:

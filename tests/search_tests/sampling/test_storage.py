@@ -23,6 +23,26 @@ def test_of_a_server_only_opening_it_tells() -> None:
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://127.0.0.1:1/db?user=me&password=hunter2",
+        "postgresql://127.0.0.1:1/db?user=me&sslpassword=hunter2",
+        "postgresql://me:hunter2@127.0.0.1:1/db?hunter2=1",
+        "postgresql://me:hunter2@127.0.0.1:1/db?connect_timeout=hunter2",
+        "postgresql://me:hunter2@hunter2.invalid/db",
+        "postgresql://me:a@hunter2@127.0.0.1:1/db?password=hunter2",
+        "mysql+nodriver://me:hunter2@127.0.0.1:1/db",
+        "postgresql://me:hunter2@127.0.0.1:hunter2/db",
+    ],
+)
+def test_no_message_repeats_a_password(url: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        open_storage(url)
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("read", [may_exist, open_storage])
 def test_what_is_no_address(read) -> None:
     with pytest.raises(Refusal, match="not the address of a database; expected sqlite:///PATH"):
