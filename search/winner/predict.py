@@ -173,7 +173,7 @@ def _is_stream(file: Path) -> bool:
     """Whether the file can be read only once: a pipe, a socket or a terminal. Raises Refusal for
     another device, which may have no end (`/dev/zero`)."""
     try:
-        if file.is_char_device() and file != Path(os.devnull):
+        if file.is_char_device() and file.resolve() != Path(os.devnull):
             with file.open("rb") as opened:
                 if not opened.isatty():
                     raise Refusal(f"{file} is a device; expected a file or a pipe with rows")

@@ -5,13 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaces.redaction import hide_secrets
 from spaces.refusal import (
     MAX_MESSAGE,
+    MAX_SHOWN,
     MAX_WORD,
     AwayError,
     Refusal,
     first_line,
+    one_line,
     shortened,
+    shown,
     unknown,
 )
 
@@ -78,7 +82,7 @@ def test_a_name_of_ten_megabytes_is_compared_at_once() -> None:
 
 @given(st.text())
 def test_a_message_of_usual_length_stays_as_it_is(text: str) -> None:
-    assert str(Refusal(text[:MAX_WORD])) == text[:MAX_WORD]
+    assert str(Refusal(text[:MAX_WORD])) == hide_secrets(text[:MAX_WORD])
 
 
 @given(st.lists(st.text(max_size=800), max_size=12).map(" ".join))
@@ -86,3 +90,24 @@ def test_a_message_that_was_shortened_is_not_shortened_again(text: str) -> None:
     once = shortened(text)
     assert len(once) <= MAX_MESSAGE + 3
     assert pickle.loads(pickle.dumps(Refusal(once))).args == Refusal(once).args
+
+
+@pytest.mark.parametrize("value", ["a", 7, 7.5, None, ["a", {"b": [1]}], {"x": None}, ("a",)])
+def test_a_small_value_is_shown_as_it_is(value: object) -> None:
+    assert shown(value) == repr(value)
+
+
+def test_a_large_value_is_shown_in_part() -> None:
+    assert shown("x" * 1_000_000) == f"{'x' * 50!r}... (1,000,000 characters)"
+    deep: object = []
+    for _ in range(900):
+        deep = [deep]
+    for value in (deep, ["x" * 1_000_000], list(range(1_000_000)), {"a": b"x" * 1_000_000}):
+        assert len(shown(value)) <= MAX_SHOWN + 3
+    assert len(str(unknown("label", "x" * 1_000_000, ["bug", "wish"]))) < 200
+
+
+def test_a_message_is_one_short_line() -> None:
+    assert one_line("größe 'a' and 文字") == "größe 'a' and 文字"
+    assert one_line("a\nb\ud83d\x00\u2028") == "a\\nb\\ud83d\\x00\\u2028"
+    assert one_line("x" * 5000, limit=10) == "x" * 10 + "..."

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
 from spaces.sections import SelectionRule
-from spaces.study import StudySettings, shipped_studies
+from spaces.study import StudySettings, parse_text, read_text, shipped_studies
 
 MINIMAL = """
 [study]
@@ -345,6 +345,12 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, content, message
     assert str(path) in str(refused.value)
     assert "name of a shipped study" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_bytes(b"\xef\xbb\xbf[study]\nname = 'mine'\n")
+    assert parse_text(read_text(str(path)), str(path)) == {"study": {"name": "mine"}}
 
 
 def test_a_folder_is_no_study_file(tmp_path: Path) -> None:

@@ -1,17 +1,24 @@
 """predict, from the command line: files and standard input to JSON lines."""
 
+import contextlib
+import csv
 import io
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.winner import predict as predicting
 from search.winner.predict import read_rows
+from spaces.refusal import Refusal
 from trainables.exporting.predictor import load_predictor
 
 Run = Callable[..., Any]
@@ -34,6 +41,7 @@ def answers(text: str) -> list[dict[str, Any]]:
 def refused(result: Any, message: str) -> None:
     assert result.code == 2, result.err
     assert result.err.count("\n") == 1, result.err
+    assert len(result.err) < 800, len(result.err)
     assert message in result.err
     assert result.out == ""
 
@@ -124,6 +132,17 @@ def test_vectors(cli: Run, model_folder: ModelFolder, tmp_path: Path) -> None:
         ("a.csv", "text_a,text_b\nx,y\nz\n", "line 3 does not have as many cells"),
         ("a.csv", 'text_a,text_b\n"x\ny",z\nx,y,z\n', "line 4 does not have as many cells"),
         ("a.csv", 'text_a,text_b\n"x"y,z\n', "line 2 is not CSV"),
+        ("a.csv", "text_a,text_a\nx,y\n", "the header names the column 'text_a' more than once"),
+        (
+            "a.jsonl",
+            '{"text_a": "x"}\n{"text_a": "cut \\ud83d"}\n',
+            "line 2: column 'text_a' holds",
+        ),
+        ("a.jsonl", '{"text_a": "x"}\n{"id": "\\ude00", "text_a": "x"}\n', "line 2: column 'id' h"),
+        ("a.jsonl", '{"text_a": "x", "id": ["a"]}\n', "line 1: id is ['a']; expected text or"),
+        ("a.jsonl", '{"text_a": ' + "[" * 9000 + "}\n", "line 1 is not JSON that can be read"),
+        ("a.jsonl", '{"text_a": ["' + "x" * 99_999 + '"]}\n', "line 1: text_a is ['xxx"),
+        ("a.jsonl", '{"' + "x" * 99_999 + '": 1}\n', "the row has xxx"),
         ("a.txt", "x", "does not end in .jsonl, .ndjson, .csv; give its format with --format"),
     ],
 )
@@ -174,3 +193,122 @@ def test_answers_are_there_whole_or_not_at_all(
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
     (tmp_path / "excel.csv").write_text("text_a\nx\n", encoding="utf-8-sig")
     assert list(read_rows(tmp_path / "excel.csv", "csv")) == [(2, {"text_a": "x"})]
+
+
+@contextlib.contextmanager
+def pipe_of(content: bytes) -> Iterator[Path]:
+    """The name of a pipe with this content, as `<(...)` makes it."""
+    read, write = os.pipe()
+
+    def fill() -> None:
+        with os.fdopen(write, "wb") as end:
+            end.write(content)
+
+    writer = Thread(target=fill)
+    writer.start()
+    try:
+        yield Path(f"/dev/fd/{read}")
+    finally:
+        os.close(read)
+        writer.join()
+
+
+@contextlib.contextmanager
+def fifo_of(content: bytes, path: Path) -> Iterator[Path]:
+    os.mkfifo(path)
+    writer = Thread(target=lambda: path.write_bytes(content))
+    writer.start()
+    try:
+        yield path
+    finally:
+        writer.join()
+
+
+def test_a_pipe_with_a_name_is_answered(
+    cli: Run, model_folder: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lines = model_folder("rel"), "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+    expected = cli("predict", folder, jsonl(tmp_path / "rows.jsonl", ROWS)).out
+    assert len(answers(expected)) == len(ROWS)
+    with pipe_of(lines) as pipe:
+        done = cli("predict", folder, pipe)
+    assert (done.code, done.err, done.out) == (0, "", expected)
+    with fifo_of(lines, tmp_path / "pipe.jsonl") as pipe:
+        assert cli("predict", folder, pipe).out == expected
+    with fifo_of(b"text_a\nuno\n", tmp_path / "pipe.csv") as pipe:
+        assert len(answers(cli("predict", folder, pipe).out)) == 1
+    with pipe_of(b"text_a\nuno\ndos\n") as pipe:
+        assert len(answers(cli("predict", folder, pipe, "--format", "csv").out)) == 2
+    with pipe_of(lines + b'{"text": 1}\n') as pipe:
+        refused(cli("predict", folder, pipe), "line 6 has no column 'text_a'")
+    with (tmp_path / "rows.jsonl").open() as opened:
+        assert cli("predict", folder, f"/dev/fd/{opened.fileno()}", "--format", "jsonl").out
+    monkeypatch.setattr(predicting.tempfile, "gettempdir", lambda: "/tmp")
+
+    def full(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(predicting.shutil, "copyfileobj", full)
+    with pipe_of(b"") as pipe:
+        refused(cli("predict", folder, pipe), "cannot be copied to /tmp: No space left on device")
+
+
+def test_a_device_without_an_end_is_refused(cli: Run, model_folder: ModelFolder) -> None:
+    for arguments in ((), ("--format", "csv")):
+        refused(cli("predict", model_folder("rel"), "/dev/zero", *arguments), "is a device")
+    assert cli("predict", model_folder("rel"), "/dev/null", "--format", "jsonl").out == ""
+
+
+@pytest.mark.parametrize("size", [131_073, 3_000_000])
+def test_cells_of_any_length(
+    size: int, cli: Run, model_folder: ModelFolder, tmp_path: Path
+) -> None:
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text_a", "text_b"], ["uno " * (size // 4 + 1), "dos"]])
+    done = cli("predict", model_folder("rel"), tmp_path / "rows.csv")
+    assert (done.code, len(answers(done.out))) == (0, 1), done.err
+
+
+def test_a_byte_order_mark_before_any_line(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "joined.jsonl").write_bytes(mark + b'{"text_a": "x"}\n' + mark + b'{"text_a": "y"}')
+    rows = [{"text_a": "x"}, {"text_a": "y"}]
+    assert [row for _, row in read_rows(tmp_path / "joined.jsonl", "jsonl")] == rows
+
+
+CELLS = st.text(st.sampled_from('ab,"\n\r\x00[]{}1é😀\u2028'), max_size=12)
+TABLES = st.lists(st.lists(CELLS, max_size=3), max_size=4)
+
+
+def written(table: list[list[str]]) -> bytes:
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows(table)
+    return lines.getvalue().encode()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("csv")
+
+
+@given(content=st.binary(max_size=60) | CELLS.map(str.encode) | TABLES.map(written))
+def test_any_bytes_of_a_csv_file(place: Path, content: bytes) -> None:
+    (place / "rows.csv").write_bytes(content)
+    for column in (b"", b"words,text_b\n"):
+        (place / "rows.csv").write_bytes(column + content)
+        try:
+            rows = list(read_rows(place / "rows.csv", "csv"))
+        except Refusal as refusal:
+            message = str(refusal)
+        else:
+            message = ""
+            assert all(isinstance(row, dict) for _, row in rows)
+        assert len(message.splitlines()) <= 1
+        assert len(message) < 400
+
+
+@given(table=st.lists(st.tuples(CELLS, CELLS)))
+def test_what_the_csv_module_writes_is_read(place: Path, table: list[tuple[str, str]]) -> None:
+    (place / "rows.csv").write_bytes(written([["text_a", "more"], *map(list, table)]))
+    read = [(row["text_a"], row["more"]) for _, row in read_rows(place / "rows.csv", "csv")]
+    assert read == table

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from spaces.refusal import Refusal
@@ -128,6 +131,11 @@ def test_what_was_exported_answers_alike(context: TrialContext, tmp_path: Path) 
         (TaskKind.CHOICE, {"text": "x", "choices": []}, "0"),
         (TaskKind.SPAN, {"question": "x"}, "no column 'context'"),
         (TaskKind.TAGGING, {"tokens": ["x"]}, "no column 'words'"),
+        (TaskKind.TAGGING, {"words": {"a": 1}}, "expected a list of texts"),
+        (TaskKind.TAGGING, {"words": ["a", None]}, "words holds None; expected only texts"),
+        (TaskKind.TAGGING, {"words": ["a", ["b"]]}, "holds .*; expected only texts"),
+        (TaskKind.TAGGING, {"words": ["a", "\ud83d"]}, "column 'words' holds half of a surr"),
+        (TaskKind.RETRIEVAL, {"text": "", "id": "\ud83d"}, "row 0: column 'id' holds half"),
         (TaskKind.RETRIEVAL, {"text": ""}, "text"),
     ],
 )
@@ -179,3 +187,36 @@ def test_a_head_of_another_shape(context: TrialContext, tmp_path: Path) -> None:
     (folder / HEAD).write_bytes(b"cut")
     with pytest.raises(Refusal, match="is not a folder that `export` wrote"):
         load_predictor(folder)
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=9)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner),
+    max_leaves=6,
+)
+COLUMN_NAMES = ("text_a", "text_b", "text", "choices", "question", "context", "words", "id")
+
+
+@pytest.mark.parametrize("kind", list(ROWS))
+@given(row=st.dictionaries(st.sampled_from(COLUMN_NAMES) | ANY_TEXT, ANYTHING))
+def test_any_row_is_checked_or_refused(
+    kind: TaskKind,
+    row: dict[str, Any],
+    base: BaseEncoder,
+    task_of_kind: Callable[[TaskKind], str],
+) -> None:
+    task = get_task(task_of_kind(kind))
+    model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
+    predictor = Predictor(model, base, about(task.name))
+    for whole in (row, {**ROWS[kind][0], **row}):
+        try:
+            checked, message = predictor.check(whole, "line 3"), ""
+        except Refusal as refusal:
+            checked, message = None, str(refusal)
+        if checked is None:
+            assert "line 3" in message
+            assert message.isprintable()
+            assert len(message) < 1500
+        else:
+            json.dumps(asdict(checked), ensure_ascii=False).encode()

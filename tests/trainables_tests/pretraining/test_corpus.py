@@ -24,6 +24,8 @@ def test_lines_and_pairs_of_files(tmp_path: Path) -> None:
         ("texts.txt:3", "Ein\u2028Satz.", None),
         ("pairs.tsv:1", "cat", "Katze"),
     ]
+    texts.write_bytes(b"\xef\xbb\xbf" + texts.read_bytes())
+    assert corpus.rows()[0].text == "One line."
     before = corpus.digest()
     pairs.write_text("cat\tKater\n", encoding="utf-8")
     assert corpus.digest() != before

@@ -62,3 +62,10 @@ def test_files_that_contradict_each_other_are_refused(corpora: Path) -> None:
     gold.write_text("de-000000001 en-000000001\n")
     with pytest.raises(Refusal, match=r"line 1 is .* expected two columns and a tab"):
         bucc_rows(corpora, "de-en", "sample")
+
+
+def test_two_sentences_with_one_id_are_refused(corpora: Path) -> None:
+    path = corpora / "de-en" / "de-en.sample.de"
+    path.write_text(path.read_text() + "de-000000002\tAnother sentence.\n")
+    with pytest.raises(Refusal, match="has two sentences with the id 'de-000000002'"):
+        bucc_rows(corpora, "de-en", "sample")

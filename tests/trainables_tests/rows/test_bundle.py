@@ -1,5 +1,6 @@
 """A bundle reads as its source does; a damaged one is told apart."""
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -71,6 +72,69 @@ def test_damage_is_told(folder: Path, change: Callable[[Path], None], message: s
     assert message in wrong
     assert "XQuAD.zh/validation" in wrong
     assert check_sums(folder, ["tau/commonsense_qa"]) == []
+
+
+BSD = "SHA256 ({name}) = {digest}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{digest}  {name}\n",
+        "{digest} *{name}\n",
+        "{digest}  ./{name}\r\n",
+        "\n{digest}  {name}\n\n  \n",
+        "# made by hand\n{digest}  {name}\n",
+        "{digest}\t{name}\n",
+        BSD,
+        "\n" + BSD,
+        "SHA256(./{name})= {digest}\n",
+        "SHA2-256({name})= {digest}\n",
+    ],
+)
+@pytest.mark.parametrize("is_upper", [False, True])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_of_other_programs(tmp_path: Path, line: str, is_upper: bool, mark: str) -> None:
+    name = f"{XTREME}/a (1) = b.parquet"
+    (tmp_path / XTREME).mkdir(parents=True)
+    (tmp_path / name).write_bytes(b"rows")
+    for content, wrong in ((b"rows", 0), (b"other", 1)):
+        digest = hashlib.sha256(content).hexdigest()
+        digest = digest.upper() if is_upper else digest
+        text = mark + line.format(name=name, digest=digest)
+        (tmp_path / SUMS).write_text(text, encoding="utf-8", newline="")
+        assert len(check_sums(tmp_path, [XTREME])) == wrong
+
+
+def test_what_sha256sum_writes_for_odd_names(tmp_path: Path) -> None:
+    folder = tmp_path / XTREME
+    folder.mkdir(parents=True)
+    for name in ("back\\slash", "new\nline", " blank", "*star", "ü"):
+        (folder / name).write_bytes(name.encode())
+    for options in ([], ["--tag"], ["--binary"]):
+        done = subprocess.run(
+            [
+                "sha256sum",
+                *options,
+                *(str(path.relative_to(tmp_path)) for path in folder.iterdir()),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        (tmp_path / SUMS).write_text(done.stdout)
+        assert check_sums(tmp_path, [XTREME]) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["abc  name", f"MD5 (name) = {'a' * 32}", "a" * 64, f"{'a' * 64}name", "x" * 10**6]
+)
+def test_other_lines_are_refused_by_number(tmp_path: Path, line: str) -> None:
+    (tmp_path / SUMS).write_text(f"\n{line}\n")
+    with pytest.raises(Refusal, match=f"{SUMS}, line 2 is .*; expected lines of") as refused:
+        check_sums(tmp_path, [XTREME])
+    assert len(str(refused.value)) < 400
 
 
 def test_a_folder_without_sums_has_nothing_to_check(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 import json
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset
 
@@ -73,3 +76,55 @@ def test_where_a_folder_is_looked_for(tmp_path: Path, monkeypatch) -> None:
     assert find_own_folder("rows", None, hint="").resolve() == tmp_path / "root" / "rows"
     with pytest.raises(Refusal, match=r"no folder '.*more': put it there"):
         find_own_folder("more", root, hint="put it there")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, end: str) -> None:
+    text = "\ufeff" + end.join(json.dumps(row) for row in ROWS)
+    write(tmp_path / "de" / "train.jsonl", text + end + text)  # two files, joined
+    assert read_own_rows(tmp_path, "de", "train") == [*ROWS, *ROWS]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, "is not JSON that can be read: its brackets are nested too deeply"),
+        ('{"a": ' * 100_000, "is not JSON that can be read: its brackets are nested too deeply"),
+        ("9" * 5_000, "a number has thousands of digits"),
+        (json.dumps("x" * 1_000_000), "expected a JSON object"),
+    ],
+)
+def test_a_hostile_line_is_refused_in_one_short_line(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    write(tmp_path / "train.jsonl", f'{{"a": 1}}\n{line}')
+    with pytest.raises(Refusal, match=message) as refused:
+        read_own_rows(tmp_path, None, "train")
+    assert "train.jsonl, line 2 is " in str(refused.value)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_pipe_among_rows_is_refused(tmp_path: Path) -> None:
+    """It would give its rows once, and whoever reads them again would wait for ever."""
+    os.mkfifo(tmp_path / "train.jsonl")
+    with pytest.raises(Refusal, match=r"train.jsonl is not a regular file"):
+        read_own_rows(tmp_path, None, "train")
+
+
+def test_labels_by_name_beside_columns_of_other_types(tmp_path: Path) -> None:
+    made = Dataset.from_list([{"sentence1": "Ein Satz", "label": 1}])
+    made = made.cast_column("label", ClassLabel(names=["wish", "bug"]))
+    made.to_parquet(tmp_path / "plain.parquet")
+    table = pq.read_table(tmp_path / "plain.parquet")
+    counts = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
+    schema = table.schema.append(pa.field("counts", counts.type))
+    pq.write_table(pa.table([*table.columns, counts], schema=schema), tmp_path / "train.parquet")
+    (row,) = read_own_rows(tmp_path, None, "train")
+    assert row == {"sentence1": "Ein Satz", "label": "bug", "counts": [("a", 1)]}
+
+
+def test_a_value_that_python_cannot_hold_says_why(tmp_path: Path) -> None:
+    table = pa.table({"text": pa.array([10_000_000], pa.date32())})
+    pq.write_table(table, tmp_path / "train.parquet")
+    (row,) = read_own_rows(tmp_path, None, "train")
+    assert repr(row["text"]).startswith("unreadable (date32[day]: ")

@@ -1,6 +1,8 @@
 """One's own rows of every kind, from the file to the format."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +112,39 @@ def test_bad_rows_are_refused_with_their_id(
         rows.load(f"own-{kind}", "sw", "validation")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (("r-1", "r-2", "r-1"), "row 'r-1': its id belongs to validation-000000 and to validation"),
+        (("validation-000001", None, None), "row 'validation-000001': its id belongs to"),
+        (("r-1", 7, None), "row 'validation-000001': its id is 7, expected text"),
+        (("r-1", None, None), None),
+    ],
+)
+def test_ids_of_a_split_are_texts_and_differ(
+    rows: Rows, tmp_path: Path, ids: tuple[Any, ...], message: str | None
+) -> None:
+    made = [{**ROWS[TaskKind.CLASSIFICATION], "id": row_id} for row_id in ids]
+    path = tmp_path / f"own-{TaskKind.CLASSIFICATION}" / "sw" / "validation.jsonl"
+    path.write_text("\n".join(map(json.dumps, made)))
+    load = partial(rows.load, f"own-{TaskKind.CLASSIFICATION}", "sw", "validation")
+    if message is None:
+        assert [row.id for row in load().examples] == [
+            "r-1",
+            "validation-000001",
+            "validation-000002",
+        ]
+    else:
+        with pytest.raises(Refusal, match=message):
+            load()
+
+
+def test_a_label_in_another_unicode_form_is_told(rows: Rows, tmp_path: Path) -> None:
+    from spaces.task_catalog import get_task
+
+    task = replace(get_task(f"own-{TaskKind.CLASSIFICATION}"), labels=("gr\u00f6\u00dfe", "bug"))
+    example = PairExample(id="r-7", text_a="a", text_b=None, label="gro\u0308\u00dfe")
+    with pytest.raises(Refusal, match="differs only in its Unicode form"):
+        format_of_task(task).check(example, task)
