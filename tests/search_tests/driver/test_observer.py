@@ -130,3 +130,16 @@ def test_what_others_log_is_among_the_lines_and_still_shown(
     shown = capsys.readouterr().err
     assert "kept in file" in shown
     assert "quiet" not in shown
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with logging_to(tmp_path, "tiny"):
+        for _ in range(3):
+            logging.getLogger("search.x").info("a line")
+    (tmp_path / "folder" / "log.jsonl").mkdir(parents=True)
+    with logging_to(tmp_path / "folder", "tiny"):
+        logging.getLogger("search.x").info("a line")
+    assert capsys.readouterr().err == ""
