@@ -25,7 +25,7 @@ class ListingSettings(Protocol):
 
 def check_listed_once(settings: ListingSettings) -> None:
     """Check every list in which an entry may stand once. Raises Refusal, which names the key and
-    the entry."""
+    the entry. Points may be repeated: an equal plan gets the result of the first one."""
     for key, entries in _lists(settings):
         _check_once(key, entries)
     _check_options(settings.space.intermediate)
@@ -37,7 +37,6 @@ def _lists(settings: ListingSettings) -> Iterator[tuple[str, Sequence[Any]]]:
     yield "space.intermediate_learning_rate", _rates(space.intermediate_learning_rate)
     yield "space.target_learning_rate", _rates(space.target_learning_rate)
     yield "space.seeds", space.seeds
-    yield "space.points", [_as_text(point) for point in space.points]
     if space.mlm is not None:
         yield "space.mlm.languages", space.mlm.languages
         yield "space.mlm.shares", space.mlm.shares
@@ -107,7 +106,3 @@ def _source(part: str, option: str) -> Source:
 
 def _rates(rates: tuple[float, ...] | RateRange | None) -> tuple[float, ...]:
     return rates if isinstance(rates, tuple) else ()
-
-
-def _as_text(point: dict[str, str | float]) -> str:
-    return ", ".join(f"{name} = {value!r}" for name, value in sorted(point.items()))

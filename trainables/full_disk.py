@@ -4,7 +4,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from spaces.refusal import Refusal, first_line
+from spaces.refusal import Refusal
 
 _NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What SQLite, safetensors, Arrow and Ray say without a number.
@@ -26,12 +26,12 @@ def is_disk_full(error: BaseException | str | None) -> bool:
 def disk_full_sentence(error: BaseException | str) -> str:
     """One sentence for the user of a command that ended because a disk is full."""
     if isinstance(error, str):
-        reason = error
+        reason = _line_of(error)
     elif isinstance(error, Refusal):
         return str(error)
     else:
         cause = _full_in(error) or error
-        reason = first_line(cause)
+        reason = _line_of(str(cause))
         if isinstance(cause, OSError) and cause.strerror:
             reason = ": ".join(filter(None, (_name(cause.filename), cause.strerror)))
     return (
@@ -61,6 +61,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield found
         led = (getattr(found, "cause", None), found.__cause__, found.__context__)
         waiting += [other for other in led if isinstance(other, BaseException)]
+
+
+def _line_of(text: str) -> str:
+    """The line that says it: Tune's errors are tracebacks, SQLAlchemy's quote the statement."""
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in reversed(lines) if _WORDS.search(line)), " ".join(lines))
 
 
 def _name(filename: object) -> str:

@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,23 @@ class Unwatched:
     def finished(self, row: TrialRow) -> None: ...
 
 
+class _LogFile(logging.FileHandler):
+    """Drops a line that cannot be written, as on a full disk: a log stops no search."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Print no traceback, as logging does by default."""
+
+
 @contextmanager
 def logging_to(folder: Path, study: str) -> Iterator[None]:
     """Append what our packages log at level INFO or above to `log.jsonl` in a folder; warnings are
     also shown as before."""
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / FILE, encoding="utf-8", delay=True)
+    handler = _LogFile(folder / FILE, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines(study))
     loggers = [logging.getLogger(name) for name in PACKAGES]
     shown = [handler] if logging.lastResort is None else [handler, logging.lastResort]
@@ -105,7 +116,8 @@ def logging_to(folder: Path, study: str) -> Iterator[None]:
                 logger.removeHandler(target)
         for target in shown:
             target.removeFilter(_without_secrets)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 class Observer:

@@ -173,6 +173,8 @@ def _tune(
     )
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)  # metrics it misses were never meant for it
+    # It lists the ids of trials that did not complete; the searcher knows why.
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     tuner.fit()
 
 

@@ -40,10 +40,6 @@ def refusal(content: dict[str, Any]) -> str:
             {"space.lora.ranks": [4], "space.lora.phases": ["target", "target"]},
             "space.lora.phases lists 'target' more",
         ),
-        (
-            {"space.points": [{"intermediate": "none", "target.learning_rate": 1e-3}] * 2},
-            "space.points lists \"intermediate = 'none', target.learning_rate = 0.001\" more",
-        ),
     ],
 )
 def test_an_entry_is_listed_once(tables: Any, changes: dict[str, Any], message: str) -> None:

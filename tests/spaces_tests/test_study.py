@@ -1,13 +1,32 @@
 import json
+import os
+from copy import deepcopy
+from dataclasses import fields
+from datetime import date, datetime, time
+from math import inf, nan
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.sections import (
+    BudgetSection,
+    EvaluationSection,
+    LoraSection,
+    MlmSection,
+    PretrainingSection,
+    ResourcesSection,
+    SelectionRule,
+    SpaceSection,
+    StudySection,
+    TrackingSection,
+    TrainingSection,
+)
 from spaces.study import StudySettings, parse_text, read_text, shipped_studies
 
 MINIMAL = """
@@ -332,6 +351,7 @@ def test_retrieval_enters_the_objective_by_name_alone(tables) -> None:
         (b"a = 1\na = 2\n", "(at line 2, column 6)"),
         (b"a = " + b"[" * 100_000, "it is not TOML that can be read"),
         (b"a = " + b"9" * 5000, "cannot be read"),
+        (b"a = 1 # " + b"x" * 10_000_000, "it has more than 1,000,000 bytes"),
         (None, "No such file or directory"),
     ],
 )
@@ -358,42 +378,157 @@ def test_a_folder_is_no_study_file(tmp_path: Path) -> None:
         StudySettings.load(tmp_path)
 
 
+def test_devices_pipes_and_endless_names_are_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    with patch("spaces.files.WAIT_SECONDS", 0.01):
+        for path, message in (
+            ("/dev/zero", "it has more than 1,000,000 bytes"),
+            (str(pipe), "nothing was written into it"),
+            ("/dev/null", "study is missing"),
+            ("/dev/no\0such", "embedded null byte"),
+            ("x" * 5000 + ".toml", "File name too long"),
+            ("x/" * 5000, "File name too long"),
+            ("x" * 5000, "unknown study"),
+        ):
+            with pytest.raises(Refusal) as refused:
+                StudySettings.load(path)
+            assert message in str(refused.value)
+            assert "\n" not in str(refused.value)
+            assert len(str(refused.value)) < 3100
+
+
 def test_an_unknown_shipped_name_is_refused() -> None:
     with pytest.raises(Refusal, match="unknown study 'nosuch'"):
         StudySettings.load("nosuch")
 
 
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+def keys_of(kind: Any) -> list[str]:
+    return (
+        list(kind.model_fields) if hasattr(kind, "model_fields") else [f.name for f in fields(kind)]
+    )
+
+
+def every_key() -> list[str]:
+    """Every key of a study file, and every table."""
+    sections = {
+        "study": StudySection,
+        "space": SpaceSection,
+        "space.mlm": MlmSection,
+        "space.lora": LoraSection,
+        "pretraining": PretrainingSection,
+        "pretraining.recipe": Recipe,
+        "training": TrainingSection,
+        "training.intermediate": Recipe,
+        "training.intermediates.fact": Recipe,
+        "training.target": Recipe,
+        "training.targets.coh": Recipe,
+        "evaluation": EvaluationSection,
+        "resources": ResourcesSection,
+        "tracking": TrackingSection,
+        "budget": BudgetSection,
+    }
+    keys = [f"{name}.{key}" for name, kind in sections.items() for key in keys_of(kind)]
+    return sorted({*sections, *keys, "nosuch", "study.nosuch"})
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            "no",
+            "null",
+            "fact",
+            "rel+fact",
+            "fact+fact",
+            "fact@",
+            "fact@de",
+            "all",
+            "none",
+        ),
+        *("+", "de", "deu", "zh-Hant", "German", "coh", "hours", "proportional", "target", "../x"),
+        *("/", "s3://", "s3://b/p", "http://[", "sqlite:///", "pocket", "pretrained"),
+        *("x" * 5000, "a\nb"),
+    ]
+)
+NUMBERS = st.sampled_from(
+    [0, 1, -1, 2, 8, 2**32 - 1, 2**32, 2**64, 10**400, 0.5, 1e-3, 1e-320, 1e308, inf, nan, -0.0]
+)
+scalars = (
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS | NUMBERS
+) | st.sampled_from([date(2020, 2, 1), datetime(2020, 2, 1, 3, 4), time(5, 6)])
+# What TOML can say: no null.
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | scalars.map(lambda value: [value, value])
+        | st.dictionaries(
+            st.sampled_from(["low", "high", "num_steps"]) | st.text(max_size=5), inner
+        )
+    ),
     max_leaves=5,
 )
-KEYS = [
-    "study.name",
-    "study.encoder",
-    "space.points",
-    "space.intermediate",
-    "space.intermediate_learning_rate",
-    "training",
-    "training.targets",
-    "training.target.num_steps",
-    "training.target.patience",
-    "evaluation.languages",
-    "evaluation.selection",
-    "budget",
-]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
-@given(st.sampled_from(KEYS), junk)
-def test_whatever_stands_there_is_taken_or_refused_in_a_line(tables, key: str, value: Any) -> None:
-    content = tables({key: value}) if value is not None else tables()
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=600, deadline=None
+)
+@given(st.sampled_from(every_key()), values, st.booleans())
+def test_whatever_stands_there_is_taken_or_refused_in_a_line(
+    pretrained, key: str, value: Any, has_all: bool
+) -> None:
+    content = deepcopy(pretrained())  # the fixture's tables are shared
+    content = content if has_all else pretrained_less(content)
+    *path, last = key.split(".")
+    table = content
+    for part in path:
+        table = table.setdefault(part, {})
+    table[last] = value
     reported = ""
     try:
-        StudySettings.parse(content)
+        taken = StudySettings.parse(content)
+        taken.search_space().first_points()
+        assert StudySettings.parse(json.loads(taken.model_dump_json())) == taken
     except Refusal as refused:
         reported = str(refused)
-    assert len(reported.splitlines()) <= 1
+    assert "\n" not in reported
+    assert len(reported) < 3100
+    assert "Input should" not in reported
+
+
+def pretrained_less(content: dict[str, Any]) -> dict[str, Any]:
+    """The tables of a study on an encoder that exists, with masking and adapters."""
+    del content["pretraining"]
+    content["study"]["encoder"] = "folder"
+    content["space"] |= {"mlm": {"text": "flores"}, "lora": {"ranks": [4]}}
+    return content
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("study.name", date(2020, 2, 1), "study.name is the date or time 2020-02-01"),
+        ("study.seed", 2**32, "study.seed is too large a number"),
+        ("study.encoder", " ", "study.encoder is ' ', a blank text"),
+        ("study.encoder", "x" * 1001, "study.encoder has 1,001 characters"),
+        ("study.revision", "a\x1bb", "a control character"),
+        ("space.num_baselines", 1001, "space.num_baselines is 1001; expected 1000 or less"),
+        ("study.priors", "yes", "study.priors is 'yes'; expected true or false"),
+        ("space.points", [[[[]]]], "space.points.0 is [[[]]]; expected a table"),
+    ],
+)
+def test_what_no_key_takes(tables, key: str, value: Any, message: str) -> None:
+    assert message in refusal(tables({key: value}))
+
+
+def test_tables_that_are_nested_too_deeply(tables) -> None:
+    for depth in (150, 250, 900, 5000):
+        deep: Any = []
+        for _ in range(depth):
+            deep = [deep]
+        assert len(refusal(tables({"space.points": deep}))) < 400
 
 
 def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:

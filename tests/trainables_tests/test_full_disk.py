@@ -102,3 +102,9 @@ def test_the_sentence_is_one_line_and_a_refusal_keeps_its_own() -> None:
     refusal = chained(OSError(errno.ENOSPC, NO_SPACE), Refusal("x.html cannot be written"))
     assert is_disk_full(refusal)
     assert disk_full_sentence(refusal) == "x.html cannot be written"
+
+
+def test_the_line_that_says_it_is_shown_of_a_longer_text() -> None:
+    text = f"Traceback (most recent call last):\n  File x\nOSError: [Errno 28] {NO_SPACE}\n\nmore"
+    for error in (text, RuntimeError(text)):
+        assert f"(OSError: [Errno 28] {NO_SPACE})" in disk_full_sentence(error)

@@ -149,3 +149,16 @@ def test_no_password_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert "hunter2" not in where
         assert "other" not in where
     assert all(json.loads(line) for line in text.splitlines())
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with logging_to(tmp_path, "tiny"):
+        for _ in range(3):
+            logging.getLogger("search.x").info("a line")
+    (tmp_path / "folder" / "log.jsonl").mkdir(parents=True)
+    with logging_to(tmp_path / "folder", "tiny"):
+        logging.getLogger("search.x").info("a line")
+    assert capsys.readouterr().err == ""

@@ -582,6 +582,34 @@ def test_a_worker_that_dies_after_its_trial_ended_costs_nothing(
     assert one.log.rows[0].state is TrialState.SCORED
 
 
+def test_a_full_disk_ends_the_search_and_no_trial_fails(drive: Callable[..., Drive]) -> None:
+    sections = {"space": space(point("fact"), point("coh")), "budget": {"num_trials": 4}}
+    one = drive(**sections)
+    one.ask("a")
+    one.run("a")
+    one.ask("b")
+    reason = "OSError: [Errno 28] No space left on device: 'weights.safetensors'"
+    for _ in range(MAX_FAILURES):
+        one.send("b", {"event": "error", "reason": reason})
+        one.searcher.on_trial_complete("b", error=True)
+        assert not one.searcher.is_stopped, "another worker may have room"
+        one.ask("b")
+    one.send("b", {"event": "error", "reason": reason})
+    one.searcher.on_trial_complete("b", error=True)
+    assert one.searcher.is_stopped
+    assert one.searcher.disk_full == reason
+    assert one.ask("c") == Searcher.FINISHED
+    assert one.log.rows.keys() == {0}
+    assert one.trials[1].state is OptunaState.RUNNING
+
+    two = drive(**sections)
+    plan = one.plans["b"]
+    two.ask("a")
+    assert two.plans["a"] == plan
+    two.run("a")
+    assert two.log.rows[1].state is TrialState.SCORED
+
+
 def test_a_stopped_search_is_taken_up_under_its_numbers(drive: Callable[..., Drive]) -> None:
     sections = {"space": space(point("fact"), point("coh")), "budget": {"num_trials": 4}}
     one = drive(**sections)
