@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.record.score_tables import matrix, scored_rows
+from search.trials.score_tables import matrix, scored_rows
 
 
 def test_a_row_a_target_language_and_metric(planted: Any) -> None:
