@@ -7,11 +7,13 @@ may be repeated.
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import filelock
 
+from search import moved_home
 from search.addresses import check_reachable, check_scheme, sqlite_path
 from search.record import mlflow_files as artifacts
 from search.record.address import ExperimentAddress
@@ -39,7 +41,24 @@ def connect(tracking_uri: str) -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     from mlflow import MlflowClient
 
+    if sqlite_path(tracking_uri) is not None:
+        _follow_moved_homes()
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+@cache
+def _follow_moved_homes() -> None:
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlLoggedModel, SqlRun
+
+    moved_home.follow(
+        {
+            SqlExperiment: ["artifact_location"],
+            SqlRun: ["artifact_uri"],
+            SqlLoggedModel: ["artifact_location"],
+            SqlModelVersion: ["source", "storage_location"],
+        }
+    )
 
 
 def prepare(tracking_uri: str) -> None:

@@ -2,18 +2,36 @@
 
 import re
 import socket
+import ssl
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
-from search.addresses import file_url, folder_name, secret_line, sqlite_path, sqlite_url
+from search.addresses import (
+    check_reachable,
+    file_url,
+    folder_name,
+    secret_line,
+    sqlite_path,
+    sqlite_url,
+)
 from search.record.address import ExperimentAddress
 from search.record.reader import list_studies, read_study
 from spaces.refusal import Refusal
@@ -108,3 +126,52 @@ def test_a_server_that_accepts_and_says_nothing_is_refused(
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(Refusal, match="does not answer"):
             list_studies(ExperimentAddress(address, EXPERIMENT))
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def own_authority(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The address of an HTTPS server, and the file of the certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own")]), datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    signed = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    trusted, both = tmp_path / "authority.pem", tmp_path / "server.pem"
+    trusted.write_bytes(signed.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both.write_bytes(trusted.read_bytes() + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_port}/mlflow", trusted
+        server.shutdown()
+
+
+def test_an_authority_of_ones_own_is_trusted_by_the_variables_of_mlflow(
+    own_authority: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, trusted = own_authority
+    with pytest.raises(Refusal, match="set MLFLOW_TRACKING_SERVER_CERT_PATH"):
+        check_reachable(address)
+    for name, value in (
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", str(trusted)),
+        ("MLFLOW_TRACKING_INSECURE_TLS", "true"),
+        ("REQUESTS_CA_BUNDLE", str(trusted)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            check_reachable(address)
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/nowhere/authority.pem")
+    with pytest.raises(Refusal, match=r"invalid path: /nowhere/authority.pem"):
+        check_reachable(address)
