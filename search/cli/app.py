@@ -26,6 +26,7 @@ from search.cli.options import (
     StudyArgument,
     TrackingOption,
     output,
+    write_page,
 )
 from search.cli.streams import prepare_streams
 from search.home import Home
@@ -139,10 +140,7 @@ def report(
 
     record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
     if html is not None:
-        try:
-            html.write_text(render_html(record, force=force), encoding="utf-8")
-        except OSError as error:
-            raise Refusal(f"{html} cannot be written: {error.strerror}") from error
+        write_page(html, render_html(record, force=force))
     output(
         report_json(record, force=force),
         as_json,

@@ -1,7 +1,9 @@
 """Arguments and options that several commands share, and how their results are printed."""
 
+import contextlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +54,16 @@ def output(content: object, as_json: bool, show: Callable[[Console], None]) -> N
         print(json.dumps(to_json(content), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         show(Console())
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a text to a file that the user names. Raises Refusal where that fails; a new file is
+    then removed again."""
+    is_new = not path.exists()
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise Refusal(f"{path} cannot be written: {error.strerror}") from error

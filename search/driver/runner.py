@@ -132,6 +132,7 @@ def _search(
         watch=observer,
         stop=stop,
         max_concurrent=started.max_concurrent,
+        is_local=started.cluster is None,
     )
     if searcher.is_done:
         return searcher

@@ -46,6 +46,8 @@ class Watch(Protocol):
 class StudySearcher(Searcher):
     """Starts the plans that may run now, reads the events of their trials, and reports the results.
 
+    `is_local` says that all workers write to the disk of this machine.
+
     Tune sees no metric: trials report events, which only this class reads. A call that finds
     nothing to do reads neither the database nor the store.
     """
@@ -61,8 +63,10 @@ class StudySearcher(Searcher):
         watch: Watch,
         stop: threading.Event,
         max_concurrent: int,
+        is_local: bool = False,
     ) -> None:
         super().__init__()
+        self._is_local = is_local
         self._study = study
         self._settings = settings
         self._log = log
@@ -168,14 +172,16 @@ class StudySearcher(Searcher):
         if self.is_stopped:  # the trial stays RUNNING in the database; the next driver resumes it
             self._note(live.asked)
             return
-        if error and not live.is_over and live.num_broken < MAX_FAILURES:
-            self._put_back(live)
-            return
+        may_try = live.num_broken < MAX_FAILURES
         if error and not live.is_over and is_disk_full(live.error):
-            # Every further trial would fail in the same way, so that it is none's own failure.
-            self.disk_full = live.reason
-            self._stop.set()
-            self._note(live.asked)
+            may_try = may_try and not self._is_local  # another machine may have room
+            if not may_try:  # every other trial would fail too
+                self.disk_full = live.reason
+                self._stop.set()
+                self._note(live.asked)
+                return
+        if error and not live.is_over and may_try:
+            self._put_back(live)
             return
         is_scored = live.end is not None and live.end["state"] == TrialState.SCORED
         spent = self._spending.end(live.asked.number, is_scored=is_scored)

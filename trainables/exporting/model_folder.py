@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.refusal import Refusal
 from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.training.context import TrialContext
 from trainables.training.stage import model_after
-from trainables.whole import check_new
+from trainables.whole import check_new, whole_folder
 
 HEAD, ABOUT = "head.safetensors", "transfer_search.json"
 # Classes of transformers that have our head (one linear layer on every token), and its name there.
@@ -61,16 +60,13 @@ def export_target(
     task = get_task(about.task)
     tasks = (task.training_task,) if task.trains else ()
     model = model_after(about.phase_key, tasks, context)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"{folder} cannot be written: {error.strerror}") from error
     whole: Any = whole_model(model, task)
-    whole.save_pretrained(folder)
-    context.base.tokenizer.save_pretrained(folder)
-    save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / HEAD)
-    (folder / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
-    (folder / "README.md").write_text(card)
+    with whole_folder(folder) as draft:
+        whole.save_pretrained(draft)
+        context.base.tokenizer.save_pretrained(draft)
+        save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, draft / HEAD)
+        (draft / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
+        (draft / "README.md").write_text(card)
 
 
 def whole_model(model: TransferModel, task: Task) -> nn.Module:

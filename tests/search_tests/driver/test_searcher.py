@@ -97,7 +97,13 @@ class Drive:
     """A searcher and hands to drive it: `ask` as Tune does, `train` and `end` as a trial does."""
 
     def __init__(
-        self, settings: StudySettings, url: str, folder: Path, scores: Callable[..., Scores]
+        self,
+        settings: StudySettings,
+        url: str,
+        folder: Path,
+        scores: Callable[..., Scores],
+        *,
+        is_local: bool = False,
     ) -> None:
         self.settings, self.url, self.make_scores = settings, url, scores
         self.log, self.watch, self.stop = Log(), Watch(), threading.Event()
@@ -113,6 +119,7 @@ class Drive:
             watch=self.watch,
             stop=self.stop,
             max_concurrent=2,
+            is_local=is_local,
         )
         self.plans: dict[str, TrialPlan] = {}
 
@@ -185,8 +192,10 @@ def drive(
 ) -> Callable[..., Drive]:
     """A drive over the same database and store each time; arguments as `settings_of` has them."""
 
-    def start(**sections: dict[str, Any]) -> Drive:
-        return Drive(settings_of(**sections), optuna_url, tmp_path / "home", planted.scores)
+    def start(*, is_local: bool = False, **sections: dict[str, Any]) -> Drive:
+        home = tmp_path / "home"
+        settings = settings_of(**sections)
+        return Drive(settings, optuna_url, home, planted.scores, is_local=is_local)
 
     return start
 
@@ -602,8 +611,16 @@ def test_a_full_disk_ends_the_search_and_no_trial_fails(drive: Callable[..., Dri
     assert one.log.rows.keys() == {0}
     assert one.trials[1].state is OptunaState.RUNNING
 
-    two = drive(**sections)
     plan = one.plans["b"]
+    local = drive(**sections, is_local=True)
+    local.ask("a")
+    assert local.plans["a"] == plan
+    local.send("a", {"event": "error", "reason": reason})
+    local.searcher.on_trial_complete("a", error=True)
+    assert local.searcher.disk_full == reason, "all workers share the disk"
+    assert not local.log.rows
+
+    two = drive(**sections)
     two.ask("a")
     assert two.plans["a"] == plan
     two.run("a")
