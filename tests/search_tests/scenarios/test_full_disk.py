@@ -1,5 +1,6 @@
 """A disk that fills up in the middle of a search, and the same command after room was made."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 SCRIPT = """
 set -e
 mkdir home
-mount -t tmpfs -o size=2500k tmpfs home
+mount -t tmpfs -o size=5500k tmpfs home
 code=0; "$@" > full.out 2> full.err || code=$?
 echo $code > full.code
 mount -o remount,size=60m home
@@ -28,7 +29,7 @@ def test_a_disk_that_fills_up(
     able = subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True)
     if able.returncode:
         pytest.skip("no file system can be mounted here")
-    line = command("run", study_file(), "--home", "home")
+    line = command("run", study_file(resources={"max_concurrent_trials": 1}), "--home", "home")
     subprocess.run(
         [*alone, "bash", "-c", SCRIPT, "bash", *line], cwd=tmp_path, check=True, timeout=500
     )
@@ -41,12 +42,13 @@ def test_a_disk_that_fills_up(
     assert last.startswith("transfer-search: a disk is full")
     assert "No space left on device" in last
     assert "Traceback" not in read("full.err") + read("full.out")
-    assert "[1/5] trial 0" in read("full.out"), "it was not full from the start"
+    finished = re.findall(r"^\[./5\] (trial \d) ", read("full.out"), re.MULTILINE)
+    assert "trial 0" in finished, "it was full from the start"
     assert "failed" not in read("full.out")
 
     assert read("again.code") == "0\n", read("again.err")
-    assert "[1/5] trial 0" not in read("again.out"), "what was stored is kept"
-    assert "trial 4" in read("again.out")
+    others = re.findall(r"^\[./.\] (trial \d) ", read("again.out"), re.MULTILINE)
+    assert sorted(finished + others) == [f"trial {number}" for number in range(5)]
 
 
 def test_nothing_fits(
