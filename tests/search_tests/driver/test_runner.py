@@ -334,7 +334,7 @@ def test_interrupted_twice_and_taken_up(finished: Any, tmp_path: Path, command: 
         began = time.monotonic()
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 130
-        assert errors == "transfer-search: interrupted; the same command goes on from here\n"
+        assert errors == "transfer-search: interrupted; run the same command again to continue\n"
         assert time.monotonic() - began < 60
         assert not list(Path(tempfile.gettempdir()).glob(f"ts-{process.pid}-*"))
         states = Counter(trial.state for trial in optuna_trials(home))

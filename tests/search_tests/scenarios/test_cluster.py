@@ -283,7 +283,7 @@ def test_a_study_as_a_job(
     assert "transfer-search.tiny.1" in first.out
     twice = cli("submit", finished.file, "--home", home, *there)
     assert twice.code == 2
-    assert "as job transfer-search.tiny.1: follow it" in twice.err
+    assert "as job transfer-search.tiny.1; follow it" in twice.err
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     follower = background(command("logs", "tiny", "--follow", *there), **pipes)
     wait_until(lambda: len(phases(home)) >= 3)
@@ -297,7 +297,7 @@ def test_a_study_as_a_job(
     assert time.monotonic() - began < 45
     printed, _ = follower.communicate(timeout=30)
     assert "[1/6] trial " in printed  # two run at a time: either may be the first
-    assert "interrupted; the same command goes on from here" in printed
+    assert "interrupted; run the same command again to continue" in printed
     states = Counter(trial.state for trial in optuna_trials(home))
     assert states[OptunaState.RUNNING] >= 1
     assert states[OptunaState.FAIL] == 0

@@ -85,7 +85,7 @@ def test_a_study_s_trials(server: Server, settings_of: Callable[..., StudySettin
     study.tell_scored(asked[0], 0.5)
     study.write_mark("driver", {"host": "a'b", "time": 1.5})
     again = OptunaStudy.open(url, settings)
-    assert again.num_counted == 1
+    assert again.history.num_counted == 1
     assert [left.plan for left in again.running()] == [trial.plan for trial in asked[1:]]
     assert again.read_mark("driver") == {"host": "a'b", "time": 1.5}
     with pytest.raises(Refusal, match="belongs to another study file"):

@@ -405,7 +405,7 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     assert process.returncode == 130, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
-    assert stderr.endswith("interrupted; the same command goes on from here\n")
+    assert stderr.endswith("interrupted; run the same command again to continue\n")
     cut = done.phases()
     assert cut.items() >= before.items()
     # Only the lock's version differs here: the phases are under the keys of before.
