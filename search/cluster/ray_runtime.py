@@ -34,6 +34,7 @@ SCRATCH, OWNER = "ts-", "owner.json"
 MAX_SCRATCH_ROOT = 24
 NODE_SECONDS = 60.0  # time for a node to start a worker and read a file
 MAX_REASON = 300  # characters of Ray's message that are quoted
+START_TRIES = 3  # of a local Ray: on a busy machine it may need more than the 30 s that Ray waits
 PROBE_SECONDS = 5.0  # time for a cluster's head to answer; Ray itself tries for minutes
 
 
@@ -203,7 +204,7 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
+            _init(address, **arguments)
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
             if address == "local":
                 raise
@@ -213,6 +214,26 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _init(address: str, **arguments: Any) -> None:
+    """Start or join Ray. A local Ray that is not up in time is tried again, then refused."""
+    tries = START_TRIES if address == "local" else 1
+    for number in range(1, tries + 1):
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **arguments)
+            return
+        except Exception as error:
+            # Ray raises a plain Exception where its node is not up after 30 s.
+            if address != "local" or type(error) is not Exception:
+                raise
+            ray.shutdown()
+            if number == tries:
+                raise Refusal(
+                    f"Ray did not start on this machine in {tries} tries "
+                    f"({first_line(error)[:MAX_REASON]}); the machine is too busy: run the same "
+                    "command again when it is less so"
+                ) from error
 
 
 def _probe(address: str) -> None:

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 
 from search.cluster import ray_runtime as machine
 from search.cluster.ray_runtime import (
     OWNER,
+    START_TRIES,
     Cluster,
+    _init,
     cluster_at,
     look_at,
     make_scratch,
@@ -105,3 +108,22 @@ def test_which_cluster_a_run_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for address in ("http://head:8265", "ray://head:10001"):
         with pytest.raises(Refusal, match="`submit --address"):
             cluster_at(address, home)
+
+
+def test_a_busy_machine_is_tried_again_and_then_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def start(*_: object, **__: object) -> None:
+        tries.append(1)
+        if len(tries) < succeeds_at:
+            raise Exception("The current node timed out during startup. More.")
+
+    monkeypatch.setattr(ray, "init", start)
+    succeeds_at = START_TRIES
+    _init("local")
+    assert len(tries) == START_TRIES
+    tries.clear()
+    succeeds_at = 99
+    with pytest.raises(Refusal, match="the machine is too busy: run the same command again"):
+        _init("local")
+    assert len(tries) == START_TRIES
