@@ -420,7 +420,7 @@ def test_interrupted_it_goes_on_from_there_and_forced_it_says_so(
     assert newest == [number + 1 for number in registered], "the card is another one"
     assert [int(model.version) for model in again.models] == newest
     reason = again.decisions[0].reason
-    assert "the best so far at" in reason
+    assert "the best so far (" in reason
     assert "row by row (60 rows in each language)" in reason
     version = Registry.open(done.uri).find(again.models[0].uri)
     card = Path(version.location.removeprefix("file://"), "README.md").read_text()
