@@ -8,7 +8,7 @@ come from URIEL (search/degradation/typology.py).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from spaces.refusal import Refusal
@@ -180,9 +180,15 @@ def _preferred(code: str) -> str | None:
     is_private = len(parts[0]) == 3 and "qaa" <= parts[0] <= "qtz"
     if not tag or is_private or parts[0] in _SPECIAL or any(len(part) == 1 for part in parts):
         return None
-    # CLDR prefers other codes than the table for some languages: Filipino's for Tagalog.
-    by_preferred = {standardize_tag(listed, macro=True): listed for listed in LANGUAGES}
-    return by_preferred.get(tag, tag)
+    return _listed_codes().get(tag, tag)
+
+
+@cache
+def _listed_codes() -> Mapping[str, str]:
+    """The code that CLDR prefers -> the table's. They differ for some: Filipino's for Tagalog."""
+    from langcodes import standardize_tag
+
+    return {standardize_tag(listed, macro=True): listed for listed in LANGUAGES}
 
 
 def _meant_by_name(name: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from search.cli.streams import drop_output, flush_output
 from spaces.redaction import hide_secrets
-from spaces.refusal import Refusal, first_line, shortened
+from spaces.refusal import Refusal, first_line, one_line, shortened
 from trainables.full_disk import disk_full_sentence, is_disk_full
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # typer has its own copy of click
@@ -47,9 +47,8 @@ def end_of(command: Callable[[], int | None]) -> Ending:
 def complain(line: str) -> None:
     """Print one line on standard error, whatever the text holds."""
     words = shortened(hide_secrets(" ".join(line.split())))
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     try:
-        print(f"transfer-search: {shown}", file=sys.stderr, flush=True)
+        print(f"transfer-search: {one_line(words, limit=len(words))}", file=sys.stderr, flush=True)
     except OSError:  # it is on a full disk too, or closed; the exit code says what happened
         return
 

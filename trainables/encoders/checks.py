@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING_NAMES,
 )
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, one_line
 from trainables.encoders.states import hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
@@ -197,8 +197,7 @@ def some(names: Any) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """A library's words, however many lines they have, cut to a readable length."""
-    words = " ".join(str(error).split()) or repr(error)
-    return words if len(words) <= MAX_REASON else f"{words[:MAX_REASON]}..."
+    return one_line(" ".join(str(error).split()) or repr(error), limit=MAX_REASON)
 
 
 def _is_finite(weight: Tensor) -> bool:

@@ -11,9 +11,8 @@ def hidden_states(
     """The states of the last layer, or those of the embeddings and every layer; each [sequences,
     tokens, width]."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    config = getattr(
-        encoder, "module", encoder
-    ).config  # `module` where it is wrapped for several workers
+    # `module` where it is wrapped for several workers
+    config = getattr(encoder, "module", encoder).config
     if getattr(config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = batch.token_type_ids
     output = encoder(**inputs, output_hidden_states=all_layers)
