@@ -7,6 +7,7 @@ from typing import Any
 from search.addresses import refusing
 from search.record import entries
 from search.record.delivery import Delivery
+from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry, folder_digest
 from search.trials.ranking import TrialState
 from spaces.phases import TrialPlan
@@ -90,7 +91,7 @@ class RetrainRecord:
         *,
         name: str,
         seed: int,
-        role: str = "winner",
+        role: str = WINNER,
         params: Mapping[str, str],
         tags: Mapping[str, str],
         requirements: Sequence[str],
