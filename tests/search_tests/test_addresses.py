@@ -58,7 +58,7 @@ def test_the_file_of_an_address() -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_a_path_comes_back_from_each_address_that_is_made_of_it(name: str) -> None:
-    path = Path("/home", name)
+    path = Path(f"/home/{name}")  # below a folder: "/" alone would be the root
     for url in (sqlite_url(path), sqlite_url(path / "mlflow.db")):
         database = make_url(url).database
         assert database is not None
