@@ -11,6 +11,7 @@ from spaces.refusal import Refusal
 from spaces.study_file.messages import first_refusal
 from spaces.study_file.sections import BudgetSection, EvaluationSection, ResourcesSection, Section
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED, Catalogue
 
 _S = TypeVar("_S", bound=Section)
 
@@ -28,6 +29,7 @@ class RecordedSettings:
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     resources: ResourcesSection = field(default_factory=ResourcesSection)
     budget: BudgetSection | None = None
+    catalogue: Catalogue = SHIPPED
 
     @classmethod
     def parse(

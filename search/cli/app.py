@@ -32,7 +32,7 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS
+from spaces.tasks.catalogue import SHIPPED
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -298,24 +298,24 @@ def gc(
 def tasks(as_json: JsonOption = False) -> None:
     """List the tasks with their kind, languages and metric."""
     rows = {
-        name: {
+        task.name: {
             "kind": task.kind.value,
             "dataset": task.dataset,
             "metric": task.metric,
             "labels": list(task.labels),
             "source_language": task.source_language,
             "languages": list(task.languages),
-            "train_on": task.training_task if task.trains else None,
+            "train_on": task.training_task.name if task.trains else None,
         }
-        for name, task in TASKS.items()
+        for task in SHIPPED
     }
 
     def show(console: Console) -> None:
         table = Table("task", "kind", "metric", "source", "languages", box=None)
-        for name, task in TASKS.items():
+        for task in SHIPPED:
             languages = " ".join(task.languages)
             source = task.source_language if task.trains else "-"
-            table.add_row(name, task.kind.value, task.metric, source, languages)
+            table.add_row(task.name, task.kind.value, task.metric, source, languages)
         console.print(table)
 
     output(rows, as_json, show)

@@ -34,7 +34,8 @@ from spaces.study_file.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED, Catalogue
+from spaces.tasks.task import Task
 
 MAX_BYTES = 1_000_000  # of a study file
 
@@ -91,6 +92,16 @@ class StudySettings(Section):
         study = self.study.model_copy(update={"data_root": str(Path(folder).resolve())})
         return self.model_copy(update={"study": study})
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The tasks that the study may name."""
+        return SHIPPED
+
+    @property
+    def targets(self) -> tuple[Task, ...]:
+        """The tasks that the study scores."""
+        return tuple(self.catalogue.get(name) for name in self.space.targets)
+
     def search_space(self) -> SearchSpace:
         """The search space that the sections describe. Raises Refusal where it cannot exist."""
         space, training = self.space, self.training
@@ -98,16 +109,17 @@ class StudySettings(Section):
             encoder=self.study.encoder,
             seeds=space.seeds or (self.study.seed,),
             intermediates=Intermediates(
+                catalogue=self.catalogue,
                 mixture=space.mixture,
                 listed=space.intermediate,
                 temperature=space.temperature,
                 cap=space.cap,
-                masking=_masking(space.mlm) if space.mlm else None,
+                masking=_masking(space.mlm, self.catalogue) if space.mlm else None,
             ),
             intermediate_learning_rate=_rates(space.intermediate_learning_rate),
             target_learning_rate=_rates(space.target_learning_rate),
             intermediate_recipe=training.intermediate,
-            targets=tuple((t, training.recipe_of(t)) for t in space.targets),
+            targets=tuple((task, training.recipe_of(task.name)) for task in self.targets),
             points=space.points,
             num_baselines=space.num_baselines,
             adapters=_adapters(space.lora) if space.lora else None,
@@ -115,20 +127,20 @@ class StudySettings(Section):
             is_grid=self.study.sampler == "grid",
         )
 
-    def languages_of(self, task: str) -> tuple[str, ...]:
+    def languages_of(self, target: Task) -> tuple[str, ...]:
         """The languages that a target is scored in: its source language and the zero-shot languages
         of the study."""
-        entry, listed = get_task(task), self.evaluation.languages
+        listed = self.evaluation.languages
         if not listed:
-            return entry.languages
-        wanted = {*listed, entry.source_language}
-        return tuple(language for language in entry.languages if language in wanted)
+            return target.languages
+        wanted = {*listed, target.source_language}
+        return tuple(language for language in target.languages if language in wanted)
 
-    def selecting_languages(self, target: str) -> list[str]:
+    def selecting_languages(self, target: Task) -> list[str]:
         """The languages of a target whose validation rows may choose between trials."""
         return self.evaluation.selection.languages(
             self.languages_of(target),
-            source=get_task(target).source_language,
+            source=target.source_language,
             pivots=self.evaluation.pivot_languages,
         )
 
@@ -138,25 +150,26 @@ class StudySettings(Section):
         lengths = {"training.intermediate.max_length": training.intermediate.max_length}
         for name, recipe in training.intermediates.items():
             lengths[f"training.intermediates.{name}.max_length"] = recipe.max_length
-        for name in self.space.targets:
-            if not get_task(name).trains:
+        for target in self.targets:
+            if not target.trains:
                 key = "evaluation.retrieval_max_length"
-            elif name in training.targets:
-                key = f"training.targets.{name}.max_length"
+            elif target.name in training.targets:
+                key = f"training.targets.{target.name}.max_length"
             else:
                 key = "training.target.max_length"
-            lengths[key] = self.max_length_of(name)
+            lengths[key] = self.max_length_of(target)
         return lengths
 
-    def max_length_of(self, target: str) -> int:
+    def max_length_of(self, target: Task) -> int:
         """The most tokens of a row when the target is scored."""
-        recipe = self.training.recipe_of(target) if get_task(target).trains else None
+        recipe = self.training.recipe_of(target.name) if target.trains else None
         return self.evaluation.max_length_of(recipe)
 
     @property
     def objective_targets(self) -> tuple[str, ...]:
-        """The targets of the objective: those named, else every target that trains, else all."""
-        trained = tuple(t for t in self.space.targets if get_task(t).trains)
+        """The names of the targets of the objective: those named, else every target that trains,
+        else all."""
+        trained = tuple(target.name for target in self.targets if target.trains)
         return self.evaluation.objective or trained or self.space.targets
 
     def digest(self) -> str:
@@ -223,10 +236,10 @@ def _unreadable(study: str, reason: str) -> Refusal:
     )
 
 
-def _masking(mlm: MlmSection) -> Masking:
+def _masking(mlm: MlmSection, catalogue: Catalogue) -> Masking:
     rates = _rates(mlm.learning_rate) if mlm.learning_rate else None
     return Masking(
-        text=mlm.text,
+        text=catalogue.text_task(mlm.text),
         languages=mlm.languages,
         exponent=mlm.exponent,
         shares=mlm.shares,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.task import Task
 from trainables.encoders.loading import read_encoder
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
@@ -106,7 +106,7 @@ class BaseEncoder:
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(
-        self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
+        self, tasks: Iterable[Task], *, encoder: State | None, seed: int | str
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
         copy.
@@ -117,12 +117,11 @@ class BaseEncoder:
         if encoder is not None:
             body.load_state_dict(encoder)
         heads = {}
-        for name in sorted(tasks):
-            torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
-            task = get_task(name)
+        for task in sorted(tasks, key=lambda task: task.name):
+            torch.manual_seed(random.Random(f"head:{seed}:{task.name}").getrandbits(63))
             head = format_of_kind(task.kind).build_head(task, body)
             if head is not None:
-                heads[name] = head
+                heads[task.name] = head
         return TransferModel(body, heads)
 
     @property

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.training.context import TrialContext
 from trainables.training.stage import model_after
@@ -57,7 +57,7 @@ def export_target(
     """Write the encoder and head of one target, the tokenizer and the card into a new folder.
     Raises Refusal where it exists or cannot be written."""
     check_new(folder)
-    task = get_task(about.task)
+    task = context.settings.catalogue.get(about.task)
     tasks = (task.training_task,) if task.trains else ()
     model = model_after(about.phase_key, tasks, context)
     whole: Any = whole_model(model, task)
@@ -83,7 +83,7 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: number for number, label in enumerate(task.labels)}
     whole = auto.from_config(config, trust_remote_code=False)
-    head, linear = model.heads[task.training_task], getattr(whole, name, None)
+    head, linear = model.heads[task.training_task.name], getattr(whole, name, None)
     body, encoder = whole.base_model, model.encoder.state_dict()
     if not isinstance(linear, nn.Linear) or body.state_dict().keys() != encoder.keys():
         return model.encoder

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from spaces.phases import Phase, TrialPlan
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder, settings_digest
 from trainables.features.features import ENCODING_VERSION, splits_read
 from trainables.rows.rows import Rows
@@ -61,11 +60,11 @@ class KeyFacts:
             "encoding_version": str(ENCODING_VERSION),
         }
         for source in phase.mixture.sources:
-            task = get_task(source.task)
+            task = source.task
             facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
             for split in splits_read(source, phase.recipe):
-                digest = self.rows.fingerprint(source.task, source.language, split)
-                facts[f"{source.task}@{source.language}/{split}"] = digest
+                digest = self.rows.fingerprint(task, source.language, split)
+                facts[f"{source.full_name}/{split}"] = digest
         return facts
 
     def key(self, phase: Phase, parent: str | None) -> str:
