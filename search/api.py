@@ -14,7 +14,7 @@ from search.callbacks import OnDone, StartCallbacks, ignore
 from search.home import Home
 from search.recorded_study import Study, located
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:  # they import torch, Ray, MLflow or pandas
     import pandas as pd

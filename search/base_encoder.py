@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from search.callbacks import OnDone, ignore
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.sections import POCKET
-from spaces.study import StudySettings
-from spaces.task_catalog import text_task
+from spaces.study_file.sections import POCKET
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import text_task
 from trainables.whole import check_new
 
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here

@@ -9,7 +9,7 @@ from spaces.domains import Choice
 from spaces.masking import PROPORTIONAL, Masking, Share
 from spaces.mixture import Mixture
 from spaces.refusal import Refusal, unknown
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 
 NONE, ALL, MIXED = "none", "all", "mixture"
 

@@ -32,7 +32,7 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model

@@ -27,7 +27,7 @@ from search.cli.options import (
 from search.home import Home
 from spaces.json_values import JsonObject, to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
@@ -94,7 +94,7 @@ def submit(
     With --retrain, retrain its best trial instead. Submit the study again to continue it.
     """
     from search.planning.plan import check_study
-    from spaces.study import read_text
+    from spaces.study_file.study import read_text
 
     settings = load_settings(study, name=name, data_root=data_root)
     check_study(settings)

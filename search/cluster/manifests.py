@@ -17,7 +17,7 @@ import yaml
 
 from search.addresses import secret_key, secret_line
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, parse_text
+from spaces.study_file.study import StudySettings, parse_text
 
 Manifest = dict[str, Any]
 

@@ -32,7 +32,7 @@ from search.sampling.study import OptunaStudy
 from spaces.json_values import to_json
 from spaces.redaction import hide_address
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.full_disk import disk_full_sentence
 from trainables.quiet import quiet_libraries

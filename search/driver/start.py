@@ -16,8 +16,8 @@ from search.record.mlflow_client import prepare
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
-from spaces.sections import POCKET, PRETRAINED
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import POCKET, PRETRAINED
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
 from trainables.rows.hub import NoRowsError, fetch_encoder

@@ -22,7 +22,7 @@ from search.planning.forecast import (
 )
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, Target
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import TransferModel
 from trainables.store.folders import check_folder, read_tensors, write_folder
 from trainables.training.context import TrialContext

@@ -15,9 +15,9 @@ from search.winner.searched_study import SearchedStudy
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
-from spaces.sections import EvaluationSection
-from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS
+from spaces.study_file.sections import EvaluationSection
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SPLITS
 from trainables.exporting.submission_draft import Draft, Submission, check_targets
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores

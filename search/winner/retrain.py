@@ -29,7 +29,7 @@ from search.winner.winners_curse import winners_curse
 from spaces.json_values import to_json
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes

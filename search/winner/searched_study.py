@@ -11,7 +11,7 @@ from search.record.reader import StudyRecord, read_study
 from search.trials.feasibility import judge_all
 from search.trials.ranking import TrialRow, TrialState, best
 from spaces.refusal import unknown
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.scoring.scores import Scores, objective
 from trainables.store.stores import phase_store_address
 from trainables.training.context import TrialContext

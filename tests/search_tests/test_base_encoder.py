@@ -9,7 +9,7 @@ import pytest
 from search.base_encoder import TextChoice, choose_text, encoder_at_hand, find_encoder
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.pretraining.corpus import DatasetText, PocketText, TaskText, TextFiles
 from trainables.pretraining.pretrain import base_folder
 from trainables.pretraining.recipe import pocket_base

@@ -21,7 +21,7 @@ from search.sampling.study import OptunaStudy
 from search.sweep import YOUNG_SECONDS, sweep
 from spaces.bucket import Bucket
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.store.object_store import ObjectStore
 
 EXPERIMENT = "transfer-search"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.loading import read_encoder
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding

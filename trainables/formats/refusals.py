@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 
 from spaces.refusal import unknown
-from spaces.task_catalog import Task
+from spaces.tasks.catalogue import Task
 from trainables.formats.base import RowError
 
 

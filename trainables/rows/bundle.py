@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal, shown
+from spaces.tasks.origin import Layout
 from trainables.rows.cards import CARD, LICENCES, licence_of
 from trainables.rows.folders import copy_own
 from trainables.rows.hub import copy_split

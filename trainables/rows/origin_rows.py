@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.origin import Layout, Origin
+from spaces.tasks.origin import Layout, Origin
 from trainables.rows import bucc, ccgbank, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.cards import licence_of

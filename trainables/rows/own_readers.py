@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 from trainables.examples import ChoiceExample, PairExample, RetrievalExample, TextExample
 from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 
 
 class Mark(StrEnum):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spaces.refusal import Refusal
-from spaces.sections import EvaluationSection
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.study_file.sections import EvaluationSection
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.encoders.adapters import check_adaptable
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data

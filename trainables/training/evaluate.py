@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judgement, collate

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Phase, Recipe
-from spaces.task_catalog import Source, get_task
+from spaces.tasks.catalogue import Source, get_task
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
 from trainables.formats.base import Batch, Features

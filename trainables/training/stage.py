@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spaces.phases import Phase
 from spaces.refusal import Refusal
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.encoders.model import State, TransferModel
 from trainables.formats.base import Features
 from trainables.store.phase_store import PhaseRecord

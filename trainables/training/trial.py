@@ -7,7 +7,7 @@ from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage, Outcomes

@@ -22,7 +22,7 @@ from search.cluster.manifests import (
     to_yaml,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings, read_text
 
 DIGEST = "@sha256:" + 64 * "a"
 HOSTILE = (

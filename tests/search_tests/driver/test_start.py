@@ -12,7 +12,7 @@ from search.driver.start import TRAINED_BY, check_version, scoring_versions, sta
 from search.home import Home
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.training.key_facts import TRAINING_VERSION
 
 Settings = Callable[..., StudySettings]

@@ -20,11 +20,11 @@ from search.planning.data import (
     parts_of,
     places_of,
 )
-from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task import TaskKind
-from spaces.task_catalog import TASKS, tabulate
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TASKS, tabulate
+from spaces.tasks.own_tasks import own_rows, own_task
+from spaces.tasks.task import TaskKind
 from trainables.rows.rows import Rows
 
 
@@ -244,7 +244,7 @@ def own_root(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         num_train_rows=1,
     )
     table = tabulate((*TASKS.values(), mine), {"qqp": own_rows("mine/qqp", "de")})
-    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
+    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", table)
     return root
 
 

@@ -11,7 +11,7 @@ from search.home import Home
 from search.trials.feasibility import judge_all
 from search.winner.searched_study import SearchedStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], planted: Any) -> None:

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, Task, TaskKind
+from spaces.tasks.catalogue import TASKS, Task, TaskKind
 from tests.trainables_tests.conftest import made_row
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal
+from spaces.tasks.origin import Layout
 from trainables.rows.bundle import SOURCES, SUMS, OwnPart, Part, check_sums, left_out, write_bundle
 from trainables.rows.cards import licence_of
 from trainables.rows.hub import raw_rows

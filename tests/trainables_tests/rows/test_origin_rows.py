@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from spaces.origin import Layout, Origin, Splits
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.origin import Layout, Origin, Splits
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.origin_rows import licence, parts_of_origin, read_origin
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
-from spaces.task_catalog import METRICS, TASKS, TaskKind, tabulate
+from spaces.tasks.catalogue import METRICS, TASKS, TaskKind, tabulate
+from spaces.tasks.own_tasks import own_rows, own_task
 from trainables.examples import PairExample
 from trainables.formats.kinds import format_of_task
 from trainables.rows.rows import Rows, _fingerprint, _load
@@ -54,7 +54,7 @@ def rows(tmp_path: Path, monkeypatch) -> Rows:
     pair = {"question1": "Warum?", "question2": "Wieso?", "label": "duplicate"}
     qqp.write_text(json.dumps(pair))
     table = tabulate((*TASKS.values(), *tasks), {"qqp": own_rows("qqp", "de")})
-    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
+    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", table)
     yield Rows(str(tmp_path))
     _load.cache_clear()
     _fingerprint.cache_clear()
@@ -62,7 +62,7 @@ def rows(tmp_path: Path, monkeypatch) -> Rows:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> None:
-    from spaces.task_catalog import get_task
+    from spaces.tasks.catalogue import get_task
 
     task = get_task(f"own-{kind}")
     assert task.metric == METRICS[kind][0]
@@ -142,7 +142,7 @@ def test_ids_of_a_split_are_texts_and_differ(
 
 
 def test_a_label_in_another_unicode_form_is_told(rows: Rows, tmp_path: Path) -> None:
-    from spaces.task_catalog import get_task
+    from spaces.tasks.catalogue import get_task
 
     task = replace(get_task(f"own-{TaskKind.CLASSIFICATION}"), labels=("gr\u00f6\u00dfe", "bug"))
     example = PairExample(id="r-7", text_a="a", text_b=None, label="gro\u0308\u00dfe")

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.own_tasks import own_task
 from spaces.refusal import Refusal
-from spaces.task import Task, TaskKind
-from spaces.task_catalog import TASKS, get_task
+from spaces.tasks.catalogue import TASKS, get_task
+from spaces.tasks.own_tasks import own_task
+from spaces.tasks.task import Task, TaskKind
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
 from trainables.rows.folders import read_own_rows

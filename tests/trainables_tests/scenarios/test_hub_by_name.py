@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spaces.hub_tasks import REVISIONS
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.hub_tasks import REVISIONS
 from tests.hub_server import DATASETS, MODELS, HubServer, Repo, serving
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows

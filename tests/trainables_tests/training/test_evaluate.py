@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.sections import Precision
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TASKS, TaskKind, get_task
 from trainables.examples import ChoiceExample, PairExample, TaggingExample
 from trainables.formats.base import Features, Ragged
 from trainables.scoring.scores import Mark, TargetScores

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from spaces.phases import Phase, Recipe
-from spaces.sections import Precision
-from spaces.task_catalog import TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.task import MLQA_LANGUAGES, SPLITS, AnswerRules, Splits, Task, TaskKind
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.task import MLQA_LANGUAGES, SPLITS, AnswerRules, Splits, Task, TaskKind
 
 TASK = Task(
     name="tagged",

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from spaces import hub_tasks, target_tasks
-from spaces.hub_tasks import INTERMEDIATE_TASKS, REVISIONS, SUPERTAGS, TEXT_TASKS, XNLI
 from spaces.languages import LANGUAGES
-from spaces.origin import Layout
-from spaces.target_tasks import OTHER_TARGETS, XTREME_TASKS
-from spaces.task_catalog import SPLITS, TASKS, TaskKind
+from spaces.tasks import hub_tasks, target_tasks
+from spaces.tasks.catalogue import SPLITS, TASKS, TaskKind
+from spaces.tasks.hub_tasks import INTERMEDIATE_TASKS, REVISIONS, SUPERTAGS, TEXT_TASKS, XNLI
+from spaces.tasks.origin import Layout
+from spaces.tasks.target_tasks import OTHER_TARGETS, XTREME_TASKS
 
 HUB_TASKS = (*INTERMEDIATE_TASKS, *XTREME_TASKS, *OTHER_TARGETS, *TEXT_TASKS)
 NINE = ("anliplus", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")

@@ -1,7 +1,7 @@
 """The tasks of the embedded benchmark: made from CLDR, in 12 languages, with parallel rows (equal
 ids)."""
 
-from spaces.task import METRICS, Task, TaskKind
+from spaces.tasks.task import METRICS, Task, TaskKind
 
 POCKET_LANGUAGES = ("en", "de", "es", "fr", "ru", "tr", "fi", "ar", "hi", "ja", "zh", "sw")
 

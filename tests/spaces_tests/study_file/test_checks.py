@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from spaces.checks import (
+from spaces.refusal import Refusal
+from spaces.study_file.checks import (
     CheckedSettings,
     check,
     check_languages,
@@ -18,9 +19,8 @@ from spaces.checks import (
     check_warm_start,
     possible_objectives,
 )
-from spaces.refusal import Refusal
-from spaces.sections import Objective
-from spaces.study import StudySettings
+from spaces.study_file.sections import Objective
+from spaces.study_file.study import StudySettings
 
 
 def unchecked(content: dict[str, Any]) -> StudySettings:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from spaces.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS
 from spaces.languages import get_language
-from spaces.origin import Layout, Origin, Splits
-from spaces.own_tasks import OWN_ROWS, OWN_TASKS
-from spaces.pocket_tasks import POCKET_TASKS
 from spaces.refusal import Refusal, unknown
-from spaces.target_tasks import OTHER_TARGETS, XTREME_TASKS
-from spaces.task import METRICS, SPLITS, AnswerRules, Task, TaskKind
+from spaces.tasks.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS
+from spaces.tasks.origin import Layout, Origin, Splits
+from spaces.tasks.own_tasks import OWN_ROWS, OWN_TASKS
+from spaces.tasks.pocket_tasks import POCKET_TASKS
+from spaces.tasks.target_tasks import OTHER_TARGETS, XTREME_TASKS
+from spaces.tasks.task import METRICS, SPLITS, AnswerRules, Task, TaskKind
 
 __all__ = [
     "METRICS",

@@ -6,7 +6,8 @@ from typing import Protocol
 from spaces.bucket import Bucket
 from spaces.languages import get_language
 from spaces.refusal import Refusal, unknown
-from spaces.sections import (
+from spaces.space import SearchSpace
+from spaces.study_file.sections import (
     PRETRAINED,
     BudgetSection,
     EvaluationSection,
@@ -18,8 +19,7 @@ from spaces.sections import (
     StudySection,
     TrainingSection,
 )
-from spaces.space import SearchSpace
-from spaces.task_catalog import get_task, text_task
+from spaces.tasks.catalogue import get_task, text_task
 
 
 class CheckedSettings(Protocol):

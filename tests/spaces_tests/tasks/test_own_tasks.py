@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from spaces.mixture import Mixture
-from spaces.origin import Layout
-from spaces.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task, xtreme_rows
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, Source, TaskKind, tabulate
+from spaces.tasks.catalogue import TASKS, Source, TaskKind, tabulate
+from spaces.tasks.origin import Layout
+from spaces.tasks.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task, xtreme_rows
 
 TICKETS = own_task(
     "tickets",
@@ -40,7 +40,7 @@ def test_a_task_of_ones_own_is_a_task() -> None:
 
 def test_ones_own_rows_make_a_source_of_a_task_that_is_there(monkeypatch) -> None:
     table = tabulate(TASKS.values(), {"qqp": own_rows("rows/qqp", "de", "sw")})
-    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
+    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", table)
     assert Source.parse("qqp@sw") == Source("qqp", "sw")
     mixture = Mixture.proportional(["qqp@sw", "mnli@de"], temperature=1, cap=None)
     assert [str(source) for source in mixture.sources] == ["mnli@de", "qqp@sw"]
@@ -58,7 +58,7 @@ def test_names_that_are_taken_or_unknown_are_refused() -> None:
 
 
 def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "how-to" / "own-task.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "own-task.md").read_text()
     entries = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     for entry in entries:
         names = {

@@ -1,9 +1,15 @@
 import pytest
 
 from spaces.languages import LANGUAGES
-from spaces.origin import Layout
-from spaces.target_tasks import OTHER_TARGETS, PANX_TRAIN, TYDIQA_TRAIN, UDPOS_TRAIN, XTREME_TASKS
-from spaces.task_catalog import TASKS, AnswerRules, TaskKind
+from spaces.tasks.catalogue import TASKS, AnswerRules, TaskKind
+from spaces.tasks.origin import Layout
+from spaces.tasks.target_tasks import (
+    OTHER_TARGETS,
+    PANX_TRAIN,
+    TYDIQA_TRAIN,
+    UDPOS_TRAIN,
+    XTREME_TASKS,
+)
 
 XTREME = {
     "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",

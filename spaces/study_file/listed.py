@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from spaces.intermediates import ALL, NONE
 from spaces.refusal import Refusal
-from spaces.sections import (
+from spaces.study_file.sections import (
     EvaluationSection,
     PretrainingSection,
     RateRange,
     SpaceSection,
 )
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 
 
 class ListingSettings(Protocol):

@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import METRICS, TASKS, Source, Task, TaskKind, get_task
+from spaces.tasks.catalogue import METRICS, TASKS, Source, Task, TaskKind, get_task
 
 TASK = Task(
     name="pairs",

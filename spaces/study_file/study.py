@@ -10,16 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.checks import check
 from spaces.domains import Grid, Range
 from spaces.files import read_limited
 from spaces.intermediates import Intermediates
-from spaces.listed import check_listed_once
 from spaces.lora import Adapters
 from spaces.masking import Masking
-from spaces.messages import check_values, first_refusal
 from spaces.refusal import Refusal, unknown
-from spaces.sections import (
+from spaces.space import SearchSpace
+from spaces.study_file.checks import check
+from spaces.study_file.listed import check_listed_once
+from spaces.study_file.messages import check_values, first_refusal
+from spaces.study_file.sections import (
     BudgetSection,
     EvaluationSection,
     LoraSection,
@@ -33,8 +34,7 @@ from spaces.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.space import SearchSpace
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 
 MAX_BYTES = 1_000_000  # of a study file
 

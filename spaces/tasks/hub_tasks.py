@@ -5,8 +5,8 @@ from types import MappingProxyType
 from typing import Unpack
 
 from spaces.languages import LANGUAGES
-from spaces.origin import Layout, Origin, Splits
-from spaces.task import METRICS, AnswerRules, Task, TaskFields, TaskKind
+from spaces.tasks.origin import Layout, Origin, Splits
+from spaces.tasks.task import METRICS, AnswerRules, Task, TaskFields, TaskKind
 
 # The commit that is read of each data set; `main` only where no commit is known to hold Parquet.
 REVISIONS: Mapping[str, str] = MappingProxyType(

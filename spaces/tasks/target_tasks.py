@@ -4,9 +4,9 @@ hub."""
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from spaces.hub_tasks import NLI, ONE_SPLIT, XNLI, hub_task
-from spaces.origin import Layout, Splits
-from spaces.task import AnswerRules, Task, TaskKind
+from spaces.tasks.hub_tasks import NLI, ONE_SPLIT, XNLI, hub_task
+from spaces.tasks.origin import Layout, Splits
+from spaces.tasks.task import AnswerRules, Task, TaskKind
 
 
 def _names(text: str) -> tuple[str, ...]:

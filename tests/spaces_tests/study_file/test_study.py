@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.sections import (
+from spaces.study_file.sections import (
     BudgetSection,
     EvaluationSection,
     LoraSection,
@@ -27,7 +27,7 @@ from spaces.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.study import StudySettings, parse_text, read_text, shipped_studies
+from spaces.study_file.study import StudySettings, parse_text, read_text, shipped_studies
 
 MINIMAL = """
 [study]

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TypedDict
 
 from spaces.languages import get_language
-from spaces.origin import Layout, Origin, Splits
 from spaces.refusal import Refusal, unknown
+from spaces.tasks.origin import Layout, Origin, Splits
 
 
 class TaskKind(StrEnum):
