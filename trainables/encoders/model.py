@@ -19,6 +19,7 @@ from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
+from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
 # Keys of a config that are names, or that change no hidden state here (heads are ours, and no
@@ -190,16 +191,6 @@ def settings_of(config: Any) -> dict[str, Any]:
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:
