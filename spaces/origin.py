@@ -43,7 +43,8 @@ class Origin:
         columns: (our column, theirs), for rows with other names of columns than the kind's. Files
             without a header have the names `1`, `2` and so on.
         label_names: (their value, our label).
-        where: (their column, values): only rows with one of these values are read.
+        where: (their column, values): only rows with one of these values are read. A text may
+            have the fields of `config`.
         header: whether the first line of a CSV or TSV file has the names of the columns.
         configs: (language, config), for languages whose config no pattern gives.
     """
@@ -66,13 +67,29 @@ class Origin:
         named = dict(self.configs).get(language)
         if named is not None:
             return named
-        if self.config is None:
-            return None
-        known = get_language(language)
-        fields = {"code": known.code, "name": known.name, "iso3": known.iso3}
-        return self.config.format(**fields, flores=known.flores)
+        return None if self.config is None else self.config.format(**_fields(language))
+
+    def where_of(self, language: str) -> tuple[tuple[str, tuple[Value, ...]], ...]:
+        """The filter for the rows of the language: its texts may have the fields of `config`."""
+        return tuple(
+            (column, tuple(_filled(value, language) for value in values))
+            for column, values in self.where
+        )
 
     def names_of(self, split: str) -> tuple[str, ...]:
         """The data set's names for the split; none where it has no rows with labels."""
         name: str | None = getattr(self.splits, split)
         return tuple(name.split("+")) if name else ()
+
+
+def _fields(language: str) -> dict[str, str]:
+    known = get_language(language)
+    named = {"code": known.code, "name": known.name, "iso3": known.iso3}
+    return {**named, "flores": known.flores}
+
+
+def _filled(value: Value, language: str) -> Value:
+    if isinstance(value, str) and "{" in value:
+        for field, text in _fields(language).items():
+            value = value.replace(f"{{{field}}}", text)
+    return value
