@@ -196,11 +196,10 @@ def retrain(
 ) -> "Verdict":
     """Train the best trial and its baseline with fresh seeds, on test rows; register the models.
 
-    `home`, `experiment` and `tracking_uri` are those of `read` (a `Study` brings its own),
-    `address`, `autoscaling` and `encoder` those of `run`.
+    `home`, `experiment`, `tracking_uri` as in `read`; `address`, `autoscaling`, `encoder` of `run`.
 
     Args:
-        study: a study that was run: a `Study`, its name, or its TOML file.
+        study: a study that was run: a `Study` (it brings its own home), its name, or its TOML file.
         seeds: how many fresh seeds, each for all plans.
         trial: the number of another trial than the best.
         target: choose the trial that is best for this target, and train only what serves it.
