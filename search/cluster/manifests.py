@@ -311,6 +311,7 @@ def _check_study(settings: StudySettings, text: str) -> None:
             "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
+    _check_folder("encoder_folder", settings.study.encoder_folder)
     if settings.study.encoder.startswith(("/", ".", "~")):
         _check_folder("encoder", settings.study.encoder)
 

@@ -69,14 +69,16 @@ class StudySection(Section):
     """What is searched, from which seed, by which sampler.
 
     `data_root` is a folder of rows in the layout of the hub; None: rows come from the hub. It is
-    not part of the study's digest; the content of the rows decides the results. `warm_start` names
-    earlier studies of the same database; the sampler learns from their trials. With `priors` the
-    options that a frozen encoder ranks highest are tried first.
+    not part of the study's digest; the content of the rows decides the results. The same holds for
+    `encoder_folder`, a folder that is read in place of `encoder`. `warm_start` names earlier
+    studies of the same database; the sampler learns from their trials. With `priors` the options
+    that a frozen encoder ranks highest are tried first.
     """
 
     name: Name
     encoder: str
     revision: str | None = None
+    encoder_folder: str | None = None
     seed: Annotated[int, Field(ge=0)]
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = "tpe"
     pruner: Literal["none", "lowest_third", "median"] = "none"

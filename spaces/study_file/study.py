@@ -56,9 +56,10 @@ class StudySettings(Section):
         """Read a shipped study by name, or a TOML file by path. Raises Refusal."""
         tables = parse_text(read_text(str(study)), str(study))
         settings = cls.parse(tables, file=str(study))
-        if settings.study.data_root is None:
-            return settings
-        return settings.with_data_root(Path(study).parent / settings.study.data_root)
+        folder, given = Path(study).parent, settings.study
+        return settings.with_data_root(
+            None if given.data_root is None else folder / given.data_root
+        ).with_encoder(None if given.encoder_folder is None else folder / given.encoder_folder)
 
     @classmethod
     def parse(
@@ -89,6 +90,14 @@ class StudySettings(Section):
         if folder is None:
             return self
         study = self.study.model_copy(update={"data_root": str(Path(folder).resolve())})
+        return self.model_copy(update={"study": study})
+
+    def with_encoder(self, folder: str | Path | None) -> "StudySettings":
+        """The same study with a folder in place of its encoder's name; unchanged where `folder` is
+        None."""
+        if folder is None:
+            return self
+        study = self.study.model_copy(update={"encoder_folder": str(Path(folder).resolve())})
         return self.model_copy(update={"study": study})
 
     def search_space(self) -> SearchSpace:
@@ -165,7 +174,8 @@ class StudySettings(Section):
         study's digest."""
         sections = {"study", "space", "training", "evaluation", "pretraining"}
         content = self.model_dump(mode="json", include=sections, exclude_defaults=True)
-        content["study"].pop("data_root", None)
+        for place in ("data_root", "encoder_folder"):  # what lies there decides the results
+            content["study"].pop(place, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -96,6 +96,15 @@ class BaseEncoder:
         can change results: dropout, heads, activation and others. Weights do not show these."""
         return settings_of(self.config)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of its weights, its config and its tokenizer, which decide results."""
+        return {
+            "weights": self.weights_digest,
+            "config": settings_digest(self.settings),
+            "tokenizer": self.tokenizer_digest,
+        }
+
     @classmethod
     def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
