@@ -163,7 +163,9 @@ def _prepare(
     settings: StudySettings, home: Home, encoder: str, callbacks: StartCallbacks
 ) -> tuple[BaseEncoder, Rows, tuple[str, ...]]:
     """The encoder, the rows (tokenised by then), and warnings about both."""
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    base = BaseEncoder.load(
+        encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+    )
     check_encoder(settings, base)
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import get_task
 from trainables.encoders.loading import read_encoder
+from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
@@ -106,13 +107,17 @@ class BaseEncoder:
         }
 
     @classmethod
-    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+    def load(
+        cls, folder: str, *, revision: str | None = None, text_prefix: str = ""
+    ) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
-        everything that cannot be trained as an encoder (see `checks`).
+        Only safetensors are read, and no remote code is run. `text_prefix` stands before every row
+        (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
+        encoder (see `checks`).
         """
         encoder, tokenizer = read_encoder(folder, revision=revision)
+        add_prefix(tokenizer, text_prefix)
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(
