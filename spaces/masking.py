@@ -1,7 +1,7 @@
 """Masking: masked language modelling in many languages beside an intermediate task."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spaces.domains import Choice, Rates
@@ -70,7 +70,7 @@ class Masking:
 
     def share_beside(
         self,
-        sources: Iterable[Source],
+        sources: Sequence[Source],
         *,
         temperature: float,
         cap: int | None,

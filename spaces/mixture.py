@@ -9,6 +9,7 @@ from spaces.tasks.catalogue import Catalogue
 from spaces.tasks.source import Source
 from spaces.tasks.task import TaskKind
 
+MAX_ROWS = 2**62  # no source has so many
 MAX_NAMED = 3  # the most languages of one task, or tasks, that the name of a mixture lists
 
 
@@ -131,13 +132,19 @@ class Mixture:
         return cls(tuple(sorted(parsed)))
 
 
-def rows_read(sources: Iterable[Source], max_train_rows: int | None) -> list[int]:
+def rows_read(sources: Sequence[Source], max_train_rows: int | None) -> list[int]:
     """The rows of each source that a phase reads, at most `max_train_rows`. Raises Refusal for a
     limit below 1."""
     if max_train_rows is not None and max_train_rows <= 0:
         raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
-    rows = [source.task.num_rows_in(source.language) for source in sources]
-    return [min(count, max_train_rows or count) for count in rows]
+    counts = {source: source.task.num_rows_in(source.language) for source in sources}
+    for source, count in counts.items():
+        if not count and len(counts) > 1:
+            raise Refusal(
+                f"a mixture in proportion to rows needs the number of training rows of '{source}': "
+                f"write num_train_rows into [tasks.{source.task.name}]"
+            )
+    return [min(counts[source] or 1, max_train_rows or MAX_ROWS) for source in sources]
 
 
 def proportions(rows: Sequence[int], *, temperature: float, cap: int | None) -> list[float]:

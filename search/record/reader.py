@@ -33,6 +33,11 @@ _FILES: Mapping[str, str] = {
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
+_NOT_DESCRIBED = (
+    "Records of earlier versions do not describe tasks of one's own: write the task into the study "
+    "file as [tasks.NAME] with kind, languages, labels and rows, and run the study under another "
+    "name; phases that are in the store are not trained again"
+)
 
 
 class RetrainRole(StrEnum):
@@ -140,10 +145,13 @@ def read_study(address: RecordAddress) -> StudyRecord:
         raise _gone(of_study, "settings.json")
     where = f"the record of study {address.study!r}"
     recorded = RecordedSettings.parse(settings or {}, where=where)
-    rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[entries.TRIAL]]
-    retrains = [
-        _retrain_from_dict(data, recorded.catalogue) for data in contents[entries.RETRAIN_RUN]
-    ]
+    try:
+        rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[entries.TRIAL]]
+        retrains = [
+            _retrain_from_dict(data, recorded.catalogue) for data in contents[entries.RETRAIN_RUN]
+        ]
+    except Refusal as refusal:
+        raise Refusal(f"{where}: {refusal}. {_NOT_DESCRIBED}") from None
     return StudyRecord(
         name=address.study,
         state=_state(of_study),

@@ -129,6 +129,9 @@ def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDesc
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,
         learning_rates=rates_of(plan, target, context),
+        kind=target.task.kind.value,
+        head=target.task.training_task.name,
+        answer_rules=target.task.answer_rules.value,
     )
 
 

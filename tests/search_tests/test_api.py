@@ -40,7 +40,7 @@ def test_all_public_functions_are_listed() -> None:
         for name, value in vars(api).items()
         if getattr(value, "__module__", "") == api.__name__ and not name.startswith("_")
     }
-    assert public | {"Study"} == set(api.__all__)
+    assert public | {"Study", "read"} == set(api.__all__)
     assert all(getattr(api, name).__doc__ for name in api.__all__)
 
 

@@ -8,7 +8,7 @@ with the same head, that class loads the weights too.
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.tasks.task import Task, TaskKind
+from spaces.tasks.task import METRICS, AnswerRules, Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.training.context import TrialContext
 from trainables.training.stage import model_after
@@ -40,7 +40,8 @@ READS_OTHERWISE = frozenset({"longformer"})
 class ModelDescription:
     """A model folder's task, and the plan that trained it. `layer` is that of retrieval, as in
     `RetrievalFormat`. `learning_rates` has, by role, the rates that its phases were trained at:
-    half of the plan's rate where that rate diverged. Folders of earlier versions do not have it."""
+    half of the plan's rate where that rate diverged. `kind`, `head` (the task whose head it is) and
+    `answer_rules` describe a task that is not shipped. Folders of earlier versions have neither."""
 
     task: str
     labels: tuple[str, ...]
@@ -49,6 +50,29 @@ class ModelDescription:
     plan: Mapping[str, Any]
     layer: int | None = None
     learning_rates: Mapping[str, float] = field(default_factory=dict)
+    kind: str | None = None
+    head: str | None = None
+    answer_rules: str = AnswerRules.SQUAD_V1.value
+
+    def described_task(self) -> Task | None:
+        """The task as the folder describes it; None in folders of earlier versions."""
+        if self.kind is None:
+            return None
+        kind = TaskKind(self.kind)
+        task = Task(
+            name=self.task,
+            kind=kind,
+            dataset=self.task,
+            languages=("en",),
+            metric=METRICS[kind][0],
+            chance=0.0,
+            num_train_rows=0,
+            labels=self.labels,
+            answer_rules=AnswerRules(self.answer_rules),
+        )
+        if self.head in (None, self.task):
+            return task
+        return replace(task, train_on=replace(task, name=self.head or ""))
 
 
 def export_target(

@@ -131,10 +131,11 @@ def load_predictor(folder: Path) -> Predictor:
     try:
         content = json.loads((folder / ABOUT).read_text())
         about = ModelDescription(**{**content, "labels": tuple(content["labels"])})
+        described = about.described_task()
         heads = load_file(folder / HEAD)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
-    task = SHIPPED.get(about.task)
+    task = SHIPPED.get(about.task) if about.task in SHIPPED or not described else described
     if about.labels != task.labels:
         raise Refusal(
             f"the model was trained for the labels {list(about.labels)}, but task {task.name!r} "

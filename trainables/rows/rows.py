@@ -17,6 +17,7 @@ from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
 from trainables.rows import origin_rows, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
+from trainables.rows.folders import own_root
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
 from trainables.rows.older_stages import modern
@@ -78,6 +79,8 @@ class Rows:
     Without `older_stages` the hub's rows of udpos in some languages lose those of an older stage of
     the language (`older_stages.py`).
 
+    Own rows are read below the data root, or below `rows_folder` where that does not have them.
+
     `xtreme` is the folder that XTREME's download script wrote. Where it has test rows of a task in
     a language, these are read. They have no labels: the first label of the task stands in for them,
     and they can be answered but not scored.
@@ -87,13 +90,19 @@ class Rows:
     halves: bool = True
     older_stages: bool = True
     xtreme: str | None = None
+    rows_folder: str | None = None
 
     @classmethod
     def of(cls, settings: StudySettings) -> "Rows":
         """The rows of a study, equal for everything that reads, checks, trains on or scores
         them."""
         evaluation = settings.evaluation
-        return cls(settings.study.data_root, evaluation.halves, evaluation.older_stages)
+        return cls(
+            settings.study.data_root,
+            evaluation.halves,
+            evaluation.older_stages,
+            rows_folder=settings.study.rows_folder,
+        )
 
     def load(self, task: Task, language: str, split: str) -> LoadedRows:
         """Every row, checked against its task.
@@ -227,7 +236,8 @@ def _raw(task: Task, language: str, split: str, source: Rows) -> origin_rows.Ori
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
     origin = task.origin_of(language)
-    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
+    root = own_root(origin, source.data_root, source.rows_folder)
+    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), root)
     if source.older_stages:
         return raw
     return replace(raw, rows=modern(raw.rows, task, language, split))

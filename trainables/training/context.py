@@ -55,7 +55,9 @@ class TrialContext:
             phase_store: the address of the object store as the driver resolved it (see `stores`);
                 neither the settings nor the environment are asked again. None: `home` alone.
         """
-        base = BaseEncoder.load(encoder, revision=settings.study.revision)
+        base = BaseEncoder.load(
+            encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+        )
         check_encoder(settings, base)
         base.encoder.to(workers.device)
         rows, precision = Rows.of(settings), settings.resources.computes_in

@@ -397,7 +397,7 @@ def test_retrain_prints_json_alone(
 
 
 def test_shipped_studies_have_no_mistakes(cli: Run) -> None:
-    from spaces.study_file.study import shipped_studies
+    from spaces.study_file.study_text import shipped_studies
 
     for name in shipped_studies():
         assert isinstance(StudySettings.load(name), StudySettings)

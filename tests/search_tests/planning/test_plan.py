@@ -8,7 +8,8 @@ import pytest
 
 from search.planning.plan import check_study, metric_conventions, plan_study, stage_paths
 from spaces.refusal import Refusal
-from spaces.study_file.study import StudySettings, shipped_studies
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import shipped_studies
 from spaces.tasks.catalogue import SHIPPED
 
 Settings = Callable[..., StudySettings]

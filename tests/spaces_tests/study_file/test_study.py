@@ -27,7 +27,8 @@ from spaces.study_file.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.study_file.study import StudySettings, parse_text, read_text, shipped_studies
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text, read_text, shipped_studies
 from spaces.tasks.catalogue import SHIPPED
 
 MINIMAL = """
@@ -543,6 +544,19 @@ def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
     assert by_root.digest() == by_hub.digest()
     assert by_hub.with_data_root(tmp_path / "rows") == by_root
     assert by_root.with_data_root(None) == by_root
+
+
+def test_where_the_encoder_lies_decides_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(MINIMAL)
+    by_name = StudySettings.load(path)
+    path.write_text(MINIMAL.replace("[study]", '[study]\nencoder_folder = "mine"'))
+    by_folder = StudySettings.load(path)
+    assert by_folder.study.encoder_folder == str(tmp_path.resolve() / "mine")
+    assert by_folder.study.encoder == by_name.study.encoder
+    assert by_folder.digest() == by_name.digest()
+    assert by_name.with_encoder(tmp_path / "mine") == by_folder
+    assert by_folder.with_encoder(None) == by_folder
 
 
 def test_a_study_may_make_its_encoder(pretrained) -> None:

@@ -43,3 +43,10 @@ def test_rows_of_ones_own_add_languages_and_come_first() -> None:
     assert task.languages == ("en", "zh", "sw")
     assert task.origin_of("zh").dataset == task.origin_of("sw").dataset == "/rows"
     assert TASK.languages == ("en", "zh")
+
+
+def test_a_config_by_language_where_no_pattern_gives_it() -> None:
+    origin = dataclasses.replace(ORIGIN, config=None, configs=(("de", "deu_Latn"),))
+    assert origin.config_of("de") == "deu_Latn"
+    assert origin.config_of("zh") is None
+    assert dataclasses.replace(origin, config="{code}").config_of("zh") == "zh"

@@ -319,6 +319,8 @@ def test_heads_compute_in_float32_whatever_the_encoder_does(open_context, task: 
         ({"selection": "source_dev"}, ["selection"]),
         ({"languages": ("de", "sw")}, ["data"]),
         ({"retrieval_layer": 2}, ["layer"]),
+        ({"to_english": True}, ["direction"]),
+        ({"text_prefix": "query: "}, ["text_prefix"]),
         ({}, []),
     ],
 )
