@@ -20,7 +20,7 @@ def test_the_rows_of_one_s_own_are_there_and_fit(cli: Callable[..., Any]) -> Non
     assert result.code == 0
     counts: Counter[tuple[str, str]] = Counter()
     for part in json.loads(result.out)["found"]:
-        if part["task"] == "pawsx":
+        if part["task"] == "tickets":
             counts[part["split"], part["language"]] += part["num_rows"]
     assert counts.pop(("train", "en")) == 64
     assert counts == {
@@ -53,7 +53,7 @@ def test_the_study_on_them_runs_to_its_report(
         assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [trial["state"] for trial in found["trials"]] == ["scored"] * 3
-    assert set(found["trials"][0]["scores"]["pawsx"]) == {"de", "en", "es", "fr"}
+    assert set(found["trials"][0]["scores"]["tickets"]) == {"de", "en", "es", "fr"}
 
 
 @pytest.mark.slow
