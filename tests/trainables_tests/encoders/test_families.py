@@ -330,3 +330,12 @@ def test_the_docs_list_the_families_that_are_tried(name: str) -> None:
     (section,) = [text for text in sections if text.lower().startswith(f"families that are {name}")]
     listed = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
     assert listed == sorted(expected)
+
+
+def test_the_docs_say_which_families_lack_a_class() -> None:
+    (section,) = [
+        text for text in DOCS.read_text().split("\n### ") if text.startswith("Heads of t")
+    ]
+    lines = re.findall(r"^\| (`.*?`) \|", section, flags=re.MULTILINE)
+    listed = [set(re.findall(r"`([^`]+)`", line)) for line in lines]
+    assert listed == [NO_CHOICE, NO_CLASS]
