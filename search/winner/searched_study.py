@@ -84,12 +84,13 @@ class SearchedStudy:
         study pretrains its encoder and it is not in `home` yet, it is pretrained first, and
         `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
         the encoder cannot be found."""
-        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
-        context = TrialContext.open(
-            self.settings,
-            home=home.path,
-            encoder=encoder,
-            workers=Workers.alone(),
-            phase_store=self.phase_store,
-        )
+        with home.made():
+            encoder = find_encoder(self.settings, home, on_step=on_pretrained)
+            context = TrialContext.open(
+                self.settings,
+                home=home.path,
+                encoder=encoder,
+                workers=Workers.alone(),
+                phase_store=self.phase_store,
+            )
         return encoder, context
