@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search.addresses import sqlite_url
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 ONLY_OURS = 0o700  # mode of a folder that no other user may enter
 

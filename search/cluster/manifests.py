@@ -17,7 +17,7 @@ import yaml
 
 from search.addresses import secret_key, secret_line
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, parse_text
+from spaces.study_file.study import StudySettings, parse_text
 
 Manifest = dict[str, Any]
 
@@ -325,6 +325,7 @@ def _check_study(settings: StudySettings, text: str) -> None:
             "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
+    _check_folder("encoder_folder", settings.study.encoder_folder)
     if settings.study.encoder.startswith(("/", ".", "~")):
         _check_folder("encoder", settings.study.encoder)
 

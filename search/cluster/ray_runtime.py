@@ -25,7 +25,7 @@ from search.cluster.loopback import end_processes, on_loopback
 from search.fence import is_alive
 from search.home import ONLY_OURS, Home
 from spaces.refusal import Refusal, first_line
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import Launch
 from trainables.training.workers import num_cores
 

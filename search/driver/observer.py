@@ -20,7 +20,7 @@ from search.trials.ranking import TrialRow, TrialState, better_of
 from search.trials.spending import gpu_hours_left, spent_gpu_hours
 from spaces.phases import Phase, TrialPlan
 from spaces.redaction import hide_secrets
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 log = logging.getLogger(__name__)
 FILE, FIELDS = "log.jsonl", "fields"

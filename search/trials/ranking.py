@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from search.stats.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.sections import Objective, SelectionRule
-from spaces.task_catalog import TASKS
+from spaces.study_file.sections import Objective, SelectionRule
+from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import Scores, selecting_languages
 
 

@@ -14,7 +14,7 @@ from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import card
 from spaces.phases import Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring import outcomes
 from trainables.training.context import TrialContext

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.training.context import TrialContext
 from trainables.training.stage import model_after

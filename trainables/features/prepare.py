@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, get_task
 from trainables.features.features import Data, RowsToEncode, encode_rows, read_features, splits_read
 from trainables.quiet import quiet_libraries
 from trainables.rows.hub import NoRowsError

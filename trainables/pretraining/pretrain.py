@@ -24,7 +24,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from spaces.task_catalog import Source, get_task
+from spaces.tasks.catalogue import Source, get_task
 from trainables.encoders.model import TransferModel
 from trainables.formats.kinds import format_of_kind
 from trainables.formats.mlm import MlmHead

@@ -7,7 +7,8 @@ from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import RetrievalDirection
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage, Outcomes
@@ -99,6 +100,8 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
         max_length=evaluation.max_length_of(target.recipe),
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
+        to_english=evaluation.retrieval_direction is RetrievalDirection.TO_ENGLISH,
+        text_prefix=context.settings.study.text_prefix or "",
     )
 
 

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import TASKS, TaskKind, get_task
 from trainables.exporting.model_folder import (
     ABOUT,
     HEAD,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from trainables.rows.rows import _fingerprint, _load
 from trainables.scoring.outcomes import read, score_of
 from trainables.scoring.scores import Scores, objective
