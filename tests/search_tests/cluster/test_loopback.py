@@ -20,7 +20,7 @@ from search.cluster.capacity import Machine
 from search.cluster.loopback import END_SECONDS, TOKEN_FILE, end_processes, on_loopback
 from search.cluster.ray_runtime import START_TRIES, local_ray
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import Launch
 
 OPEN = {  # what a user may have set for a cluster, or to be let alone
