@@ -42,12 +42,13 @@ def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignor
     from trainables.training.workers import num_cores
 
     num_steps = recipe.phase.recipe.num_steps
-    folder = pretrain(
-        recipe,
-        home.path,
-        num_processes=num_cores(),
-        on_step=lambda step: on_step(step, num_steps),
-    )
+    with home.made():
+        folder = pretrain(
+            recipe,
+            home.path,
+            num_processes=num_cores(),
+            on_step=lambda step: on_step(step, num_steps),
+        )
     return str(folder)
 
 

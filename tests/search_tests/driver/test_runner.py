@@ -183,6 +183,14 @@ def test_nothing_of_ray_is_left(finished: Any) -> None:
 
 
 @pytest.mark.ray
+def test_a_new_home_is_its_users_alone(finished: Any) -> None:
+    home = finished.home
+    records = [*home.glob("*.db"), *home.glob("outbox/*.jsonl"), home / "log.jsonl"]
+    assert len(records) == 4
+    assert {oct(path.stat().st_mode & 0o777) for path in records} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in (home, home / "outbox")} == {"0o700"}
+
+
 def test_a_run_prints_nothing_but_trials_and_report(finished: Any) -> None:
     assert finished.stderr == ""
     lines = finished.stdout.splitlines()
