@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from search.findings.find import find
 from search.report.figures import MAX_COLUMNS, figures, heatmap, not_dominated
-from search.report.find import find
 
 HOSTILE = "$x</text><script>alert(1)</script>"
 
