@@ -10,7 +10,7 @@ HOURS = (Objective.HOURS, Objective.GPU_HOURS)
 
 def percent(value: float | None) -> str:
     """0.613 as `61.3`."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "–" if value is None else f"{100 * value:.1f}".replace("-", "−")
 
 
 def points(value: float | None) -> str:

@@ -58,10 +58,7 @@ def _without_signal(findings: Findings, evidence: Evidence) -> Iterator[str]:
     )
     both = [task for task in baseline if task in best]
     if both:
-        yield (
-            f"Neither the best trial nor the best baseline learned {', '.join(both)}: differences "
-            "there are noise."
-        )
+        yield f"Neither side learned {', '.join(both)}: differences there are noise."
     if alone := [task for task in baseline if task not in both]:
         yield (
             f"The best baseline did not learn {', '.join(alone)}: the gain there is not better "

@@ -13,6 +13,7 @@ from search.glance.plans import PlanRow, plan_rows
 from search.glance.steps import Asked, Step, steps
 from search.glance.targets import TargetRow, target_rows
 from search.glance.verdict import verdict_sentences
+from search.trials.ranking import TrialState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Glance:
     objectives: tuple[str, ...]
     """The objectives that the study names; the plans have a value of each."""
     plans: tuple[PlanRow, ...]
+    pareto: str
+    """The Pareto set of several objectives, in words; empty without one."""
     targets: tuple[TargetRow, ...]
     measured_on: str
     """The rows and seeds of the gains by target, in words; empty without such gains."""
@@ -43,6 +46,7 @@ class Glance:
             verdict=verdict_sentences(findings, evidence),
             objectives=tuple(findings.objectives),
             plans=plan_rows(findings),
+            pareto=_pareto(findings),
             targets=target_rows(findings, evidence),
             measured_on=_measured_on(evidence),
             is_tested=any(cell.call is not None for cell in evidence.languages),
@@ -53,9 +57,19 @@ class Glance:
 
 
 def _heading(findings: Findings) -> str:
-    counts = Counter(trial.state.value for trial in findings.trials)
-    states = ", ".join(f"{num} {state}" for state, num in counts.most_common())
-    return f"Study {findings.study} ({findings.state}): {states or 'no trial yet'}"
+    counts = Counter(trial.state for trial in findings.trials)
+    scored = f"{counts[TrialState.SCORED]} of {len(findings.trials)} trials scored"
+    others = (TrialState.FAILED, TrialState.PRUNED, TrialState.RUNNING)
+    named = [scored, *(f"{counts[state]} {state}" for state in others if counts[state])]
+    return f"Study {findings.study} ({findings.state}): {', '.join(named)}"
+
+
+def _pareto(findings: Findings) -> str:
+    numbers = [str(entry.number) for entry in findings.pareto]
+    if len(findings.objectives) < 2 or not numbers:
+        return ""
+    first = f"; retrain takes {numbers[0]}, unless --trial names another" if numbers[1:] else ""
+    return f"Pareto set: trial{'s' if numbers[1:] else ''} {', '.join(numbers)}{first}"
 
 
 def _measured_on(evidence: Evidence) -> str:

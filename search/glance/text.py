@@ -19,7 +19,7 @@ from spaces.sections import Objective
 MAX_LINES = 25
 MAX_VERDICT = 7  # lines
 MAX_NOTE = 2  # lines of a caution, and of what the table of targets means
-MIN_TARGETS = 2  # rows that cautions leave to the table of targets
+MIN_TARGETS = 3  # rows that cautions leave to the table of targets
 NUMBERS = 36  # columns of the table of targets that are not languages
 NAMED = 11  # columns of one language with its gain
 
@@ -30,7 +30,7 @@ def show_glance(glance: Glance, console: Console) -> None:
     notes = list(_notes(glance, console))
     left = MAX_LINES if _is_wide(console) else sys.maxsize
     left -= 2 + len(verdict) + len(glance.steps)
-    left -= 2 + len(glance.plans) if glance.plans else 0
+    left -= 2 + len(glance.plans) + bool(glance.pareto) if glance.plans else 0
     left -= 2 + len(notes) if glance.targets else 0
     cautions = _cautions(glance, console, max(1, left - min(MIN_TARGETS, len(glance.targets))))
 
@@ -39,6 +39,8 @@ def show_glance(glance: Glance, console: Console) -> None:
     if glance.plans:
         console.print()
         console.print(_plan_table(glance.plans, glance.objectives))
+        if glance.pareto:
+            _print(console, _wrapped([glance.pareto], console, style="dim", limit=1))
     if glance.targets:
         console.print()
         console.print(_target_table(glance.targets, left - len(cautions), console.width))

@@ -89,26 +89,24 @@ def _retrained(findings: Findings, evidence: Evidence, gain: SeedGain) -> tuple[
     interval = _interval(gain) or " (one seed gives no interval)"
     levels = [None if side is None else side.mean for side in (retrain.winner, retrain.baseline)]
     first = (
-        f"{lead}: with {_seeds(evidence, 'fresh ')} on test rows it gains {points(gain.mean)} "
-        f"points over the best baseline{interval} in {_mean_of(findings)} "
+        f"{lead}: with {_seeds(evidence, 'fresh ')} on test rows its gain over the best "
+        f"baseline is {points(gain.mean)} points{interval} in {_mean_of(findings)} "
         f"({percent(levels[0])} against {percent(levels[1])} %)."
     )
     parts = []
     if expected := retrain.expected:
         parts.append(f"the search had shown {points(expected.searched)}")
         if expected.low is not None:
-            parts[-1] += f", of which {points(expected.predicted)} was expected (winner's curse)"
+            parts[-1] += f", and {points(expected.predicted)} was expected (winner's curse)"
     if twin := retrain.gain_over_twin:
-        parts.append(
-            f"over its own target phases alone it gains {points(twin.mean)}{_interval(twin)}"
-        )
+        parts.append(f"over its own target phases alone it is {points(twin.mean)}{_interval(twin)}")
     second = "; ".join(parts)
     return (first, f"{second[0].upper()}{second[1:]}.") if second else (first,)
 
 
 def _searched(findings: Findings, evidence: Evidence, gain: SeedGain) -> tuple[str, ...]:
     label = _cut(evidence.label)
-    by = f" by {findings.objectives[0]}, the first objective" if findings.objectives else ""
+    by = _by(findings)
     over = (
         f"{points(gain.mean)} points over the best baseline ({percent(findings.best_mean)} against "
         f"{percent(findings.baseline_mean)} %) in {_mean_of(findings)}"
@@ -117,17 +115,17 @@ def _searched(findings: Findings, evidence: Evidence, gain: SeedGain) -> tuple[s
         return (
             f"No intermediate training is shown to help: the best{by}, {label}, is at {over}, "
             f"over {_seeds(evidence)}{_interval(gain)}.",
-            *_curse(findings, "Even this gain is probably too high"),
+            *_curse(findings, "Even this gain"),
         )
-    first = f"Intermediate training on {label} is best{by} in this search: {over}"
+    first = f"Intermediate training on {label} is best in this search{by}: {over}"
     if evidence.standing is Standing.SIGNIFICANT:
         return (
             f"{first}, over {_seeds(evidence)}{_interval(gain)}.",
-            *_curse(findings, "The gain is probably too high"),
+            *_curse(findings, "The gain"),
         )
     side = "each side" if gain.num_first == gain.num_second == 1 else "one side"
     unknown = f"It is not known whether this is significant, because {side} has one seed"
-    curse = _curse(findings, "and it is probably too high")
+    curse = _curse(findings, "and it")
     return (f"{first}.", f"{unknown}; {curse[0]}" if curse else f"{unknown}.")
 
 
@@ -149,13 +147,22 @@ def _no_gain(findings: Findings, evidence: Evidence, gain: SeedGain) -> tuple[st
     )
     if any(trial.is_feasible is False for trial in findings.trials):
         plans = "no plan with it that may win under max_drop beats"
-    by = f" by {findings.objectives[0]}, the first objective" if findings.objectives else ""
+    is_worse = gain.excludes_zero and gain.mean < 0
+    lead = (
+        "Use no intermediate training" if is_worse else "No intermediate training is shown to help"
+    )
     which = "It" if num == 1 else "The best of them"
     return (
-        f"Use no intermediate training: {plans} the best baseline ({baseline}){by}.",
+        f"{lead}: {plans} the best baseline ({baseline}){_by(findings)}.",
         f"{which}, {label}, is at {points(gain.mean)} points from it in "
         f"{_mean_of(findings)}{interval}.",
     )
+
+
+def _by(findings: Findings) -> str:
+    """` by hours (the first objective)`; empty where the zero-shot mean alone counts."""
+    names = findings.objectives
+    return f" by {names[0]}{' (the first objective)' if len(names) > 1 else ''}" if names else ""
 
 
 def _interval(gain: SeedGain) -> str:
@@ -166,13 +173,20 @@ def _interval(gain: SeedGain) -> str:
     return f" (95 % interval {points(gain.low)} to {points(gain.high)}, {call})"
 
 
-def _curse(findings: Findings, claim: str) -> tuple[str, ...]:
-    """A sentence on the winner's curse; none where there was nothing to choose from."""
+def _curse(findings: Findings, gain: str) -> tuple[str, ...]:
+    """A sentence on the winner's curse; none where there was nothing to choose from. The best of
+    many plans is too high, and so is the best of many baselines: with as many of these, it is not
+    known to which side their difference is biased."""
     num, num_baselines = num_plans(findings)
     if num + num_baselines < 3:
         return ()
-    of = f"{num} plans" if num > 1 else f"{num_baselines} baselines"
-    return (f"{claim}, because the same rows chose the best of {of} (winner's curse).",)
+    bias = "is probably too high" if num > num_baselines else "may be too high or too low"
+    plans = f"{num} plan{'' if num == 1 else 's'}"
+    baselines = f"{num_baselines} baseline{'' if num_baselines == 1 else 's'}"
+    return (
+        f"{gain} {bias}, because the same rows chose the best of {plans} and of {baselines} "
+        "(winner's curse).",
+    )
 
 
 def _mean_of(findings: Findings) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 from search.degradation.findings import Degradation, SlopeRow
 from search.degradation.slopes import Slope
+from search.findings.findings import ParetoEntry
 from search.glance.glance import Glance
+from spaces.sections import Objective
 from tests.found import found, gain_of, retrain_of
 
 
@@ -25,14 +27,25 @@ def slope(value: float, half: float) -> Slope:
 def test_a_glance_of_the_planted_study(planted: Any) -> None:
     glance = Glance.of(found(planted))
     assert glance.heading == (
-        "Study pocket (finished): 5 scored, 1 failed, 1 pruned, 1 duplicate, 1 running"
+        "Study pocket (finished): 5 of 9 trials scored, 1 failed, 1 pruned, 1 running"
     )
     assert glance.measured_on == "the rows that chose the trial, one seed"
     assert not glance.is_tested
     assert [row.trial for row in glance.plans] == [3, 2, 1]
     assert [row.task for row in glance.targets] == ["rel", "coh", "retrieval"]
     assert glance.steps[0].command == "transfer-search retrain pocket"
-    assert Glance.of(found(planted, ())).heading == "Study pocket (finished): no trial yet"
+    assert Glance.of(found(planted, ())).heading == "Study pocket (finished): 0 of 0 trials scored"
+
+
+def test_the_pareto_set_of_several_objectives(planted: Any) -> None:
+    objectives = (Objective.WORST_LANGUAGE, Objective.HOURS)
+    entries = tuple(ParetoEntry(number=n, name="fact", values={}) for n in (3, 1))
+    findings = found(planted, objectives=objectives, pareto=entries)
+    assert Glance.of(findings).pareto == (
+        "Pareto set: trials 3, 1; retrain takes 3, unless --trial names another"
+    )
+    assert Glance.of(replace(findings, pareto=entries[:1])).pareto == "Pareto set: trial 3"
+    assert Glance.of(found(planted)).pareto == ""
 
 
 def test_what_a_retrain_was_measured_on(planted: Any) -> None:

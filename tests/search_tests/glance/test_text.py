@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -21,12 +21,12 @@ from search.trials.language_verdicts import Call
 from tests.found import found, gain_of, retrain_of
 
 GOLDEN = """\
-Study pocket (finished): 5 scored, 1 failed, 1 pruned, 1 duplicate, 1 running
+Study pocket (finished): 5 of 9 trials scored, 1 failed, 1 pruned, 1 running
 Intermediate training on fact is best in this search: +9.0 points over the best
 baseline (61.0 against 52.0 %) in the zero-shot mean of rel and coh in 2
 languages. It is not known whether this is significant, because each side has
 one seed; and it is probably too high, because the same rows chose the best of 3
-plans (winner's curse).
+plans and of 2 baselines (winner's curse).
 
 trial  intermediate task  rates        zero-shot  gain   gap  worst language
     3  fact               2e-4 → 2e-4       61.0  +9.0  25.0  rel tr 51.0
@@ -122,6 +122,7 @@ GLANCES = st.builds(
     verdict=st.lists(SENTENCES, max_size=2).map(tuple),
     objectives=st.sampled_from([(), ("hours",), ("zero_shot_mean", "hours", "transfer_gap")]),
     plans=st.lists(PLANS, max_size=4).map(tuple),
+    pareto=st.just("") | SENTENCES,
     targets=st.lists(TARGETS, max_size=12).map(tuple),
     measured_on=NAMES,
     is_tested=st.booleans(),
@@ -131,6 +132,7 @@ GLANCES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(glance=GLANCES, width=st.integers(80, 240))
 def test_no_study_takes_more_lines(glance: Glance, width: int) -> None:
     """However many targets, plans and warnings there are, and whatever their names hold."""
