@@ -83,13 +83,14 @@ def run(
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study and print its report.
+    """Run a study and print its result at a glance.
 
     If an earlier run of the study was interrupted, continue where it stopped.
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.report.forms import render
+    from search.glance.steps import Asked
+    from search.report.forms import render_glance
 
     console, settings = (
         Console(),
@@ -118,7 +119,7 @@ def run(
             )
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-    render(finished.record, console)
+    render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
 
@@ -131,26 +132,33 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="File to write the report to, as one HTML page.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every table and sentence.")] = False,
     force: Annotated[
         bool, typer.Option(help="Report scores of different protocols together.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the results of a study.
+    """Show the result of a study at a glance.
 
-    Everything is read from MLflow.
+    The verdict comes first, then the best trials, who gains and loses, warnings, and the next
+    command. Everything is read from MLflow.
     """
     from search import api
-    from search.report.forms import render, render_html, report_json
+    from search.glance.steps import Asked
+    from search.report.forms import render, render_glance, render_html, report_json
 
-    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
+    place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    record, asked = api.read(study, **place).record, Asked(study=study, **place)
     if html is not None:
         write_page(html, render_html(record, force=force))
-    output(
-        report_json(record, force=force),
-        as_json,
-        lambda console: render(record, console, force=force),
-    )
+
+    def show(console: Console) -> None:
+        if full:
+            render(record, console, force=force)
+        else:
+            render_glance(record, console, asked, force=force)
+
+    output(report_json(record, force=force) if as_json else {}, as_json, show)
 
 
 RetrainForceOption = Annotated[
