@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, k8s, plan, pretrain, results, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -116,6 +116,7 @@ def run(
     render(finished.record, console)
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
+    ui.say_where(finished.address, finished.home, console)
 
 
 def report(
@@ -138,14 +139,16 @@ def report(
     from search import api
     from search.report.forms import render, render_html, report_json
 
-    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
+    read = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
+    record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
-    output(
-        report_json(record, force=force),
-        as_json,
-        lambda console: render(record, console, force=force),
-    )
+
+    def show(console: Console) -> None:
+        render(record, console, force=force)
+        ui.say_where(read.address, read.home, console)
+
+    output(report_json(record, force=force), as_json, show)
 
 
 RetrainForceOption = Annotated[
@@ -359,7 +362,7 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
     ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),

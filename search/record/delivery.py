@@ -51,6 +51,8 @@ class Delivery:
                     tracker.put_paths(study, dict(entry))
                 case "gains":
                     tracker.put_gains(study, dict(entry))
+                case "view":
+                    tracker.put_view(dict(entry))
                 case "model":
                     tracker.models.put(study, dict(entry))
                 case kind:
