@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, k8s, plan, pretrain, results, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -122,6 +122,7 @@ def run(
     render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
+    ui.say_where(finished.address, finished.home, console)
 
 
 def report(
@@ -148,7 +149,8 @@ def report(
     from search.report.forms import render, render_glance, render_html, report_json
 
     place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
-    record, asked = api.read(study, **place).record, Asked(study=study, **place)
+    read, asked = api.read(study, **place), Asked(study=study, **place)
+    record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
 
@@ -157,6 +159,7 @@ def report(
             render(record, console, force=force)
         else:
             render_glance(record, console, asked, force=force)
+        ui.say_where(read.address, read.home, console)
 
     output(report_json(record, force=force) if as_json else {}, as_json, show)
 
@@ -376,7 +379,7 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
     ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),
