@@ -7,7 +7,7 @@ with the same head, that class loads the weights too.
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -52,10 +52,16 @@ class ModelDescription:
 
 
 def export_target(
-    folder: Path, context: TrialContext, about: ModelDescription, *, card: str
+    folder: Path,
+    context: TrialContext,
+    about: ModelDescription,
+    *,
+    card: str,
+    add: Callable[[Path, TransferModel], None] | None = None,
 ) -> None:
     """Write the encoder and head of one target, the tokenizer and the card into a new folder.
-    Raises Refusal where it exists or cannot be written."""
+    `add` writes more into the draft before it gets its name. Raises Refusal where the folder exists
+    or cannot be written."""
     check_new(folder)
     task = get_task(about.task)
     tasks = (task.training_task,) if task.trains else ()
@@ -67,6 +73,8 @@ def export_target(
         save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, draft / HEAD)
         (draft / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
         (draft / "README.md").write_text(card)
+        if add is not None:
+            add(draft, model)
 
 
 def whole_model(model: TransferModel, task: Task) -> nn.Module:
