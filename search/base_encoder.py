@@ -94,7 +94,8 @@ def check_same(base: "BaseEncoder", expected: Mapping[str, str], *, folder: str,
         if found != digest:
             raise Refusal(
                 f"encoder {folder!r} is not that of {of}: the digest of its {part} is "
-                f"{found[:12]}, expected {digest[:12]}; name the folder of that encoder with --encoder DIR"
+                f"{found[:12]}, expected {digest[:12]}; name the folder of that encoder with "
+                "--encoder DIR"
             )
 
 
