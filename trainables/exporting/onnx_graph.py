@@ -69,7 +69,7 @@ class Graph(nn.Module):
             assert self.layer is not None
             return (masked_mean(hidden[self.layer], attention_mask),)
         if self.kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE):
-            return (self.head(masked_mean(hidden[-1], attention_mask)),)
+            return (self.head(hidden[-1], attention_mask),)
         logits: Tensor = self.head(hidden[-1])
         return tuple(logits.unbind(dim=-1)) if self.kind is TaskKind.SPAN else (logits,)
 
@@ -163,10 +163,11 @@ class Runner(nn.Module):
 
 
 class _Through(nn.Module):
-    """A head that has nothing left to compute."""
+    """A head that has nothing left to compute: the states are the logits. Heads of whole sequences
+    are called with the mask."""
 
-    def forward(self, states: Tensor) -> Tensor:
-        return states
+    def forward(self, states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return states if attention_mask is None else states[:, 0]
 
 
 @contextlib.contextmanager

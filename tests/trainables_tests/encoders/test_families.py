@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.task_catalog import TASKS, Task, TaskKind
 from tests.trainables_tests.conftest import made_row
@@ -27,6 +28,7 @@ from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample
 from trainables.exporting.model_folder import SAME_HEAD, whole_model
 from trainables.formats.base import Batch, Features, collate
+from trainables.formats.heads import PooledHead
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mlm import mask_tokens
 from trainables.store.folders import read_tensors, write_folder
@@ -113,6 +115,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "xmod": ({}, "cannot read a text"),
     "yoso": ({}, "gives other hidden states where padding follows"),
 }
+# Families whose classes for classification have another encoder (a decoder beside it, or global
+# attention), and those that have no class for multiple choice.
+NO_CLASS = {"longformer", "mt5 (encoder)", "t5 (encoder)", "umt5 (encoder)"}
+NO_CHOICE = {"deberta", "esm", "eurobert", "gte", "jina_embeddings_v3", "nomic_bert"}
 NARROW = {"albert": 16, "electra": 16, "rembert": 16, "roformer": 16}
 
 SaveFamily = Callable[[str], Path]
@@ -249,6 +255,52 @@ def test_the_exported_model_says_what_encoder_and_head_say(
         whole.save_pretrained(tmp_path / kind)
         base.tokenizer.save_pretrained(tmp_path / kind)
         assert BaseEncoder.load(str(tmp_path / kind)).weights_digest == base.weights_digest
+
+
+def inputs_of(batch: Batch, config: Any) -> dict[str, torch.Tensor]:
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = batch.token_type_ids
+    return inputs
+
+
+@pytest.mark.parametrize("family", WORKING)
+def test_heads_on_the_first_token_are_those_of_transformers(
+    family: str, load_family, tmp_path: Path
+) -> None:
+    base = load_family(family)
+    for kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE):
+        task = first_task(kind)
+        model = base.model([task.name], encoder=None, seed=0, pooling=Pooling.FIRST)
+        form, head = format_of_task(task), model.heads[task.name]
+        features = form.encode(rows_of(task), task, tokenizer=base.tokenizer, max_length=64)
+        batch = a_batch(features, task, base.tokenizer)
+        form.loss(head, model.train()(batch)[0], batch).backward()
+        unread = [name for name, weight in head.named_parameters() if weight.grad is None]
+        assert all("pooler" in name for name in unread)
+        assert bool(unread) == (family == "big_bird" and kind is TaskKind.CLASSIFICATION)
+        whole: Any = whole_model(model.eval(), task)
+        names = {TaskKind.CLASSIFICATION: "ForSequenceClassification"}
+        end = names.get(kind, "ForMultipleChoice")
+        if family in NO_CLASS:
+            assert whole is model.encoder
+            assert isinstance(head, PooledHead)
+            assert head.pooling is Pooling.FIRST
+            continue
+        if family in NO_CHOICE:
+            end = "ForSequenceClassification"
+        assert type(whole).__name__.endswith(end)
+        with torch.inference_mode():
+            ours = torch.from_numpy(np.stack(form.predict(head, model(batch), batch)))
+            by_row = end == "ForMultipleChoice"
+            inputs = inputs_of(batch, base.config)
+            if by_row:
+                inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
+            torch.testing.assert_close(whole(**inputs).logits, ours)
+        whole.save_pretrained(tmp_path / kind)
+        base.tokenizer.save_pretrained(tmp_path / kind)
+        again = BaseEncoder.load(str(tmp_path / kind))
+        assert again.weights_digest == state_digest(model.encoder.state_dict())
 
 
 @pytest.mark.parametrize("family", WORKING)

@@ -140,7 +140,7 @@ def test_half_precision_and_prefixed_weights_are_read(tmp_path: Path, wordpiece)
     )
     BertForMaskedLM(config).half().save_pretrained(tmp_path)
     wordpiece.save_pretrained(tmp_path)
-    encoder, _ = read_encoder(str(tmp_path))
+    encoder, _, _ = read_encoder(str(tmp_path))
     assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
+from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
@@ -45,9 +46,14 @@ TASKS = {
     TaskKind.RETRIEVAL: "retrieval",
 }
 SHAPES = ((1, 3), (3, 40), (2, 97))  # none is that of the example that is traced
-PAIRS = [(family, kind) for family in FAMILIES for kind in TASKS]
-# Each family and each kind once: tracing takes seconds.
-FEW = set(zip(FAMILIES, TASKS, strict=True))
+FIRST = (TaskKind.CLASSIFICATION, TaskKind.CHOICE)  # kinds with a head of transformers' own
+HEADS = [
+    *((kind, Pooling.MEAN) for kind in TASKS),
+    *((kind, Pooling.FIRST) for kind in FIRST),
+]
+CASES = [(family, *head) for family in FAMILIES for head in HEADS]
+# Each family once, and each head but two: tracing takes seconds.
+FEW = [(family, *head) for family, head in zip(FAMILIES, HEADS[:1:-1], strict=True)]
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +85,11 @@ def load_family(
     return load
 
 
-def written(base: BaseEncoder, task: Task, path: Path) -> tuple[TransferModel, Graph]:
-    model = base.model([task.training_task] if task.trains else [], encoder=None, seed=0).eval()
+def written(
+    base: BaseEncoder, task: Task, path: Path, pooling: Pooling = Pooling.MEAN
+) -> tuple[TransferModel, Graph]:
+    tasks = [task.training_task] if task.trains else []
+    model = base.model(tasks, encoder=None, seed=0, pooling=pooling).eval()
     layer = None if task.trains else 1
     graph = Graph(model, task, layer=layer)
     write_graph(path, graph)
@@ -99,18 +108,22 @@ def a_batch(sequences: int, tokens: int) -> Batch:
 
 
 @pytest.mark.parametrize(
-    ("family", "kind"),
+    ("family", "kind", "pooling"),
     [
-        pytest.param(*pair, marks=[] if pair in FEW else pytest.mark.slow, id="-".join(pair))
-        for pair in PAIRS
+        pytest.param(*case, marks=[] if case in FEW else pytest.mark.slow, id="-".join(case))
+        for case in CASES
     ],
 )
 def test_the_file_computes_what_the_model_does(
-    family: str, kind: TaskKind, load_family: Callable[[str], BaseEncoder], tmp_path: Path
+    family: str,
+    kind: TaskKind,
+    pooling: Pooling,
+    load_family: Callable[[str], BaseEncoder],
+    tmp_path: Path,
 ) -> None:
     base, task = load_family(family), get_task(TASKS[kind])
     assert task.kind is kind
-    model, graph = written(base, task, tmp_path / "model.onnx")
+    model, graph = written(base, task, tmp_path / "model.onnx", pooling)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     names = input_names(model.encoder)
