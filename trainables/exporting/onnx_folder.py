@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -156,13 +157,15 @@ def card_section(report: OnnxReport) -> str:
             "",
             "| language | model | 8 bits | loss |",
             "|---|---|---|---|",
-            *(
-                f"| {code} | {100 * whole:.1f} | {100 * part:.1f} | {100 * (whole - part):+.1f} |"
-                for code, (whole, part) in small.scores.items()
-            ),
+            *(_row(code, *scores) for code, scores in small.scores.items()),
+            _row("mean", *(fmean(column) for column in zip(*small.scores.values(), strict=True))),
             "",
         ]
     )
+
+
+def _row(name: str, whole: float, part: float) -> str:
+    return f"| {name} | {100 * whole:.1f} | {100 * part:.1f} | {100 * (whole - part):+.1f} |"
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def test_the_card_says_what_was_measured() -> None:
         file="model_int8.onnx",
         num_bytes=600_000,
         num_different=3,
-        scores={"de": (0.5, 0.48)},
+        scores={"de": (0.5, 0.48), "en": (0.7, 0.7)},
     )
     report = OnnxReport(
         task="rel",
@@ -158,4 +158,5 @@ def test_the_card_says_what_was_measured() -> None:
     assert "`input_ids`, `attention_mask` to `logits`" in text
     assert "0.6 MB, the other 2.0 MB. 3 of 100 predictions differ. accuracy on" in text
     assert "| de | 50.0 | 48.0 | +2.0 |" in text
+    assert "| mean | 60.0 | 59.0 | +1.0 |" in text
     assert "8 bits" not in card_section(replace(report, int8=None))
