@@ -7,6 +7,7 @@ from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.trials.gains import collapsed_on
+from search.trials.ranking import TrialRow
 from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
 from spaces.phases import TrialPlan
@@ -64,13 +65,22 @@ def export_trial(
     searched.check_target(target)
     row = searched.choose(trial)
     _, context = searched.open(home, on_pretrained=on_pretrained)
-    about = about_target(row.plan, target, context)
+    about, card = (
+        about_target(row.plan, target, context),
+        _card(address.study, row, target, context),
+    )
+    add = partial(_add_onnx, row.plan, target, context, is_int8=int8) if onnx else None
+    export_target(folder, context, about, card=card, add=add)
+
+
+def _card(study: str, row: TrialRow, target: str, context: TrialContext) -> str:
+    """The card of a model that a search has trained."""
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)
     lines = [
-        f"# {address.study}-{target}",
+        f"# {study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{address.study}`. Scores "
+        f"Target `{target}` of trial {row.number} of study `{study}`. Scores "
         f"({scores.main}) on validation rows, which also chose the trial:",
         "",
         "| language | score |",
@@ -78,7 +88,7 @@ def export_trial(
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
     collapsed = f"its training collapsed: trial {row.number} did not learn {target}"
-    card = whole_card(
+    return whole_card(
         "\n".join([*lines, ""]),
         row.plan,
         target,
@@ -86,8 +96,6 @@ def export_trial(
         languages=list(scores.by_language),
         cautions=(collapsed,) if collapsed_on(row.scores, target) else (),
     )
-    add = partial(_add_onnx, row.plan, target, context, is_int8=int8) if onnx else None
-    export_target(folder, context, about, card=card, add=add)
 
 
 def _add_onnx(
