@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from spaces.phases import POOLED, Pooling
 from spaces.task_catalog import Task, TaskKind
 
 _COMMAND = "`transfer-search predict` and `mlflow.pyfunc` load the whole model."
@@ -38,6 +39,10 @@ _WHOLE: Mapping[tuple[TaskKind, str], str] = MappingProxyType(
         "first piece.",
     }
 )
+_READS = {
+    Pooling.FIRST: "Its head reads the first token.",
+    Pooling.MEAN: "Its head reads the mean of all tokens.",
+}
 _ALONE = (
     "`AutoModel` loads the encoder alone, because no class of transformers for this family has its "
     "head. " + _COMMAND
@@ -53,8 +58,11 @@ _LOWER_LAYER = (
 )
 
 
-def load_notes(task: Task, whole: nn.Module, *, is_sentence_folder: bool) -> str:
-    """The section for a folder that holds the weights of `whole`, as Markdown."""
+def load_notes(
+    task: Task, whole: nn.Module, *, pooling: str = Pooling.MEAN, is_sentence_folder: bool = False
+) -> str:
+    """The section for a folder that holds the weights of `whole`, as Markdown. `pooling` is what
+    the heads of classification and choice read."""
     text = _LOWER_LAYER
     if is_sentence_folder:
         text = _SENTENCES
@@ -62,7 +70,8 @@ def load_notes(task: Task, whole: nn.Module, *, is_sentence_folder: bool) -> str
         name = type(whole).__name__
         found = (words for (kind, end), words in _WHOLE.items() if _fits(task, name, kind, end))
         text = next(found, _ALONE)
-    return f"## Load\n\n{text}\n"
+    reads = f"{_READS[Pooling(pooling)]} " if task.kind in POOLED else ""
+    return f"## Load\n\n{reads}{text}\n"
 
 
 def _fits(task: Task, name: str, kind: TaskKind, end: str) -> bool:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.phases import Pooling
+from spaces.phases import POOLED, Pooling
 from spaces.task_catalog import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.exporting.load_notes import load_notes
@@ -80,7 +80,10 @@ def export_target(
         layer = RetrievalFormat(layer=about.layer).layer_of(base.num_layers)
         about, cut = replace(about, layer=layer), cut_to_layer(model.encoder, layer)
         whole = cut or whole
-    tokenizer = plain_tokenizer(base.tokenizer, base.config, max_length=about.max_length)
+    # The formats of the other kinds read long rows in windows; a pipeline would cut them silently.
+    is_cut = is_retrieval or task.kind in POOLED
+    max_length = about.max_length if is_cut else None
+    tokenizer = plain_tokenizer(base.tokenizer, base.config, max_length=max_length)
     with whole_folder(folder) as draft:
         whole.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
@@ -88,7 +91,7 @@ def export_target(
             write_modules(draft, width=width_of(cut), max_length=about.max_length)
         save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, draft / HEAD)
         (draft / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
-        notes = load_notes(task, whole, is_sentence_folder=cut is not None)
+        notes = load_notes(task, whole, pooling=about.pooling, is_sentence_folder=cut is not None)
         (draft / "README.md").write_text(f"{card.rstrip()}\n\n{notes}")
         if add is not None:
             add(draft, model)

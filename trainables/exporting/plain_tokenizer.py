@@ -12,13 +12,17 @@ SEGMENTS = "token_type_ids"
 
 
 def plain_tokenizer(
-    tokenizer: PreTrainedTokenizerFast, config: Any, *, max_length: int
+    tokenizer: PreTrainedTokenizerFast, config: Any, *, max_length: int | None
 ) -> PreTrainedTokenizerFast:
-    """A copy that cuts at `max_length` tokens where it is called with `truncation=True`, that pads
-    and cuts at the right, and that gives `token_type_ids` exactly where the encoder with this
-    config has embeddings for them: 1 for the second text and what follows it, else 0."""
+    """A copy of the tokenizer for an encoder with this config.
+
+    It cuts at `max_length` tokens where it is called with `truncation=True` (None: where the given
+    one cuts), and pads and cuts at the right. It gives `token_type_ids` exactly where the encoder
+    has embeddings for them: 1 for the second text and what follows it, else 0.
+    """
     plain = copy.deepcopy(tokenizer)
-    plain.model_max_length = max_length
+    if max_length is not None:
+        plain.model_max_length = max_length
     plain.padding_side = plain.truncation_side = "right"
     names = [name for name in plain.model_input_names if name != SEGMENTS]
     has_segments = getattr(config, "type_vocab_size", 0) > 1

@@ -11,6 +11,7 @@ from torch import nn
 
 # The names that every version of the library since 2.0 reads.
 _MODULES = "sentence_transformers.models"
+_BY_LAYER = ("layer_types", "attention_window")  # lists with a value for each layer
 _PROBE = (2, 6)  # sequences and tokens of the batch that two encoders are compared on
 
 
@@ -19,16 +20,17 @@ def cut_to_layer(encoder: nn.Module, layer: int) -> nn.Module | None:
     layers above. None where the family has none: a norm after the last layer (ModernBERT, T5) would
     be applied to a lower one."""
     config: Any = copy.deepcopy(encoder.config)
-    kinds = getattr(config, "layer_types", None)
+    by_layer = {name: getattr(config, name, None) for name in _BY_LAYER}
     config.num_hidden_layers = layer
-    if kinds is not None:
-        config.layer_types = list(kinds)[:layer]
+    for name, values in by_layer.items():
+        if isinstance(values, list):
+            setattr(config, name, values[:layer])
     has_option = "add_pooling_layer" in inspect.signature(type(encoder)).parameters
     cut = type(encoder)(config, **({"add_pooling_layer": False} if has_option else {}))
-    state = encoder.state_dict()
-    if not cut.state_dict().keys() <= state.keys():
-        return None
-    cut.load_state_dict({name: state[name] for name in cut.state_dict()})
+    state, kept = encoder.state_dict(), cut.state_dict()
+    if any(name not in state or state[name].shape != old.shape for name, old in kept.items()):
+        return None  # ESM has a weight for all layers together
+    cut.load_state_dict({name: state[name] for name in kept})
     ids = torch.arange(10, 10 + _PROBE[0] * _PROBE[1]).view(_PROBE) % config.vocab_size
     whole: Any = copy.deepcopy(encoder).cpu().eval()
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

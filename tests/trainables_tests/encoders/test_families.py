@@ -27,6 +27,7 @@ from tests.trainables_tests.conftest import made_row
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample
 from trainables.exporting.model_folder import SAME_HEAD, whole_model
+from trainables.exporting.sentence_folder import cut_to_layer
 from trainables.formats.base import Batch, Features, collate
 from trainables.formats.heads import PooledHead
 from trainables.formats.kinds import format_of_task
@@ -119,6 +120,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 # attention), and those that have no class for multiple choice.
 NO_CLASS = {"longformer", "mt5 (encoder)", "t5 (encoder)", "umt5 (encoder)"}
 NO_CHOICE = {"deberta", "esm", "eurobert", "gte", "jina_embeddings_v3", "nomic_bert"}
+# Families with a norm after their last layer, which a lower layer cannot be cut from.
+NORM_AT_THE_END = {
+    *("esm", "eurobert", "megatron-bert", "modernbert", "mt5 (encoder)", "roberta-prelayernorm"),
+    *("t5 (encoder)", "umt5 (encoder)", "xlm-roberta-xl"),
+}
 NARROW = {"albert": 16, "electra": 16, "rembert": 16, "roformer": 16}
 
 SaveFamily = Callable[[str], Path]
@@ -304,6 +310,16 @@ def test_heads_on_the_first_token_are_those_of_transformers(
 
 
 @pytest.mark.parametrize("family", WORKING)
+def test_an_encoder_is_cut_to_a_layer(family: str, load_family) -> None:
+    encoder = load_family(family).encoder
+    cut: Any = cut_to_layer(encoder, 1)
+    assert (cut is None) == (family in NORM_AT_THE_END)
+    if cut is not None:
+        assert cut.config.num_hidden_layers == 1
+    assert cut_to_layer(encoder, 2) is not None
+
+
+@pytest.mark.parametrize("family", WORKING)
 def test_the_most_positions_can_be_read(family: str, load_family) -> None:
     base = load_family(family)
     num_positions = getattr(base.config, "max_position_embeddings", None)
@@ -341,3 +357,9 @@ def test_the_docs_list_the_families_that_are_tried(name: str) -> None:
     (section,) = [text for text in sections if text.lower().startswith(f"families that are {name}")]
     listed = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
     assert listed == sorted(expected)
+
+
+def test_the_docs_say_which_families_lack_a_class() -> None:
+    (section,) = [text for text in re.split("\n##+ ", DOCS.read_text()) if "lacks" in text]
+    lines = re.findall(r"^\| a class [^|]*\| ([^|]*) \|", section, flags=re.MULTILINE)
+    assert [set(re.findall(r"`([^`]+)`", line)) for line in lines] == [NO_CHOICE, NO_CLASS]

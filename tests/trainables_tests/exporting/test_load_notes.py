@@ -32,9 +32,16 @@ class XModel(nn.Module):
     ],
 )
 def test_the_class_decides(task: str, whole: type[nn.Module], words: tuple[str, ...]) -> None:
-    text = load_notes(get_task(task), whole(), is_sentence_folder=False)
+    text = load_notes(get_task(task), whole())
     assert text.startswith("## Load\n\n")
     assert all(word in text for word in words)
+
+
+def test_what_the_head_reads() -> None:
+    first = load_notes(get_task("rel"), XForSequenceClassification(), pooling="first")
+    assert "Its head reads the first token. `AutoModelForSequenceClassification`" in first
+    assert "the mean of all tokens." in load_notes(get_task("fact"), XModel())
+    assert "head reads" not in load_notes(get_task("pos"), XModel(), pooling="first")
 
 
 def test_sentences() -> None:

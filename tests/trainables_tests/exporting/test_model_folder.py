@@ -94,6 +94,8 @@ def test_tags_are_those_of_transformers(
     assert theirs == load_predictor(folder).predict([{"words": words}])[0]
     result = pipeline("token-classification", model=str(folder))("the old cat")
     assert {entity["entity"] for entity in result} <= set(task.labels)
+    given = context.base.tokenizer.model_max_length
+    assert tokenizer.model_max_length == given, "the pipeline cuts no text that predict reads"
     _, loading = AutoModel.from_pretrained(
         folder, add_pooling_layer=False, output_loading_info=True
     )
