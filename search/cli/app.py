@@ -243,6 +243,12 @@ def export(
     trial: Annotated[
         int | None, typer.Option(help="Number of the trial; default: the best trial.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write it in ONNX too, checked on validation rows.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --onnx: also with weights of 8 bits.")
+    ] = False,
     data_root: DataRootOption = None,
     encoder: EncoderOption = None,
 ) -> None:
@@ -256,6 +262,8 @@ def export(
             folder,
             target=target,
             trial=trial,
+            onnx=onnx,
+            int8=int8,
             data_root=data_root,
             encoder=encoder,
             home=home,
