@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from spaces.mixture import Mixture
 from spaces.refusal import Refusal, unknown
-from spaces.task_catalog import TaskKind, get_task
+from spaces.tasks.catalogue import TaskKind, get_task
 
 
 class Pooling(StrEnum):

@@ -26,8 +26,8 @@ from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Pooling, Recipe, Target, TrialPlan
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
 from trainables.training.context import TrialContext

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Pooling, Recipe, Role, Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, TaskKind
+from spaces.tasks.catalogue import TASKS, TaskKind
 
 SOURCES = [
     t.name for t in TASKS.values() if t.trains and not t.train_on and t.kind is not TaskKind.MLM

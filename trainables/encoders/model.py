@@ -14,13 +14,15 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import POOLED, Pooling
 from spaces.refusal import Refusal
-from spaces.task_catalog import Task, get_task
+from spaces.tasks.catalogue import Task, get_task
 from trainables.encoders.loading import read_encoder
+from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
 from trainables.formats.own_heads import first_token_head
+from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
 # Keys of a config that are names, or that change no hidden state here (no weight of a loaded
@@ -101,14 +103,27 @@ class BaseEncoder:
         can change results: dropout, heads, activation and others. Weights do not show these."""
         return settings_of(self.config)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of its weights, its config and its tokenizer, which decide results."""
+        return {
+            "weights": self.weights_digest,
+            "config": settings_digest(self.settings),
+            "tokenizer": self.tokenizer_digest,
+        }
+
     @classmethod
-    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+    def load(
+        cls, folder: str, *, revision: str | None = None, text_prefix: str = ""
+    ) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
-        everything that cannot be trained as an encoder (see `checks`).
+        Only safetensors are read, and no remote code is run. `text_prefix` stands before every row
+        (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
+        encoder (see `checks`).
         """
         encoder, tokenizer, pooler = read_encoder(folder, revision=revision)
+        add_prefix(tokenizer, text_prefix)
         digests = state_digest(encoder.state_dict()), text_digest(tokenizer)
         return cls(encoder, tokenizer, *digests, pooler)
 
@@ -214,16 +229,6 @@ def settings_of(config: Any) -> dict[str, Any]:
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -8,7 +8,7 @@ sentence-transformers.
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
 from spaces.phases import POOLED, Pooling
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.exporting.load_notes import load_notes
 from trainables.exporting.plain_tokenizer import plain_tokenizer
@@ -59,10 +59,16 @@ class ModelDescription:
 
 
 def export_target(
-    folder: Path, context: TrialContext, about: ModelDescription, *, card: str
+    folder: Path,
+    context: TrialContext,
+    about: ModelDescription,
+    *,
+    card: str,
+    add: Callable[[Path, TransferModel], None] | None = None,
 ) -> None:
     """Write the encoder and head of one target, the tokenizer and the card into a new folder.
-    Raises Refusal where it exists or cannot be written."""
+    `add` writes more into the draft before it gets its name. Raises Refusal where the folder exists
+    or cannot be written."""
     check_new(folder)
     task, base = get_task(about.task), context.base
     tasks = (task.training_task,) if task.trains else ()
@@ -87,6 +93,8 @@ def export_target(
         (draft / ABOUT).write_text(json.dumps(asdict(about), indent=1, sort_keys=True))
         notes = load_notes(task, whole, pooling=about.pooling, is_sentence_folder=cut is not None)
         (draft / "README.md").write_text(f"{card.rstrip()}\n\n{notes}")
+        if add is not None:
+            add(draft, model)
 
 
 def whole_model(model: TransferModel, task: Task) -> nn.Module:

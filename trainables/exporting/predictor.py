@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal, shown
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     ChoiceExample,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spaces.phases import Phase, Pooling, TrialPlan
-from spaces.sections import Precision
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder, settings_digest
 from trainables.features.features import ENCODING_VERSION, splits_read
 from trainables.rows.rows import Rows

@@ -3,7 +3,7 @@
 import yaml
 
 from search.winner import model_card
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import TASKS, TaskKind, get_task
 
 
 def test_the_head_is_yaml_of_the_hub() -> None:

@@ -22,7 +22,7 @@ from transformers import (
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, Task, TaskKind
+from spaces.tasks.catalogue import TASKS, Task, TaskKind
 from tests.trainables_tests.conftest import made_row
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample
@@ -47,6 +47,7 @@ SIZES = {
 WORKING: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 16},
     "bert": {},
+    "bert-generation": {},
     "big_bird": {"block_size": 8},
     "camembert": {},
     "data2vec-text": {},
@@ -61,11 +62,13 @@ WORKING: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 16},
     "ernie": {},
     "esm": {},
+    "esmc": {},
     "eurobert": {"num_key_value_heads": 2},
     "flaubert": {},
     "gte": {},
     "ibert": {},
     "jina_embeddings_v3": {},
+    "layoutlm": {},
     "longformer": {"attention_window": 8},
     "luke": {"entity_vocab_size": 20, "entity_emb_size": 16},
     "megatron-bert": {},
@@ -76,9 +79,11 @@ WORKING: dict[str, dict[str, Any]] = {
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 24},
     "roberta": {},
     "roberta-prelayernorm": {},
+    "roc_bert": {},
     "roformer": {"embedding_size": 16},
     "squeezebert": {"embedding_size": 32},
     "t5 (encoder)": {"d_kv": 16, "d_ff": 64},
+    "ultrabert": {},
     "umt5 (encoder)": {"d_kv": 16, "d_ff": 64},
     "xlm": {},
     "xlm-roberta": {},
@@ -87,17 +92,23 @@ WORKING: dict[str, dict[str, Any]] = {
 # Family -> (what its config needs beside SIZES, why it is refused).
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "bart": ({}, "is an encoder with a decoder"),
+    "bloom": ({}, "gives a token the same hidden states whatever follows it"),
     "canine": ({}, "has no table of token embeddings"),
     "convbert": ({"embedding_size": 32}, "gives other hidden states where padding follows"),
     "fnet": ({}, "gives other hidden states where padding follows"),
     "gpt2": ({}, "gives a token the same hidden states whatever follows it"),
+    "led": ({}, "is an encoder with a decoder"),
+    "llama": ({}, "gives a token the same hidden states whatever follows it"),
     "mbart": ({}, "is an encoder with a decoder"),
     "mobilebert": (
         {"embedding_size": 16, "intra_bottleneck_size": 16},
         "gives other hidden states where padding follows",
     ),
+    "modernbert-decoder": ({}, "gives a token the same hidden states whatever follows it"),
+    "mra": ({}, "gives a token the same hidden states whatever follows it"),
     "mt5": ({"d_kv": 16, "d_ff": 64}, "write its encoder alone with transformers.MT5EncoderModel"),
     "nystromformer": ({}, "gives other hidden states where padding follows"),
+    "perceiver": ({}, "has num_hidden_layers = None in config.json"),
     "qwen3": (
         {"head_dim": 16, "num_key_value_heads": 2},
         "gives a token the same hidden states whatever follows it",

@@ -19,8 +19,8 @@ from transformers import (
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
-from spaces.sections import Precision
-from spaces.task_catalog import TASKS, Source, TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TASKS, Source, TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest, text_digest
 from trainables.formats.base import collate
 from trainables.formats.kinds import format_of_kind

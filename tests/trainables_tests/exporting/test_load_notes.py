@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.exporting.load_notes import load_notes
 
 

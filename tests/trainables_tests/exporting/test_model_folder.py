@@ -24,7 +24,7 @@ from transformers import (
 
 from spaces.phases import Phase
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import TASKS, TaskKind, get_task
 from tests.trainables_tests.conftest import save_encoder, study
 from trainables.exporting.model_folder import (
     ABOUT,

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, DebertaV2Config, PreTrainedTokenizerFast
 
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.examples import ChoiceExample, PairExample
 from trainables.exporting.plain_tokenizer import plain_tokenizer
 from trainables.formats.base import collate

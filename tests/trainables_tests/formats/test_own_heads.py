@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
 from spaces.phases import Pooling
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.formats.heads import PooledHead
 from trainables.formats.own_heads import OwnHead, first_token_head, num_outputs
 

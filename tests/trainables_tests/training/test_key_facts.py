@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
-from spaces.sections import Precision
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import Source, get_task
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from spaces.phases import Role
 from spaces.refusal import Refusal
-from spaces.sections import Precision
+from spaces.study_file.sections import Precision
 from trainables.encoders.model import state_digest
 from trainables.store.folders import write_folder
 from trainables.store.phase_store import PhaseRecord
