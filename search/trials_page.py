@@ -11,7 +11,7 @@ from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
 from search.record.reader import study_run
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def find_page(address: RecordAddress, *, save: bool = False) -> TrialsPage:

@@ -18,6 +18,7 @@ from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     ExperimentOption,
     HomeOption,
     JsonOption,
@@ -32,7 +33,7 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -78,18 +79,23 @@ def run(
     home: HomeOption = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study and print its report.
+    """Run a study and print its result at a glance.
 
     If an earlier run of the study was interrupted, continue where it stopped.
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.report.forms import render
+    from search.glance.steps import Asked
+    from search.report.forms import render_glance
 
-    console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
+    console, settings = (
+        Console(),
+        api.load_settings(study, name=name, data_root=data_root, encoder=encoder),
+    )
     with (
         counting(console, "pretraining") as on_pretrained,
         counting(console, "tokenising") as on_prepared,
@@ -113,7 +119,7 @@ def run(
             )
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-    render(finished.record, console)
+    render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
     ui.say_where(finished.address, finished.home, console)
@@ -127,28 +133,35 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="File to write the report to, as one HTML page.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every table and sentence.")] = False,
     force: Annotated[
         bool, typer.Option(help="Report scores of different protocols together.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the results of a study.
+    """Show the result of a study at a glance.
 
-    Everything is read from MLflow.
+    The verdict comes first, then the best trials, who gains and loses, warnings, and the next
+    command. Everything is read from MLflow.
     """
     from search import api
-    from search.report.forms import render, render_html, report_json
+    from search.glance.steps import Asked
+    from search.report.forms import render, render_glance, render_html, report_json
 
-    read = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri)
+    place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    read, asked = api.read(study, **place), Asked(study=study, **place)
     record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
 
     def show(console: Console) -> None:
-        render(record, console, force=force)
+        if full:
+            render(record, console, force=force)
+        else:
+            render_glance(record, console, asked, force=force)
         ui.say_where(read.address, read.home, console)
 
-    output(report_json(record, force=force), as_json, show)
+    output(report_json(record, force=force) if as_json else {}, as_json, show)
 
 
 RetrainForceOption = Annotated[
@@ -180,6 +193,7 @@ def retrain(
     force: RetrainForceOption = False,
     promote: PromoteOption = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
@@ -203,6 +217,7 @@ def retrain(
             force=force,
             promote=promote,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,
@@ -228,7 +243,14 @@ def export(
     trial: Annotated[
         int | None, typer.Option(help="Number of the trial; default: the best trial.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write it in ONNX too, checked on validation rows.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --onnx: also with weights of 8 bits.")
+    ] = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face model folder."""
     from search import api
@@ -240,7 +262,10 @@ def export(
             folder,
             target=target,
             trial=trial,
+            onnx=onnx,
+            int8=int8,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,

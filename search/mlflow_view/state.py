@@ -15,7 +15,7 @@ from itertools import chain
 
 from search.mlflow_view.labels import TAG, TRIAL, filter_of
 from spaces.json_values import JsonObject
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 KEY_PREFIX = "mlflow.sharedViewState."
 ORDERED_BY = "zero_shot_mean"

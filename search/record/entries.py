@@ -29,6 +29,11 @@ _MAX_PARAMS = 90  # MLflow takes at most 100 in one call
 _MAX_NOTE = 7900  # characters; a tag of MLflow holds 8000
 
 
+def model_name(study: str, task: str) -> str:
+    """The name of a target's model in the registry."""
+    return f"{study}-{task}"
+
+
 def run_entry(labels: Labels, *, name: str, status: str | None, **fields: Any) -> Entry:
     """Return the entry of a run that should exist.
 

@@ -15,6 +15,7 @@ import filelock
 
 from search import moved_home
 from search.addresses import check_reachable, check_scheme, sqlite_path
+from search.home import make_file
 from search.mlflow_view.labels import TAG, TRIAL
 from search.mlflow_view.links import TrialsPage
 from search.mlflow_view.saved import page_of, put_view
@@ -70,9 +71,8 @@ def prepare(tracking_uri: str) -> None:
     if path is None:
         check_scheme(tracking_uri)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_file(path)
     with filelock.FileLock(path.with_name(path.name + ".lock")):
-        path.touch(mode=0o600)
         connect(tracking_uri).search_experiments(max_results=1)
 
 

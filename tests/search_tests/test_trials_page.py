@@ -13,7 +13,7 @@ from search.record.mlflow_client import connect
 from search.record.writer import RecordWriter
 from search.trials_page import find_page
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from search.mlflow_view.state import KEY_PREFIX, TrialsView, named, pack, unpack
 from search.record.entries import trial_entry
 from spaces.json_values import JsonObject
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.findings.find import find
 from search.record.reader import StudyRecord
 from search.recorded_settings import RecordedSettings
 from search.report.description import study_note
-from search.report.find import find
 from search.report.forms import render, render_html, report_json
 from search.report.pareto_views import objective_sentences, pareto_rows, value_text
 
