@@ -41,7 +41,7 @@ from benchmarks.common.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 from trainables.encoders.model import BaseEncoder
 from trainables.formats.base import Features, Ragged
 from trainables.pocket.tokenizer import SPECIALS

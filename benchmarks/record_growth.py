@@ -32,8 +32,8 @@ from search.trials.ranking import Baselines, TrialRow, TrialState
 from spaces.languages import LANGUAGES
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
-from spaces.sections import SelectionRule
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import SelectionRule
+from spaces.tasks.catalogue import get_task
 from trainables.scoring.scores import Scores, objective
 
 INTERMEDIATES = (None, "mnli", "squad", "hellaswag", "qqp", "csqa")

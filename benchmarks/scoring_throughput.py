@@ -33,8 +33,8 @@ from benchmarks.common.small_model import (
     trainer_arguments,
     write_encoder,
 )
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.pretraining.corpus import TaskText
 from trainables.quiet import quiet_libraries

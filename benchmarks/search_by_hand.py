@@ -40,8 +40,8 @@ from benchmarks.common.small_model import (
 from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
-from spaces.study import StudySettings
-from spaces.task_catalog import TaskKind, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TaskKind, get_task
 from trainables.features.prepare import prepare
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries

@@ -32,7 +32,7 @@ from benchmarks.common.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.features.features import Data
 from trainables.formats.base import Features

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from search.trials.ranking import TrialRow
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.prepare import wanted_by
 from trainables.rows.rows import Rows

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from pydantic import JsonValue, ValidationError
 
-from spaces.messages import first_refusal
 from spaces.refusal import Refusal
-from spaces.sections import BudgetSection, EvaluationSection, ResourcesSection, Section
-from spaces.study import StudySettings
+from spaces.study_file.messages import first_refusal
+from spaces.study_file.sections import BudgetSection, EvaluationSection, ResourcesSection, Section
+from spaces.study_file.study import StudySettings
 
 _S = TypeVar("_S", bound=Section)
 

@@ -9,7 +9,7 @@ from spaces.domains import Choice
 from spaces.masking import PROPORTIONAL, Masking, Share
 from spaces.mixture import Mixture
 from spaces.refusal import Refusal, unknown
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 
 NONE, ALL, MIXED = "none", "all", "mixture"
 
@@ -32,11 +32,13 @@ class Intermediates:
     masking: Masking | None = None
 
     def __post_init__(self) -> None:
+        # `none` alone is a study of baselines.
         has_sources = bool(self.sources or self.masking)
-        if len(set(self.listed)) != len(self.listed) or not has_sources:
+        is_baselines = self.listed == (NONE,) and self.mixture == "choice"
+        if len(set(self.listed)) != len(self.listed) or not (has_sources or is_baselines):
             raise Refusal(
-                f"intermediate needs options, each once, with at least one source; "
-                f"got {list(self.listed)}"
+                f"intermediate needs options, each once, with at least one source, or 'none' "
+                f"alone; got {list(self.listed)}"
             )
         if self.mixture == "shares" and any("+" in o or o == ALL for o in self.listed):
             raise Refusal("with mixture = 'shares' intermediate lists plain sources (and none)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spaces.domains import Choice, Rates
 from spaces.mixture import Mixture, proportions, rows_read
 from spaces.refusal import Refusal, unknown
-from spaces.task_catalog import text_task
+from spaces.tasks.catalogue import text_task
 
 PROPORTIONAL = "proportional"
 Share = float | str

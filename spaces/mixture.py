@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 
 MAX_NAMED = 3  # the most languages of one task, or tasks, that the name of a mixture lists
 

@@ -13,7 +13,7 @@ from spaces.masking import Masking, Share
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal, unknown
-from spaces.task_catalog import Source, get_task
+from spaces.tasks.catalogue import Source, get_task
 
 MLM = "mlm"  # names the recipe of masking alone
 

@@ -18,8 +18,8 @@ from datasets import ClassLabel, Dataset
 from filelock import FileLock
 
 from spaces import redaction
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.pretraining.pretrain import pretrain
 from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from spaces.phases import Phase
-from spaces.task_catalog import TaskKind, get_task
+from spaces.tasks.catalogue import TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features

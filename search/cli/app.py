@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, k8s, plan, pretrain, results, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     ExperimentOption,
     HomeOption,
     JsonOption,
@@ -32,7 +33,7 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -78,6 +79,7 @@ def run(
     home: HomeOption = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
@@ -90,7 +92,10 @@ def run(
     from search.glance.steps import Asked
     from search.report.forms import render_glance
 
-    console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
+    console, settings = (
+        Console(),
+        api.load_settings(study, name=name, data_root=data_root, encoder=encoder),
+    )
     with (
         counting(console, "pretraining") as on_pretrained,
         counting(console, "tokenising") as on_prepared,
@@ -117,6 +122,7 @@ def run(
     render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
+    ui.say_where(finished.address, finished.home, console)
 
 
 def report(
@@ -143,7 +149,8 @@ def report(
     from search.report.forms import render, render_glance, render_html, report_json
 
     place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
-    record, asked = api.read(study, **place).record, Asked(study=study, **place)
+    read, asked = api.read(study, **place), Asked(study=study, **place)
+    record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
 
@@ -152,6 +159,7 @@ def report(
             render(record, console, force=force)
         else:
             render_glance(record, console, asked, force=force)
+        ui.say_where(read.address, read.home, console)
 
     output(report_json(record, force=force) if as_json else {}, as_json, show)
 
@@ -185,6 +193,7 @@ def retrain(
     force: RetrainForceOption = False,
     promote: PromoteOption = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
@@ -208,6 +217,7 @@ def retrain(
             force=force,
             promote=promote,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,
@@ -233,7 +243,14 @@ def export(
     trial: Annotated[
         int | None, typer.Option(help="Number of the trial; default: the best trial.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write it in ONNX too, checked on validation rows.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --onnx: also with weights of 8 bits.")
+    ] = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face model folder."""
     from search import api
@@ -245,7 +262,10 @@ def export(
             folder,
             target=target,
             trial=trial,
+            onnx=onnx,
+            int8=int8,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,
@@ -367,7 +387,7 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
     ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),

@@ -14,7 +14,7 @@ from search.degradation.paired_scores import PairedScores
 from search.stats.intervals import Interval, grouped_difference
 from search.trials.gains import scores_by_seed, side_by_side
 from search.trials.ranking import TrialRow, best_baseline
-from spaces.task_catalog import TaskKind, get_task
+from spaces.tasks.catalogue import TaskKind, get_task
 
 
 def by_language_of_intermediate(rows: Sequence[TrialRow]) -> SourceLanguages | None:

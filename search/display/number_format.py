@@ -3,7 +3,7 @@ Pure."""
 
 from search.stats.intervals import Interval
 from search.stats.significance import Difference
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 
 HOURS = (Objective.HOURS, Objective.GPU_HOURS)
 

@@ -17,7 +17,7 @@ from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import Spending
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.full_disk import is_disk_full
 from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.scoring.scores import Scores

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from search.addresses import refusing
-from search.base_encoder import find_encoder
+from search.base_encoder import check_same, find_encoder
 from search.callbacks import StartCallbacks
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials
 from search.home import Home
@@ -16,8 +16,8 @@ from search.record.mlflow_client import prepare
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
@@ -33,7 +33,8 @@ _NOT_COMPARABLE = (
     "(CHANGELOG.md says what changed): their scores are not comparable; finish it with the version "
     "that began it, or take another [study] name"
 )
-TRAINED_BY = "trained_by"  # mark on a study: the versions of training and of scoring
+# Mark on a study: the versions of training and of scoring, and the digests of the encoder.
+TRAINED_BY = "trained_by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +89,15 @@ def start_study(
     check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
     check_earlier(home.optuna_url(settings), settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
-    base, rows, warnings = _prepare(settings, home, encoder, callbacks)
-    store = open_store(home.path, owner=settings.study.name, address=phase_store)
-    optuna = OptunaStudy.open(home.optuna_url(settings), settings)
-    check_version(optuna, settings)
-    with refusing():
-        prepare(address.tracking_uri)
+    with home.made():
+        encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
+        base, rows, warnings = _prepare(settings, home, encoder, callbacks)
+        store = open_store(home.path, owner=settings.study.name, address=phase_store)
+        optuna = OptunaStudy.open(home.optuna_url(settings), settings)
+        check_version(optuna, settings)
+        check_trained_on(optuna, settings, base, folder=encoder)
+        with refusing():
+            prepare(address.tracking_uri)
     return StartedStudy(
         settings=settings,
         home=home,
@@ -133,6 +136,15 @@ def check_version(study: OptunaStudy, settings: StudySettings) -> None:
             )
 
 
+def check_trained_on(
+    study: OptunaStudy, settings: StudySettings, base: BaseEncoder, *, folder: str
+) -> None:
+    """Refuse to continue a study with another encoder than it was begun with, for the same reason.
+    Studies of earlier versions have no digests of theirs."""
+    mark = (study.read_mark(TRAINED_BY) or {}) if study.history.num_counted else {}
+    check_same(base, mark.get("encoder", {}), folder=folder, of=f"study {settings.study.name!r}")
+
+
 def scoring_versions(settings: StudySettings) -> dict[str, int]:
     """Target -> the version of its main metric."""
     targets = {name: get_task(name) for name in settings.space.targets}
@@ -152,7 +164,9 @@ def _prepare(
     settings: StudySettings, home: Home, encoder: str, callbacks: StartCallbacks
 ) -> tuple[BaseEncoder, Rows, tuple[str, ...]]:
     """The encoder, the rows (tokenised by then), and warnings about both."""
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    base = BaseEncoder.load(
+        encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+    )
     check_encoder(settings, base)
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)

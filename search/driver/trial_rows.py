@@ -9,7 +9,7 @@ from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import TrialSpending
 from spaces.phases import Phase
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.scoring.objectives import objective_values
 from trainables.scoring.scores import Scores, objective
 from trainables.store.phase_store import PhaseRecord

@@ -52,8 +52,8 @@ from search.trials.ranking import (
 )
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
-from spaces.task_catalog import TASKS
+from spaces.study_file.sections import SelectionRule
+from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import (
     Mark,
     Scores,

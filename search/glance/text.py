@@ -14,7 +14,7 @@ from search.glance.plans import PlanRow
 from search.glance.targets import TargetRow
 from search.trials.language_verdicts import Call
 from spaces.refusal import one_line
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 
 MAX_LINES = 25
 MAX_VERDICT = 7  # lines

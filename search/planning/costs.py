@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spaces.phases import Phase, TrialPlan
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 
 BYTES = 4  # bytes per weight: phases are stored in single precision
 SEQUENCES_PER_SECOND = 100.0  # in training, on one GPU; an assumption that the user can replace

@@ -1,15 +1,17 @@
-"""Implements `data check`, `data fetch` and `data bundle`: finds, fetches and copies the rows that
-a study reads."""
+"""Implements `data check`, `data fetch` and `data bundle`: finds, fetches and copies the rows and
+the encoder that a study reads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.base_encoder import given_encoder
 from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
-from spaces.sections import POCKET, PRETRAINED
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import POCKET, PRETRAINED
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
+from trainables import encoder_files
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
 from trainables.rows.hub import NoRowsError, fetch_encoder
@@ -34,6 +36,15 @@ class StudyRows:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundEncoder:
+    """An encoder that was read and that fits the study: its folder, and the digest of its
+    weights."""
+
+    folder: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataCheck:
     """The result of checking a study's rows.
 
@@ -43,6 +54,7 @@ class DataCheck:
         missing: rows that do not exist; each needed one also has an error.
         errors: what stops the study, one sentence each.
         warnings: what a reader of the scores should know of the rows, one sentence each.
+        encoder: the folder that stands in for the study's encoder, by `--encoder` or in a bundle.
     """
 
     study: str
@@ -50,6 +62,7 @@ class DataCheck:
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    encoder: FoundEncoder | None = None
 
 
 def places_of(settings: StudySettings) -> list[StudyRows]:
@@ -69,7 +82,8 @@ def places_of(settings: StudySettings) -> list[StudyRows]:
 
 
 def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
-    """Read and check all rows of a study, as its run would, without writing anything."""
+    """Read and check all rows of a study, as its run would, without writing anything; the encoder
+    too, where a folder stands in for it."""
     reader, needed = Rows.of(settings), places_of(settings)
     described, missing, errors = [], [], _wrong_files(settings, needed)
     unreachable: set[str] = set()  # data sets whose server did not answer; it is not asked again
@@ -90,12 +104,19 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
                 unreachable.add(data_set)
     if not errors:
         errors += _without_zero_shot(settings, described)
+    encoder = None
+    try:
+        folder = given_encoder(settings)
+        encoder = None if folder is None else _read_encoder(settings, folder)
+    except Refusal as error:
+        errors.append(str(error))
     return DataCheck(
         settings.study.name,
         tuple(described),
         tuple(missing),
         tuple(dict.fromkeys(errors)),
         tuple(older_stage_warnings(settings)),
+        encoder,
     )
 
 
@@ -110,16 +131,20 @@ def fetch_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
             f"study {settings.study.name!r} reads its rows from {settings.study.data_root}, so "
             "there is nothing to fetch from the hub; run `data check` to check these rows"
         )
-    encoder = settings.study.encoder
-    if encoder not in (POCKET, PRETRAINED) and not Path(encoder).is_dir():
-        fetch_encoder(encoder, settings.study.revision)
+    _encoder_here(settings)
     return check_data(settings, on_done=on_done)
 
 
-def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> DataCheck:
-    """Copy the rows that the study reads into a new folder and read them back.
+def bundle_data(
+    settings: StudySettings, folder: Path, *, has_encoder: bool = True, on_done: OnDone
+) -> DataCheck:
+    """Copy the rows and the encoder that the study reads into a new folder and read them back. An
+    encoder that is made at its first use is not copied: it is made from the rows.
 
     The folder appears only when it is complete.
+
+    Args:
+        has_encoder: whether the encoder is copied.
 
     Raises Refusal if the folder exists, if the data check has errors, if nothing can be copied, or
     if the copy differs from its source.
@@ -128,16 +153,56 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Da
     check = check_data(settings, on_done=lambda done, total: None)
     if check.errors:
         raise Refusal(check.errors[0])
+    source = _encoder_here(settings) if has_encoder else None
     hub_parts, own_parts = parts_of(check.found), own_parts_of(check.found)
-    if not hub_parts and all(part.reason_not_copied for part in own_parts):
+    if source is None and not hub_parts and all(part.reason_not_copied for part in own_parts):
         reasons = "".join(f"; {line}" for line in bundle.left_out(own_parts))
         raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{reasons}")
     with whole_folder(folder) as draft:
         bundle.write_bundle(
-            draft, hub_parts, own_parts, data_root=settings.study.data_root, on_done=on_done
+            draft,
+            hub_parts,
+            own_parts,
+            data_root=settings.study.data_root,
+            encoder=_copy_encoder(settings, source, draft) if source else None,
+            on_done=on_done,
         )
         _compare(check.found, replace(Rows.of(settings), data_root=str(draft)))
     return check
+
+
+def _encoder_here(settings: StudySettings) -> Path | None:
+    """The folder of the study's encoder, which is downloaded first if it is on the hub; None for
+    one that is made at its first use. Raises Refusal where it cannot be fetched."""
+    encoder, given = settings.study.encoder, given_encoder(settings)
+    if given is not None or encoder in (POCKET, PRETRAINED):
+        return given
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    return fetch_encoder(encoder, settings.study.revision)
+
+
+def _copy_encoder(settings: StudySettings, source: Path, draft: Path) -> dict[str, dict[str, str]]:
+    """Copy the encoder into a bundle and return its entry there. Raises Refusal where it cannot be
+    used in the study, or where the copy differs."""
+    found = _read_encoder(settings, source)
+    place = bundle.place_of_encoder(settings)
+    encoder_files.copy_encoder(source, draft / place)
+    if _read_encoder(settings, draft / place).digest != found.digest:
+        raise Refusal(f"the copy of encoder {str(source)!r} differs from it; is the disk full?")
+    commit = source.name if source.parent.name == "snapshots" else ""
+    revision = settings.study.revision or ""
+    return {place: {"revision": revision, "commit": commit, "digest": found.digest}}
+
+
+def _read_encoder(settings: StudySettings, folder: Path) -> FoundEncoder:
+    """The encoder in the folder. Raises Refusal where the study cannot use it."""
+    from trainables.encoders.model import BaseEncoder  # it imports torch
+    from trainables.training.context import check_encoder
+
+    base = BaseEncoder.load(str(folder))
+    check_encoder(settings, base)
+    return FoundEncoder(str(folder), base.weights_digest)
 
 
 def parts_of(found: Sequence[RowsDescription]) -> list[bundle.Part]:

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from search.planning.plan import stage_paths
 from spaces.phases import Phase, Recipe, TrialPlan
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import get_task
 
 MAX_DRAWS = 50  # draws for each trial of the budget, after which the space counts as exhausted
 # Up to so many kinds of stages are distinguished by their tasks. If there are more, stages are

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, get_task
 from trainables.rows.older_stages import OlderStage, stage_of
 
 

@@ -10,9 +10,9 @@ from spaces.intermediates import NONE
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, Task, TaskKind, get_task
+from spaces.study_file.sections import SelectionRule
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, Task, TaskKind, get_task
 from trainables.scoring.metrics import has_cut_types
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from search.degradation.typology import KINDS, distances
 from search.planning.priors import Estimate, Priors, mixture_of, priors_of, ranked_options
 from spaces.space import SearchSpace
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, get_task
 from trainables.features.features import Data, RowsToEncode
 from trainables.probing.transferability import (
     TextEvidence,

@@ -26,7 +26,7 @@ from spaces.intermediates import NONE
 from spaces.json_values import JsonObject
 from spaces.mixture import Mixture
 from spaces.space import SearchSpace
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 
 KINDS = ("logme", "similarity", "typology")
 MIN_FIRST = 2  # smallest number of options that are tried first, if there are so many

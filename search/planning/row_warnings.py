@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from spaces.study import StudySettings
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.examples import (
     ChoiceExample,
     Example,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import Scores
 
 

@@ -15,9 +15,9 @@ from search.winner.searched_study import SearchedStudy
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
-from spaces.sections import EvaluationSection
-from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS
+from spaces.study_file.sections import EvaluationSection
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SPLITS
 from trainables.exporting.submission_draft import Draft, Submission, check_targets
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
@@ -71,6 +71,7 @@ def evaluate_trial(
     xtreme: Path | None = None,
     xtreme_rows: Path | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     on_pretrained: OnDone = ignore,
 ) -> Evaluation:
     """Score the best trial, or the one with the number `trial`, in all its targets and languages.
@@ -87,6 +88,7 @@ def evaluate_trial(
             the submission, if there are some. They have no labels, so the scores stay those of the
             other rows.
         data_root: overrides the folder of the rows that the search read.
+        encoder: overrides the folder of its encoder, which must be the same one.
         on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
             be pretrained first.
 
@@ -97,7 +99,7 @@ def evaluate_trial(
     """
     quiet_libraries()
     _check_request(split, xtreme, xtreme_rows)
-    searched = SearchedStudy.read(address, data_root=data_root)
+    searched = SearchedStudy.read(address, data_root=data_root, encoder=encoder)
     settings, row = searched.settings, searched.choose(trial)
     if xtreme is not None:
         targets = [target.task for target in row.plan.targets]

@@ -8,7 +8,7 @@ from search.record.reader import BASELINE, TWIN, WINNER
 from search.stats.intervals import mean_interval
 from search.trials.gains import SeedGain
 from search.winner.verdict import RetrainedSeed, Verdict
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 
 
 def card(verdict: Verdict, task: str) -> str:

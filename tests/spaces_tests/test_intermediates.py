@@ -58,7 +58,8 @@ def test_params_name_an_option_and_a_share() -> None:
     ("change", "message"),
     [
         ({"listed": ("fact", "fact")}, "each once"),
-        ({"listed": ("none",)}, "at least one source"),
+        ({"listed": ("all",)}, "at least one source"),
+        ({"listed": ("none",), "mixture": "shares"}, "at least one source"),
         ({"listed": ("fact", "fcat")}, "unknown task 'fcat'"),
         ({"listed": ("fact+",)}, "unknown task ''"),
         ({"listed": ("retrieval",)}, "has no training rows"),

@@ -6,7 +6,7 @@ import pytest
 
 from spaces.masking import PROPORTIONAL, Masking
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 
 MASKING = Masking(text="flores", languages=("de", "sw"))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spaces.mixture import Mixture, proportions
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, Source
+from spaces.tasks.catalogue import TASKS, Source
 
 TRAINING = sorted(
     f"{task.name}@{language}"

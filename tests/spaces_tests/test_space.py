@@ -15,7 +15,7 @@ from spaces.mixture import Mixture
 from spaces.phases import Recipe, TrialPlan
 from spaces.refusal import Refusal
 from spaces.space import SearchSpace
-from spaces.task_catalog import TASKS, TaskKind
+from spaces.tasks.catalogue import TASKS, TaskKind
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.study import StudySettings
-from spaces.task_catalog import TASKS, Source, Task, TaskKind, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TASKS, Source, Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     Answer,

@@ -5,24 +5,28 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from spaces.phases import POOLED, Pooling
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import Task, get_task
 from trainables.encoders.loading import read_encoder
+from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
+from trainables.formats.own_heads import first_token_head
+from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
-# Keys of a config that are names, or that change no hidden state here (heads are ours, and no
-# weight of a loaded encoder is drawn).
+# Keys of a config that are names, or that change no hidden state here (no weight of a loaded
+# encoder is drawn).
 IGNORED_SETTINGS = frozenset(
     {
         "_name_or_path",
@@ -50,6 +54,8 @@ IGNORED_SETTINGS = frozenset(
         "tokenizer_class",
     }
 )
+# Those of them that change heads on the first token.
+HEAD_SETTINGS = ("classifier_dropout", "initializer_range")
 # The names of these modules in Hugging Face encoders.
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
@@ -82,12 +88,14 @@ class TransferModel(nn.Module):
 @dataclass(frozen=True, slots=True)
 class BaseEncoder:
     """The encoder that every trial starts from, with its tokenizer. It is loaded once per
-    process."""
+    process. `pooler` holds the weights of the pooler that came with the encoder, which heads on the
+    first token start from."""
 
     encoder: nn.Module
     tokenizer: PreTrainedTokenizerFast
     weights_digest: str
     tokenizer_digest: str
+    pooler: State = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -95,21 +103,47 @@ class BaseEncoder:
         can change results: dropout, heads, activation and others. Weights do not show these."""
         return settings_of(self.config)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of its weights, its config and its tokenizer, which decide results."""
+        return {
+            "weights": self.weights_digest,
+            "config": settings_digest(self.settings),
+            "tokenizer": self.tokenizer_digest,
+        }
+
     @classmethod
-    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+    def load(
+        cls, folder: str, *, revision: str | None = None, text_prefix: str = ""
+    ) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
-        everything that cannot be trained as an encoder (see `checks`).
+        Only safetensors are read, and no remote code is run. `text_prefix` stands before every row
+        (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
+        encoder (see `checks`).
         """
-        encoder, tokenizer = read_encoder(folder, revision=revision)
-        return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
+        encoder, tokenizer, pooler = read_encoder(folder, revision=revision)
+        add_prefix(tokenizer, text_prefix)
+        digests = state_digest(encoder.state_dict()), text_digest(tokenizer)
+        return cls(encoder, tokenizer, *digests, pooler)
+
+    @property
+    def head_digest(self) -> str:
+        """SHA-256 of what heads on the first token depend on besides the encoder, in
+        hexadecimal."""
+        content = {name: getattr(self.config, name, None) for name in HEAD_SETTINGS}
+        return settings_digest({**content, "pooler": state_digest(self.pooler)})
 
     def model(
-        self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
+        self,
+        tasks: Iterable[str],
+        *,
+        encoder: State | None,
+        seed: int | str,
+        pooling: Pooling = Pooling.MEAN,
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
-        copy.
+        copy. `pooling` is what the heads of classification and choice read.
 
         Each head is drawn from (seed, task), so that it does not depend on the other heads.
         """
@@ -120,10 +154,15 @@ class BaseEncoder:
         for name in sorted(tasks):
             torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
             task = get_task(name)
-            head = format_of_kind(task.kind).build_head(task, body)
+            head = self._head(task, body, pooling)
             if head is not None:
                 heads[name] = head
         return TransferModel(body, heads)
+
+    def _head(self, task: Task, body: nn.Module, pooling: Pooling) -> nn.Module | None:
+        if pooling is Pooling.FIRST and task.kind in POOLED:
+            return first_token_head(task, body, self.pooler)
+        return format_of_kind(task.kind).build_head(task, body)
 
     @property
     def config(self) -> Any:
@@ -190,16 +229,6 @@ def settings_of(config: Any) -> dict[str, Any]:
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:

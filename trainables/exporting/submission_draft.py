@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example, PairExample, RetrievalExample, TaggingExample
 from trainables.exporting.submission import (

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import Example, SentenceExample
 from trainables.features.fertility import fertility

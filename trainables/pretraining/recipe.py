@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.refusal import Refusal
-from spaces.sections import PretrainingSection
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import PretrainingSection
+from spaces.tasks.catalogue import get_task
 from trainables.features.features import ENCODING_VERSION
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pretraining.corpus import Corpus, PocketText, TaskText

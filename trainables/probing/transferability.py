@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spaces.task_catalog import TaskKind, get_task
+from spaces.tasks.catalogue import TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.examples import Example, RetrievalExample, SentenceExample
 from trainables.features.features import Data, RowsToEncode

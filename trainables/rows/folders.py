@@ -1,20 +1,25 @@
-"""Raw rows from your own folders: JSONL or Parquet, one file per language and split."""
+"""Raw rows from your own folders, one file per language and split."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spaces.refusal import Refusal, first_line
+from trainables.row_files.conll import conll_rows, conllu_rows
+from trainables.row_files.delimited import csv_rows, tsv_rows
 from trainables.rows.hub import NoRowsError, with_names
 from trainables.rows.raw import json_object
 
-SUFFIXES = (".jsonl", ".parquet")
-HINT = "expected your own rows there as LANGUAGE/SPLIT.jsonl or LANGUAGE/SPLIT.parquet"
+SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv", ".conll", ".conllu")
+NAMES = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+HINT = f"expected your own rows there as LANGUAGE/SPLIT{NAMES}"
 
 
 def find_own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
@@ -28,27 +33,41 @@ def find_own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:
     return folder
 
 
-def read_own_rows(folder: Path, config: str | None, split: str) -> list[dict[str, Any]]:
+def read_own_rows(
+    folder: Path, config: str | None, split: str, *, header: bool = True
+) -> list[dict[str, Any]]:
     """The rows in the files of a config and split. Class labels are names where a Parquet file
-    lists them. Raises as `find_own_files` does, and Refusal for a file that cannot be read."""
+    lists them. `header` says whether the first line of a CSV or TSV file names its columns. Raises
+    as `find_own_files` does, and Refusal for a file that cannot be read."""
     files = find_own_files(folder, config, split)
-    read = _read_jsonl if files[0].suffix == ".jsonl" else _read_parquet
-    return [row for path in files for row in read(path)]
+    return [row for path in files for row in read_file(path, header=header)]
+
+
+def read_file(path: Path, *, header: bool = True) -> list[dict[str, Any]]:
+    """The rows of one file, read by the end of its name. Raises Refusal where it cannot be read."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    text = read_text(path)
+    if path.suffix in (".csv", ".tsv"):
+        parse = csv_rows if path.suffix == ".csv" else tsv_rows
+        return parse(text, str(path), header=header)
+    return _PARSERS[path.suffix](text, str(path))
 
 
 def find_own_files(folder: Path, config: str | None, split: str) -> list[Path]:
-    """FOLDER/CONFIG/SPLIT.jsonl or .parquet, or several files SPLIT-*.parquet.
+    """FOLDER/CONFIG/SPLIT with one of SUFFIXES, or several files SPLIT-*.parquet.
 
     Raises:
         NoRowsError: there is no such file.
-        Refusal: there are both a JSONL and a Parquet file, or one is not a regular file.
+        Refusal: there are files of two kinds, or one is not a regular file.
     """
     below = folder / config if config else folder
     single = [below / f"{split}{suffix}" for suffix in SUFFIXES]
     files = [path for path in single if path.exists()] or sorted(below.glob(f"{split}-*.parquet"))
     if not files:
-        expected = " nor ".join(path.name for path in single)
-        raise NoRowsError(f"folder {str(below)!r} has neither {expected}")
+        there = sorted(path.name for path in below.glob("*.*"))[:6]
+        holds = f"; it holds {', '.join(there)}" if there else ""
+        raise NoRowsError(f"folder {str(below)!r} has no {split}{NAMES}{holds}")
     if len({path.suffix for path in files}) > 1:
         raise Refusal(f"{files[0]} and {files[1].name} both exist; remove one of them")
     for path in files:
@@ -69,17 +88,18 @@ def copy_own(
         shutil.copyfile(path, target)
 
 
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+def _jsonl_rows(text: str, name: str) -> list[dict[str, Any]]:
+    # Not splitlines: texts may hold U+2028, which does not end a line here.
     return [
-        json_object(line, f"{path}, line {number}")
-        for number, line in enumerate(_lines(path), start=1)
+        json_object(line, f"{name}, line {number}")
+        for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
 
 
-def _lines(path: Path) -> list[str]:
-    # Not splitlines: texts may hold U+2028, which does not end a line here.
-    return read_text(path).split("\n")
+_PARSERS: Mapping[str, Callable[[str, str], list[dict[str, Any]]]] = MappingProxyType(
+    {".jsonl": _jsonl_rows, ".conll": conll_rows, ".conllu": conllu_rows}
+)
 
 
 def read_text(path: Path) -> str:

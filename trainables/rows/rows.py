@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
-from spaces.origin import Layout
 from spaces.refusal import unknown
-from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS, Task, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SPLITS, Task, get_task
+from spaces.tasks.origin import Layout
 from trainables.examples import Example
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task

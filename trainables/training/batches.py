@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.formats.base import Batch, Features, collate
 from trainables.formats.mlm import mask_tokens
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spaces.refusal import Refusal
-from spaces.sections import EvaluationSection
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.study_file.sections import EvaluationSection
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.encoders.adapters import check_adaptable
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
@@ -55,7 +55,9 @@ class TrialContext:
             phase_store: the address of the object store as the driver resolved it (see `stores`);
                 neither the settings nor the environment are asked again. None: `home` alone.
         """
-        base = BaseEncoder.load(encoder, revision=settings.study.revision)
+        base = BaseEncoder.load(
+            encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+        )
         check_encoder(settings, base)
         base.encoder.to(workers.device)
         rows, precision = Rows.of(settings), settings.resources.computes_in

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.study_file.sections import RetrievalDirection
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judgement, collate
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
-from trainables.formats.retrieval import SentenceFormat
+from trainables.formats.retrieval import RetrievalFormat, SentenceFormat
 from trainables.rows.rows import Rows
 from trainables.scoring.metrics import collapsed_to
 from trainables.scoring.outcomes import Outcomes
@@ -39,7 +40,8 @@ LABELLED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """What is scored and how, without the model. `selection` is only recorded in the protocol."""
+    """What is scored and how, without the model. `selection` and `text_prefix` are only recorded in
+    the protocol: the tokenizer adds the prefix."""
 
     task: str
     languages: tuple[str, ...]
@@ -48,11 +50,15 @@ class Scoring:
     max_length: int
     retrieval_layer: int | None
     selection: str
+    to_english: bool = False
+    text_prefix: str = ""
 
     @property
     def format(self) -> Format[Any, Any]:
         """The format that predicts and judges the rows."""
-        return format_of_task(get_task(self.task), retrieval_layer=self.retrieval_layer)
+        return format_of_task(
+            get_task(self.task), retrieval_layer=self.retrieval_layer, to_english=self.to_english
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +270,15 @@ def protocol_of(
         cut=rows.describe_cut(*cell),
         revision=rows.commits(*cell),
         scoring_version=scoring.format.scoring_version(task),
+        direction=_direction(task_format),
+        text_prefix=scoring.text_prefix,
     )
+
+
+def _direction(task_format: Format[Any, Any]) -> str:
+    """The direction of a retrieval format where it is not that of XTREME; else empty."""
+    is_reverse = isinstance(task_format, RetrievalFormat) and task_format.to_english
+    return RetrievalDirection.TO_ENGLISH.value if is_reverse else ""
 
 
 def chance_of(task: Task, num_rows: Mapping[str, int]) -> float:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.common.small_model import ForTrainer, Shape, rows_of, write_encoder
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.formats.base import Features, Ragged, collate
 from trainables.formats.kinds import format_of_kind

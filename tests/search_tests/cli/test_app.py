@@ -19,8 +19,8 @@ from search.glance.text import MAX_LINES
 from search.record.registry import RegisteredModel
 from search.winner.retrain import fresh_seeds
 from search.winner.verdict import RetrainedSeed, Verdict
-from spaces.study import StudySettings
-from spaces.task_catalog import TASKS
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import Mark
 
 StudyFile = Callable[..., Path]
@@ -404,7 +404,7 @@ def test_retrain_prints_json_alone(
 
 
 def test_shipped_studies_have_no_mistakes(cli: Run) -> None:
-    from spaces.study import shipped_studies
+    from spaces.study_file.study import shipped_studies
 
     for name in shipped_studies():
         assert isinstance(StudySettings.load(name), StudySettings)

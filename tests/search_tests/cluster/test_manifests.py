@@ -22,7 +22,7 @@ from search.cluster.manifests import (
     to_yaml,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings, read_text
 
 DIGEST = "@sha256:" + 64 * "a"
 HOSTILE = (
@@ -255,6 +255,7 @@ def test_every_object_is_named_after_the_study(name: str) -> None:
     [
         ("study", 'data_root = "data"', "below /work"),
         ("study", 'data_root = "/work/../etc"', "below /work"),
+        ("study", 'encoder_folder = "mine"', "study.encoder_folder is .*below /work"),
         ("tracking", 'mlflow = "http://me:secret@mlflow:5000"', "password"),
         ("tracking", 'optuna = "postgresql://me:secret@db/optuna"', "password"),
         ("tracking", 'optuna = "postgresql://me@db/optuna?password=secret"', "password"),
@@ -270,7 +271,8 @@ def test_what_a_pod_has_not_or_may_not_hold_is_refused(
 
 def test_folders_on_the_volume_and_addresses_without_a_password_pass() -> None:
     text = study_text(
-        study='data_root = "/work/rows"', tracking='optuna = "postgresql://me@db/optuna"'
+        study='data_root = "/work/rows"\nencoder_folder = "/work/mine"',
+        tracking='optuna = "postgresql://me@db/optuna"',
     )
     study_objects(text.replace('"pocket"', '"/work/bases/mine"'))
     with pytest.raises(Refusal, match=r"study\.encoder is '\./mine'"):
@@ -286,6 +288,8 @@ def test_folders_on_the_volume_and_addresses_without_a_password_pass() -> None:
         ({"image": "x; rm -rf /" + DIGEST}, "not pinned"),
         ({"namespace": "My Space"}, "cannot name a namespace"),
         ({"namespace": "x\nkind: Secret"}, "cannot name a namespace"),
+        ({"operator_namespace": "kube_ray"}, "--operator-namespace 'kube_ray' cannot name a name"),
+        ({"operator_namespace": ""}, "cannot name a namespace"),
     ],
 )
 def test_targets_that_are_none_are_refused(arguments: dict[str, Any], refused: str) -> None:
@@ -306,6 +310,22 @@ def test_one_image_and_one_namespace_everywhere() -> None:
     assert f'"TRANSFER_SEARCH_IMAGE", "value": "{image}"' in json.dumps(objects)
     dev = study_objects(study_text(), overlay=Overlay.DEV, image="transfer-search:mine")
     assert set(images(dev)) == {"transfer-search:mine"}
+
+
+@pytest.mark.parametrize("given", [{}, {"operator_namespace": "kuberay-system"}])
+@pytest.mark.parametrize("overlay", [Overlay.BASE, Overlay.DEV])
+def test_no_other_namespace_than_the_operator_s_is_let_in(
+    given: dict[str, str], overlay: Overlay
+) -> None:
+    objects = study_objects(study_text(), overlay=overlay, **given)
+    policies = [found["spec"] for found in objects if found["kind"] == "NetworkPolicy"]
+    rules = [rule for policy in policies for rule in policy.get("ingress", ())]
+    (operator,) = [peer for rule in rules for peer in rule["from"] if "namespaceSelector" in peer]
+    namespace = given.get("operator_namespace", "default")
+    assert operator == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "kuberay-operator"}},
+    }
 
 
 def images(value: Any) -> list[str]:

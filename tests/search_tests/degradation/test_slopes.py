@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from search.degradation.slopes import Slope, has_slope, slope_of, slope_value
 from search.degradation.typology import distances
 from spaces.languages import LANGUAGES
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 
 UNITS = [f"l{i:02d}" for i in range(20)]
 ONE = ["rel"] * len(UNITS)

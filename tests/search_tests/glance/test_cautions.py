@@ -9,7 +9,7 @@ from search.glance.cautions import cautions
 from search.glance.evidence import Evidence
 from search.stats.intervals import Interval
 from search.trials.ranking import TrialRow
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from tests.found import found, gain_of, retrain_of
 from trainables.scoring.scores import Mark
 

@@ -7,7 +7,7 @@ from search.degradation.findings import Degradation, SlopeRow
 from search.degradation.slopes import Slope
 from search.findings.findings import ParetoEntry
 from search.glance.glance import Glance
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 from tests.found import found, gain_of, retrain_of
 
 

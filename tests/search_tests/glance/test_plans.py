@@ -9,7 +9,7 @@ from search.findings.find import find
 from search.findings.findings import ParetoEntry
 from search.glance.plans import num_plans, plan_rows, plans_of
 from search.trials.ranking import TrialRow
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 
 
 def of_seed(row: TrialRow, seed: int) -> TrialRow:

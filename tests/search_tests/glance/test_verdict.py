@@ -11,7 +11,7 @@ from search.glance.evidence import Evidence, Standing
 from search.glance.verdict import verdict_sentences
 from search.stats.intervals import Interval
 from search.trials.ranking import TrialState
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 from tests.found import found, gain_of, retrain_of
 from trainables.scoring.scores import Mark
 

@@ -8,8 +8,8 @@ import pytest
 
 from search.planning.plan import check_study, metric_conventions, plan_study, stage_paths
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, shipped_studies
-from spaces.task_catalog import TASKS
+from spaces.study_file.study import StudySettings, shipped_studies
+from spaces.tasks.catalogue import TASKS
 
 Settings = Callable[..., StudySettings]
 
@@ -180,7 +180,7 @@ def test_a_head_must_fit_the_task_it_was_trained_for(
     turned = replace(xnli, labels=xnli.labels[::-1])
     settings = settings_of(space={"targets": ["xnli"]}, evaluation={"languages": ["de"]})
     assert not plan_study(settings).errors
-    monkeypatch.setattr("spaces.task_catalog.TASKS", {**TASKS, "xnli": turned})
+    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", {**TASKS, "xnli": turned})
     (error,) = plan_study(settings).errors
     assert "trains on 'mnli'" in error
     assert "give them the same labels in the same order" in error

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from search.planning.prior_estimates import explain, sources_of
-from spaces.study import StudySettings
-from spaces.task_catalog import Source
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.rows.rows import Rows

@@ -23,8 +23,8 @@ from search.planning.priors import (
 )
 from search.trials.ranking import TrialState
 from spaces.json_values import to_json
-from spaces.study import StudySettings
-from spaces.task_catalog import Source
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Source
 from trainables.scoring.scores import Mark
 
 Settings = Callable[..., StudySettings]

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 from search.planning.row_warnings import content_of, row_warnings, sentences_of, token_warnings
-from spaces.study import StudySettings
-from spaces.task_catalog import TASKS
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TASKS
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import (
     ChoiceExample,

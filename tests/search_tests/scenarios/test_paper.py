@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from spaces.hub_tasks import NLI, XNLI
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
+from spaces.tasks.hub_tasks import NLI, XNLI
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

@@ -21,7 +21,7 @@ from search.trials.ranking import (
 from spaces.mixture import Mixture
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from trainables.scoring.scores import Mark, Scores
 
 

@@ -29,7 +29,7 @@ from search.winner.verdict import Verdict
 from search.winner.verdict_json import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.exporting.predictor import load_predictor
 from trainables.scoring.outcomes import score_of
 from trainables.training.context import TrialContext

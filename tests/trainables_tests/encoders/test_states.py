@@ -1,6 +1,6 @@
 import torch
 
-from spaces.task_catalog import Source
+from spaces.tasks.catalogue import Source
 from trainables.encoders.states import hidden_states
 from trainables.formats.base import collate
 

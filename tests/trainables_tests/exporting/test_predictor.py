@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TaskKind, get_task
+from spaces.tasks.catalogue import TaskKind, get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription, export_target
 from trainables.exporting.predictor import Predictor, load_predictor

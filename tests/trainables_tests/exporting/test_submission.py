@@ -10,7 +10,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.examples import (
     Answer,
     PairExample,

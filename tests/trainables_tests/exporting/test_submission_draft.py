@@ -6,7 +6,7 @@ import pytest
 
 from search.cli.views import _written
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from tests.scored import target
 from trainables.exporting.submission import OTHER_SENTENCES, SPLIT_WORDS
 from trainables.exporting.submission_draft import Draft, check_targets, languages_with_rows

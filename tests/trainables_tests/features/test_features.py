@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, get_task
+from spaces.tasks.catalogue import TASKS, get_task
 from trainables.examples import SentenceExample, TextExample
 from trainables.features.features import (
     Data,

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import TASKS
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import TASKS
 from trainables.features.features import Data
 from trainables.features.prepare import prepare, wanted_by
 from trainables.rows.rows import Rows

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.examples import SentenceExample
 from trainables.formats.base import RowError, collate
 from trainables.formats.kinds import format_of_task

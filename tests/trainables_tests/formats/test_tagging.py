@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.examples import TaggingExample
 from trainables.formats.base import IGNORED, RowError, collate
 from trainables.formats.tagging import TaggingFormat, _windows

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.phases import Recipe
-from spaces.sections import PretrainingSection
+from spaces.study_file.sections import PretrainingSection
 from trainables.pretraining.corpus import TaskText
 from trainables.pretraining.recipe import BaseRecipe, pocket_base, study_base
 from trainables.rows.rows import Rows

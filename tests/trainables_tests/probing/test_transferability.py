@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.task_catalog import TaskKind
+from spaces.tasks.catalogue import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.features.features import Data, RowsToEncode
 from trainables.formats.base import IGNORED, collate

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from spaces.hub_tasks import NUM_SUPERTAGS
 from spaces.refusal import Refusal
+from spaces.tasks.hub_tasks import NUM_SUPERTAGS
 from trainables.rows import ccgbank
 from trainables.rows.ccgbank import categories, ccg_rows
 from trainables.rows.hub import NoRowsError

@@ -63,8 +63,35 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
-    with pytest.raises(NoRowsError, match=r"has neither train.jsonl nor train.parquet"):
+    with pytest.raises(NoRowsError, match=r"has no train.jsonl, .parquet, .csv, .*or .conllu$"):
         read_own_rows(tmp_path, "de", "train")
+    write(tmp_path / "de" / "dev.csv", "text\n")
+    with pytest.raises(NoRowsError, match=r"or .conllu; it holds dev.csv$"):
+        read_own_rows(tmp_path, "de", "train")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "row"),
+    [
+        ("csv", "sentence1,label\nEin Satz,bug\n", {"sentence1": "Ein Satz", "label": "bug"}),
+        ("tsv", "sentence1\tlabel\nEin Satz\tbug\n", {"sentence1": "Ein Satz", "label": "bug"}),
+        ("conll", "Ein DET\nSatz NOUN\n", {"tokens": ["Ein", "Satz"], "tags": ["DET", "NOUN"]}),
+        ("conllu", "1\tJa\tja\tINTJ" + 6 * "\t_", {"tokens": ["Ja"], "tags": ["INTJ"]}),
+    ],
+)
+def test_rows_of_other_files(tmp_path: Path, suffix: str, text: str, row: dict) -> None:
+    write(tmp_path / "de" / f"train.{suffix}", text)
+    (read,) = read_own_rows(tmp_path, "de", "train")
+    assert {column: read[column] for column in row} == row
+    write(tmp_path / "de" / "train.parquet", "")
+    with pytest.raises(Refusal, match="both exist; remove one of them"):
+        read_own_rows(tmp_path, "de", "train")
+
+
+def test_files_without_a_header(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "Ein Satz,bug\n")
+    assert read_own_rows(tmp_path, None, "train", header=False) == [{"1": "Ein Satz", "2": "bug"}]
+    assert read_own_rows(tmp_path, None, "train") == []
 
 
 def test_where_a_folder_is_looked_for(tmp_path: Path, monkeypatch) -> None:

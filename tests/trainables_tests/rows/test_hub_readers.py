@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, get_task
+from spaces.tasks.catalogue import TASKS, get_task
 from trainables.examples import Answer, RetrievalExample, SentenceExample, SpanExample
 from trainables.rows.hub_readers import READERS, read_row, reader_of
 from trainables.rows.reading import Reading

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spaces.own_tasks import own_rows
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.own_tasks import own_rows
 from trainables.rows import older_stages
 from trainables.rows.older_stages import OLDER_STAGES, OlderStage, Place, modern, stage_of
 from trainables.rows.rows import Rows

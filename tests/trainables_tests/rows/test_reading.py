@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
 from trainables.examples import Answer, SpanExample
 from trainables.formats.base import RowError
 from trainables.formats.span import SpanFormat

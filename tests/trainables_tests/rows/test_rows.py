@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import TASKS
 from trainables.examples import RetrievalExample, SpanExample
 from trainables.rows.bundle import Part
 from trainables.rows.hub import NoRowsError

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.origin import Layout, Origin, Splits
-from spaces.own_tasks import xtreme_rows as own_xtreme_rows
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.origin import Layout, Origin, Splits
+from spaces.tasks.own_tasks import xtreme_rows as own_xtreme_rows
 from trainables.examples import PairExample, RetrievalExample, TaggingExample
 from trainables.rows.hub import NoRowsError
 from trainables.rows.origin_rows import read_origin

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spaces.hub_tasks import REVISIONS
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import get_task
+from spaces.tasks.hub_tasks import REVISIONS
 from tests.hub_server import DATASETS, MODELS, HubServer, Repo, serving
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
@@ -48,10 +48,14 @@ def cached(name, revision):
     found = cached_encoder(name, revision)
     return {"folder": found and str(found)}
 
+def fetched(name, revision):
+    from trainables.rows.hub import fetch_encoder
+    return {"folder": str(fetch_encoder(name, revision))}
+
 for what, *arguments in json.loads(sys.argv[1]):
     started = time.monotonic()
     try:
-        answer = {"rows": rows, "raw": raw, "encoder": encoder, "cached": cached}[what](*arguments)
+        answer = globals()[what](*arguments)
     except Refusal as refusal:
         answer = {"error": type(refusal).__name__, "text": str(refusal)}
     print(json.dumps(answer | {"seconds": time.monotonic() - started}))
@@ -334,6 +338,30 @@ def test_an_encoder_by_name(
     assert no_revision["text"].startswith("encoder 'our/tiny' cannot be loaded: ")
     assert nothing["text"].startswith("encoder 'our/nothing' cannot be loaded: ")
     assert client.ask(model_hub.address, there, HF_HUB_OFFLINE="1")[0]["digest"] == result["digest"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["config.json", "pytorch_model.bin"], "has its weights only in a pickled file"),
+        (["tiny.Q4_K_M.gguf"], "has its weights as GGUF (tiny.Q4_K_M.gguf)"),
+    ],
+)
+def test_weights_in_other_files_are_refused_by_name(
+    client: Client, tmp_path: Path, encoder_folder: Path, files: list[str], message: str
+) -> None:
+    """Not fetched either: `data fetch` would leave a cache that no study can be run from."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in files:
+        kept = encoder_folder / name
+        (folder / name).write_bytes(kept.read_bytes() if kept.exists() else b"never read")
+    with serving({(MODELS, "our/odd"): Repo(folder, A)}) as server:
+        answers = client.ask(server.address, ("encoder", "our/odd", A), ("fetched", "our/odd", A))
+        fetched = [r for r in server.requests if "/resolve/" in r and files[-1] in r]
+    for answer in answers:
+        assert answer["text"].startswith(f"encoder 'our/odd' {message}")
+    assert not [request for request in fetched if request.startswith("GET")]
 
 
 def test_an_encoder_in_the_cache_is_found_without_asking_the_hub(

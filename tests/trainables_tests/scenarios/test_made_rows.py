@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spaces.hub_tasks import XNLI
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, get_task
+from spaces.tasks.catalogue import TASKS, get_task
+from spaces.tasks.hub_tasks import XNLI
 from trainables.examples import (
     Answer,
     ChoiceExample,

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from spaces.mixture import Mixture
-from spaces.task_catalog import TASKS, AnswerRules, TaskKind
+from spaces.tasks.catalogue import TASKS, AnswerRules, TaskKind
 from trainables.examples import ChoiceExample, PairExample, SpanExample, TaggingExample
 from trainables.features.features import take
 from trainables.formats.base import Features

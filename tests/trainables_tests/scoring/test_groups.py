@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.task_catalog import TASKS, Task
+from spaces.tasks.catalogue import TASKS, Task
 from trainables.examples import (
     ChoiceExample,
     Example,

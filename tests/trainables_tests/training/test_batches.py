@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spaces.mixture import Mixture
 from spaces.phases import Role
-from spaces.task_catalog import TaskKind
+from spaces.tasks.catalogue import TaskKind
 from trainables.formats.base import IGNORED, Features, Ragged, collate
 from trainables.training.batches import (
     Batches,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.sections import Precision
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TASKS, TaskKind, get_task
 from trainables.examples import ChoiceExample, PairExample, TaggingExample
 from trainables.formats.base import Features, Ragged
 from trainables.scoring.scores import Mark, TargetScores
@@ -311,6 +311,8 @@ def test_heads_compute_in_float32_whatever_the_encoder_does(open_context, task: 
         ({"selection": "source_dev"}, ["selection"]),
         ({"languages": ("de", "sw")}, ["data"]),
         ({"retrieval_layer": 2}, ["layer"]),
+        ({"to_english": True}, ["direction"]),
+        ({"text_prefix": "query: "}, ["text_prefix"]),
         ({}, []),
     ],
 )

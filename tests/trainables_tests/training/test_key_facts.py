@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaMo
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
-from spaces.sections import Precision
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import Source, get_task
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
@@ -43,6 +43,18 @@ def test_masked_text_has_no_validation_rows_to_depend_on(make_phase) -> None:
     facts = WORLD.facts(make_phase("rel", "text@de", evaluate_every=5))
     assert "rel@en/validation" in facts
     assert [name for name in facts if name.startswith("text@de/")] == ["text@de/train"]
+
+
+def test_heads_on_the_first_token_depend_on_more(make_phase) -> None:
+    """On the pooler and the dropout that came with the encoder."""
+    world, other = (dataclasses.replace(WORLD, head_digest=digest) for digest in ("h", "h2"))
+    mean, first = make_phase("rel"), make_phase("rel", pooling="first")
+    assert "head" not in world.facts(mean)
+    assert world.key(mean, None) == other.key(mean, None) == WORLD.key(mean, None)
+    assert world.facts(first)["head"] == "h"
+    assert world.key(first, None) != other.key(first, None)
+    tagging = make_phase("pos", pooling="first")
+    assert "head" not in world.facts(tagging), "its head is the same"
 
 
 def test_another_encoder_makes_other_keys(make_phase) -> None:

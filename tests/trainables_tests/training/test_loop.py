@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from spaces.phases import Phase, Recipe
-from spaces.sections import Precision
-from spaces.task_catalog import TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
@@ -415,3 +416,48 @@ def test_when_patience_ends(scores, patience, best: int, over: bool) -> None:
 def test_losses_are_read_seldom(make_phase, make_features, train) -> None:
     _, progress = train(make_phase("rel", num_steps=READ_EVERY * 2 + 3), make_features("rel"))
     assert len(progress.losses) == 3
+
+
+# ---- frozen weights in checkpoints
+
+
+def test_a_checkpoint_has_no_frozen_tensors_and_older_ones_are_read(
+    tmp_path: Path, base, make_phase, make_features
+) -> None:
+    phase = make_phase("rel", num_steps=20, num_frozen_layers=1, evaluate_every=5)
+    features = make_features("rel")
+
+    def save(step: int, tensors: Any, documents: Any) -> None:
+        write_folder(tmp_path / f"{step}", tensors, documents)
+        full = {**state_of(whole_model), **tensors["model"]}
+        write_folder(tmp_path / f"old-{step}", {**tensors, "model": full}, documents)
+
+    whole_model = base.model(["rel"], encoder=None, seed=phase.seed)
+    whole, expected = run(base, phase, features, save=save)
+    names = load_file(tmp_path / "10" / "model.safetensors").keys()
+    assert names < state_of(whole).keys()
+    assert not any("embeddings" in name for name in names)
+    assert load_file(tmp_path / "10" / "best.safetensors").keys() == names
+    for folder in ("10", "old-10"):
+        model, progress = run(base, phase, features, resume=tmp_path / folder)
+        assert_equal(state_of(model), state_of(whole))
+        assert replace(progress, seconds=0) == replace(expected, seconds=0)
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown"])
+def test_a_checkpoint_of_another_model_is_not_resumed(
+    tmp_path: Path, base, make_phase, make_features, damage: str
+) -> None:
+    phase, features = make_phase("rel", num_steps=20), make_features("rel")
+
+    def save(step: int, tensors: Any, documents: Any) -> None:
+        model = dict(tensors["model"])
+        if damage == "missing":
+            del model["heads.rel.dense.weight"]
+        else:
+            model["heads.other.dense.weight"] = torch.zeros(2)
+        write_folder(tmp_path / f"{step}", {**tensors, "model": model}, documents)
+
+    run(base, phase, features, save=save)
+    with pytest.raises(RuntimeError, match=r"the checkpoint has (no|unknown tensors: ).*dense"):
+        run(base, phase, features, resume=tmp_path / "10")

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from spaces.phases import Role
 from spaces.refusal import Refusal
-from spaces.sections import Precision
+from spaces.study_file.sections import Precision
 from trainables.encoders.model import state_digest
 from trainables.store.folders import write_folder
 from trainables.store.phase_store import PhaseRecord
@@ -32,6 +32,22 @@ def test_a_phase_is_trained_once(open_context, make_phase, events) -> None:
     assert [event["event"] for event in events] == ["trained", "phase", "phase"]
     hardware = (first.device, first.precision, first.num_workers, first.max_device_tokens)
     assert hardware == ("cpu", "fp32", 1, context.settings.resources.max_device_tokens)
+
+
+def test_the_head_that_was_trained_is_read(open_context, make_phase, events) -> None:
+    context = open_context()
+    keys = []
+    for pooling, name in (("mean", "PooledHead"), ("first", "OwnHead")):
+        phase = make_phase("rel", num_steps=2, max_train_rows=30, pooling=pooling)
+        record = get_or_train(phase, None, context, events.append)
+        model = model_after(record.key, ("rel",), context)
+        assert type(model.heads["rel"]).__name__ == name
+        assert record.phase["recipe"].get("pooling", "mean") == pooling
+        _, heads = context.store.load(record.key)
+        found = model.heads.state_dict()
+        assert all(torch.equal(value, heads[name]) for name, value in found.items())
+        keys.append(record.key)
+    assert len(set(keys)) == 2
 
 
 def test_a_worker_does_not_train_in_another_precision_than_the_key_says(

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.sections import Precision
-from spaces.task_catalog import TASKS, Source, TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import TASKS, Source, TaskKind
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import read_features, write_features
 from trainables.training.loop import Saving, train_phase
