@@ -40,6 +40,8 @@ class ExpectedGain:
     """The lower end of its 95 % interval; null where no plan had two seeds."""
     high: float | None = None
     """The upper end of its 95 % interval; null where no plan had two seeds."""
+    falls_out: bool = False
+    """Whether the fresh seeds gained less than the interval allows."""
 
 
 _OptionalRole = Annotated[Interval | None, Field(exclude_if=lambda interval: interval is None)]

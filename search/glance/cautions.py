@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from search.display.number_format import points
-from search.display.verdict_sentences import collapsed_runs, seen_rows
+from search.display.verdict_sentences import collapsed_runs, over_seeds, seen_rows
 from search.findings.findings import Findings
 from search.glance.evidence import Evidence
 from search.glance.plans import num_plans
@@ -17,12 +17,14 @@ def cautions(findings: Findings, evidence: Evidence) -> tuple[str, ...]:
     return (
         *_unfinished(findings),
         *_not_retrained(findings, evidence),
+        *_less_than_expected(evidence),
         *_incomparable(findings),
         *_without_signal(findings, evidence),
         *_collapsed_seeds(evidence),
         *_collapsed_trials(findings, evidence),
         *_failed(findings),
         *_few_plans(findings),
+        *_retrained_targets(findings),
         *_other_rules(findings),
         *_unselected(findings),
         *seen_rows(findings.selection.seen_test_rows),
@@ -39,6 +41,23 @@ def _not_retrained(findings: Findings, evidence: Evidence) -> Iterator[str]:
     best, retrain = findings.best, evidence.retrain
     if retrain is not None and best is not None and best.label != retrain.label:
         yield f"The best of the search is trial {best.number} ({best.label}): it was not retrained."
+
+
+def _less_than_expected(evidence: Evidence) -> Iterator[str]:
+    expected = evidence.retrain.expected if evidence.retrain else None
+    if expected is not None and expected.falls_out:
+        low, high = points(expected.low), points(expected.high)
+        yield f"The fresh seeds gain less than was expected (95 % interval {low} to {high})."
+
+
+def _retrained_targets(findings: Findings) -> Iterator[str]:
+    """Retrains of some targets alone: they do not decide."""
+    for retrain in findings.retrains:
+        if retrain.gain is not None and set(retrain.targets) != set(findings.objective_targets):
+            yield (
+                f"Retrained for {', '.join(retrain.targets)} alone, with {retrain.label}: "
+                f"{points(retrain.gain.mean)} points{over_seeds(retrain.gain)}."
+            )
 
 
 def _incomparable(findings: Findings) -> Iterator[str]:

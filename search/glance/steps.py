@@ -50,17 +50,18 @@ class Asked:
 
 def steps(findings: Findings, evidence: Evidence, asked: Asked) -> Iterator[Step]:
     """What to do with the answer, if anything; then how to see everything."""
-    standing = evidence.standing
+    standing, is_undecided = evidence.standing, evidence.retrain is None
+    has_model = any(set(r.targets) == set(findings.objective_targets) for r in findings.retrains)
     if findings.state != "finished":
         yield Step(aim="Next (if it was stopped)", command=asked.command("run"))
-    elif standing is Standing.CONFIRMED:
+    elif standing is Standing.CONFIRMED or (is_undecided and has_model):
         name = model_name(findings.study, findings.objective_targets[0])
         yield Step(aim="Next (ask the model)", command=asked.predict(f"models:/{name}@champion"))
     elif standing is Standing.NOT_CONFIRMED:
         more = str(2 * max(2, evidence.num_seeds))
         command = asked.command("retrain", "--seeds", more)
         yield Step(aim="Next (a narrower interval)", command=command)
-    elif evidence.retrain is None and findings.best and not findings.best.collapsed:
+    elif is_undecided and findings.best and not findings.best.collapsed:
         yield Step(aim="Next (fresh seeds, test rows)", command=asked.command("retrain"))
     everything = asked.command("report", "--full")
     yield Step(aim="Everything (or --html FILE)", command=everything)

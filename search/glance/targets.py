@@ -29,13 +29,17 @@ class TargetRow:
 
 
 def target_rows(findings: Findings, evidence: Evidence) -> tuple[TargetRow, ...]:
-    """A row for each target, those of the objective first."""
+    """A row for each target: those of the objective, then the others, the worst hit first."""
     by_task: dict[str, list[LanguageGain]] = {}
     for cell in evidence.languages:
         by_task.setdefault(cell.task, []).append(cell)
     objective = findings.objective_targets
-    order = sorted(by_task, key=lambda task: task not in objective)
-    return tuple(_row(task, by_task[task], task in objective) for task in order)
+    rows = [_row(task, cells, task in objective) for task, cells in by_task.items()]
+    others = (row for row in rows if not row.is_objective)
+    return (
+        *(row for row in rows if row.is_objective),
+        *sorted(others, key=lambda row: (-(row.worse or 0), row.gain)),
+    )
 
 
 def _row(task: str, cells: Sequence[LanguageGain], is_objective: bool) -> TargetRow:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from search.degradation.paired_scores import ExpectedGain
 from search.findings.findings import Findings, OtherRule
 from search.glance.cautions import cautions
 from search.glance.evidence import Evidence
@@ -66,6 +67,25 @@ def test_a_best_trial_that_was_not_retrained(planted: Any) -> None:
     retrain = retrain_of(gain_of(0.1, 0.05), label="coh")
     text = told(found(planted, retrains=(retrain,)))
     assert text.startswith("The best of the search is trial 3 (fact): it was not retrained.")
+
+
+def test_fresh_seeds_that_gain_less_than_expected(planted: Any) -> None:
+    expected = ExpectedGain(searched=0.12, predicted=0.1, low=0.08, high=0.14, falls_out=True)
+    retrain = retrain_of(gain_of(0.05, 0.02), expected=expected)
+    assert ("The fresh seeds gain less than was expected (95 % interval +8.0 to +14.0).") in told(
+        found(planted, retrains=(retrain,))
+    )
+    as_expected = replace(retrain, expected=replace(expected, falls_out=False))
+    assert "expected" not in told(found(planted, retrains=(as_expected,)))
+
+
+def test_a_retrain_of_one_target_is_named_and_does_not_decide(planted: Any) -> None:
+    findings = found(planted, retrains=(retrain_of(gain_of(0.05, 0.02), targets=("rel",)),))
+    assert Evidence.of(findings).retrain is None
+    assert (
+        "Retrained for rel alone, with fact: +5.0 points (95 % interval +3.0 to +7.0; paired by "
+        "seed, ± 1.0 over the seeds)."
+    ) in told(findings)
 
 
 def test_what_else_a_reader_must_know(planted: Any) -> None:

@@ -33,6 +33,14 @@ def test_each_standing_has_its_next_command(planted: Any) -> None:
         assert next_of(found(planted, retrains=retrains)) == expected
 
 
+def test_a_baseline_that_was_retrained_has_a_model(planted: Any) -> None:
+    retrained = retrain_of(None, label=None)
+    assert next_of(found(planted, planted.study_rows()[:2], retrains=(retrained,))) == [
+        "predict models:/pocket-rel@champion ROWS.jsonl",
+        "report pocket --full",
+    ]
+
+
 def test_a_command_finds_the_study_again_and_shows_no_password(planted: Any) -> None:
     asked = Asked(
         study="my study.toml",

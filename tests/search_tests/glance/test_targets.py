@@ -30,6 +30,22 @@ def test_targets_of_the_objective_come_first_with_their_significant_languages(
     assert (retrieval.worse, retrieval.gaining) == (1, ())
 
 
+def test_other_targets_are_in_the_order_of_their_losses(planted: Any) -> None:
+    findings = find(planted.record_of(planted.study_rows()))
+    cells = tuple(
+        LanguageGain(task=task, language="de", mean=mean, call=call)
+        for task, mean, call in (
+            ("a", -0.01, Call.TIE),
+            ("b", -0.2, Call.TIE),
+            ("c", -0.1, Call.WORSE),
+            ("coh", -0.3, Call.WORSE),
+            ("rel", 0.1, Call.TIE),
+        )
+    )
+    rows = target_rows(findings, replace(Evidence.of(findings), languages=cells))
+    assert [row.task for row in rows] == ["coh", "rel", "c", "b", "a"]
+
+
 def test_what_was_not_tested_has_no_counts_and_few_are_named(planted: Any) -> None:
     findings = find(planted.record_of(planted.study_rows()))
     cells = tuple(
