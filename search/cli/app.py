@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, init, k8s, plan, pretrain, results
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -359,7 +359,7 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (init.init, run, plan.plan, report, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
     ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),

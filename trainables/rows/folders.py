@@ -43,7 +43,7 @@ def read_own_rows(
     return [row for path in files for row in read_file(path, header=header)]
 
 
-def read_file(path: Path, *, header: bool = True) -> list[dict[str, Any]]:
+def read_file(path: Path, *, header: bool = True) -> list[dict[str, object]]:
     """The rows of one file, read by the end of its name. Raises Refusal where it cannot be read."""
     if path.suffix == ".parquet":
         return _read_parquet(path)
