@@ -75,6 +75,7 @@ def draft_task(
     rows = list(_ours(folder, guess))
     labels = _labels(rows, guess.kind) if guess.kind in LABELLED else ()
     counts = Counter(len(row.get("choices") or ()) for row in rows)
+    is_renamed = any(code != name for code, name in folder.folders.items())
     is_tagging = guess.kind is TaskKind.TAGGING
     has_spans = any(label.startswith(("B-", "I-")) for label in labels)
     return TaskDraft(
@@ -87,7 +88,7 @@ def draft_task(
         chance=1 / max(counts) if guess.kind is TaskKind.CHOICE else None,
         columns={ours: theirs for ours, theirs in guess.columns.items() if ours != theirs},
         label_names=guess.label_names,
-        configs={code: name for code, name in folder.folders.items() if code != name},
+        configs={code: folder.folders[code] for code in languages} if is_renamed else {},
         splits={split: name for split, name in folder.splits.items() if split != name},
         header=folder.header,
         single_split=tuple(code for code in languages if _has_test_alone(folder, code)),

@@ -69,7 +69,8 @@ def toml(value: Any) -> str:
         line = f"[{', '.join(items)}]"
         return line if len(line) < WIDTH - 20 else _lines(items)
     if isinstance(value, float):
-        return re.sub(r"e-0(\d)", r"e-\1", f"{value:.4g}")
+        short = f"{value:.3e}" if value < 0.01 else f"{value:.4g}"  # 5e-4 and 0.25
+        return re.sub(r"\.?0*e-0?", "e-", short)
     # A text of JSON is one of TOML, but for this character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -40,6 +40,12 @@ def test_texts_in_three_languages(make_rows) -> None:
     assert (other.source, other.languages) == ("de", ("de", "en", "sv"))
 
 
+def test_folders_with_other_names(make_rows) -> None:
+    draft = draft_task(look_at(make_rows({"en/train": TEXTS, "German/dev": TEXTS})))
+    assert draft.configs == {"en": "en", "de": "German"}
+    assert draft.splits == {"validation": "dev"}
+
+
 def test_the_source_is_the_language_with_most_training_rows(make_rows) -> None:
     files = {"de/train": TEXTS, "sv/train": TEXTS * 2, "de/test": TEXTS}
     assert draft_task(look_at(make_rows(files))).source == "sv"

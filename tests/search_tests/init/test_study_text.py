@@ -39,7 +39,13 @@ def test_any_value_is_written_as_toml(value: object) -> None:
 @given(st.floats(1e-9, 0.99))
 def test_rates_have_four_digits(rate: float) -> None:
     assert tomllib.loads(f"value = {toml(rate)}")["value"] == pytest.approx(rate, rel=1e-3)
-    assert toml(2e-5) == "2e-5"
+    assert [toml(value) for value in (2e-5, 5e-4, 1.5e-12, 0.25, 1.0)] == [
+        "2e-5",
+        "5e-4",
+        "1.5e-12",
+        "0.25",
+        "1",
+    ]
 
 
 @pytest.mark.parametrize("encoder", [None, "pocket", "/models/mine"])
