@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from spaces.redaction import has_secret, hide_address, hide_in_text
 from spaces.refusal import Refusal, first_line
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 _PROBE_SECONDS = 5.0
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///")

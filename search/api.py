@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from search.callbacks import OnDone, StartCallbacks, ignore
 from search.home import Home
-from search.recorded_study import Study, located
+from search.recorded_study import Study, located, read
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
+from trainables.encoder_files import check_folder
 
 if TYPE_CHECKING:  # they import torch, Ray, MLflow or pandas
     import pandas as pd
@@ -44,6 +45,7 @@ def load_settings(
     *,
     name: str | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
 ) -> StudySettings:
     """The settings of a study.
 
@@ -51,6 +53,7 @@ def load_settings(
         study: a shipped study by name, a TOML file, or settings.
         name: another name for the study.
         data_root: overrides the folder of its rows.
+        encoder: a folder that is read in place of its encoder.
 
     Raises:
         Refusal: there is no such study, or its file is invalid.
@@ -60,7 +63,7 @@ def load_settings(
     """
     if not isinstance(study, StudySettings):
         study = StudySettings.load(study)
-    settings = study.with_data_root(data_root)
+    settings = study.with_data_root(data_root).with_encoder(encoder)
     if name is None:
         return settings
     content = settings.model_dump(mode="json")
@@ -72,13 +75,14 @@ def plan(
     *,
     name: str | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     sequences_per_second: float | None = None,
     rows: bool = False,
     home: str | Path | None = None,
     callbacks: StartCallbacks | None = None,
 ) -> "StudyPlan":
     """What a study would run: its first trials, its stages, its cost. Nothing is started.
-    `study`, `name` and `data_root` are those of `load_settings`.
+    `study`, `name`, `data_root` and `encoder` are those of `load_settings`.
 
     Args:
         sequences_per_second: how fast one GPU trains, for the estimate of hours.
@@ -106,7 +110,9 @@ def plan(
     pace = SEQUENCES_PER_SECOND if sequences_per_second is None else sequences_per_second
     if pace <= 0:
         raise Refusal(f"sequences_per_second is {pace:g}; expected more than 0")
-    settings = load_settings(study, name=name, data_root=data_root)
+    settings = load_settings(study, name=name, data_root=data_root, encoder=encoder)
+    if encoder is not None:
+        check_folder(encoder)
     planned = plan_study(settings, sequences_per_second=pace)
     if not rows:
         return planned
@@ -121,6 +127,7 @@ def run(
     *,
     name: str | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     home: str | Path | None = None,
     address: str | None = None,
     autoscaling: bool = False,
@@ -128,7 +135,8 @@ def run(
     callbacks: StartCallbacks | None = None,
 ) -> Study:
     """Run a study, or continue it where an earlier run ended. Blocks until the search is finished;
-    call it in the main thread. `study`, `name` and `data_root` are those of `load_settings`.
+    call it in the main thread. `study`, `name`, `data_root` and `encoder` are those of
+    `load_settings`.
 
     Args:
         home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
@@ -152,7 +160,10 @@ def run(
     from search.driver.runner import run_study
     from search.record.address import RecordAddress
 
-    settings, folder = load_settings(study, name=name, data_root=data_root), Home.of(home)
+    settings, folder = (
+        load_settings(study, name=name, data_root=data_root, encoder=encoder),
+        Home.of(home),
+    )
     result = run_study(
         settings,
         folder,
@@ -165,35 +176,6 @@ def run(
     return Study(result.record, RecordAddress.of(settings, folder), folder, result.ended_by)
 
 
-def read(
-    study: str | Path,
-    *,
-    home: str | Path | None = None,
-    experiment: str | None = None,
-    tracking_uri: str | None = None,
-) -> Study:
-    """Read a study that was run, from MLflow alone.
-
-    Args:
-        study: its name, or its TOML file, which names the study, the experiment and MLflow.
-        home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
-        experiment: overrides the experiment.
-        tracking_uri: overrides the address of MLflow.
-
-    Raises:
-        Refusal: there is no such study in the record, or MLflow does not answer.
-
-    >>> read("tiny")
-    Study('tiny', finished, 9 trials)
-    """
-    from search.record.reader import read_study
-    from search.record.writer import drain_left
-
-    folder, address = located(study, home, experiment, tracking_uri)
-    drain_left(address, outbox=folder.outbox(address.study))
-    return Study(read_study(address), address, folder)
-
-
 def retrain(
     study: str | Path | Study,
     *,
@@ -203,6 +185,7 @@ def retrain(
     force: bool = False,
     promote: bool = False,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     home: str | Path | None = None,
     experiment: str | None = None,
     tracking_uri: str | None = None,
@@ -213,11 +196,10 @@ def retrain(
 ) -> "Verdict":
     """Train the best trial and its baseline with fresh seeds, on test rows; register the models.
 
-    `home`, `experiment` and `tracking_uri` are those of `read` (a `Study` brings its own),
-    `address` and `autoscaling` those of `run`.
+    `home`, `experiment`, `tracking_uri` as in `read`; `address`, `autoscaling`, `encoder` of `run`.
 
     Args:
-        study: a study that was run: a `Study`, its name, or its TOML file.
+        study: a study that was run: a `Study` (it brings its own home), its name, or its TOML file.
         seeds: how many fresh seeds, each for all plans.
         trial: the number of another trial than the best.
         target: choose the trial that is best for this target, and train only what serves it.
@@ -238,20 +220,20 @@ def retrain(
     spaces.refusal.Refusal: a retrain with 0 seeds; expected 1 or more (--seeds)
     """
     from search.cluster.ray_runtime import cluster_at
-    from search.winner.retrain import RetrainRequest
-    from search.winner.retrain import retrain as retrain_study
+    from search.winner import retrain as winner
 
     folder, record = located(study, home, experiment, tracking_uri)
-    wishes = RetrainRequest(
+    wishes = winner.RetrainRequest(
         num_seeds=seeds,
         trial=trial,
         target=target,
         data_root=data_root,
+        encoder=encoder,
         is_forced=force,
         is_promoted=promote,
     )
     cluster = cluster_at(address, folder, can_grow=autoscaling)
-    return retrain_study(
+    return winner.retrain(
         record, folder, wishes, cluster=cluster, on_pretrained=on_pretrained, on_done=on_done
     )
 
@@ -264,6 +246,7 @@ def evaluate(
     xtreme: str | Path | None = None,
     xtreme_rows: str | Path | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     home: str | Path | None = None,
     experiment: str | None = None,
     tracking_uri: str | None = None,
@@ -295,6 +278,7 @@ def evaluate(
         xtreme=Path(xtreme) if xtreme is not None else None,
         xtreme_rows=Path(xtreme_rows) if xtreme_rows is not None else None,
         data_root=data_root,
+        encoder=encoder,
         on_pretrained=on_pretrained,
     )
 
@@ -306,6 +290,7 @@ def export(
     target: str,
     trial: int | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     home: str | Path | None = None,
     experiment: str | None = None,
     tracking_uri: str | None = None,
@@ -336,6 +321,7 @@ def export(
         target=target,
         trial=trial,
         data_root=data_root,
+        encoder=encoder,
         on_pretrained=on_pretrained,
     )
     return Path(folder)

@@ -1,5 +1,6 @@
 """Which folder a study's encoder stands for; the pocket base is made at its first use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,23 +8,33 @@ from typing import TYPE_CHECKING
 from search.callbacks import OnDone, ignore
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.sections import POCKET
-from spaces.study import StudySettings
-from spaces.task_catalog import text_task
+from spaces.study_file.sections import POCKET
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
+from trainables import encoder_files
+from trainables.rows.bundle import bundled_encoder
 from trainables.whole import check_new
 
 if TYPE_CHECKING:  # they bring torch, which a study with its own encoder need not wait for here
+    from trainables.encoders.model import BaseEncoder
     from trainables.pretraining.corpus import Corpus
     from trainables.pretraining.recipe import BaseRecipe
 
 
 def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignore) -> str:
-    """The folder or hub name to load. The pocket base, or the encoder that the study describes, is
-    made first if it is not there yet, on all cores.
+    """The folder or hub name to load: the folder that is given for the encoder, else that of the
+    bundle at the data root, else what the study's `encoder` says. The pocket base, or the encoder
+    that the study describes, is made first if it is not there yet, on all cores.
 
     Args:
         on_step: called with how many of how many steps of pretraining are done.
+
+    Raises:
+        Refusal: the given folder is no encoder, or the bundle's files are damaged.
     """
+    given = given_encoder(settings)
+    if given is not None:
+        return str(given)
     recipe = _recipe_of(settings)
     if recipe is None:
         return settings.study.encoder
@@ -42,7 +53,10 @@ def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignor
 
 def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
     """The folder of the encoder if it is on this machine; None if it has to be made or downloaded
-    first."""
+    first. Raises Refusal as `find_encoder` does."""
+    given = given_encoder(settings)
+    if given is not None:
+        return given
     recipe = _recipe_of(settings)
     if recipe is not None:
         from trainables.pretraining.pretrain import base_folder
@@ -56,6 +70,34 @@ def encoder_at_hand(settings: StudySettings, home: Home) -> Path | None:
     return cached_encoder(settings.study.encoder, settings.study.revision)
 
 
+def given_encoder(settings: StudySettings) -> Path | None:
+    """The folder that stands in for the study's encoder: `encoder_folder`, else that of the bundle
+    at the data root. None where there is neither. Raises Refusal as `find_encoder` does."""
+    study = settings.study
+    if study.encoder_folder is not None:
+        encoder_files.check_folder(study.encoder_folder)
+        return Path(study.encoder_folder)
+    return bundled_encoder(settings)
+
+
+def check_same(base: "BaseEncoder", expected: Mapping[str, str], *, folder: str, of: str) -> None:
+    """Refuse another encoder than the recorded one.
+
+    Args:
+        expected: digests by name, as `BaseEncoder.digests` has them; one that is missing is not
+            compared.
+        folder: where the encoder was read.
+        of: what has recorded the digests: "study 'tiny'".
+    """
+    for part, digest in expected.items():
+        found = base.digests[part]
+        if found != digest:
+            raise Refusal(
+                f"encoder {folder!r} is not that of {of}: its {part} has the digest {found[:12]}, "
+                f"expected {digest[:12]}; name the folder of that encoder with --encoder DIR"
+            )
+
+
 def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
     """The recipe of an encoder that is made at its first use; None for every other encoder."""
     encoder, pretraining = settings.study.encoder, settings.pretraining
@@ -64,7 +106,10 @@ def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
     from trainables.pretraining.recipe import pocket_base, study_base
     from trainables.rows.rows import Rows
 
-    return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
+    if pretraining is None:
+        return pocket_base()
+    text = settings.catalogue.text_task(pretraining.text)
+    return study_base(pretraining, text, Rows.of(settings))
 
 
 def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, on_step: OnDone = ignore) -> None:
@@ -118,9 +163,10 @@ def choose_text(wanted: TextChoice, *, data_root: str | None, seed: int) -> "Cor
     if has_files:
         return TextFiles(texts=wanted.texts, pairs=wanted.pairs)
     if wanted.task is not None:
+        task = SHIPPED.text_task(wanted.task)
         return TaskText.of(
-            wanted.task,
-            wanted.languages or text_task(wanted.task).languages,
+            task,
+            wanted.languages or task.languages,
             pair_share=wanted.pair_share,
             seed=seed,
             source=Rows(data_root),

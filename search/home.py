@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search.addresses import sqlite_url
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 @dataclass(frozen=True, slots=True)

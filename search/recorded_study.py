@@ -189,6 +189,35 @@ class Study:
         return find(self.record, force=force)
 
 
+def read(
+    study: str | Path,
+    *,
+    home: str | Path | None = None,
+    experiment: str | None = None,
+    tracking_uri: str | None = None,
+) -> Study:
+    """Read a study that was run, from MLflow alone.
+
+    Args:
+        study: its name, or its TOML file, which names the study, the experiment and MLflow.
+        home: the home folder; None: TRANSFER_SEARCH_HOME, else `.transfer-search` here.
+        experiment: overrides the experiment.
+        tracking_uri: overrides the address of MLflow.
+
+    Raises:
+        Refusal: there is no such study in the record, or MLflow does not answer.
+
+    >>> read("tiny")
+    Study('tiny', finished, 9 trials)
+    """
+    from search.record.reader import read_study
+    from search.record.writer import drain_left
+
+    folder, address = located(study, home, experiment, tracking_uri)
+    drain_left(address, outbox=folder.outbox(address.study))
+    return Study(read_study(address), address, folder)
+
+
 def located(
     study: str | Path | Study,
     home: str | Path | None,

@@ -67,6 +67,9 @@ def sweep(
     held = _held(experiments, tracking_uri, keep_best)
     store = open_store(home.path, owner="gc", address=phase_store_address(phase_store))
     stored, now = store.stored(), time.time()
+    # The tensors that a phase shares stay as long as the phase, whatever its reason to stay.
+    stay = (e for e in stored if e.key in held or now - e.changed <= YOUNG_SECONDS)
+    held |= {entry.shares for entry in stay if entry.shares is not None}
     loose = [entry for entry in stored if entry.key not in held]
     old = [entry for entry in loose if now - entry.changed > YOUNG_SECONDS]
     if not dry_run:

@@ -18,7 +18,8 @@ ALLOWED = {
     "search.report": 5,
     "search.sampling": 8,  # params and attributes as Optuna keeps them
     "search.trials": 13,
-    "spaces": 11,  # params of points, and tables as a study file has them
+    "spaces": 10,  # params of points
+    "spaces.study_file": 1,  # tables as a study file has them
     "trainables": 3,
     "trainables.encoders": 3,
     "trainables.exporting": 5,

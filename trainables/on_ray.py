@@ -25,8 +25,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from spaces.phases import TrialPlan
 from spaces.refusal import AwayError, Refusal, first_line
-from spaces.sections import TrackingSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import TrackingSection
+from spaces.study_file.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores
 from trainables.training.context import TrialContext

@@ -18,6 +18,7 @@ from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     ExperimentOption,
     HomeOption,
     JsonOption,
@@ -32,7 +33,7 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
+from spaces.tasks.catalogue import SHIPPED
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -78,6 +79,7 @@ def run(
     home: HomeOption = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
@@ -89,7 +91,10 @@ def run(
     from search.display.progress import SearchProgress, counting
     from search.report.forms import render
 
-    console, settings = Console(), api.load_settings(study, name=name, data_root=data_root)
+    console, settings = (
+        Console(),
+        api.load_settings(study, name=name, data_root=data_root, encoder=encoder),
+    )
     with (
         counting(console, "pretraining") as on_pretrained,
         counting(console, "tokenising") as on_prepared,
@@ -177,6 +182,7 @@ def retrain(
     force: RetrainForceOption = False,
     promote: PromoteOption = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
     as_json: JsonOption = False,
@@ -200,6 +206,7 @@ def retrain(
             force=force,
             promote=promote,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,
@@ -226,6 +233,7 @@ def export(
         int | None, typer.Option(help="Number of the trial; default: the best trial.")
     ] = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
 ) -> None:
     """Write one target of a trial as a Hugging Face model folder."""
     from search import api
@@ -238,6 +246,7 @@ def export(
             target=target,
             trial=trial,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,
@@ -295,27 +304,35 @@ def gc(
     output(swept, as_json, show)
 
 
-def tasks(as_json: JsonOption = False) -> None:
+def tasks(
+    study: Annotated[
+        str | None, typer.Argument(help="A study file, to list its own tasks too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the tasks with their kind, languages and metric."""
+    from spaces.study_file.study import StudySettings
+
+    catalogue = SHIPPED if study is None else StudySettings.load(study).catalogue
     rows = {
-        name: {
+        task.name: {
             "kind": task.kind.value,
             "dataset": task.dataset,
             "metric": task.metric,
             "labels": list(task.labels),
             "source_language": task.source_language,
             "languages": list(task.languages),
-            "train_on": task.training_task if task.trains else None,
+            "train_on": task.training_task.name if task.trains else None,
         }
-        for name, task in TASKS.items()
+        for task in catalogue
     }
 
     def show(console: Console) -> None:
         table = Table("task", "kind", "metric", "source", "languages", box=None)
-        for name, task in TASKS.items():
+        for task in catalogue:
             languages = " ".join(task.languages)
             source = task.source_language if task.trains else "-"
-            table.add_row(name, task.kind.value, task.metric, source, languages)
+            table.add_row(task.name, task.kind.value, task.metric, source, languages)
         console.print(table)
 
     output(rows, as_json, show)

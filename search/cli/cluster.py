@@ -14,6 +14,7 @@ from search.addresses import secret_key, secret_line
 from search.api import load_settings
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     ExperimentOption,
     HomeOption,
     JsonOption,
@@ -27,7 +28,7 @@ from search.cli.options import (
 from search.home import Home
 from spaces.json_values import JsonObject, to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
@@ -82,6 +83,7 @@ def submit(
     ] = None,
     name: RenameOption = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     autoscaling: AutoscalingOption = False,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Retrain the best trial instead of searching.")
@@ -94,18 +96,19 @@ def submit(
     With --retrain, retrain its best trial instead. Submit the study again to continue it.
     """
     from search.planning.plan import check_study
-    from spaces.study import read_text
+    from spaces.study_file.study_text import whole_text
 
-    settings = load_settings(study, name=name, data_root=data_root)
+    settings = load_settings(study, name=name, data_root=data_root, encoder=encoder)
     check_study(settings)
     if home is not None and not Path(home).is_absolute():
         raise Refusal(f"--home {home!r} is not a full path; name a folder of the cluster's nodes")
     if retrain and name is not None:
         raise Refusal("--retrain uses the name in the study file; leave --name out")
     check_seeds(seeds, retrain=retrain)
-    text = read_text(study)
+    text = whole_text(study, rows_folder=settings.study.rows_folder)
     _refuse_password(settings, text)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
+    given["--encoder"] = settings.study.encoder_folder
     given["--seeds"] = None if seeds is None else str(seeds)
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
     flags = ["--address=auto", *(["--autoscaling"] if autoscaling else [])]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.api import load_settings
-from search.cli.options import DataRootOption, JsonOption, StudyArgument, output
+from search.cli.options import DataRootOption, EncoderOption, JsonOption, StudyArgument, output
 
 if TYPE_CHECKING:
     from search.planning.data import DataCheck
@@ -26,17 +26,21 @@ app = typer.Typer(
 
 @app.command()
 def check(
-    study: StudyArgument, data_root: DataRootOption = None, as_json: JsonOption = False
+    study: StudyArgument,
+    data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Read and check all rows of a study.
+    """Read and check all rows of a study, and its encoder if that is in a folder given here.
 
     Show their counts, licences and digests. Exit code 2 if the study cannot use them.
     """
     from search.display.progress import counting
     from search.planning.data import check_data
 
+    settings = load_settings(study, data_root=data_root, encoder=encoder)
     with counting(Console(stderr=True), "checking") as on_done:
-        checked = check_data(load_settings(study, data_root=data_root), on_done=on_done)
+        checked = check_data(settings, on_done=on_done)
     _conclude(checked, as_json)
 
 
@@ -59,16 +63,21 @@ def bundle(
     study: StudyArgument,
     folder: Annotated[Path, typer.Argument(help="New folder to write.")],
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
+    has_encoder: Annotated[
+        bool, typer.Option("--with-encoder/--no-encoder", help="Whether the encoder is copied too.")
+    ] = True,
 ) -> None:
-    """Copy the rows of a study into a folder that --data-root reads.
+    """Copy the rows and the encoder of a study into a folder that --data-root reads.
 
     The folder has their checksums and licences.
     """
     from search.display.progress import counting
     from search.planning.data import bundle_data, not_copied
 
+    settings = load_settings(study, data_root=data_root, encoder=encoder)
     with counting(Console(stderr=True), "copying") as on_done:
-        checked = bundle_data(load_settings(study, data_root=data_root), folder, on_done=on_done)
+        checked = bundle_data(settings, folder, has_encoder=has_encoder, on_done=on_done)
     print(f"wrote {folder}")
     for line in not_copied(checked):
         print(f"not copied: {line}")
@@ -93,6 +102,9 @@ def _print(checked: "DataCheck", console: Console) -> None:
     ):
         names = " ".join(rows.language for rows in missing)
         console.print(f"no rows: {task} {split} in {names}", markup=False, highlight=False)
+    if checked.encoder is not None:
+        found = f"encoder {checked.encoder.folder}, digest {checked.encoder.digest[:12]}"
+        console.print(found, markup=False, highlight=False, soft_wrap=True)
     for warning in checked.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for error in checked.errors:

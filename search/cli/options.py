@@ -33,6 +33,10 @@ DataRootOption = Annotated[
         help="Folder of data sets in the hub's layout; default: the study's, else the hub.",
     ),
 ]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option("--encoder", help="Folder to read in place of the study's encoder."),
+]
 ExperimentOption = Annotated[
     str | None,
     typer.Option(help="MLflow experiment; default: that of the study file, else transfer-search."),

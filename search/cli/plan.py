@@ -14,6 +14,7 @@ from rich.console import Console
 from search.callbacks import StartCallbacks
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     HomeOption,
     JsonOption,
     RenameOption,
@@ -23,7 +24,7 @@ from search.cli.options import (
 from search.home import Home
 from search.planning.costs import SEQUENCES_PER_SECOND
 from spaces.json_values import to_json
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from search.planning.measure import Measurement
@@ -52,6 +53,7 @@ def plan(
         ),
     ] = False,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     home: HomeOption = None,
     sequences_per_second: Annotated[
         float,
@@ -66,7 +68,7 @@ def plan(
     from search import api
     from search.display.progress import counting
 
-    settings = api.load_settings(study, name=name, data_root=data_root)
+    settings = api.load_settings(study, name=name, data_root=data_root, encoder=encoder)
     errors = Console(stderr=True)
     with (
         counting(errors, "checking rows") as on_checked,
@@ -74,6 +76,7 @@ def plan(
     ):
         planned = api.plan(
             settings,
+            encoder=encoder,
             sequences_per_second=sequences_per_second,
             rows=rows,
             home=home,

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from search.cli.options import (
     DataRootOption,
+    EncoderOption,
     ExperimentOption,
     HomeOption,
     JsonOption,
@@ -40,6 +41,7 @@ def evaluate(
         ),
     ] = None,
     data_root: DataRootOption = None,
+    encoder: EncoderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score the best trial on one split, by target, language and metric.
@@ -58,6 +60,7 @@ def evaluate(
             xtreme=xtreme,
             xtreme_rows=xtreme_rows,
             data_root=data_root,
+            encoder=encoder,
             home=home,
             experiment=experiment,
             tracking_uri=tracking_uri,

@@ -24,7 +24,7 @@ from search.cluster.capacity import ClusterShape, Machine, Node
 from search.fence import is_alive
 from search.home import Home
 from spaces.refusal import Refusal, first_line
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import Launch
 from trainables.training.workers import num_cores
 

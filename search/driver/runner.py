@@ -32,7 +32,7 @@ from search.sampling.study import OptunaStudy
 from spaces.json_values import to_json
 from spaces.redaction import hide_address
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.full_disk import disk_full_sentence
 from trainables.quiet import quiet_libraries
@@ -96,8 +96,12 @@ def _record_start(started: StartedStudy, record: RecordWriter) -> None:
     """Record that the study begins or continues, with its settings and what it is made of."""
     settings, optuna = started.settings, started.optuna
     if not optuna.history.num_counted:
-        versions_of = {"scoring_versions": scoring_versions(settings)}
-        optuna.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, **versions_of})
+        made_of = {
+            "training_version": TRAINING_VERSION,
+            "scoring_versions": scoring_versions(settings),
+            "encoder": started.base.digests,
+        }
+        optuna.write_mark(TRAINED_BY, made_of)
     record.study_started(
         settings=_recorded(settings),
         digest=settings.digest(),

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from search.addresses import refusing
-from search.base_encoder import find_encoder
+from search.base_encoder import check_same, find_encoder
 from search.callbacks import StartCallbacks
 from search.cluster.ray_runtime import Cluster, max_concurrent_trials
 from search.home import Home
@@ -16,8 +16,7 @@ from search.record.mlflow_client import prepare
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
@@ -33,7 +32,8 @@ _NOT_COMPARABLE = (
     "(CHANGELOG.md says what changed): their scores are not comparable; finish it with the version "
     "that began it, or take another [study] name"
 )
-TRAINED_BY = "trained_by"  # mark on a study: the versions of training and of scoring
+# Mark on a study: the versions of training and of scoring, and the digests of the encoder.
+TRAINED_BY = "trained_by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,7 @@ def start_study(
     store = open_store(home.path, owner=settings.study.name, address=phase_store)
     optuna = OptunaStudy.open(home.optuna_url(settings), settings)
     check_version(optuna, settings)
+    check_trained_on(optuna, settings, base, folder=encoder)
     with refusing():
         prepare(address.tracking_uri)
     return StartedStudy(
@@ -133,10 +134,18 @@ def check_version(study: OptunaStudy, settings: StudySettings) -> None:
             )
 
 
+def check_trained_on(
+    study: OptunaStudy, settings: StudySettings, base: BaseEncoder, *, folder: str
+) -> None:
+    """Refuse to continue a study with another encoder than it was begun with, for the same reason.
+    Studies of earlier versions have no digests of theirs."""
+    mark = (study.read_mark(TRAINED_BY) or {}) if study.history.num_counted else {}
+    check_same(base, mark.get("encoder", {}), folder=folder, of=f"study {settings.study.name!r}")
+
+
 def scoring_versions(settings: StudySettings) -> dict[str, int]:
     """Target -> the version of its main metric."""
-    targets = {name: get_task(name) for name in settings.space.targets}
-    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
+    return {task.name: format_of_task(task).scoring_version(task) for task in settings.targets}
 
 
 def _check_thread() -> None:
@@ -152,7 +161,9 @@ def _prepare(
     settings: StudySettings, home: Home, encoder: str, callbacks: StartCallbacks
 ) -> tuple[BaseEncoder, Rows, tuple[str, ...]]:
     """The encoder, the rows (tokenised by then), and warnings about both."""
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    base = BaseEncoder.load(
+        encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+    )
     check_encoder(settings, base)
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)

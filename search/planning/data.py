@@ -1,15 +1,17 @@
-"""Implements `data check`, `data fetch` and `data bundle`: finds, fetches and copies the rows that
-a study reads."""
+"""Implements `data check`, `data fetch` and `data bundle`: finds, fetches and copies the rows and
+the encoder that a study reads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search.base_encoder import given_encoder
 from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
-from spaces.sections import POCKET, PRETRAINED
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import POCKET, PRETRAINED
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Catalogue
+from trainables import encoder_files
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
 from trainables.rows.hub import NoRowsError, fetch_encoder
@@ -34,6 +36,15 @@ class StudyRows:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundEncoder:
+    """An encoder that was read and that fits the study: its folder, and the digest of its
+    weights."""
+
+    folder: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataCheck:
     """The result of checking a study's rows.
 
@@ -43,6 +54,7 @@ class DataCheck:
         missing: rows that do not exist; each needed one also has an error.
         errors: what stops the study, one sentence each.
         warnings: what a reader of the scores should know of the rows, one sentence each.
+        encoder: the folder that stands in for the study's encoder, by `--encoder` or in a bundle.
     """
 
     study: str
@@ -50,36 +62,39 @@ class DataCheck:
     missing: tuple[StudyRows, ...]
     errors: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    encoder: FoundEncoder | None = None
 
 
 def places_of(settings: StudySettings) -> list[StudyRows]:
     """Return the rows that `run`, `retrain` and the pretraining of the study's encoder read."""
     rows: dict[StudyRows, None] = {}
     if settings.pretraining is not None:
-        text = get_task(settings.pretraining.text)
+        text = settings.catalogue.get(settings.pretraining.text)
         for language in settings.pretraining.languages or text.languages:
             rows[StudyRows(text.name, "train", language, False)] = None
     for wanted in wanted_by(settings):
         is_needed = wanted.split == "train"
-        rows[StudyRows(wanted.task, wanted.split, wanted.language, is_needed)] = None
-    for target in settings.space.targets:
+        rows[StudyRows(wanted.task.name, wanted.split, wanted.language, is_needed)] = None
+    for target in settings.targets:
         for language in settings.languages_of(target):
-            rows[StudyRows(target, "test", language, False)] = None
+            rows[StudyRows(target.name, "test", language, False)] = None
     return sorted(rows)
 
 
 def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
-    """Read and check all rows of a study, as its run would, without writing anything."""
+    """Read and check all rows of a study, as its run would, without writing anything; the encoder
+    too, where a folder stands in for it."""
     reader, needed = Rows.of(settings), places_of(settings)
     described, missing, errors = [], [], _wrong_files(settings, needed)
     unreachable: set[str] = set()  # data sets whose server did not answer; it is not asked again
     for done, rows in enumerate(needed, start=1):
         on_done(done, len(needed))
-        data_set = get_task(rows.task).origin_of(rows.language).dataset
+        task = settings.catalogue.get(rows.task)
+        data_set = task.origin_of(rows.language).dataset
         if data_set in unreachable:
             continue
         try:
-            described.append(reader.describe(rows.task, rows.language, rows.split))
+            described.append(reader.describe(task, rows.language, rows.split))
         except NoRowsError as error:
             if rows.is_needed:
                 errors.append(str(error))
@@ -90,12 +105,19 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
                 unreachable.add(data_set)
     if not errors:
         errors += _without_zero_shot(settings, described)
+    encoder = None
+    try:
+        folder = given_encoder(settings)
+        encoder = None if folder is None else _read_encoder(settings, folder)
+    except Refusal as error:
+        errors.append(str(error))
     return DataCheck(
         settings.study.name,
         tuple(described),
         tuple(missing),
         tuple(dict.fromkeys(errors)),
         tuple(older_stage_warnings(settings)),
+        encoder,
     )
 
 
@@ -110,16 +132,20 @@ def fetch_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
             f"study {settings.study.name!r} reads its rows from {settings.study.data_root}, so "
             "there is nothing to fetch from the hub; run `data check` to check these rows"
         )
-    encoder = settings.study.encoder
-    if encoder not in (POCKET, PRETRAINED) and not Path(encoder).is_dir():
-        fetch_encoder(encoder, settings.study.revision)
+    _encoder_here(settings)
     return check_data(settings, on_done=on_done)
 
 
-def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> DataCheck:
-    """Copy the rows that the study reads into a new folder and read them back.
+def bundle_data(
+    settings: StudySettings, folder: Path, *, has_encoder: bool = True, on_done: OnDone
+) -> DataCheck:
+    """Copy the rows and the encoder that the study reads into a new folder and read them back. An
+    encoder that is made at its first use is not copied: it is made from the rows.
 
     The folder appears only when it is complete.
+
+    Args:
+        has_encoder: whether the encoder is copied.
 
     Raises Refusal if the folder exists, if the data check has errors, if nothing can be copied, or
     if the copy differs from its source.
@@ -128,16 +154,57 @@ def bundle_data(settings: StudySettings, folder: Path, *, on_done: OnDone) -> Da
     check = check_data(settings, on_done=lambda done, total: None)
     if check.errors:
         raise Refusal(check.errors[0])
+    source = _encoder_here(settings) if has_encoder else None
     hub_parts, own_parts = parts_of(check.found), own_parts_of(check.found)
-    if not hub_parts and all(part.reason_not_copied for part in own_parts):
+    if source is None and not hub_parts and all(part.reason_not_copied for part in own_parts):
         reasons = "".join(f"; {line}" for line in bundle.left_out(own_parts))
         raise Refusal(f"study {settings.study.name!r} reads no rows that can be copied{reasons}")
     with whole_folder(folder) as draft:
         bundle.write_bundle(
-            draft, hub_parts, own_parts, data_root=settings.study.data_root, on_done=on_done
+            draft,
+            hub_parts,
+            own_parts,
+            data_root=settings.study.data_root,
+            rows_folder=settings.study.rows_folder,
+            encoder=_copy_encoder(settings, source, draft) if source else None,
+            on_done=on_done,
         )
-        _compare(check.found, replace(Rows.of(settings), data_root=str(draft)))
+        _compare(check.found, replace(Rows.of(settings), data_root=str(draft)), settings.catalogue)
     return check
+
+
+def _encoder_here(settings: StudySettings) -> Path | None:
+    """The folder of the study's encoder, which is downloaded first if it is on the hub; None for
+    one that is made at its first use. Raises Refusal where it cannot be fetched."""
+    encoder, given = settings.study.encoder, given_encoder(settings)
+    if given is not None or encoder in (POCKET, PRETRAINED):
+        return given
+    if Path(encoder).is_dir():
+        return Path(encoder)
+    return fetch_encoder(encoder, settings.study.revision)
+
+
+def _copy_encoder(settings: StudySettings, source: Path, draft: Path) -> dict[str, dict[str, str]]:
+    """Copy the encoder into a bundle and return its entry there. Raises Refusal where it cannot be
+    used in the study, or where the copy differs."""
+    found = _read_encoder(settings, source)
+    place = bundle.place_of_encoder(settings)
+    encoder_files.copy_encoder(source, draft / place)
+    if _read_encoder(settings, draft / place).digest != found.digest:
+        raise Refusal(f"the copy of encoder {str(source)!r} differs from it; is the disk full?")
+    commit = source.name if source.parent.name == "snapshots" else ""
+    revision = settings.study.revision or ""
+    return {place: {"revision": revision, "commit": commit, "digest": found.digest}}
+
+
+def _read_encoder(settings: StudySettings, folder: Path) -> FoundEncoder:
+    """The encoder in the folder. Raises Refusal where the study cannot use it."""
+    from trainables.encoders.model import BaseEncoder  # it imports torch
+    from trainables.training.context import check_encoder
+
+    base = BaseEncoder.load(str(folder))
+    check_encoder(settings, base)
+    return FoundEncoder(str(folder), base.weights_digest)
 
 
 def parts_of(found: Sequence[RowsDescription]) -> list[bundle.Part]:
@@ -156,14 +223,15 @@ def not_copied(found: DataCheck) -> list[str]:
     return bundle.left_out(own_parts_of(found.found))
 
 
-def _compare(found: Sequence[RowsDescription], copied: Rows) -> None:
+def _compare(found: Sequence[RowsDescription], copied: Rows, catalogue: Catalogue) -> None:
     """Refuse a copy whose rows differ from the source's."""
     for source in found:
         if any(part.reason_not_copied for part in source.own_parts) or not (
             source.parts or source.own_parts
         ):
             continue
-        if copied.fingerprint(source.task, source.language, source.split) != source.digest:
+        task = catalogue.get(source.task)
+        if copied.fingerprint(task, source.language, source.split) != source.digest:
             raise Refusal(
                 f"the {source.split} rows in the copy of {source.dataset!r}, config "
                 f"{source.config!r}, differ from their source; is the disk full?"
@@ -175,10 +243,8 @@ def _wrong_files(settings: StudySettings, places: Sequence[StudyRows]) -> list[s
     root = settings.study.data_root
     if root is None:
         return []
-    tasks = [(get_task(rows.task), rows.language) for rows in places]
-    entries = [
-        (get_task(name), code) for task, code in tasks for name in (task.parts or (task.name,))
-    ]
+    tasks = [(settings.catalogue.get(rows.task), rows.language) for rows in places]
+    entries = [(entry, code) for task, code in tasks for entry in (task.parts or (task,))]
     datasets = {entry.origin_of(code).dataset for entry, code in entries}
     return bundle.check_sums(Path(root), sorted(datasets))
 
@@ -187,7 +253,7 @@ def _without_zero_shot(settings: StudySettings, found: Sequence[RowsDescription]
     """Return an error for each target without rows in any zero-shot language: it has no score."""
     with_rows = {(rows.task, rows.language) for rows in found if rows.split == "validation"}
     return [
-        f"target {name!r} has no validation rows in any zero-shot language of the study"
-        for name in settings.space.targets
-        if not any((name, code) in with_rows for code in get_task(name).zero_shot_languages)
+        f"target {target.name!r} has no validation rows in any zero-shot language of the study"
+        for target in settings.targets
+        if not any((target.name, code) in with_rows for code in target.zero_shot_languages)
     ]

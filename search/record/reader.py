@@ -21,6 +21,7 @@ from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
+from spaces.tasks.catalogue import Catalogue
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage
 from trainables.scoring.scores import Scores
@@ -32,6 +33,11 @@ _FILES: Mapping[str, str] = {
     entries.RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
+_NOT_DESCRIBED = (
+    "Records of earlier versions do not describe tasks of one's own: write the task into the study "
+    "file as [tasks.NAME] with kind, languages, labels and rows, and run the study under another "
+    "name; phases that are in the store are not trained again"
+)
 
 
 class RetrainRole(StrEnum):
@@ -137,9 +143,15 @@ def read_study(address: RecordAddress) -> StudyRecord:
         world = tracker.read_json(of_study, "world.json") or {}
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
-    rows = [TrialRow.from_dict(data) for data in contents[entries.TRIAL]]
     where = f"the record of study {address.study!r}"
     recorded = RecordedSettings.parse(settings or {}, where=where)
+    try:
+        rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[entries.TRIAL]]
+        retrains = [
+            _retrain_from_dict(data, recorded.catalogue) for data in contents[entries.RETRAIN_RUN]
+        ]
+    except Refusal as refusal:
+        raise Refusal(f"{where}: {refusal}. {_NOT_DESCRIBED}") from None
     return StudyRecord(
         name=address.study,
         state=_state(of_study),
@@ -148,7 +160,7 @@ def read_study(address: RecordAddress) -> StudyRecord:
         rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
         phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[entries.PHASE]),
         summary=summary or {},
-        retrains=tuple(_retrain_from_dict(data) for data in contents[entries.RETRAIN_RUN]),
+        retrains=tuple(retrains),
         warnings=tuple(warned.get("warnings", ())),
         world=world,
         versions={
@@ -226,13 +238,13 @@ def _gone(run: Run, file: str) -> Refusal:
     )
 
 
-def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
+def _retrain_from_dict(data: Mapping[str, Any], catalogue: Catalogue) -> RetrainRow:
     return RetrainRow(
         name=data["name"],
         seed=data["seed"],
         role=RetrainRole(data["role"]),
         state=TrialState(data["state"]),
-        plan=TrialPlan.from_dict(data["plan"]),
+        plan=TrialPlan.from_dict(data["plan"], catalogue),
         phase_keys=tuple(data["phase_keys"]),
         scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
         reason=data["reason"],

@@ -17,7 +17,7 @@ from search.trials.gains import GainTable, SeedGain
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.learning_rates import FlatIntermediate, HalvedTrial, RateCollapse
 from search.trials.ranking import TrialState
-from spaces.sections import Objective, SelectionRule
+from spaces.study_file.sections import Objective, SelectionRule
 from trainables.scoring.scores import Mark, ScoringProtocol
 
 

@@ -10,7 +10,7 @@ from search.display.number_format import percent, points
 from search.display.tables import titled_table
 from search.report.findings import Findings, TrialFinding
 from search.trials.ranking import TrialState
-from spaces.sections import Objective
+from spaces.study_file.sections import Objective
 
 MAX_NAMED = 8
 HOURS = (Objective.HOURS, Objective.GPU_HOURS)

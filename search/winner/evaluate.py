@@ -15,9 +15,9 @@ from search.winner.searched_study import SearchedStudy
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
-from spaces.sections import EvaluationSection
-from spaces.study import StudySettings
-from spaces.task_catalog import SPLITS
+from spaces.study_file.sections import EvaluationSection
+from spaces.study_file.study import StudySettings
+from spaces.tasks.task import SPLITS
 from trainables.exporting.submission_draft import Draft, Submission, check_targets
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
@@ -71,6 +71,7 @@ def evaluate_trial(
     xtreme: Path | None = None,
     xtreme_rows: Path | None = None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     on_pretrained: OnDone = ignore,
 ) -> Evaluation:
     """Score the best trial, or the one with the number `trial`, in all its targets and languages.
@@ -87,6 +88,7 @@ def evaluate_trial(
             the submission, if there are some. They have no labels, so the scores stay those of the
             other rows.
         data_root: overrides the folder of the rows that the search read.
+        encoder: overrides the folder of its encoder, which must be the same one.
         on_pretrained: called with the numbers of finished and of all steps, if the encoder has to
             be pretrained first.
 
@@ -97,13 +99,13 @@ def evaluate_trial(
     """
     quiet_libraries()
     _check_request(split, xtreme, xtreme_rows)
-    searched = SearchedStudy.read(address, data_root=data_root)
+    searched = SearchedStudy.read(address, data_root=data_root, encoder=encoder)
     settings, row = searched.settings, searched.choose(trial)
     if xtreme is not None:
         targets = [target.task for target in row.plan.targets]
         check_targets(targets, xtreme_rows, trial=f"trial {row.number} of study {address.study!r}")
     _, context = searched.open(home, on_pretrained=on_pretrained)
-    keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
+    keys = {target.task.name: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_all_rows(settings.evaluation))
     draft = Draft(xtreme_rows) if xtreme is not None else None
@@ -116,7 +118,7 @@ def evaluate_trial(
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
         seen=_seen(searched.record, row, context.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
-        submission=draft.finish(xtreme, scored) if draft and xtreme else None,
+        submission=draft.finish(xtreme) if draft and xtreme else None,
     )
 
 
@@ -148,7 +150,7 @@ def _score(
     """The scores of every target. The files of a submission go into its draft."""
     scored: list[TargetScores] = []
     for target in row.plan.targets:
-        key, scoring = keys[target.task], scoring_of(target, context, split=split)
+        key, scoring = keys[target.task.name], scoring_of(target, context, split=split)
         model = model_after(key, target.trained_tasks, context)
         predicted = predictions_of(model, scoring, context)
         scores = scores_of(predicted, scoring, context, loss_fell=_loss_fell(target, key, context))

@@ -21,6 +21,7 @@ def export_trial(
     target: str,
     trial: int | None,
     data_root: str | Path | None = None,
+    encoder: str | Path | None = None,
     on_pretrained: OnDone = ignore,
 ) -> None:
     """Write the encoder, head, tokenizer and card of one target of the best trial, or of the trial
@@ -32,6 +33,7 @@ def export_trial(
         target: the target whose model is written.
         trial: the number of another trial than the best.
         data_root: overrides the folder of the rows that the search read.
+        encoder: overrides the folder of its encoder, which must be the same one.
         on_pretrained: called with how many of how many steps are done, where the encoder is one
             that has to be made first.
 
@@ -41,7 +43,7 @@ def export_trial(
     """
     quiet_libraries()
     check_new(folder)
-    searched = SearchedStudy.read(address, data_root=data_root)
+    searched = SearchedStudy.read(address, data_root=data_root, encoder=encoder)
     searched.check_target(target)
     row = searched.choose(trial)
     _, context = searched.open(home, on_pretrained=on_pretrained)

@@ -29,7 +29,7 @@ from search.winner.winners_curse import winners_curse
 from spaces.json_values import to_json
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes
@@ -48,6 +48,7 @@ class RetrainRequest:
         trial: the number of another trial than the best.
         target: retrain the trial that is best for this target, and only the phases it needs.
         data_root: overrides the folder of the rows that the search read.
+        encoder: overrides the folder of its encoder.
         is_forced: continue although the data or the code changed since the search.
         is_promoted: make the new versions champions without a comparison.
     """
@@ -56,6 +57,7 @@ class RetrainRequest:
     trial: int | None = None
     target: str | None = None
     data_root: str | Path | None = None
+    encoder: str | Path | None = None
     is_forced: bool = False
     is_promoted: bool = False
 
@@ -87,7 +89,7 @@ def retrain(
         Refusal: before anything is trained.
     """
     quiet_libraries()
-    searched = SearchedStudy.read(address, data_root=wishes.data_root)
+    searched = SearchedStudy.read(address, data_root=wishes.data_root, encoder=wishes.encoder)
     if wishes.target is not None:
         searched = searched.for_target(wishes.target)
     settings, record = searched.settings, searched.record
@@ -95,7 +97,7 @@ def retrain(
     check_places(home, tracking_uri=address.tracking_uri, phase_store=searched.phase_store)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     registry = _registry(address, row.plan)
-    encoder, context = searched.open(home, on_pretrained=on_pretrained)
+    encoder, context = searched.open(home, on_pretrained=on_pretrained, any_encoder=True)
     cautions = (*_infeasible(row), *_without_baseline(row, baseline))
     cautions += _check_lock(row, record, context, is_forced=wishes.is_forced)
     seeds = fresh_seeds(settings, wishes.num_seeds)
@@ -130,7 +132,7 @@ def _registry(address: RecordAddress, plan: TrialPlan) -> Registry:
     with refusing():
         registry = Registry.open(address.tracking_uri)
         for target in plan.targets:
-            registry.check_owner(model_name(address.study, target.task), address.study)
+            registry.check_owner(model_name(address.study, target.task.name), address.study)
     return registry
 
 

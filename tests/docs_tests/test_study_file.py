@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spaces.phases import Recipe
-from spaces.sections import (
+from spaces.study_file.sections import (
     BudgetSection,
     EvaluationSection,
     LoraSection,
@@ -24,7 +24,7 @@ from spaces.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference" / "study-file.md"

@@ -24,10 +24,10 @@ from search.record.writer import RecordWriter
 from search.recorded_settings import RecordedSettings
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
+from tests.by_name import mixture_of
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
 from trainables.training.context import TrialContext
@@ -37,7 +37,7 @@ RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
 
 
 def phase(source: str, rate: float, seed: int = 0) -> Phase:
-    return Phase(mixture=Mixture.of({source: 1.0}), learning_rate=rate, seed=seed, recipe=RECIPE)
+    return Phase(mixture=mixture_of({source: 1.0}), learning_rate=rate, seed=seed, recipe=RECIPE)
 
 
 def plan(source: str | None, rate: float = 2e-4, target_rate: float = 1e-4) -> TrialPlan:
@@ -46,9 +46,9 @@ def plan(source: str | None, rate: float = 2e-4, target_rate: float = 1e-4) -> T
         encoder="tiny",
         intermediate=phase(source, rate) if source else None,
         targets=(
-            Target(task="rel", phase=phase("rel", target_rate)),
-            Target(task="coh", phase=phase("coh", target_rate)),
-            Target(task="retrieval", phase=None),
+            Target(task=SHIPPED.get("rel"), phase=phase("rel", target_rate)),
+            Target(task=SHIPPED.get("coh"), phase=phase("coh", target_rate)),
+            Target(task=SHIPPED.get("retrieval"), phase=None),
         ),
     )
 
@@ -478,7 +478,7 @@ def model_folder(
             context = TrialContext.open(
                 settings, home=place, encoder=str(small_base), workers=Workers.alone()
             )
-            labels = get_task(task).labels
+            labels = SHIPPED.get(task).labels
             about = ModelDescription(
                 task=task, labels=labels, max_length=64, phase_key=None, plan={}
             )

@@ -18,7 +18,7 @@ from search.planning.row_check import NO_ENCODER
 from search.record.reader import StudyRecord
 from search.report.status import StudyStatus
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 Cli = Callable[..., Any]
@@ -40,7 +40,7 @@ def test_all_public_functions_are_listed() -> None:
         for name, value in vars(api).items()
         if getattr(value, "__module__", "") == api.__name__ and not name.startswith("_")
     }
-    assert public | {"Study"} == set(api.__all__)
+    assert public | {"Study", "read"} == set(api.__all__)
     assert all(getattr(api, name).__doc__ for name in api.__all__)
 
 
@@ -224,7 +224,7 @@ def outcome(record: StudyRecord) -> dict[int, Any]:
 SEARCH = """
 import json, sys
 from search import api
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 study = api.run(StudySettings.parse(json.loads(sys.argv[1])), home=sys.argv[2])
 assert study.is_finished and study.best.objective == study.trials().objective.max()
 """

@@ -1,15 +1,24 @@
 """Which folder a study's encoder stands for."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from search.base_encoder import TextChoice, choose_text, encoder_at_hand, find_encoder
+from search.base_encoder import (
+    TextChoice,
+    check_same,
+    choose_text,
+    encoder_at_hand,
+    find_encoder,
+    given_encoder,
+)
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
+from trainables.encoders.model import BaseEncoder
 from trainables.pretraining.corpus import DatasetText, PocketText, TaskText, TextFiles
 from trainables.pretraining.pretrain import base_folder
 from trainables.pretraining.recipe import pocket_base
@@ -62,6 +71,38 @@ def test_an_encoder_at_hand_is_neither_made_nor_fetched(
     made = base_folder(pocket_base(), home.path)
     made.mkdir(parents=True)
     assert at_hand("pocket") == made
+
+
+@pytest.mark.parametrize("encoder", ["pocket", "our/encoder-that-nobody-has"])
+def test_a_given_folder_stands_in_for_any_name(
+    encoder: str, settings_of: Callable[..., StudySettings], small_base: Path, tmp_path: Path
+) -> None:
+    """The bundle's is read without a word; what is given by name comes before it."""
+    home, root = Home.of(tmp_path / "home"), tmp_path / "root"
+    settings = settings_of(study={"encoder": encoder}).with_data_root(root)
+    assert given_encoder(settings) is None
+    bundled = shutil.copytree(small_base, root / "encoders" / encoder)
+    assert find_encoder(settings, home) == str(bundled)
+    assert encoder_at_hand(settings, home) == bundled
+    given = settings.with_encoder(small_base)
+    assert find_encoder(given, home) == str(small_base)
+    assert encoder_at_hand(given, home) == small_base
+    with pytest.raises(Refusal, match="is not a folder here"):
+        find_encoder(settings.with_encoder(tmp_path / "none"), home)
+    assert not home.path.exists()
+
+
+def test_another_encoder_is_refused_by_its_digest(small_base: Path) -> None:
+    base = BaseEncoder.load(str(small_base))
+    check_same(base, {}, folder="DIR", of="study 'a'")
+    check_same(base, base.digests, folder="DIR", of="study 'a'")
+    for part, digest in base.digests.items():
+        with pytest.raises(Refusal) as refused:
+            check_same(base, {**base.digests, part: "0" * 64}, folder="DIR", of="study 'a'")
+        assert str(refused.value) == (
+            f"encoder 'DIR' is not that of study 'a': its {part} has the digest {digest[:12]}, "
+            "expected 000000000000; name the folder of that encoder with --encoder DIR"
+        )
 
 
 def test_which_text_is_pretrained_on(mirror: Path, tmp_path: Path) -> None:

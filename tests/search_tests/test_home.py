@@ -7,7 +7,7 @@ import pytest
 
 from search.home import Home, check_writable
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def test_which_folder_is_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

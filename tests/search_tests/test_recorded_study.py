@@ -23,7 +23,7 @@ def test_the_examples_of_the_documentation(
     planted_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRANSFER_SEARCH_HOME", str(planted_home))
-    done = doctest.testmod(recorded_study, extraglobs={"read": api.read}, optionflags=FLAGS)
+    done = doctest.testmod(recorded_study, optionflags=FLAGS)
     assert done.failed == 0
     assert done.attempted >= 12
 

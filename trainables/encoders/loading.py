@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
+from trainables.encoder_files import check_folder, fault_on_hub
 from trainables.encoders import checks
 from trainables.quiet import quiet_libraries
 
@@ -34,6 +36,8 @@ def read_encoder(
     one line, for everything that cannot be trained as an encoder (see `checks`).
     """
     quiet_libraries()
+    if Path(folder).is_dir():
+        check_folder(folder)
     try:
         config = _read_config(folder, revision)
         encoder = _read_weights(folder, revision, config)
@@ -42,7 +46,8 @@ def read_encoder(
         tokenizer = _read_tokenizer(folder, revision)
         checks.check_tokenizer(tokenizer, num_embeddings=checks.embeddings_of(encoder).shape[0])
     except Refusal as error:
-        raise Refusal(f"encoder {folder!r} {error}") from error
+        fault = None if Path(folder).is_dir() else fault_on_hub(folder, revision)
+        raise Refusal(f"encoder {folder!r} {fault or error}") from error
     return encoder, tokenizer
 
 

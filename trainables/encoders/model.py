@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.tasks.task import Task
 from trainables.encoders.loading import read_encoder
+from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
+from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
 # Keys of a config that are names, or that change no hidden state here (heads are ours, and no
@@ -54,13 +56,20 @@ IGNORED_SETTINGS = frozenset(
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
 
+class _Heads(nn.ModuleDict):
+    """Heads by task. A task may have the name of a method of modules, such as `type`."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        self._modules[key] = module
+
+
 class TransferModel(nn.Module):
     """An encoder with one head per task. The head of a task serves all its languages."""
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleDict(dict(heads))
+        self.heads = _Heads(dict(heads))
 
     def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
         """The hidden states of the encoder, as `hidden_states` returns them."""
@@ -95,18 +104,31 @@ class BaseEncoder:
         can change results: dropout, heads, activation and others. Weights do not show these."""
         return settings_of(self.config)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of its weights, its config and its tokenizer, which decide results."""
+        return {
+            "weights": self.weights_digest,
+            "config": settings_digest(self.settings),
+            "tokenizer": self.tokenizer_digest,
+        }
+
     @classmethod
-    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+    def load(
+        cls, folder: str, *, revision: str | None = None, text_prefix: str = ""
+    ) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
-        everything that cannot be trained as an encoder (see `checks`).
+        Only safetensors are read, and no remote code is run. `text_prefix` stands before every row
+        (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
+        encoder (see `checks`).
         """
         encoder, tokenizer = read_encoder(folder, revision=revision)
+        add_prefix(tokenizer, text_prefix)
         return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
 
     def model(
-        self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
+        self, tasks: Iterable[Task], *, encoder: State | None, seed: int | str
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
         copy.
@@ -117,12 +139,11 @@ class BaseEncoder:
         if encoder is not None:
             body.load_state_dict(encoder)
         heads = {}
-        for name in sorted(tasks):
-            torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
-            task = get_task(name)
+        for task in sorted(tasks, key=lambda task: task.name):
+            torch.manual_seed(random.Random(f"head:{seed}:{task.name}").getrandbits(63))
             head = format_of_kind(task.kind).build_head(task, body)
             if head is not None:
-                heads[name] = head
+                heads[task.name] = head
         return TransferModel(body, heads)
 
     @property
@@ -190,16 +211,6 @@ def settings_of(config: Any) -> dict[str, Any]:
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:

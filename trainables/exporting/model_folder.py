@@ -8,7 +8,7 @@ with the same head, that class loads the weights too.
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
-from spaces.task_catalog import Task, TaskKind, get_task
+from spaces.tasks.task import METRICS, AnswerRules, Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.training.context import TrialContext
 from trainables.training.stage import model_after
@@ -40,7 +40,8 @@ READS_OTHERWISE = frozenset({"longformer"})
 class ModelDescription:
     """A model folder's task, and the plan that trained it. `layer` is that of retrieval, as in
     `RetrievalFormat`. `learning_rates` has, by role, the rates that its phases were trained at:
-    half of the plan's rate where that rate diverged. Folders of earlier versions do not have it."""
+    half of the plan's rate where that rate diverged. `kind`, `head` (the task whose head it is) and
+    `answer_rules` describe a task that is not shipped. Folders of earlier versions have neither."""
 
     task: str
     labels: tuple[str, ...]
@@ -49,6 +50,29 @@ class ModelDescription:
     plan: Mapping[str, Any]
     layer: int | None = None
     learning_rates: Mapping[str, float] = field(default_factory=dict)
+    kind: str | None = None
+    head: str | None = None
+    answer_rules: str = AnswerRules.SQUAD_V1.value
+
+    def described_task(self) -> Task | None:
+        """The task as the folder describes it; None in folders of earlier versions."""
+        if self.kind is None:
+            return None
+        kind = TaskKind(self.kind)
+        task = Task(
+            name=self.task,
+            kind=kind,
+            dataset=self.task,
+            languages=("en",),
+            metric=METRICS[kind][0],
+            chance=0.0,
+            num_train_rows=0,
+            labels=self.labels,
+            answer_rules=AnswerRules(self.answer_rules),
+        )
+        if self.head in (None, self.task):
+            return task
+        return replace(task, train_on=replace(task, name=self.head or ""))
 
 
 def export_target(
@@ -57,7 +81,7 @@ def export_target(
     """Write the encoder and head of one target, the tokenizer and the card into a new folder.
     Raises Refusal where it exists or cannot be written."""
     check_new(folder)
-    task = get_task(about.task)
+    task = context.settings.catalogue.get(about.task)
     tasks = (task.training_task,) if task.trains else ()
     model = model_after(about.phase_key, tasks, context)
     whole: Any = whole_model(model, task)
@@ -83,7 +107,7 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: number for number, label in enumerate(task.labels)}
     whole = auto.from_config(config, trust_remote_code=False)
-    head, linear = model.heads[task.training_task], getattr(whole, name, None)
+    head, linear = model.heads[task.training_task.name], getattr(whole, name, None)
     body, encoder = whole.base_model, model.encoder.state_dict()
     if not isinstance(linear, nn.Linear) or body.state_dict().keys() != encoder.keys():
         return model.encoder

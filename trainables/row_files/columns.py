@@ -1,10 +1,10 @@
-"""Gives raw rows our columns and labels, and keeps those that a filter names (`spaces.origin`)."""
+"""Gives raw rows our columns and labels, and keeps those that a filter names (see `Origin`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from spaces.origin import Origin
 from spaces.refusal import unknown
+from spaces.tasks.origin import Origin
 
 # The columns of labels: those of the kinds, and those of the shipped readers.
 LABELS = ("label", "tags", "pos_tags", "ner_tags", "answerKey")

@@ -4,7 +4,8 @@
 OWNER/NAME/CONFIG/SPLIT-00000-of-00001.parquet    (CONFIG is `data` where there is only one)
 OWNER/NAME/README.md                              its configs and its licence
 FOLDER/LANGUAGE/SPLIT.jsonl (or .parquet)         your own rows, unchanged
-licences.json  SOURCES.json  SHA256SUMS           of all data sets
+encoders/OWNER/NAME/config.json, ...              the study's encoder (`place_of_encoder`)
+licences.json  SOURCES.json  SHA256SUMS           of all data sets and of the encoder
 README.md                                         what the folder is, and what was not copied
 ```
 """
@@ -16,11 +17,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal, shown
+from spaces.study_file.study import StudySettings
+from spaces.tasks.origin import Layout
+from trainables.encoder_files import ENCODERS
 from trainables.rows.cards import CARD, LICENCES, licence_of
-from trainables.rows.folders import copy_own
+from trainables.rows.folders import copy_own, is_below
 from trainables.rows.hub import copy_split
 
 SUMS, SOURCES = "SHA256SUMS", "SOURCES.json"
@@ -78,17 +82,20 @@ def write_bundle(
     own_parts: Sequence[OwnPart] = (),
     *,
     data_root: str | None,
+    rows_folder: str | None = None,
+    encoder: Mapping[str, Mapping[str, str]] | None = None,
     on_done: Callable[[int, int], None],
 ) -> None:
     """Copy parts from the hub (or from another data root) and from folders of your own into a new
-    folder, and list what is not copied. `on_done` gets the number of copied parts and their total.
-    Raises Refusal."""
+    folder, and list what is not copied. `encoder` is the entry of an encoder that lies in the
+    folder already. `on_done` gets the number of copied parts and their total. Raises Refusal."""
     copied = [part for part in own_parts if part.reason_not_copied is None]
     commits = _copy_hub(
         folder, parts, data_root, lambda done: on_done(done, len(parts) + len(copied))
     )
     for done, part in enumerate(copied, start=len(parts) + 1):
-        copy_own(part.folder, part.config or None, part.split, folder, data_root=data_root)
+        root = data_root if is_below(part.folder, data_root) else rows_folder or data_root
+        copy_own(part.folder, part.config or None, part.split, folder, data_root=root)
         on_done(done, len(parts) + len(copied))
     licences: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
     for dataset, config in sorted({(part.dataset, part.config) for part in parts}):
@@ -100,9 +107,11 @@ def write_bundle(
     sources = {
         part.dataset: {"revision": part.revision, "commit": commits[part.dataset]} for part in parts
     }
+    sources.update({place: dict(entry) for place, entry in (encoder or {}).items()})
     for name, content in ((LICENCES, licences), (SOURCES, sources)):
         (folder / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    lines = ["Rows that one study reads, copied by `data bundle`; read them with `--data-root`.\n"]
+    what = "Rows and encoder" if encoder else "Rows"
+    lines = [f"{what} that one study reads, copied by `data bundle`; read by `--data-root`.\n"]
     lines += [f"- not copied: {line}\n" for line in left_out(own_parts)]
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -139,6 +148,49 @@ def _copy_hub(
         )
         on_done(done)
     return commits
+
+
+def place_of_encoder(settings: StudySettings) -> str:
+    """Where a bundle has the study's encoder: `encoders/` and its name; of a path its last part.
+    An encoder that `[pretraining]` describes has the digest of that section in its name."""
+    name = settings.study.encoder
+    if settings.pretraining is not None:
+        described = settings.pretraining.model_dump_json(exclude_defaults=True)
+        name += f"-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
+    path = Path(name)
+    if name.startswith(("/", ".", "~")) or len(path.parts) > 2 or ".." in path.parts:
+        name = path.name if path.name not in ("", "..") else "encoder"
+    return f"{ENCODERS}/{name}"
+
+
+def bundled_encoder(settings: StudySettings) -> Path | None:
+    """The folder of the study's encoder in the bundle at its data root; None where there is none.
+    Raises Refusal where its files differ from SHA256SUMS, or where it is of another revision than
+    the study pins."""
+    root, wanted = settings.study.data_root, settings.study.revision
+    place = place_of_encoder(settings)
+    if root is None or not Path(root, place).is_dir():
+        return None
+    entry = _sources(Path(root)).get(place, {})
+    known = [str(entry[key]) for key in ("revision", "commit") if entry.get(key)]
+    if wanted is not None and known and wanted not in known:
+        raise Refusal(
+            f"the encoder in {Path(root, place)} is of revision {known[0]!r}, and the study pins "
+            f"{wanted!r}; make the bundle again with `data bundle`"
+        )
+    wrong = check_sums(Path(root), [place])
+    if wrong:
+        raise Refusal(wrong[0])
+    return Path(root, place)
+
+
+def _sources(root: Path) -> Mapping[str, Mapping[str, Any]]:
+    file = root / SOURCES
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refusal(f"{file} cannot be read as JSON: {error}") from error
+    return content if isinstance(content, dict) else {}
 
 
 def check_sums(folder: Path, datasets: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.refusal import Refusal, unknown
+from trainables.encoder_files import ENCODERS
 
 LICENCES = "licences.json"  # in a data root: data set -> config -> {"licence": ...}
 CARD = "README.md"
@@ -28,7 +29,8 @@ def find_folder(dataset: str, data_root: str | None) -> Path | None:
     if not root.is_dir():
         raise Refusal(f"data root {data_root!r} is not a folder; expected one in the hub's layout")
     if not (root / dataset).is_dir():
-        names = sorted(str(f.relative_to(root)) for f in root.glob("*/*") if f.is_dir())
+        listed = [f for f in root.glob("*/*") if f.is_dir() and f.parent.name != ENCODERS]
+        names = sorted(str(f.relative_to(root)) for f in listed)
         raise unknown(f"data set in data root {data_root!r}", dataset, names)
     return root / dataset
 

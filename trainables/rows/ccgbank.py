@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from spaces.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
 from spaces.refusal import Refusal
+from spaces.tasks.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
 from trainables.rows.folders import read_text
 
 TRAIN_SECTIONS = "02-21"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spaces.refusal import Refusal, first_line
+from spaces.tasks.origin import Layout, Origin
 from trainables.row_files.conll import conll_rows, conllu_rows
 from trainables.row_files.delimited import csv_rows, tsv_rows
 from trainables.rows.hub import NoRowsError, with_names
@@ -20,6 +21,20 @@ from trainables.rows.raw import json_object
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".tsv", ".conll", ".conllu")
 NAMES = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 HINT = f"expected your own rows there as LANGUAGE/SPLIT{NAMES}"
+
+
+def own_root(origin: Origin, data_root: str | None, rows_folder: str | None) -> str | None:
+    """The folder that the origin's folder is relative to: the data root where it has it there, else
+    the study's `rows_folder`. A data set of the hub has the data root alone."""
+    is_hub = origin.layout is Layout.HUB
+    if is_hub or rows_folder is None or is_below(origin.dataset, data_root):
+        return data_root
+    return rows_folder
+
+
+def is_below(dataset: str, data_root: str | None) -> bool:
+    """Whether the data root has this folder."""
+    return data_root is not None and (Path(data_root) / dataset).is_dir()
 
 
 def find_own_folder(dataset: str, data_root: str | None, *, hint: str) -> Path:

@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from spaces.refusal import Refusal, first_line
+from trainables.encoder_files import READ, fault_on_hub
 from trainables.rows.cards import CARD, configs, default_config, find_folder
 
-ENCODER_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _COMMIT = re.compile("[0-9a-f]{40}")
 _BUSY = (408, 429, 500, 502, 503, 504)  # the hub's status codes for a request to be repeated later
 
@@ -97,15 +97,19 @@ def _read(
     return rows, dataset_split.features, commit if is_commit else ""
 
 
-def fetch_encoder(name: str, revision: str | None) -> None:
-    """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Raises Refusal where it
-    cannot be fetched."""
+def fetch_encoder(name: str, revision: str | None) -> Path:
+    """Fill the hub's cache with an encoder: config, tokenizer, safetensors. Returns its folder
+    there, whose name is the commit. Raises Refusal where it cannot be fetched."""
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(name, revision=revision, allow_patterns=ENCODER_FILES)
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(READ)))
     except (OSError, ValueError) as error:
         raise Refusal(f"encoder {name!r} cannot be fetched: {first_line(error)}") from error
+    fault = None if any(folder.glob("*.safetensors")) else fault_on_hub(name, revision)
+    if fault is not None:
+        raise Refusal(f"encoder {name!r} {fault}")
+    return folder
 
 
 def cached_encoder(name: str, revision: str | None) -> Path | None:

@@ -5,9 +5,9 @@ from types import MappingProxyType
 from typing import Any
 
 from spaces.languages import get_language
-from spaces.origin import Layout
 from spaces.refusal import shown, unknown
-from spaces.task import Task, TaskKind
+from spaces.tasks.origin import Layout
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import (
     ChoiceExample,
     PairExample,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.origin import Layout, Origin
 from spaces.refusal import Refusal, shown
+from spaces.tasks.origin import Layout, Origin
 from trainables.row_files.columns import check_columns, is_kept, with_our_columns
 from trainables.rows import bucc, ccgbank, xtreme_files
 from trainables.rows.bundle import OwnPart, Part

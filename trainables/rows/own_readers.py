@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 from trainables.examples import ChoiceExample, PairExample, RetrievalExample, TextExample
 from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spaces.refusal import shown, unknown
-from spaces.task import Task
+from spaces.tasks.task import Task
 from trainables.examples import Answer, Example, SpanExample, TaggingExample
 from trainables.formats.base import RowError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import RetrievalDirection
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage, Outcomes
@@ -66,7 +66,7 @@ def run_trial(
                 scores, rows = evaluate_rows(model, scoring, context, loss_fell=loss_fell)
                 split_scores.append(scores)
                 if name == split:
-                    files[target.task] = _write_outcomes(
+                    files[target.task.name] = _write_outcomes(
                         rows, key, scoring, scores.protocol, context
                     )
             seconds["evaluation"] += time.monotonic() - before
@@ -86,9 +86,9 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
     evaluation = context.settings.evaluation
     wanted = context.settings.languages_of(target.task)
     languages = context.data.rows.languages(target.task, wanted, split)
-    if not set(languages) - {get_task(target.task).source_language}:
+    if not set(languages) - {target.task.source_language}:
         raise Refusal(
-            f"target {target.task!r} has no {split} rows in a zero-shot language of the study "
+            f"target {target.task.name!r} has no {split} rows in a zero-shot language of the study "
             f"({', '.join(wanted)}); add rows, or list other languages"
         )
     return Scoring(
@@ -99,6 +99,8 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
         max_length=evaluation.max_length_of(target.recipe),
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
+        to_english=evaluation.retrieval_direction is RetrievalDirection.TO_ENGLISH,
+        text_prefix=context.settings.study.text_prefix or "",
     )
 
 

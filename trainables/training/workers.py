@@ -11,7 +11,7 @@ from joblib import cpu_count
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from spaces.sections import Precision
+from spaces.study_file.sections import Precision
 from trainables.encoders.checks import unreached
 
 T = TypeVar("T")

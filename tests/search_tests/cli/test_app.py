@@ -18,8 +18,8 @@ from search.cli.app import app
 from search.record.registry import RegisteredModel
 from search.winner.retrain import fresh_seeds
 from search.winner.verdict import RetrainedSeed, Verdict
-from spaces.study import StudySettings
-from spaces.task_catalog import TASKS
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 from trainables.scoring.scores import Mark
 
 StudyFile = Callable[..., Path]
@@ -182,9 +182,9 @@ def test_mistakes_that_only_a_run_can_see(cli: Run, study_file: StudyFile, tmp_p
 
 def test_tasks(cli: Run) -> None:
     found = json.loads(cli("tasks", "--json").out)
-    assert found.keys() == TASKS.keys()
+    assert list(found) == [task.name for task in SHIPPED]
     assert found["retrieval"]["train_on"] is None
-    assert all(name in cli("tasks").out for name in TASKS)
+    assert all(task.name in cli("tasks").out for task in SHIPPED)
 
 
 def test_the_page_of_the_tasks_says_what_the_program_says(cli: Run) -> None:
@@ -215,11 +215,11 @@ def test_the_page_of_the_tasks_says_what_the_program_says(cli: Run) -> None:
     }
     num_rows = {quoted(cells[0])[0]: cells[4] for cells in of_all}
     assert num_rows == {
-        name: f"{task.num_train_rows:,}" if task.trains else "-" for name, task in TASKS.items()
+        task.name: f"{task.num_train_rows:,}" if task.trains else "-" for task in SHIPPED
     }
     licensed = {name for cells in rows_below("## Licences", page) for name in quoted(cells[0])}
-    joined = {task.dataset for task in TASKS.values() if task.parts}
-    wanted = {origin.dataset for task in TASKS.values() for origin in (task, *task.elsewhere)}
+    joined = {task.dataset for task in SHIPPED if task.parts}
+    wanted = {origin.dataset for task in SHIPPED for origin in (task, *task.elsewhere)}
     assert wanted - joined <= licensed
 
 
@@ -397,7 +397,7 @@ def test_retrain_prints_json_alone(
 
 
 def test_shipped_studies_have_no_mistakes(cli: Run) -> None:
-    from spaces.study import shipped_studies
+    from spaces.study_file.study_text import shipped_studies
 
     for name in shipped_studies():
         assert isinstance(StudySettings.load(name), StudySettings)

@@ -22,7 +22,8 @@ from search.cluster.manifests import (
     to_yaml,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
 
 DIGEST = "@sha256:" + 64 * "a"
 HOSTILE = (
@@ -255,6 +256,7 @@ def test_every_object_is_named_after_the_study(name: str) -> None:
     [
         ("study", 'data_root = "data"', "below /work"),
         ("study", 'data_root = "/work/../etc"', "below /work"),
+        ("study", 'encoder_folder = "mine"', "study.encoder_folder is .*below /work"),
         ("tracking", 'mlflow = "http://me:secret@mlflow:5000"', "password"),
         ("tracking", 'optuna = "postgresql://me:secret@db/optuna"', "password"),
         ("tracking", 'optuna = "postgresql://me@db/optuna?password=secret"', "password"),
@@ -270,7 +272,8 @@ def test_what_a_pod_has_not_or_may_not_hold_is_refused(
 
 def test_folders_on_the_volume_and_addresses_without_a_password_pass() -> None:
     text = study_text(
-        study='data_root = "/work/rows"', tracking='optuna = "postgresql://me@db/optuna"'
+        study='data_root = "/work/rows"\nencoder_folder = "/work/mine"',
+        tracking='optuna = "postgresql://me@db/optuna"',
     )
     study_objects(text.replace('"pocket"', '"/work/bases/mine"'))
     with pytest.raises(Refusal, match=r"study\.encoder is '\./mine'"):

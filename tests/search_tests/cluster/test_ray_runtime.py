@@ -25,7 +25,7 @@ from search.cluster.ray_runtime import (
 )
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

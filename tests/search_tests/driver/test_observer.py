@@ -12,7 +12,7 @@ import pytest
 from search.driver.observer import NUMBERS, Observer, logging_to
 from search.trials.ranking import TrialState
 from spaces.redaction import remember
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.store.phase_store import PhaseRecord
 
 Settings = Callable[..., StudySettings]

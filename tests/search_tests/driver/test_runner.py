@@ -32,7 +32,7 @@ from search.record.entries import trial_labels
 from search.record.reader import StudyRecord, read_outcomes, read_study
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialState, best_baseline, ranked
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.on_ray import Launch
@@ -425,7 +425,7 @@ def run_in_process(settings: StudySettings, folder: Path, command: Command) -> S
     settings_file.write_text(settings.model_dump_json())
     code = (
         "import json, sys; from search.cli.app import main\n"
-        "from spaces.study import StudySettings\n"
+        "from spaces.study_file.study import StudySettings\n"
         "settings = StudySettings.parse(json.load(open(sys.argv[1])))\n"
         "StudySettings.load = classmethod(lambda cls, study: settings)\n"
         "sys.argv[1:] = ['run', 'tiny', '--home', sys.argv[2]]; main()"

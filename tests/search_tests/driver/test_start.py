@@ -8,11 +8,18 @@ import pytest
 
 from search.callbacks import StartCallbacks
 from search.driver import start
-from search.driver.start import TRAINED_BY, check_version, scoring_versions, start_study
+from search.driver.start import (
+    TRAINED_BY,
+    check_trained_on,
+    check_version,
+    scoring_versions,
+    start_study,
+)
 from search.home import Home
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
+from trainables.encoders.model import BaseEncoder
 from trainables.training.key_facts import TRAINING_VERSION
 
 Settings = Callable[..., StudySettings]
@@ -93,6 +100,24 @@ def test_a_study_of_another_scoring_version_is_not_gone_on_with(
     mark = {"training_version": TRAINING_VERSION, "scoring_versions": scoring_versions(settings)}
     study.write_mark(TRAINED_BY, mark)
     check_version(study, settings)
+
+
+def test_a_study_is_not_gone_on_with_on_another_encoder(
+    settings_of: Settings, optuna_url: str, small_base: Path
+) -> None:
+    settings, base = settings_of(budget={"num_trials": 2}), BaseEncoder.load(str(small_base))
+    study = OptunaStudy.open(optuna_url, settings)
+    other = {**base.digests, "weights": "0" * 64}
+    study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, "encoder": other})
+    check_trained_on(study, settings, base, folder="DIR")  # nothing is trained yet
+    asked = study.ask()
+    assert asked is not None
+    study.tell_scored(asked, 0.5)
+    with pytest.raises(Refusal, match=r"'DIR' is not that of study 'tiny': its weights has"):
+        check_trained_on(study, settings, base, folder="DIR")
+    for mark in ({}, {"encoder": base.digests}):  # older studies have no digests
+        study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, **mark})
+        check_trained_on(study, settings, base, folder="DIR")
 
 
 def test_every_check_is_made_once(

@@ -11,7 +11,7 @@ from search.sampling.history import PlanResult
 from search.sampling.study import AskedTrial
 from search.trials.ranking import TrialState
 from search.trials.spending import TrialSpending
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.store.phase_store import PhaseRecord
 
 Settings = Callable[..., StudySettings]

@@ -10,7 +10,7 @@ from transformers import XLMRobertaConfig, XLMRobertaModel
 from search.planning.costs import KNOWN, EncoderShape, cost_of, num_weights, sequences_of
 from search.planning.plan import plan_study
 from spaces.json_values import to_json
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

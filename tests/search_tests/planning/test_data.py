@@ -13,6 +13,7 @@ from rich.console import Console
 from search.cli.data import _print
 from search.planning.data import (
     DataCheck,
+    FoundEncoder,
     bundle_data,
     check_data,
     fetch_data,
@@ -20,11 +21,12 @@ from search.planning.data import (
     parts_of,
     places_of,
 )
-from spaces.own_tasks import own_rows, own_task
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task import TaskKind
-from spaces.task_catalog import TASKS, tabulate
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.own_tasks import own_rows, own_task
+from spaces.tasks.task import TaskKind
+from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
 
 
@@ -97,7 +99,7 @@ def test_a_check_tells_what_is_there(mirror: Path) -> None:
     german = by_place["xquad", "de", "validation"]
     assert (german.config, german.hub_split, german.num_rows) == ("XQuAD.de", "validation", 550)
     assert german.licence == "CC BY-SA 4.0"
-    assert german.digest == Rows(str(mirror)).fingerprint("xquad", "de", "validation")
+    assert german.digest == Rows(str(mirror)).fingerprint(SHIPPED.get("xquad"), "de", "validation")
     assert by_place["squad", "en", "train"].licence == "CC BY-SA 4.0"
 
 
@@ -204,6 +206,57 @@ def test_a_bundle_is_a_data_root_of_the_same_rows(mirror: Path, tmp_path: Path) 
     assert "differs from its sum in SHA256SUMS" in check(tmp_path / "out").errors[0]
 
 
+@pytest.fixture
+def named_study(mirror: Path) -> StudySettings:
+    """A study of real rows whose encoder has a name of the hub."""
+    content = study(mirror).model_dump(mode="json")
+    content["study"]["encoder"] = "our/tiny"
+    return StudySettings.parse(content)
+
+
+def test_a_bundle_takes_the_encoder_along(
+    named_study: StudySettings, small_base: Path, tmp_path: Path
+) -> None:
+    out, digest = tmp_path / "out", BaseEncoder.load(str(small_base)).weights_digest
+    source = bundle_data(named_study.with_encoder(small_base), out, on_done=quiet)
+    assert source.encoder == FoundEncoder(str(small_base), digest)
+    copied = check_data(named_study.with_data_root(out), on_done=quiet)
+    assert copied.errors == ()
+    assert copied.encoder == FoundEncoder(str(out / "encoders/our/tiny"), digest)
+    entry = json.loads((out / "SOURCES.json").read_text())["encoders/our/tiny"]
+    assert entry == {"revision": "", "commit": "", "digest": digest}
+    assert "encoders/our/tiny/model.safetensors" in (out / "SHA256SUMS").read_text()
+    # A bundle of the bundle needs no other source.
+    bundle_data(named_study.with_data_root(out), tmp_path / "again", on_done=quiet)
+    again = check_data(named_study.with_data_root(tmp_path / "again"), on_done=quiet)
+    assert again.encoder is not None
+    assert again.encoder.digest == digest
+    damaged = out / "encoders/our/tiny/tokenizer.json"
+    damaged.write_text(damaged.read_text() + "\n")
+    (error,) = check_data(named_study.with_data_root(out), on_done=quiet).errors
+    assert "our/tiny/tokenizer.json differs from its sum in SHA256SUMS" in error
+
+
+def test_a_bundle_may_leave_the_encoder_out(
+    named_study: StudySettings, small_base: Path, tmp_path: Path
+) -> None:
+    settings = named_study.with_encoder(small_base)
+    bundle_data(settings, tmp_path / "out", has_encoder=False, on_done=quiet)
+    assert not (tmp_path / "out" / "encoders").exists()
+
+
+def test_an_encoder_that_does_not_fit_is_an_error(
+    named_study: StudySettings, small_base: Path, tmp_path: Path
+) -> None:
+    content = named_study.model_dump(mode="json")
+    content["training"]["target"]["max_length"] = 9999
+    settings = StudySettings.parse(content)
+    (error,) = check_data(settings.with_encoder(small_base), on_done=quiet).errors
+    assert "training.target.max_length" in error
+    (error,) = check_data(named_study.with_encoder(tmp_path / "none"), on_done=quiet).errors
+    assert "is not a folder here" in error
+
+
 def test_a_check_of_whole_rows(mirror: Path) -> None:
     evaluation = {"languages": ["de"], "halves": False}
     found = check(mirror, evaluation=evaluation).found
@@ -243,8 +296,8 @@ def own_root(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         labels=("bug", "wish"),
         num_train_rows=1,
     )
-    table = tabulate((*TASKS.values(), mine), {"qqp": own_rows("mine/qqp", "de")})
-    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
+    catalogue = SHIPPED.with_tasks([mine]).with_rows("qqp", own_rows("mine/qqp", "de"))
+    monkeypatch.setattr(StudySettings, "catalogue", catalogue)
     return root
 
 

@@ -15,7 +15,7 @@ import pytest
 from search.record.address import ExperimentAddress
 from search.record.reader import read_study
 from search.report.forms import report_json
-from spaces.hub_tasks import REVISIONS
+from spaces.tasks.hub_tasks import REVISIONS
 from tests.hub_server import DATASETS, MODELS, Repo, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
@@ -114,6 +114,13 @@ def report(home: Path) -> dict[str, Any]:
     return found
 
 
+def by_name(commit: str) -> str:
+    """The study with an encoder of the hub."""
+    before, _, rest = STUDY.partition("[pretraining]")
+    named = f'encoder = "our/tiny"\nrevision = "{commit}"'
+    return before.replace('encoder = "pretrained"', named) + rest[rest.index("[space]") :]
+
+
 def outcome(found: dict[str, Any]) -> list[Any]:
     """Params, scores and states of all trials, and what makes them comparable."""
     trials = [(t["params"], t["scores"], t["state"]) for t in found["trials"]]
@@ -156,10 +163,7 @@ def test_the_same_fetched_from_the_hub_and_run_without_it(
     repos = {(DATASETS, name): Repo(mirror / name, REVISIONS[name]) for name in names}
     (encoder,) = (by_root.home / "encoders").iterdir()
     commit, file = "c" * 40, tmp_path / "real.toml"
-    before, _, rest = STUDY.partition("[pretraining]")
-    by_name = f'encoder = "our/tiny"\nrevision = "{commit}"'
-    before = before.replace('encoder = "pretrained"', by_name)
-    file.write_text(before + rest[rest.index("[space]") :])
+    file.write_text(by_name(commit))
     cache, home = {"HF_HOME": str(tmp_path / "hf")}, tmp_path / "home"
     with serving({**repos, (MODELS, "our/tiny"): Repo(encoder, commit)}) as server:
         online = {**cache, "HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0"}
@@ -172,6 +176,36 @@ def test_the_same_fetched_from_the_hub_and_run_without_it(
     revisions = {protocol["revision"] for protocol in found["protocol"].values()}
     assert revisions == {REVISIONS["google/xtreme"]}
     assert outcome(found) == outcome(by_root.found)
+
+
+def test_the_same_from_a_bundle_alone(by_root: Searched, mirror: Path, tmp_path: Path) -> None:
+    """The hub is asked once, for the encoder of the bundle; then one folder is all there is."""
+    (encoder,) = (by_root.home / "encoders").iterdir()
+    commit, file, bundle = "c" * 40, tmp_path / "real.toml", tmp_path / "bundle"
+    file.write_text(by_name(commit))
+    with serving({(MODELS, "our/tiny"): Repo(encoder, commit)}) as server:
+        online = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": server.address}
+        options = ("data", "bundle", file, bundle, "--data-root", mirror)
+        made = program(*options, folder=tmp_path, **online, HF_HUB_OFFLINE="0")
+    assert made.returncode == 0, made.stdout + made.stderr
+    shutil.rmtree(tmp_path / "hf")
+    home, nowhere = tmp_path / "home", {"HF_HOME": str(tmp_path / "none")}
+    run = ("run", file, "--home", home)
+    lost = program(*run, folder=tmp_path, **nowhere)
+    assert lost.returncode == 2
+    done = program(*run, "--data-root", bundle, folder=tmp_path, **nowhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert outcome(report(home)) == outcome(by_root.found)
+    assert not (tmp_path / "none" / "hub").exists()
+    # What is asked of the record later needs the bundle alone too, wherever it lies.
+    elsewhere = bundle.rename(tmp_path / "elsewhere")
+    options = ("--data-root", elsewhere, "--home", home, "--split", "validation")
+    scored = program("evaluate", "real", *options, folder=tmp_path, **nowhere)
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    (elsewhere / "encoders/our/tiny/config.json").write_text("{}")
+    damaged = program("evaluate", "real", *options, folder=tmp_path, **nowhere)
+    assert damaged.returncode == 2
+    assert "our/tiny/config.json differs from its sum in SHA256SUMS" in damaged.stderr
 
 
 def test_a_bundle_has_the_test_rows_of_a_retrain(

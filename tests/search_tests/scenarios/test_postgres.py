@@ -22,7 +22,7 @@ from search.record.reader import read_study
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 pytestmark = pytest.mark.slow
 

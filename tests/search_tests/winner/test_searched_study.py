@@ -11,7 +11,8 @@ from search.home import Home
 from search.trials.feasibility import judge_all
 from search.winner.searched_study import SearchedStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
+from trainables.encoders.model import BaseEncoder
 
 
 def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], planted: Any) -> None:
@@ -59,6 +60,22 @@ def test_one_target_is_judged_by_what_itself_drops(
     assert searched.choose(3).largest_drop == pytest.approx(0.32)
     assert searched.for_target("rel").choose(None).number == 1
     assert searched.for_target("coh").choose(None).number == 3
+
+
+def test_only_the_encoder_of_the_record_is_opened(
+    settings_of: Callable[..., StudySettings], planted: Any, small_base: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(study={"encoder": "our/unknown"}).with_encoder(small_base)
+    base, record = BaseEncoder.load(str(small_base)), planted.record_of(())
+    world = {"encoder": base.weights_digest, "tokenizer": base.tokenizer_digest}
+    home = Home.of(tmp_path)
+    for known in ({}, world, {**world, "config": base.settings}):
+        folder, _ = SearchedStudy(replace(record, world=known), settings).open(home)
+        assert folder == str(small_base)
+    other = replace(record, world={**world, "config": {**base.settings, "hidden_act": "relu"}})
+    with pytest.raises(Refusal, match=r"is not that of study 'pocket': its config has the digest"):
+        SearchedStudy(other, settings).open(home)
+    SearchedStudy(other, settings).open(home, any_encoder=True)
 
 
 def test_what_was_not_searched_is_refused_with_what_was(

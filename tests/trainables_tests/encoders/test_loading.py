@@ -117,6 +117,14 @@ def test_weights_that_are_no_numbers_are_refused(folder: Path) -> None:
     assert refused(folder).endswith("not a number: encoder.layer.0.output.dense.bias")
 
 
+def test_weights_in_other_files_are_refused_by_name(folder: Path) -> None:
+    """Nothing is read of them: these would not even be files of their format."""
+    (folder / "model.safetensors").rename(folder / "model.Q8_0.gguf")
+    assert "has its weights as GGUF (model.Q8_0.gguf)" in refused(folder)
+    (folder / "model.Q8_0.gguf").rename(folder / "pytorch_model.bin")
+    assert "has its weights only in a pickled file (pytorch_model.bin)" in refused(folder)
+
+
 def test_weights_of_a_decoder_are_refused(folder: Path) -> None:
     set_keys(folder / "config.json", is_decoder=True)
     assert "gives a token the same hidden states whatever follows it" in refused(folder)

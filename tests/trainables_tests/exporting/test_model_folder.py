@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.exporting.model_folder import (
     ABOUT,
     HEAD,
@@ -30,7 +31,7 @@ OpenShop = Callable[..., TrialContext]
 
 
 def about(task: str, **fields: Any) -> ModelDescription:
-    given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
+    given = {"labels": SHIPPED.get(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
     return ModelDescription(task=task, **{**given, **fields})
 
 
@@ -66,7 +67,7 @@ def test_the_folder_is_a_plain_one(context: TrialContext, tmp_path: Path) -> Non
 def test_tags_are_those_of_transformers(
     context: TrialContext, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
 ) -> None:
-    task = get_task(task_of_kind(TaskKind.TAGGING))
+    task = SHIPPED.get(task_of_kind(TaskKind.TAGGING))
     folder = exported(context, tmp_path / "out", task.name)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model, loading = AutoModelForTokenClassification.from_pretrained(
@@ -136,5 +137,5 @@ def test_a_folder_in_use(context: TrialContext, tmp_path: Path) -> None:
 
 
 def test_every_task_can_be_described() -> None:
-    for task in TASKS.values():
+    for task in SHIPPED:
         assert about(task.name).labels == task.labels

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.origin import Origin
 from spaces.refusal import Refusal
+from spaces.tasks.origin import Origin
 from trainables.row_files.columns import check_columns, is_kept, with_our_columns
 
 

@@ -3,14 +3,27 @@
 import hashlib
 import json
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal
-from trainables.rows.bundle import SOURCES, SUMS, OwnPart, Part, check_sums, left_out, write_bundle
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
+from spaces.tasks.origin import Layout
+from trainables.rows.bundle import (
+    SOURCES,
+    SUMS,
+    OwnPart,
+    Part,
+    bundled_encoder,
+    check_sums,
+    left_out,
+    place_of_encoder,
+    write_bundle,
+)
 from trainables.rows.cards import licence_of
 from trainables.rows.hub import raw_rows
 
@@ -53,6 +66,58 @@ def test_its_sums_are_those_of_sha256sum(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     listed = (folder / SUMS).read_text().splitlines()
     assert len(listed) == sum(path.is_file() for path in folder.rglob("*")) - 1
+
+
+def study(encoder: str, root: Path | None, **keys: str) -> StudySettings:
+    content = tomllib.loads(read_text("pocket"))
+    content["study"] |= {"encoder": encoder, **keys}
+    return StudySettings.parse(content).with_data_root(root)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "place"),
+    [
+        ("FacebookAI/xlm-roberta-base", "encoders/FacebookAI/xlm-roberta-base"),
+        ("xlm-roberta-base", "encoders/xlm-roberta-base"),
+        ("pocket", "encoders/pocket"),
+        ("/models/mine", "encoders/mine"),
+        ("./mine", "encoders/mine"),
+        ("a/b/mine", "encoders/mine"),
+        ("../..", "encoders/encoder"),
+        ("/", "encoders/encoder"),
+    ],
+)
+def test_an_encoder_has_its_place_by_its_name(encoder: str, place: str) -> None:
+    assert place_of_encoder(study(encoder, None)) == place
+
+
+def test_an_encoder_is_found_in_the_bundle(tmp_path: Path) -> None:
+    settings = study("our/tiny", tmp_path, revision="main")
+    assert bundled_encoder(study("our/tiny", None)) is None
+    assert bundled_encoder(settings) is None
+    folder, commit = tmp_path / "encoders" / "our" / "tiny", "c" * 40
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    assert bundled_encoder(settings) == folder  # a folder that somebody has put there
+    entry = {"revision": "main", "commit": commit, "digest": "d"}
+    write_bundle(
+        tmp_path,
+        [],
+        data_root=None,
+        encoder={"encoders/our/tiny": entry},
+        on_done=lambda *at: None,
+    )
+    assert json.loads((tmp_path / SOURCES).read_text()) == {"encoders/our/tiny": entry}
+    assert "Rows and encoder" in (tmp_path / "README.md").read_text()
+    for revision in ("main", commit):
+        assert bundled_encoder(study("our/tiny", tmp_path, revision=revision)) == folder
+    assert bundled_encoder(study("our/tiny", tmp_path)) == folder
+    assert bundled_encoder(study("our/other", tmp_path)) is None
+    with pytest.raises(Refusal, match=r"is of revision 'main', and the study pins 'v2'; make the"):
+        bundled_encoder(study("our/tiny", tmp_path, revision="v2"))
+    (folder / "config.json").write_text("{ }")
+    with pytest.raises(Refusal, match=r"our/tiny/config.json differs from its sum in SHA256SUMS"):
+        bundled_encoder(settings)
 
 
 def damage(path: Path) -> None:

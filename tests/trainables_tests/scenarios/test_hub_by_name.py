@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spaces.hub_tasks import REVISIONS
-from spaces.task_catalog import get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.hub_tasks import REVISIONS
+from tests.by_name import cell_of
 from tests.hub_server import DATASETS, MODELS, HubServer, Repo, serving
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
@@ -28,8 +29,9 @@ from dataclasses import asdict
 from spaces.refusal import Refusal
 
 def rows(*wanted):  # each imports what it needs: all of it together takes seconds
+    from spaces.tasks.catalogue import SHIPPED
     from trainables.rows.rows import Rows
-    source = Rows(None)
+    source, wanted = Rows(None), (SHIPPED.get(wanted[0]), *wanted[1:])
     loaded = source.load(*wanted)
     first = asdict(loaded.examples[0])
     return asdict(source.describe(*wanted)) | {"first": first}
@@ -48,10 +50,14 @@ def cached(name, revision):
     found = cached_encoder(name, revision)
     return {"folder": found and str(found)}
 
+def fetched(name, revision):
+    from trainables.rows.hub import fetch_encoder
+    return {"folder": str(fetch_encoder(name, revision))}
+
 for what, *arguments in json.loads(sys.argv[1]):
     started = time.monotonic()
     try:
-        answer = {"rows": rows, "raw": raw, "encoder": encoder, "cached": cached}[what](*arguments)
+        answer = globals()[what](*arguments)
     except Refusal as refusal:
         answer = {"error": type(refusal).__name__, "text": str(refusal)}
     print(json.dumps(answer | {"seconds": time.monotonic() - started}))
@@ -148,10 +154,10 @@ def filled(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
 def test_rows_by_name_are_those_of_a_data_root(mirror: Path, filled: Filled) -> None:
     rows = Rows(str(mirror))
     for wanted, by_name in zip(TASKS, filled.answers, strict=True):
-        loaded, dataset = rows.load(*wanted), get_task(wanted[0]).dataset
+        loaded, dataset = rows.load(*cell_of(*wanted)), SHIPPED.get(wanted[0]).dataset
         assert by_name["num_rows"] == len(loaded.examples) > 0, wanted
         assert by_name["first"] == json.loads(json.dumps(asdict(loaded.examples[0])))
-        assert by_name["digest"] == rows.fingerprint(*wanted)
+        assert by_name["digest"] == rows.fingerprint(*cell_of(*wanted))
         counts = (by_name["num_dropped"], by_name["num_mended"])
         assert counts == (loaded.num_dropped, loaded.num_mended)
         assert by_name["commit"] == commit_of(dataset), wanted
@@ -159,7 +165,7 @@ def test_rows_by_name_are_those_of_a_data_root(mirror: Path, filled: Filled) -> 
 
 
 def test_the_pinned_revision_is_asked_for_and_no_other(filled: Filled) -> None:
-    for dataset in {get_task(name).dataset for name, _, _ in TASKS}:
+    for dataset in {SHIPPED.get(name).dataset for name, _, _ in TASKS}:
         revision = REVISIONS[dataset]
         paths = [line.split()[1] for line in filled.requests if f"/{dataset}/" in line]
         assert paths[0].startswith(f"/datasets/{dataset}/resolve/{revision}/")
@@ -175,7 +181,7 @@ def test_without_the_hub_the_cache_gives_the_same_rows(filled: Filled, env: dict
     assert answers == [{**answer, "seconds": 0} for answer in filled.answers]
     assert nowhere["error"] == "NoRowsError"  # the mirror has no Thai, and the card says so
     # The client's own retries would take 24 s for each data set.
-    num_data_sets = len({get_task(name).dataset for name, _, _ in TASKS})
+    num_data_sets = len({SHIPPED.get(name).dataset for name, _, _ in TASKS})
     assert sum(answer["seconds"] for answer in again) < 12 * num_data_sets
 
 
@@ -334,6 +340,30 @@ def test_an_encoder_by_name(
     assert no_revision["text"].startswith("encoder 'our/tiny' cannot be loaded: ")
     assert nothing["text"].startswith("encoder 'our/nothing' cannot be loaded: ")
     assert client.ask(model_hub.address, there, HF_HUB_OFFLINE="1")[0]["digest"] == result["digest"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["config.json", "pytorch_model.bin"], "has its weights only in a pickled file"),
+        (["tiny.Q4_K_M.gguf"], "has its weights as GGUF (tiny.Q4_K_M.gguf)"),
+    ],
+)
+def test_weights_in_other_files_are_refused_by_name(
+    client: Client, tmp_path: Path, encoder_folder: Path, files: list[str], message: str
+) -> None:
+    """Not fetched either: `data fetch` would leave a cache that no study can be run from."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in files:
+        kept = encoder_folder / name
+        (folder / name).write_bytes(kept.read_bytes() if kept.exists() else b"never read")
+    with serving({(MODELS, "our/odd"): Repo(folder, A)}) as server:
+        answers = client.ask(server.address, ("encoder", "our/odd", A), ("fetched", "our/odd", A))
+        fetched = [r for r in server.requests if "/resolve/" in r and files[-1] in r]
+    for answer in answers:
+        assert answer["text"].startswith(f"encoder 'our/odd' {message}")
+    assert not [request for request in fetched if request.startswith("GET")]
 
 
 def test_an_encoder_in_the_cache_is_found_without_asking_the_hub(

@@ -3,9 +3,9 @@ import json
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spaces.messages import first_refusal
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
+from spaces.study_file.messages import first_refusal
 
 
 class Inner(BaseModel):

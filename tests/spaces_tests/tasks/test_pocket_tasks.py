@@ -1,4 +1,4 @@
-from spaces.pocket_tasks import POCKET_LANGUAGES, POCKET_TASKS
+from spaces.tasks.pocket_tasks import POCKET_LANGUAGES, POCKET_TASKS
 
 
 def test_all_are_of_the_embedded_benchmark() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 MASKED = {"space.mlm.text": "flores"}
 

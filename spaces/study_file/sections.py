@@ -52,6 +52,13 @@ class Objective(StrEnum):
         return self in (Objective.TRANSFER_GAP, Objective.HOURS, Objective.GPU_HOURS)
 
 
+class RetrievalDirection(StrEnum):
+    """Which sentences look for their partners in a retrieval target with accuracy."""
+
+    FROM_ENGLISH = "from_english"  # as in XTREME
+    TO_ENGLISH = "to_english"  # as in LASER and MTEB
+
+
 class Precision(StrEnum):
     """The number format that encoders compute in. Weights, heads and losses are always float32."""
 
@@ -68,19 +75,27 @@ class Section(BaseModel):
 class StudySection(Section):
     """What is searched, from which seed, by which sampler.
 
+    `text_prefix` stands before the first text of every row, as encoders want it that were trained
+    with one (`query: ` of E5); it counts for `max_length`.
     `data_root` is a folder of rows in the layout of the hub; None: rows come from the hub. It is
-    not part of the study's digest; the content of the rows decides the results. `warm_start` names
-    earlier studies of the same database; the sampler learns from their trials. With `priors` the
-    options that a frozen encoder ranks highest are tried first.
+    not part of the study's digest; the content of the rows decides the results. The same holds for
+    `encoder_folder`, a folder that is read in place of `encoder`, and for `rows_folder`, which the
+    folders of own rows are relative to where the data root does not have them; `load` sets it to
+    the folder of the study file. `warm_start` names earlier
+    studies of the same database; the sampler learns from their trials. With `priors` the options
+    that a frozen encoder ranks highest are tried first.
     """
 
     name: Name
     encoder: str
     revision: str | None = None
+    encoder_folder: str | None = None
+    text_prefix: Annotated[str, Field(max_length=100)] | None = None
     seed: Annotated[int, Field(ge=0)]
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = "tpe"
     pruner: Literal["none", "lowest_third", "median"] = "none"
     data_root: str | None = None
+    rows_folder: str | None = None
     warm_start: tuple[Name, ...] = ()
     priors: bool = False
 
@@ -206,10 +221,11 @@ class EvaluationSection(Section):
     `halves` cuts it: one half selects, the other tests. Without `halves` both are the whole split,
     the rows of the benchmark. Without `older_stages` the hub's rows of udpos lose their sentences
     in Ancient Greek, Old French, Old Russian and Classical Chinese. A pruner sees `probe_rows` rows
-    of each language. `objective` names targets; `objectives` says what is optimised in them, by
-    default their mean score alone. A trial cannot win if the score of a selecting language is
-    significantly more than `max_drop` below its baseline. `max_batch_tokens` counts padded tokens;
-    None: as many as suit the device.
+    of each language. In retrieval the sentences of one language look for their partners in the
+    other: from English as in XTREME, or to English as in MTEB. `objective` names targets;
+    `objectives` says what is optimised in them, by default their mean score alone. A trial cannot
+    win if the score of a selecting language is significantly more than `max_drop` below its
+    baseline. `max_batch_tokens` counts padded tokens; None: as many as suit the device.
     """
 
     selection: SelectionRule = SelectionRule.TARGET_DEV
@@ -222,6 +238,7 @@ class EvaluationSection(Section):
     older_stages: bool = True
     retrieval_layer: Count | None = None
     retrieval_max_length: Count = 128
+    retrieval_direction: RetrievalDirection = RetrievalDirection.FROM_ENGLISH
     max_rows: Count | None = None
     probe_rows: Count = 64
     max_batch_tokens: Count | None = None

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from spaces.mixture import Mixture
-from spaces.origin import Layout
-from spaces.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task, xtreme_rows
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS, Source, TaskKind, tabulate
+from spaces.tasks.catalogue import SHIPPED, Catalogue
+from spaces.tasks.origin import Layout
+from spaces.tasks.own_tasks import OWN_ROWS, OWN_TASKS, own_rows, own_task, xtreme_rows
+from spaces.tasks.source import Source
+from spaces.tasks.task import TaskKind
 
 TICKETS = own_task(
     "tickets",
@@ -38,27 +40,28 @@ def test_a_task_of_ones_own_is_a_task() -> None:
     ]
 
 
-def test_ones_own_rows_make_a_source_of_a_task_that_is_there(monkeypatch) -> None:
-    table = tabulate(TASKS.values(), {"qqp": own_rows("rows/qqp", "de", "sw")})
-    monkeypatch.setattr("spaces.task_catalog.TASKS", table)
-    assert Source.parse("qqp@sw") == Source("qqp", "sw")
-    mixture = Mixture.proportional(["qqp@sw", "mnli@de"], temperature=1, cap=None)
+def test_ones_own_rows_make_a_source_of_a_task_that_is_there() -> None:
+    catalogue = SHIPPED.with_rows("qqp", own_rows("rows/qqp", "de", "sw"))
+    qqp = catalogue.get("qqp")
+    assert catalogue.source("qqp@sw") == Source(qqp, "sw")
+    mixed = [catalogue.source(text) for text in ("qqp@sw", "mnli@de")]
+    mixture = Mixture.proportional(mixed, temperature=1, cap=None)
     assert [str(source) for source in mixture.sources] == ["mnli@de", "qqp@sw"]
-    assert table["qqp"].origin_of("de").reader == "qqp"
-    assert table["qqp"].origin_of("en").dataset == "nyu-mll/glue"
+    assert qqp.origin_of("de").reader == "qqp"
+    assert qqp.origin_of("en").dataset == "nyu-mll/glue"
     with pytest.raises(Refusal, match="unknown language of task 'qqp' 'fr'"):
-        Source.parse("qqp@fr")
+        catalogue.source("qqp@fr")
 
 
 def test_names_that_are_taken_or_unknown_are_refused() -> None:
     with pytest.raises(Refusal, match="task 'tickets' is defined twice"):
-        tabulate((TICKETS, TICKETS), {})
-    with pytest.raises(Refusal, match=r"task in OWN_ROWS 'ticket'\. Did you mean 'tickets'"):
-        tabulate((TICKETS,), {"ticket": own_rows("rows", "de")})
+        Catalogue((TICKETS, TICKETS))
+    with pytest.raises(Refusal, match=r"unknown task 'ticket'\. Did you mean 'tickets'"):
+        Catalogue((TICKETS,)).with_rows("ticket", own_rows("rows", "de"))
 
 
 def test_the_entry_of_the_docs_is_an_entry_of_ten_lines_at_most() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "how-to" / "own-task.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "own-task.md").read_text()
     entries = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     for entry in entries:
         names = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.sections import (
+from spaces.study_file.sections import (
     BudgetSection,
     EvaluationSection,
     LoraSection,
@@ -27,7 +27,9 @@ from spaces.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.study import StudySettings, parse_text, read_text, shipped_studies
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text, read_text, shipped_studies
+from spaces.tasks.catalogue import SHIPPED
 
 MINIMAL = """
 [study]
@@ -104,7 +106,7 @@ def test_settings_survive_json(tables) -> None:
 
 def test_a_targets_table_says_what_differs(tables) -> None:
     result = StudySettings.parse(tables({"training.targets.coh": {"num_steps": 7}}))
-    recipes = dict(result.search_space().targets)
+    recipes = {task.name: recipe for task, recipe in result.search_space().targets}
     assert (recipes["coh"].num_steps, recipes["fact"].num_steps) == (7, 40)
     assert recipes["coh"].batch_size == recipes["fact"].batch_size
 
@@ -112,7 +114,7 @@ def test_a_targets_table_says_what_differs(tables) -> None:
 def test_every_length_is_named_by_its_key(tables) -> None:
     changes = {"training.targets.coh": {"max_length": 24}, "evaluation.retrieval_max_length": 48}
     settings = StudySettings.parse(tables(changes))
-    assert {t: settings.max_length_of(t) for t in settings.space.targets} == {
+    assert {t.name: settings.max_length_of(t) for t in settings.targets} == {
         "coh": 24,
         "fact": 64,
         "retrieval": 48,
@@ -325,14 +327,14 @@ def test_the_languages_of_a_target_that_may_choose(
 ) -> None:
     wanted = {"languages": ["de", "es"], **evaluation}
     settings = StudySettings.parse(tables({"evaluation": wanted}))
-    assert {task: settings.selecting_languages(task) for task in expected} == expected
+    assert {task: settings.selecting_languages(SHIPPED.get(task)) for task in expected} == expected
 
 
 def test_languages_are_those_asked_for_and_the_source(tables) -> None:
     result = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
-    assert result.languages_of("coh") == ("en", "ja", "sw")
-    assert result.languages_of("retrieval") == ("ja", "sw")
-    assert len(StudySettings.parse(tables()).languages_of("coh")) == 12
+    assert result.languages_of(SHIPPED.get("coh")) == ("en", "ja", "sw")
+    assert result.languages_of(SHIPPED.get("retrieval")) == ("ja", "sw")
+    assert len(StudySettings.parse(tables()).languages_of(SHIPPED.get("coh"))) == 12
 
 
 def test_retrieval_enters_the_objective_by_name_alone(tables) -> None:
@@ -542,6 +544,19 @@ def test_where_rows_are_read_decides_no_result(tmp_path: Path) -> None:
     assert by_root.digest() == by_hub.digest()
     assert by_hub.with_data_root(tmp_path / "rows") == by_root
     assert by_root.with_data_root(None) == by_root
+
+
+def test_where_the_encoder_lies_decides_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(MINIMAL)
+    by_name = StudySettings.load(path)
+    path.write_text(MINIMAL.replace("[study]", '[study]\nencoder_folder = "mine"'))
+    by_folder = StudySettings.load(path)
+    assert by_folder.study.encoder_folder == str(tmp_path.resolve() / "mine")
+    assert by_folder.study.encoder == by_name.study.encoder
+    assert by_folder.digest() == by_name.digest()
+    assert by_name.with_encoder(tmp_path / "mine") == by_folder
+    assert by_folder.with_encoder(None) == by_folder
 
 
 def test_a_study_may_make_its_encoder(pretrained) -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from spaces.phases import Recipe
-from spaces.sections import (
+from spaces.study_file.sections import (
     EvaluationSection,
     Precision,
     PretrainingSection,

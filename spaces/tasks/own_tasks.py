@@ -7,8 +7,8 @@ the columns and has an example of each kind of entry.
 from collections.abc import Mapping
 from typing import Unpack
 
-from spaces.origin import Layout, Origin, Splits
-from spaces.task import METRICS, Task, TaskFields, TaskKind
+from spaces.tasks.origin import Layout, Origin, Splits
+from spaces.tasks.task import METRICS, Task, TaskFields, TaskKind
 
 
 def own_task(

@@ -1,7 +1,7 @@
 import dataclasses
 
-from spaces.origin import Layout, Origin, Splits
-from spaces.task import Task, TaskKind
+from spaces.tasks.origin import Layout, Origin, Splits
+from spaces.tasks.task import Task, TaskKind
 
 ORIGIN = Origin(dataset="owner/name", languages=("zh",), config="tags.{name}", revision="r")
 TASK = Task(
