@@ -11,7 +11,7 @@ from rich.console import Console
 
 from spaces.languages import get_language
 from spaces.refusal import Refusal
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 
 if TYPE_CHECKING:
     from search.init.write import NewStudy

@@ -11,9 +11,11 @@ from search.init.guess import Guess, guess_task
 from search.init.row_folder import RowFolder
 from search.init.table import Row
 from spaces.languages import get_language
-from spaces.origin import Origin
 from spaces.refusal import Refusal, shown, unknown
-from spaces.task import METRICS, TaskKind
+from spaces.study_file.task_sections import TAKEN
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.origin import Origin
+from spaces.tasks.task import METRICS, TaskKind
 from trainables.row_files.columns import with_our_columns
 
 SAMPLE = 200  # rows of each language and split from which the kind is guessed
@@ -40,9 +42,14 @@ class TaskDraft:
     header: bool
     single_split: tuple[str, ...]
     may_be_unanswerable: bool
-    num_train_rows: int
+    train_rows: Mapping[str, int]
     max_length: int
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def num_train_rows(self) -> int:
+        """Training rows in the source language."""
+        return self.train_rows.get(self.source, 0)
 
     @property
     def num_steps(self) -> int:
@@ -69,9 +76,11 @@ def draft_task(
     guess = guess_task(sample, kind)
     chosen = _source(folder, guess.kind, source)
     others = sorted(code for code in folder.languages if code != chosen)
-    languages = (chosen, *others) if chosen in folder.languages else tuple(others)
-    if guess.kind is not TaskKind.MLM:
+    if guess.kind is TaskKind.MLM:
+        others = [code for code in others if folder.num_rows(code, "train")]
+    else:
         _check_scored(folder, [code for code in others if _evaluated(folder, code)])
+    languages = tuple(others) if guess.kind is TaskKind.RETRIEVAL else (chosen, *others)
     rows = list(_ours(folder, guess))
     labels = _labels(rows, guess.kind) if guess.kind in LABELLED else ()
     counts = Counter(len(row.get("choices") or ()) for row in rows)
@@ -93,7 +102,7 @@ def draft_task(
         header=folder.header,
         single_split=tuple(code for code in languages if _has_test_alone(folder, code)),
         may_be_unanswerable=guess.kind is TaskKind.SPAN and any(map(_has_no_answer, rows)),
-        num_train_rows=folder.num_rows(chosen, "train"),
+        train_rows={code: folder.num_rows(code, "train") for code in languages},
         max_length=_max_length(rows, guess, languages),
         warnings=tuple(_warnings(folder, guess, languages)),
     )
@@ -201,5 +210,6 @@ def task_name(rows: str, study: str) -> str:
     for name in (rows, study):
         plain = re.sub("[^a-z0-9_-]+", "-", name.lower()).strip("-_0123456789")
         if plain and plain not in ("rows", "data", "dataset"):
-            return plain
+            is_taken = plain in SHIPPED or plain in TAKEN
+            return f"own-{plain}" if is_taken else plain
     raise Refusal(f"no name for the task in {shown(rows)} and {shown(study)}; give one by --name")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from search.init.table import Column, Row, Shape, Table, plain_name
 from spaces.refusal import Refusal
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 
 TEXTS = (
     "text", "sentence", "content", "body", "review", "utterance", "message", "tweet", "question",

@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from search.init.draft import BATCH_SIZE, TaskDraft
-from spaces.sections import POCKET
-from spaces.study import StudySettings
-from spaces.task import TaskKind
+from spaces.study_file.sections import POCKET
+from spaces.study_file.study import StudySettings
+from spaces.tasks.task import TaskKind
 
 USUAL = "xtreme-base"  # the shipped study whose encoder and learning rates a new study gets
 WIDTH = 100

@@ -9,8 +9,9 @@ from search.init.draft import TaskDraft, draft_task, task_name
 from search.init.row_folder import RowFolder, look_at
 from search.init.study_text import study_text
 from spaces.refusal import Refusal
-from spaces.sections import POCKET
-from spaces.task import TaskKind
+from spaces.study_file.sections import POCKET
+from spaces.study_file.study import StudySettings
+from spaces.tasks.task import TaskKind
 
 FILE = "study.toml"
 
@@ -58,7 +59,7 @@ def init_study(
     if encoder not in (None, POCKET) and Path(encoder or "").is_dir():
         encoder = str(Path(encoder or "").resolve())
     text = study_text(draft, study=study, task=task, rows=_relative(rows, folder), encoder=encoder)
-    tomllib.loads(text)
+    StudySettings.parse(tomllib.loads(text), file=FILE)  # as `plan` will read it
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(text)

@@ -5,7 +5,7 @@ import pytest
 from search.init.draft import draft_task, task_name
 from search.init.row_folder import look_at
 from spaces.refusal import Refusal
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 
 TEXTS = [{"text": f"Row {n}", "category": ("bug", "wish")[n % 2]} for n in range(8)]
 
@@ -118,7 +118,12 @@ def test_rows_that_no_search_can_use(make_rows, files, source, message: str) -> 
 
 @pytest.mark.parametrize(
     ("rows", "study", "name"),
-    [("tickets", "first", "tickets"), ("rows", "My Tickets 2", "my-tickets"), ("2024", "t_1", "t")],
+    [
+        ("tickets", "first", "tickets"),
+        ("rows", "My Tickets 2", "my-tickets"),
+        ("2024", "t_1", "t"),
+        ("xnli", "t", "own-xnli"),
+    ],
 )
 def test_the_name_of_the_task(rows: str, study: str, name: str) -> None:
     assert task_name(rows, study) == name

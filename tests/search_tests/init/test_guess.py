@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.init.guess import guess_task
 from spaces.refusal import Refusal
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 
 WORD = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyzäßéč字"), min_size=1, max_size=8)
 TEXT = st.lists(WORD, min_size=2, max_size=8).map(" ".join)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from search.init.draft import TaskDraft
 from search.init.study_text import study_text, toml
-from spaces.task import TaskKind
+from spaces.tasks.task import TaskKind
 
 DRAFT = TaskDraft(
     kind=TaskKind.CLASSIFICATION,
@@ -24,7 +24,7 @@ DRAFT = TaskDraft(
     header=True,
     single_split=(),
     may_be_unanswerable=False,
-    num_train_rows=320,
+    train_rows={"en": 320},
     max_length=64,
 )
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
