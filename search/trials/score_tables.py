@@ -34,7 +34,7 @@ def scored_rows(row: TrialRow) -> list[dict[str, str]]:
             {
                 "name": f"{target.task} {protocol.split}",
                 "digest": protocol.data,
-                "path": paths[target.task],
+                "path": paths.get(target.task, target.task),
                 "revision": protocol.revision,
                 "context": protocol.split,
             }

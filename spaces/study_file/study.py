@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from spaces.domains import Grid, Range
 from spaces.intermediates import Intermediates
@@ -49,23 +49,13 @@ class StudySettings(Section):
     resources: ResourcesSection = ResourcesSection()
     tracking: TrackingSection = TrackingSection()
     budget: BudgetSection
-    tasks: dict[str, TaskSection] = {}
-    rows: dict[str, tuple[RowsSection, ...]] = {}
+    tasks: dict[str, TaskSection] = Field(default_factory=dict)
+    rows: dict[str, tuple[RowsSection, ...]] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
         """Read a shipped study by name, or a TOML file by path. Raises Refusal."""
         return cls.parse(read_tables(str(study)), file=str(study)).placed_in(Path(study).parent)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _list_rows(cls, data: Any) -> Any:
-        """A table `[rows.TASK]` alone is a list of one."""
-        rows = data.get("rows") if isinstance(data, dict) else None
-        if not isinstance(rows, dict):
-            return data
-        listed = {name: [part] if isinstance(part, dict) else part for name, part in rows.items()}
-        return {**data, "rows": listed}
 
     @classmethod
     def parse(
@@ -79,7 +69,7 @@ class StudySettings(Section):
                 check_values(data)
             # Through JSON, because strict mode takes arrays as tuples and strings as enums only
             # there.
-            settings = cls.model_validate_json(json.dumps(data))
+            settings = cls.model_validate_json(json.dumps(_with_lists(data)))
             if not is_recorded:
                 check_listed_once(settings)
             check(settings)
@@ -217,6 +207,16 @@ class StudySettings(Section):
         for table in (*content.get("tasks", {}).values(), *more):
             table.pop("rows", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _with_lists(data: dict[str, Any]) -> dict[str, Any]:
+    """The tables with a list for every task in `rows`: a table [rows.TASK] alone is a list of
+    one."""
+    rows = data.get("rows")
+    if not isinstance(rows, dict):
+        return data
+    listed = {name: [part] if isinstance(part, dict) else part for name, part in rows.items()}
+    return {**data, "rows": listed}
 
 
 def _masking(mlm: MlmSection, catalogue: Catalogue) -> Masking:

@@ -50,9 +50,9 @@ class PlaceSection(Section):
     config: str | dict[str, str] | None = None
     splits: SplitsSection | None = None
     reader: str | None = None
-    columns: dict[str, str | int] = {}
-    label_names: dict[str, str] = {}
-    where: dict[str, Value | tuple[Value, ...]] = {}
+    columns: dict[str, str | int] = Field(default_factory=dict)
+    label_names: dict[str, str] = Field(default_factory=dict)
+    where: dict[str, Value | tuple[Value, ...]] = Field(default_factory=dict)
     header: bool = True
 
     @model_validator(mode="after")
@@ -135,7 +135,7 @@ class TaskSection(PlaceSection):
     metric: str | None = None
     chance: Annotated[float, Field(ge=0, lt=1)] | None = None
     num_train_rows: Annotated[int, Field(ge=0)] = 0
-    train_rows: dict[str, Count] = {}
+    train_rows: dict[str, Count] = Field(default_factory=dict)
     num_dev_rows: Count | None = None
     train_on: str | None = None
     parts: tuple[str, ...] = ()

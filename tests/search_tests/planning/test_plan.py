@@ -176,5 +176,5 @@ def test_every_shipped_study_can_be_planned(name: str) -> None:
 def test_a_head_must_fit_the_task_it_was_trained_for() -> None:
     """Labels in another order: the head's numbers would mean other names."""
     xnli = SHIPPED.get("xnli")
-    with pytest.raises(Refusal, match="cannot use rows of 'mnli'.* same labels in the same order"):
+    with pytest.raises(Refusal, match=r"cannot use rows of 'mnli'.* same labels in the same order"):
         replace(xnli, labels=xnli.labels[::-1])
