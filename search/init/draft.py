@@ -18,7 +18,7 @@ from spaces.tasks.origin import Origin
 from spaces.tasks.task import METRICS, TaskKind
 from trainables.row_files.columns import with_our_columns
 
-SAMPLE = 200  # rows of each language and split from which the kind is guessed
+SAMPLE = 1000  # rows, at most, of each language and split from which the kind is guessed
 BATCH_SIZE = 32
 LABELLED = (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
 
@@ -72,7 +72,8 @@ def draft_task(
         Refusal: the kind cannot be guessed; there are no rows to train on, or none in a second
             language to score.
     """
-    sample = [row for rows in folder.rows.values() for row in rows[:SAMPLE]]
+    # Not the first rows: files are often sorted by label.
+    sample = [row for rows in folder.rows.values() for row in rows[:: len(rows) // SAMPLE + 1]]
     guess = guess_task(sample, kind)
     chosen = _source(folder, guess.kind, source)
     others = sorted(code for code in folder.languages if code != chosen)

@@ -44,7 +44,7 @@ PAIRS = (
     ("question", "sentence"), ("query", "passage"), ("query", "document"), ("claim", "evidence"),
 )  # fmt: skip
 IDS = ("id", "guid", "uid", "idx", "index", "pairID", "sent_id")
-MAX_LABELS = 100
+MAX_LABELS = 100  # of a few rows; of many a third of their number
 
 Columns = Mapping[str, str]  # our column -> theirs
 
@@ -248,7 +248,7 @@ def _classification(table: Table, label: Column | None) -> Columns | None:
 def _is_label(column: Column) -> bool:
     """Whether a column may be a label: few different values, and short ones."""
     is_scalar = column.shape in (Shape.TEXT, Shape.SCALAR)
-    few = 2 <= len(column.distinct) <= MAX_LABELS
+    few = 2 <= len(column.distinct) <= max(MAX_LABELS, len(column.values) // 3)
     return is_scalar and few and column.mean_length <= 40 and not _is_id(column)
 
 

@@ -1,5 +1,6 @@
 """Looks at a folder of rows: which languages and splits it has, and what is in their files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -129,5 +130,5 @@ def _has_header(paths: list[Path]) -> bool:
     ]
     if len(first) > 1:
         return len(set(first)) == 1
-    cells = [cell.strip('" ') for cell in "".join(first).replace("\t", ",").split(",")]
+    cells = [cell.strip('" ') for cell in re.split("[,;\t]", "".join(first))]
     return all(len(cell) <= 30 and not cell.isdecimal() for cell in cells)

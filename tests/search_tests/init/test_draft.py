@@ -40,6 +40,13 @@ def test_texts_in_three_languages(make_rows) -> None:
     assert (other.source, other.languages) == ("de", ("de", "en", "sv"))
 
 
+def test_files_that_are_sorted_by_label(make_rows) -> None:
+    rows = [{"text": f"Row {n}", "topic": f"topic-{n // 10}"} for n in range(1500)]
+    draft = draft_task(look_at(make_rows({"en/train": rows, "de/test": rows})))
+    assert len(draft.labels) == 150
+    assert draft.columns == {"sentence1": "text", "label": "topic"}
+
+
 def test_folders_with_other_names(make_rows) -> None:
     draft = draft_task(look_at(make_rows({"en/train": TEXTS, "German/dev": TEXTS})))
     assert draft.configs == {"en": "en", "de": "German"}
