@@ -51,6 +51,22 @@ class Intermediates:
                 "have a proportional share"
             )
 
+        if self.mixture == "choice":
+            for option in self.listed:
+                if option != NONE:
+                    self._check_counts(option)
+
+    def _check_counts(self, option: str) -> None:
+        """Check that the rows of the sources are counted, where a mixture depends on them."""
+        self._unmasked(option, {}, None)
+        if self.masking and PROPORTIONAL in self.masking.shares:
+            self.masking.share_beside(
+                self.members(option),
+                temperature=self.temperature,
+                cap=self.cap,
+                max_train_rows=None,
+            )
+
     @property
     def sources(self) -> tuple[str, ...]:
         """Every source that an option names, each once, as the study file writes it."""

@@ -1,7 +1,7 @@
 """Masking: masked language modelling in many languages beside an intermediate task."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spaces.domains import Choice, Rates
@@ -70,7 +70,7 @@ class Masking:
 
     def share_beside(
         self,
-        sources: Sequence[Source],
+        sources: Iterable[Source],
         *,
         temperature: float,
         cap: int | None,
@@ -78,7 +78,8 @@ class Masking:
     ) -> float:
         """The share of the text where it is one more member of a proportional mixture of
         `sources`."""
-        of_text = sum(rows_read(self.sources, max_train_rows))
-        rows = [*rows_read(sources, max_train_rows), of_text]
+        others = tuple(sources)
+        read = rows_read((*others, *self.sources), max_train_rows)
+        rows = [*read[: len(others)], sum(read[len(others) :])]
         weights = proportions(rows, temperature=temperature, cap=cap)
         return weights[-1] / math.fsum(weights)

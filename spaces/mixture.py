@@ -9,7 +9,6 @@ from spaces.tasks.catalogue import Catalogue
 from spaces.tasks.source import Source
 from spaces.tasks.task import TaskKind
 
-MAX_ROWS = 2**62  # no source has so many
 MAX_NAMED = 3  # the most languages of one task, or tasks, that the name of a mixture lists
 
 
@@ -134,17 +133,19 @@ class Mixture:
 
 def rows_read(sources: Sequence[Source], max_train_rows: int | None) -> list[int]:
     """The rows of each source that a phase reads, at most `max_train_rows`. Raises Refusal for a
-    limit below 1."""
+    limit below 1, and for one of several sources whose number of rows is not known."""
     if max_train_rows is not None and max_train_rows <= 0:
         raise Refusal(f"max_train_rows must be above zero; got {max_train_rows}")
-    counts = {source: source.task.num_rows_in(source.language) for source in sources}
-    for source, count in counts.items():
-        if not count and len(counts) > 1:
+    rows = []
+    for source in sources:
+        count = source.task.num_rows_in(source.language)
+        if not count and len(sources) > 1:
             raise Refusal(
                 f"a mixture in proportion to rows needs the number of training rows of '{source}': "
                 f"write num_train_rows into [tasks.{source.task.name}]"
             )
-    return [min(counts[source] or 1, max_train_rows or MAX_ROWS) for source in sources]
+        rows.append(min(count or 1, max_train_rows or count or 1))
+    return rows
 
 
 def proportions(rows: Sequence[int], *, temperature: float, cap: int | None) -> list[float]:

@@ -13,6 +13,7 @@ from spaces.refusal import Refusal, shown, unknown
 MAX_BYTES = 1_000_000  # of a study file
 INCLUDED = ("tasks", "rows")  # the tables of an included file
 _INCLUDE = re.compile(r"^include\s*=\s*\[[^\]]*\][ \t]*(#.*)?$", re.MULTILINE)
+_ROWS_FOLDER = re.compile(r"^rows_folder\s*=.*$", re.MULTILINE)
 _STUDY = re.compile(r"^\[study\][ \t]*(#.*)?$", re.MULTILINE)
 
 
@@ -97,12 +98,13 @@ def whole_text(study: str, *, rows_folder: str | None = None) -> str:
     whole = "\n".join(parts)
     if rows_folder is not None:
         line = f"\nrows_folder = {json.dumps(rows_folder)}"
+        whole = _ROWS_FOLDER.sub("", whole, count=1)
         whole = _STUDY.sub(lambda found: found.group() + line, whole, count=1)
         tables["study"] = {**tables["study"], "rows_folder": rows_folder}
     if _filled(parse_text(whole, study)) != _filled(tables):
         raise Refusal(
             f"{study} cannot be made into one file: write include = [...] before all tables, and "
-            "[study] as a line of its own without rows_folder"
+            "[study] as a line of its own"
         )
     return whole
 

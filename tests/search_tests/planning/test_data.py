@@ -24,8 +24,8 @@ from search.planning.data import (
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
 from spaces.tasks.catalogue import SHIPPED
-from spaces.tasks.own_tasks import own_rows, own_task
 from spaces.tasks.task import TaskKind
+from tests.by_name import own_rows, own_task
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
 

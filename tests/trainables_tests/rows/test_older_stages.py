@@ -9,7 +9,7 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import SHIPPED
-from spaces.tasks.own_tasks import own_rows
+from tests.by_name import own_rows
 from trainables.rows import older_stages
 from trainables.rows.older_stages import OLDER_STAGES, OlderStage, Place, modern, stage_of
 from trainables.rows.rows import Rows

@@ -12,8 +12,8 @@ import pytest
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import SHIPPED, Catalogue
 from spaces.tasks.origin import Layout, Origin
-from spaces.tasks.own_tasks import own_rows, own_task
 from spaces.tasks.task import METRICS, Task, TaskKind
+from tests.by_name import own_rows, own_task
 from trainables.examples import Answer, PairExample
 from trainables.formats.kinds import format_of_task
 from trainables.row_files.conll import conll_rows

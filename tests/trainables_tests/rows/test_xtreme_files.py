@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.origin import Layout, Origin, Splits
-from spaces.tasks.own_tasks import xtreme_rows as own_xtreme_rows
+from tests.by_name import own_rows
 from trainables.examples import PairExample, RetrievalExample, TaggingExample
 from trainables.rows.hub import NoRowsError
 from trainables.rows.origin_rows import read_origin
@@ -165,7 +165,7 @@ def test_an_origin_of_labelled_rows(tmp_path: Path) -> None:
 
 def test_an_entry_of_own_rows_reads_train_and_dev(tmp_path: Path) -> None:
     write(tmp_path / "udpos" / "dev-el.tsv", "Το\tDET\n")
-    entry = SHIPPED.get("udpos").with_rows(own_xtreme_rows(str(tmp_path / "udpos"), "el"))
+    entry = SHIPPED.get("udpos").with_rows(own_rows(str(tmp_path / "udpos"), "el", layout="xtreme"))
     assert entry.hub_split("el", "validation") == "dev"
     assert entry.hub_split("el", "test") is None
     assert entry.hub_split("de", "test") == "test"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import SHIPPED
-from spaces.tasks.own_tasks import own_task
 from spaces.tasks.task import Task, TaskKind
+from tests.by_name import own_task
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
 from trainables.rows.folders import read_file, read_own_rows
