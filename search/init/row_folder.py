@@ -10,7 +10,8 @@ from types import MappingProxyType
 from search.init.table import Row
 from spaces.languages import find_language
 from spaces.refusal import Refusal, shown
-from trainables.rows.folders import SUFFIXES, read_own_rows, read_text
+from trainables.row_files.files import SUFFIXES, read_text
+from trainables.rows.folders import read_own_rows
 
 # Our split -> the names that it often has.
 SPLITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
