@@ -31,7 +31,7 @@ from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
-from trainables.rows.raw import half_pair
+from trainables.row_files.raw import half_pair
 from trainables.training.batches import by_length, units_of
 from trainables.training.loop import to_device
 from trainables.training.workers import best_device, reading_tokens

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
-from spaces.refusal import unknown
+from spaces.refusal import Refusal, unknown
 from spaces.study_file.study import StudySettings
 from spaces.tasks.origin import Layout
 from spaces.tasks.task import SPLITS, Task
@@ -195,13 +196,27 @@ def _load(source: Rows, task: Task, language: str, split: str) -> LoadedRows:
     elif task.parts:
         loaded = _joined(task, language, split, source)
     else:
-        loaded = _read(task, language, split, source)
+        with _naming(task, language, split):
+            loaded = _read(task, language, split, source)
     if not loaded.examples:
         raise NoRowsError(f"task {task.name!r} has no {split} rows in {language!r}")
     task_format = format_of_task(task)
-    for example in loaded.examples:
-        task_format.check(example, task)
+    with _naming(task, language, split):
+        for example in loaded.examples:
+            task_format.check(example, task)
     return loaded
+
+
+@contextmanager
+def _naming(task: Task, language: str, split: str) -> Iterator[None]:
+    """Adds the language and split to the refusal of a row of your own: translations may share their
+    ids."""
+    try:
+        yield
+    except RowError as error:
+        if task.origin_of(language).layout is not Layout.ROWS:
+            raise
+        raise Refusal(f"{language} {split}, {error}") from error
 
 
 def _joined(task: Task, language: str, split: str, source: Rows) -> LoadedRows:

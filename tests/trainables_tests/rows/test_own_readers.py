@@ -121,7 +121,7 @@ def test_bad_rows_are_refused_with_their_id(
 ) -> None:
     path = tmp_path / f"own-{kind}" / "sw" / "validation.jsonl"
     path.write_text("\n".join(map(json.dumps, (ROWS[kind], {**ROWS[kind], **change, "id": "r-7"}))))
-    with pytest.raises(Refusal, match=f"task 'own-{kind}', row 'r-7': ") as refused:
+    with pytest.raises(Refusal, match=f"^sw validation, task 'own-{kind}', row 'r-7': ") as refused:
         rows.load(tasks.get(f"own-{kind}"), "sw", "validation")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -19,7 +19,8 @@ from spaces.tasks.task import Task, TaskKind
 from tests.by_name import own_task
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
-from trainables.rows.folders import read_file, read_own_rows
+from trainables.row_files.files import read_file
+from trainables.rows.folders import read_own_rows
 from trainables.rows.hub_readers import READERS, read_row, reader_of
 
 LABELS = ("bug", "wish")

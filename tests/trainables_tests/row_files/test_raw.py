@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from trainables.rows.raw import half_pair, json_object
+from trainables.row_files.raw import half_pair, json_object
 
 HALVES = ("\ud83d", "\ude00", "cut \ud83d", "\ud800\ud800", "\udc00 after", "\ude00\ud83d")
 
