@@ -42,12 +42,13 @@ def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignor
     from trainables.training.workers import num_cores
 
     num_steps = recipe.phase.recipe.num_steps
-    folder = pretrain(
-        recipe,
-        home.path,
-        num_processes=num_cores(),
-        on_step=lambda step: on_step(step, num_steps),
-    )
+    with home.made():
+        folder = pretrain(
+            recipe,
+            home.path,
+            num_processes=num_cores(),
+            on_step=lambda step: on_step(step, num_steps),
+        )
     return str(folder)
 
 
@@ -93,8 +94,9 @@ def check_same(base: "BaseEncoder", expected: Mapping[str, str], *, folder: str,
         found = base.digests[part]
         if found != digest:
             raise Refusal(
-                f"encoder {folder!r} is not that of {of}: its {part} has the digest {found[:12]}, "
-                f"expected {digest[:12]}; name the folder of that encoder with --encoder DIR"
+                f"encoder {folder!r} is not that of {of}: the digest of its {part} is "
+                f"{found[:12]}, expected {digest[:12]}; name the folder of that encoder with "
+                "--encoder DIR"
             )
 
 

@@ -26,6 +26,9 @@ def render(
         typer.Option(help="Image, NAME@sha256:DIGEST; default: a placeholder for kustomize."),
     ] = None,
     namespace: Annotated[str, typer.Option(help="Namespace of the service.")] = "transfer-search",
+    operator_namespace: Annotated[
+        str, typer.Option(help="Namespace of KubeRay's operator.")
+    ] = "default",
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Retrain the best trial instead of searching.")
     ] = False,
@@ -43,6 +46,7 @@ def render(
         overlay=overlay,
         image=image,
         namespace=namespace,
+        operator_namespace=operator_namespace,
         num_seeds=seeds,
         where=study,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search.driver.searcher import Watch
+from search.home import make_file
 from search.trials.ranking import TrialRow, TrialState, better_of
 from search.trials.spending import gpu_hours_left, spent_gpu_hours
 from spaces.phases import Phase, TrialPlan
@@ -85,6 +86,7 @@ class _LogFile(logging.FileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
+            make_file(Path(self.baseFilename))
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -95,7 +97,6 @@ class _LogFile(logging.FileHandler):
 def logging_to(folder: Path, study: str) -> Iterator[None]:
     """Append what our packages log at level INFO or above to `log.jsonl` in a folder; warnings are
     also shown as before."""
-    folder.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(folder / FILE, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines(study))
     loggers = [logging.getLogger(name) for name in PACKAGES]

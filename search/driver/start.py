@@ -88,14 +88,15 @@ def start_study(
     check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
     check_earlier(home.optuna_url(settings), settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
-    base, rows, warnings = _prepare(settings, home, encoder, callbacks)
-    store = open_store(home.path, owner=settings.study.name, address=phase_store)
-    optuna = OptunaStudy.open(home.optuna_url(settings), settings)
-    check_version(optuna, settings)
-    check_trained_on(optuna, settings, base, folder=encoder)
-    with refusing():
-        prepare(address.tracking_uri)
+    with home.made():
+        encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
+        base, rows, warnings = _prepare(settings, home, encoder, callbacks)
+        store = open_store(home.path, owner=settings.study.name, address=phase_store)
+        optuna = OptunaStudy.open(home.optuna_url(settings), settings)
+        check_version(optuna, settings)
+        check_trained_on(optuna, settings, base, folder=encoder)
+        with refusing():
+            prepare(address.tracking_uri)
     return StartedStudy(
         settings=settings,
         home=home,

@@ -16,6 +16,7 @@ from typing import Any
 
 import filelock
 
+from search.home import make_file, make_folder
 from spaces.redaction import hide_secrets
 from trainables.whole import write_whole
 
@@ -53,7 +54,7 @@ class Outbox:
         self._appended = False
         self._num_draining = 0
         self._refused = (-1, 0)  # position of the record last refused, and how often
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
 
     def __getstate__(self) -> Any:
         raise TypeError("an outbox stays in its process: it holds a connection")
@@ -61,6 +62,7 @@ class Outbox:
     def append(self, record: Mapping[str, Any]) -> None:
         """Store a record durably (fsync) and return; this does not send it."""
         line = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+        make_file(self.path)
         with self._append_lock, self.path.open("ab+") as file:
             if file.tell() and not _ends_a_line(file.fileno(), file.tell()):
                 line = b"\n" + line  # an earlier writer died in the middle of its record
@@ -175,7 +177,9 @@ class Outbox:
                 raise
             why = hide_secrets(str(error))
             log.error("record refused, moved to %s.refused: %s", self.path, why)
-            with self.path.with_name(self.path.name + ".refused").open("a") as file:
+            refused = self.path.with_name(self.path.name + ".refused")
+            make_file(refused)
+            with refused.open("a") as file:
                 file.write(json.dumps({"error": why, "record": record}) + "\n")
 
     def _undelivered(self) -> Iterator[tuple[int, int, dict[str, Any] | None]]:

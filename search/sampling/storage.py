@@ -10,6 +10,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from search.home import make_file
 from spaces.redaction import hide_address, remember
 from spaces.refusal import Refusal, first_line
 
@@ -23,7 +24,7 @@ def open_storage(url: str) -> RDBStorage:
     with reaching(url):
         arguments: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            make_file(Path(parsed.database))
             arguments = {"connect_args": {"timeout": 60}}
         address = parsed.render_as_string(hide_password=False)
         return RDBStorage(address, engine_kwargs=arguments)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from search.record.entries import model_name
 from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry
 from search.record.retrains import RetrainRecord
@@ -12,16 +13,11 @@ from search.winner import model_card
 from search.winner.champion import Claim, Decision, decide
 from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import card
-from spaces.phases import Target, TrialPlan, rate_name
+from spaces.phases import Pooling, Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring import outcomes
 from trainables.training.context import TrialContext
-
-
-def model_name(study: str, task: str) -> str:
-    """The name of a target's model in the registry."""
-    return f"{study}-{task}"
 
 
 def register(
@@ -132,6 +128,7 @@ def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDesc
         kind=target.task.kind.value,
         head=target.task.training_task.name,
         answer_rules=target.task.answer_rules.value,
+        pooling=(target.recipe.pooling if target.recipe else Pooling.MEAN).value,
     )
 
 

@@ -95,17 +95,18 @@ class SearchedStudy:
         `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
         the encoder cannot be found, or is not that of the record; `any_encoder` leaves the second
         to the caller."""
-        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
-        context = TrialContext.open(
-            self.settings,
-            home=home.path,
-            encoder=encoder,
-            workers=Workers.alone(),
-            phase_store=self.phase_store,
-        )
-        if not any_encoder:
-            of = f"study {self.record.name!r}"
-            check_same(context.base, self._recorded(), folder=encoder, of=of)
+        with home.made():
+            encoder = find_encoder(self.settings, home, on_step=on_pretrained)
+            context = TrialContext.open(
+                self.settings,
+                home=home.path,
+                encoder=encoder,
+                workers=Workers.alone(),
+                phase_store=self.phase_store,
+            )
+            if not any_encoder:
+                of = f"study {self.record.name!r}"
+                check_same(context.base, self._recorded(), folder=encoder, of=of)
         return encoder, context
 
     def _recorded(self) -> dict[str, str]:

@@ -64,7 +64,7 @@ def _check_once(key: str, entries: Iterable[Any]) -> None:
 
 def _check_options(options: Sequence[str], catalogue: Catalogue) -> None:
     """Check that every option names its sources once and in full, and that no two options have the
-    same sources: `fact+rel` and `rel+fact@en`."""
+    same sources: `fact+rel` and `rel+fact@en`, or `fact` and `all` where `fact` is all there is."""
     _check_once("space.intermediate", options)
     seen: dict[frozenset[Source], str] = {}
     for option in options:
@@ -83,6 +83,11 @@ def _check_options(options: Sequence[str], catalogue: Catalogue) -> None:
                 f"space.intermediate has {other!r} and {option!r}, which are the same sources; "
                 "leave one of them out"
             )
+    if ALL in options and len(seen) == 1 and len(only := next(iter(seen))) == 1:
+        raise Refusal(
+            f"space.intermediate has 'all' and one source, {str(*only)!r}, so that 'all' is that "
+            "source; leave 'all' out, or name another source"
+        )
 
 
 def _source(part: str, option: str, catalogue: Catalogue) -> Source:

@@ -1,5 +1,6 @@
 """The start of a search: what is refused before anything is made, and what is opened."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,32 @@ def test_refused_before_anything_is_made(
         assert "\n" not in str(caught.value)
         assert "hunter2" not in str(caught.value)
         assert written(tmp_path) == before, f"{sections} wrote something"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_what_a_start_makes_is_its_users_alone(
+    umask: int, settings_of: Settings, small_base: Path, tmp_path: Path
+) -> None:
+    """Also where the record is elsewhere, in a folder that others may enter."""
+    (tmp_path / "shared").mkdir()
+    elsewhere = {"mlflow": f"sqlite:///{tmp_path}/shared/mlflow.db"}
+    study = {"encoder": str(small_base)}
+    old = os.umask(umask)
+    try:
+        for name, tracking in {"one": {}, "two": elsewhere}.items():
+            settings = settings_of(study=study, tracking=tracking)
+            start_study(settings, Home.of(tmp_path / name), None, StartCallbacks())
+    finally:
+        os.umask(old)
+    for path, mode in {
+        "one": 0o700,
+        "one/optuna.db": 0o600,
+        "one/mlflow.db": 0o600,
+        "two": 0o700,
+        "two/optuna.db": 0o600,
+        "shared/mlflow.db": 0o666 & ~umask,
+    }.items():
+        assert (tmp_path / path).stat().st_mode & 0o777 == mode, path
 
 
 def test_a_study_the_encoder_cannot_train(
@@ -113,7 +140,9 @@ def test_a_study_is_not_gone_on_with_on_another_encoder(
     asked = study.ask()
     assert asked is not None
     study.tell_scored(asked, 0.5)
-    with pytest.raises(Refusal, match=r"'DIR' is not that of study 'tiny': its weights has"):
+    with pytest.raises(
+        Refusal, match=r"'DIR' is not that of study 'tiny': the digest of its weights is"
+    ):
         check_trained_on(study, settings, base, folder="DIR")
     for mark in ({}, {"encoder": base.digests}):  # older studies have no digests
         study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, **mark})

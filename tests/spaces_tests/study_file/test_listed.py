@@ -57,6 +57,8 @@ def test_languages_of_pretraining_are_listed_once(pretrained: Any) -> None:
         (["rel+fact@en+fact"], "'rel+fact@en+fact', which names 'fact' more than once"),
         (["fact", "fact@en"], "'fact' and 'fact@en', which are the same sources"),
         (["fact+rel", "rel", "rel+fact"], "'fact+rel' and 'rel+fact', which are the same sources"),
+        (["fact@en", "all"], "'all' and one source, 'fact', so that 'all' is that source"),
+        (["all", "rel@de"], "'all' and one source, 'rel@de', so that 'all' is that source"),
         (["fact@"], "'fact@', which has no language after @; write 'fact' or 'fact@en'"),
         (["rel+fact@"], "no language after @"),
         (["fact+"], "'fact+', which has no task where one is expected"),
