@@ -71,11 +71,25 @@ def say_where(address: "RecordAddress", home: Home, console: Console) -> None:
     from search.trials_page import find_page
 
     if sqlite_path(address.tracking_uri) is not None:
-        named = "" if home.is_default else f" --home {shlex.quote(str(home.path))}"
-        where = f"transfer-search ui {address.study}{named}"
+        where = shlex.join(["transfer-search", "ui", address.study, *_named(address, home)])
     else:
         try:
             where = find_page(address).link(address.tracking_uri)
         except Refusal:
             return
     console.print(f"all trials in MLflow: {where}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _named(address: "RecordAddress", home: Home) -> list[str]:
+    """The options with which `ui` finds this record; those that have their default are left out."""
+    from search.record.address import ExperimentAddress
+
+    usual = ExperimentAddress.of(None, home)
+    options = {
+        "--home": None if home.is_default else str(home.path),
+        "--experiment": None if address.experiment.name == usual.name else address.experiment.name,
+        "--tracking-uri": None
+        if address.tracking_uri == usual.tracking_uri
+        else address.tracking_uri,
+    }
+    return [word for name, value in options.items() if value for word in (name, value)]

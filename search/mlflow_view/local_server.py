@@ -9,8 +9,9 @@ import os
 import secrets
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from search.addresses import file_url, sqlite_path
 from search.moved_home import ARTIFACTS
@@ -47,7 +48,8 @@ class Gate:
         app = self._app
         if scope["type"] != "lifespan":
             request = Request(scope)
-            if not self._is_token(request.cookies.get(self._cookie, "")):
+            is_known = self._is_token(request.cookies.get(self._cookie, ""))
+            if not is_known or not _is_own_page(request.headers):
                 app = self._answer(request.query_params.get("token", ""))
         await app(scope, receive, send)
 
@@ -65,6 +67,13 @@ class Gate:
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())
+
+
+def _is_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether a request comes from a page of this server, or from no page. MLflow alone would let
+    every page of this machine in, whoever serves it."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 def serve(tracking_uri: str, *, port: int, on_ready: Callable[[str, Gate], None]) -> None:

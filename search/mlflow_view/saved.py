@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from search.addresses import sqlite_path
 from search.mlflow_view.links import TrialsPage, Version
 from search.mlflow_view.state import KEY_PREFIX, TrialsView, named, pack, unpack, view_key
 from spaces.json_values import JsonObject
@@ -69,17 +70,18 @@ def page_of(client: Any, experiment_id: str, study: str) -> TrialsPage:
 def version_of(tracking_uri: str) -> Version:
     """The version of an MLflow server, that of this installation for a file; (0, 0) where the
     server does not say it."""
+    from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
     from mlflow.version import VERSION
 
     text = VERSION
-    if tracking_uri.startswith(("http://", "https://")):
-        creds = get_default_host_creds(tracking_uri)
-        answer = http_request(creds, "/version", "GET", max_retries=0, timeout=10)
-        text = answer.text if answer.ok else ""
     try:
+        if sqlite_path(tracking_uri) is None:
+            creds = get_default_host_creds(tracking_uri)
+            answer = http_request(creds, "/version", "GET", max_retries=0, timeout=10)
+            text = answer.text if answer.ok else ""
         major, minor = text.strip().split(".")[:2]
         return int(major), int(minor)
-    except ValueError:
+    except (ValueError, MlflowException):
         return 0, 0

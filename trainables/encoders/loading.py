@@ -117,7 +117,8 @@ def _refusing() -> Iterator[None]:
         if "trust_remote_code" in str(error):
             raise Refusal(
                 "needs Python code that comes with it (auto_map), and such code is never run; "
-                "expected an architecture and a tokenizer that transformers has itself"
+                "expected an architecture and a tokenizer that transformers has itself, as those "
+                "that docs/reference/encoders.md lists"
             ) from error
         reason = checks.in_one_line(error)
         if "ignore_mismatched_sizes" in reason:  # it points to a table that it printed elsewhere

@@ -134,13 +134,15 @@ def write_onnx(
 
 def card_section(report: OnnxReport) -> str:
     """What the card says of the files."""
-    named = ", ".join(f"`{name}`" for name in (*report.inputs, "->", *report.outputs))
+    read, written = (
+        ", ".join(f"`{name}`" for name in names) for names in (report.inputs, report.outputs)
+    )
     model, small = report.model, report.int8
     lines = [
         "## ONNX",
         "",
         f"`{FOLDER}/{model.file}` is the model with its head (opset {report.opset}): "
-        f"{named.replace(', `->`, ', ' to ')}, for any number of sequences and tokens up to "
+        f"{read} to {written}, for any number of sequences and tokens up to "
         f"{report.max_length}. On {model.num_rows} validation rows "
         f"{model.num_rows - model.num_different} predictions are equal to those of this folder's "
         f"weights; numbers differ by at most {model.max_difference:.2g}.",

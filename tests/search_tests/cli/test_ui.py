@@ -110,12 +110,30 @@ def test_report_names_the_command_of_a_home_folder(cli: Any, home: Path) -> None
     assert f"transfer-search ui tiny --home {home}\n" in cli("status", "tiny", "--home", home).out
 
 
-def test_of_the_default_home_the_folder_is_not_named(
-    capsys: pytest.CaptureFixture[str], home: Path
+@pytest.mark.parametrize(
+    ("uri", "experiment", "is_default", "options"),
+    [
+        ("{home}/mlflow.db", "transfer-search", True, ""),
+        ("{home}/mlflow.db", "transfer-search", False, " --home {home}"),
+        ("{home}/mlflow.db", "my own", True, " --experiment 'my own'"),
+        ("/else/m.db", "transfer-search", True, " --tracking-uri sqlite:////else/m.db"),
+    ],
+)
+def test_the_command_names_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    uri: str,
+    experiment: str,
+    is_default: bool,
+    options: str,
 ) -> None:
-    address = ExperimentAddress(f"sqlite:///{home / 'mlflow.db'}").for_study("tiny")
-    command.say_where(address, Home(home, is_default=True), command.Console())
-    assert capsys.readouterr().out == "all trials in MLflow: transfer-search ui tiny\n"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    address = ExperimentAddress(f"sqlite:///{uri.format(home=tmp_path)}", experiment)
+    home = Home(tmp_path, is_default=is_default)
+    command.say_where(address.for_study("tiny"), home, command.Console())
+    named = options.format(home=tmp_path)
+    assert capsys.readouterr().out == f"all trials in MLflow: transfer-search ui tiny{named}\n"
 
 
 def wait_until_reachable(address: str) -> None:

@@ -33,10 +33,11 @@ class Application:
         self.served.append(scope["type"])
 
 
-def ask(gate: Gate, query: str = "", cookie: str = "", kind: str = "http") -> tuple[int, str]:
+def ask(gate: Gate, query: str = "", cookie: str = "", origin: str = "") -> tuple[int, str]:
     """The status and the cookie of the gate's own answer; 0 where the application answers."""
-    headers = [(b"host", b"127.0.0.1"), *([(b"cookie", cookie.encode())] if cookie else [])]
-    scope = {"type": kind, "method": "GET", "path": "/", "headers": headers}
+    headers = [(b"host", b"127.0.0.1:80"), (b"cookie", cookie.encode())]
+    headers += [(b"origin", origin.encode())] if origin else []
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
     scope |= {"query_string": query.encode(), "http_version": "1.1"}
     sent: list[dict[str, Any]] = []
 
@@ -76,6 +77,17 @@ def test_the_token_of_the_browsers_command_line_works_once() -> None:
     assert gate.once not in cookie
     assert ask(gate, f"token={gate.once}") == (401, "")
     assert ask(gate, f"token={gate.token}")[0] == 303
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://127.0.0.1:80", 0), ("http://127.0.0.1:81", 401), ("https://h", 401), ("null", 401)],
+)
+def test_a_page_of_another_server_is_not_let_in(origin: str, status: int) -> None:
+    """A browser sends it the cookie all the same where that server is on this machine."""
+    gate = Gate(Application())
+    cookie = ask(gate, f"token={gate.token}")[1].partition(";")[0]
+    assert ask(gate, cookie=cookie, origin=origin)[0] == status
 
 
 def test_every_server_has_a_token_and_a_cookie_of_its_own() -> None:

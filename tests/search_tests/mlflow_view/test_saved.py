@@ -133,5 +133,9 @@ def test_the_version_is_the_servers(text: bytes, code: int, version: tuple[int, 
         assert version_of(address) == version
 
 
+def test_a_server_that_does_not_say_its_version_has_none() -> None:
+    assert version_of("http://127.0.0.1:9") == (0, 0)
+
+
 def test_of_a_file_the_version_is_that_of_this_installation(uri: str) -> None:
     assert version_of(uri) >= (3, 17)

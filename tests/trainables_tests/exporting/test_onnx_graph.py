@@ -14,6 +14,7 @@ from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
+from trainables.exporting import onnx_graph
 from trainables.exporting.onnx_graph import (
     OUTPUTS,
     Graph,
@@ -149,12 +150,25 @@ def test_the_file_computes_what_the_model_does(
             np.testing.assert_allclose(expected[layer], found[layer], atol=1e-5)
 
 
-def test_weights_of_8_bits_are_near(load_family, tmp_path: Path) -> None:
+@pytest.mark.parametrize("max_bytes", [onnx_graph.MAX_BYTES, 0])
+def test_weights_of_8_bits_are_near(
+    max_bytes: int,
+    load_family: Callable[[str], BaseEncoder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the weights of a large encoder are in a file of their own."""
+    monkeypatch.setattr(onnx_graph, "MAX_BYTES", max_bytes)
     base, task = load_family("xlm-roberta"), get_task("rel")
     model, graph = written(base, task, tmp_path / "model.onnx")
     quantize(tmp_path / "model.onnx", tmp_path / "small.onnx")
-    sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("small", "model")]
-    assert sizes[0] < sizes[1]
+    names = ["model.onnx", "small.onnx"]
+    data = [] if max_bytes else ["model.onnx.data", "small.onnx.data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names + data)
+    large, small = (
+        sum(path.stat().st_size for path in tmp_path.glob(f"{name}*")) for name in names
+    )
+    assert small < large
     batch = a_batch(3, 40)
     inputs = {name: getattr(batch, name) for name in input_names(model.encoder)}
     with torch.inference_mode():
