@@ -289,6 +289,8 @@ def export(
     *,
     target: str,
     trial: int | None = None,
+    onnx: bool = False,
+    int8: bool = False,
     data_root: str | Path | None = None,
     encoder: str | Path | None = None,
     home: str | Path | None = None,
@@ -302,6 +304,8 @@ def export(
     Args:
         folder: a new folder.
         target: the target whose model is written.
+        onnx: write it in ONNX too (the extra `onnx`), checked on validation rows.
+        int8: with `onnx`, also with weights of 8 bits.
 
     Raises:
         Refusal: an unknown study, trial or target, a folder that is not empty, or a phase that is
@@ -320,6 +324,8 @@ def export(
         home_folder,
         target=target,
         trial=trial,
+        onnx=onnx,
+        int8=int8,
         data_root=data_root,
         encoder=encoder,
         on_pretrained=on_pretrained,

@@ -94,8 +94,9 @@ def check_same(base: "BaseEncoder", expected: Mapping[str, str], *, folder: str,
         found = base.digests[part]
         if found != digest:
             raise Refusal(
-                f"encoder {folder!r} is not that of {of}: its {part} has the digest {found[:12]}, "
-                f"expected {digest[:12]}; name the folder of that encoder with --encoder DIR"
+                f"encoder {folder!r} is not that of {of}: the digest of its {part} is "
+                f"{found[:12]}, expected {digest[:12]}; name the folder of that encoder with "
+                "--encoder DIR"
             )
 
 

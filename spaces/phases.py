@@ -13,6 +13,16 @@ from spaces.refusal import Refusal, unknown
 from spaces.tasks.catalogue import TaskKind, get_task
 
 
+class Pooling(StrEnum):
+    """What the heads of classification and choice read of a sequence."""
+
+    FIRST = "first"  # the first token, by the head of the architecture's own class
+    MEAN = "mean"  # the mean of all tokens: the only one before pooling could be chosen
+
+
+POOLED = frozenset({TaskKind.CLASSIFICATION, TaskKind.CHOICE})  # kinds whose heads pool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How a phase trains, whatever its data is.
@@ -25,7 +35,9 @@ class Recipe:
     Without `evaluate_every` the last weights are kept. `mask_share` is the share of tokens that are
     masked in mlm sources. The encoder's embeddings and its `num_frozen_layers` lowest layers are
     frozen (0: the embeddings alone; None: nothing is frozen). With a `lora_rank` the encoder is
-    frozen; adapters of that rank are trained, and merged into it at the end.
+    frozen; adapters of that rank are trained, and merged into it at the end. `pooling` is what the
+    heads of classification and choice read; in a study file its default depends on the encoder
+    (`StudySettings.parse`).
     """
 
     __pydantic_config__: ClassVar[Any] = {
@@ -49,6 +61,7 @@ class Recipe:
     adam_beta2: float = 0.999
     num_frozen_layers: int | None = None
     lora_rank: int | None = None
+    pooling: Pooling = Pooling.MEAN
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "max_dev_rows"):
@@ -79,15 +92,20 @@ class Recipe:
             raise Refusal(f"weight_decay must be zero or more; got {self.weight_decay}")
         if not 0 < self.max_grad_norm < math.inf:
             raise Refusal(f"max_grad_norm must be finite and above zero; got {self.max_grad_norm}")
+        if self.pooling not in list(Pooling):
+            raise unknown("pooling", self.pooling, tuple(Pooling))
+        object.__setattr__(self, "pooling", Pooling(self.pooling))
         if self.patience is not None and self.evaluate_every is None:
             raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name. `lora_rank` is left out where it is None: phase keys made before
-        adapters existed stay valid."""
-        content = asdict(self)
+        """The fields by name. `lora_rank` is left out where it is None, and `pooling` where it is
+        the mean: phase keys made before they existed stay valid."""
+        content = {**asdict(self), "pooling": self.pooling.value}
         if self.lora_rank is None:
             del content["lora_rank"]
+        if self.pooling is Pooling.MEAN:
+            del content["pooling"]
         return content
 
 
@@ -122,6 +140,9 @@ class Phase:
         kinds = {get_task(source.task).kind for source in self.mixture.sources}
         if self.recipe.evaluate_every and kinds == {TaskKind.MLM}:
             raise Refusal("an mlm phase has no validation rows: leave evaluate_every out")
+        if self.recipe.pooling is not Pooling.MEAN and not kinds & POOLED:
+            # Equal training has one key, whatever is said of heads that it does not have.
+            object.__setattr__(self, "recipe", replace(self.recipe, pooling=Pooling.MEAN))
 
     @property
     def adapters(self) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, k8s, plan, pretrain, results, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -83,13 +83,14 @@ def run(
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study and print its report.
+    """Run a study and print its result at a glance.
 
     If an earlier run of the study was interrupted, continue where it stopped.
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.report.forms import render
+    from search.glance.steps import Asked
+    from search.report.forms import render_glance
 
     console, settings = (
         Console(),
@@ -118,9 +119,10 @@ def run(
             )
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-    render(finished.record, console)
+    render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
+    ui.say_where(finished.address, finished.home, console)
 
 
 def report(
@@ -131,26 +133,35 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="File to write the report to, as one HTML page.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every table and sentence.")] = False,
     force: Annotated[
         bool, typer.Option(help="Report scores of different protocols together.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the results of a study.
+    """Show the result of a study at a glance.
 
-    Everything is read from MLflow.
+    The verdict comes first, then the best trials, who gains and loses, warnings, and the next
+    command. Everything is read from MLflow.
     """
     from search import api
-    from search.report.forms import render, render_html, report_json
+    from search.glance.steps import Asked
+    from search.report.forms import render, render_glance, render_html, report_json
 
-    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
+    place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    read, asked = api.read(study, **place), Asked(study=study, **place)
+    record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
-    output(
-        report_json(record, force=force),
-        as_json,
-        lambda console: render(record, console, force=force),
-    )
+
+    def show(console: Console) -> None:
+        if full:
+            render(record, console, force=force)
+        else:
+            render_glance(record, console, asked, force=force)
+        ui.say_where(read.address, read.home, console)
+
+    output(report_json(record, force=force) if as_json else {}, as_json, show)
 
 
 RetrainForceOption = Annotated[
@@ -232,6 +243,12 @@ def export(
     trial: Annotated[
         int | None, typer.Option(help="Number of the trial; default: the best trial.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write it in ONNX too, checked on validation rows.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --onnx: also with weights of 8 bits.")
+    ] = False,
     data_root: DataRootOption = None,
     encoder: EncoderOption = None,
 ) -> None:
@@ -245,6 +262,8 @@ def export(
             folder,
             target=target,
             trial=trial,
+            onnx=onnx,
+            int8=int8,
             data_root=data_root,
             encoder=encoder,
             home=home,
@@ -368,7 +387,7 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
     ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),

@@ -25,6 +25,7 @@ from search.cli.options import (
     check_seeds,
     output,
 )
+from search.cli.ui import say_where
 from search.home import Home
 from spaces.json_values import JsonObject, to_json
 from spaces.refusal import Refusal
@@ -167,8 +168,10 @@ def status(
             output(view.to_dict(), as_json, lambda console: _print(console, *shown_lines(view)))  # noqa: B023
         shown = view
         if not follow or view.is_over:
-            return
+            break
         time.sleep(FOLLOW_SECONDS)
+    if view.standing is not None and not as_json:
+        say_where(record, Home.of(home), Console())
 
 
 def logs(

@@ -52,6 +52,8 @@ class Delivery:
                     tracker.put_paths(study, {**entry, "paths": self._paths(entry)})
                 case "gains":
                     tracker.put_gains(study, dict(entry))
+                case "view":
+                    tracker.put_view(dict(entry))
                 case "model":
                     tracker.models.put(study, dict(entry))
                 case kind:

@@ -6,8 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-# The only head of an exported folder for which transformers 5 has a pipeline.
-WITH_PIPELINE = "ForTokenClassification"
+# What ends the name of a class of transformers -> the pipeline that transformers 5 has for it.
+PIPELINES = {
+    "ForTokenClassification": ("token-classification", "TokenClassificationPipeline"),
+    "ForSequenceClassification": ("text-classification", "TextClassificationPipeline"),
+}
 OUTCOMES = "outcomes.safetensors"  # outcomes of each test row
 # Files of a logged folder that are not model files.
 ADDED = ("MLmodel", "requirements.txt", "components", OUTCOMES)
@@ -25,12 +28,15 @@ def write_mlmodel(
     pyfunc.add_to_model(model, loader_module=loader_module)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for architecture in config.get("architectures") or ():
-        if architecture.endswith(WITH_PIPELINE):
-            _add_pipeline(model, extra, folder, architecture)
+        for end, pipeline in PIPELINES.items():
+            if architecture.endswith(end):
+                _add_pipeline(model, extra, folder, architecture, pipeline)
     model.save(str(extra / "MLmodel"))
 
 
-def _add_pipeline(model: Any, extra: Path, folder: Path, architecture: str) -> None:
+def _add_pipeline(
+    model: Any, extra: Path, folder: Path, architecture: str, pipeline: tuple[str, str]
+) -> None:
     """Add the flavor that `mlflow.transformers.save_model` would write; it needs the tokenizer in a
     separate folder."""
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -40,8 +46,8 @@ def _add_pipeline(model: Any, extra: Path, folder: Path, architecture: str) -> N
         shutil.copy(path, tokenizer_folder)
     model.add_flavor(
         "transformers",
-        task="token-classification",
-        instance_type="TokenClassificationPipeline",
+        task=pipeline[0],
+        instance_type=pipeline[1],
         pipeline_model_type=architecture,
         model_binary=".",
         components=["tokenizer"],

@@ -31,7 +31,7 @@ from search.sampling.storage import open_storage, reaching
 from search.sampling.warm_start import DUPLICATE_OF, SCORED_BY, earlier_trials, scored_by
 from search.trials.feasibility import BaselineMeasure
 from search.trials.spending import TrialSpending
-from spaces.phases import TrialPlan
+from spaces.phases import Pooling, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
 
@@ -246,6 +246,12 @@ def _open_study(url: str, settings: StudySettings) -> tuple[optuna.Study, list[l
             study.set_user_attr(STARTED_FROM, started_from)
             study.set_user_attr(DIGEST, settings.digest())
     if made_by not in (None, settings.digest()):
+        if made_by == settings.with_pooling(Pooling.MEAN).digest():
+            raise Refusal(
+                f"study {settings.study.name!r} was begun with heads on the mean of all tokens, as "
+                "every study of earlier versions; set pooling = 'mean' in [training.intermediate] "
+                "and [training.target] to go on with it, or choose another [study] name"
+            )
         raise Refusal(
             f"study {settings.study.name!r} belongs to another study file: its study, space, "
             "training or evaluation section differs; restore that file or choose another "

@@ -31,8 +31,9 @@ class TrialRow:
     """One trial of the record.
 
     `phase_keys` are the keys of its phases, intermediate first. `seconds` splits the trial's
-    wall time as the driver saw it: `training`, `evaluation`, `startup` (of a cold worker; zero on
-    a warm one) and `total`, which includes everything else. `gpu`, where a trial holds GPUs, are
+    wall time as the driver saw it: `training`, `evaluation` (scores that were stored already count
+    the time that they took then), `startup` (of a cold worker; zero on a warm one) and `total`,
+    which includes everything else that the trial itself did. `gpu`, where a trial holds GPUs, are
     GPU-seconds, over all drivers that ran it.
     `duplicate_of` is the number of the equal trial whose score this one got. `num_reused` counts
     the phases that were in the store when it started; None where that is not known. `values` are

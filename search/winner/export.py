@@ -1,15 +1,25 @@
 """export: write one target of a trial as a Hugging Face folder."""
 
+from functools import partial
 from pathlib import Path
 
 from search.callbacks import OnDone, ignore
 from search.home import Home
 from search.record.address import RecordAddress
 from search.trials.gains import collapsed_on
+from search.trials.ranking import TrialRow
 from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
+from spaces.phases import TrialPlan
+from spaces.refusal import Refusal
+from spaces.tasks.catalogue import get_task
+from trainables.encoders.model import TransferModel
 from trainables.exporting.model_folder import export_target
+from trainables.exporting.onnx_folder import write_onnx
+from trainables.exporting.onnx_graph import check_installed
 from trainables.quiet import quiet_libraries
+from trainables.training.context import TrialContext
+from trainables.training.trial import DEV, scoring_of
 from trainables.whole import check_new
 
 
@@ -20,6 +30,8 @@ def export_trial(
     *,
     target: str,
     trial: int | None,
+    onnx: bool = False,
+    int8: bool = False,
     data_root: str | Path | None = None,
     encoder: str | Path | None = None,
     on_pretrained: OnDone = ignore,
@@ -32,6 +44,8 @@ def export_trial(
         folder: a new folder.
         target: the target whose model is written.
         trial: the number of another trial than the best.
+        onnx: write it in ONNX too, and compare the answers on validation rows.
+        int8: with `onnx`, also with weights of 8 bits.
         data_root: overrides the folder of the rows that the search read.
         encoder: overrides the folder of its encoder, which must be the same one.
         on_pretrained: called with how many of how many steps are done, where the encoder is one
@@ -39,21 +53,34 @@ def export_trial(
 
     Raises:
         Refusal: an unknown study, trial or target, a folder that is not empty, a phase that is not
-            in the phase store.
+            in the phase store, an architecture that ONNX does not have.
     """
     quiet_libraries()
     check_new(folder)
+    if int8 and not onnx:
+        raise Refusal("--int8 is about the file of --onnx; give both")
+    if onnx:
+        check_installed()
     searched = SearchedStudy.read(address, data_root=data_root, encoder=encoder)
     searched.check_target(target)
     row = searched.choose(trial)
     _, context = searched.open(home, on_pretrained=on_pretrained)
-    about = about_target(row.plan, target, context)
+    about, card = (
+        about_target(row.plan, target, context),
+        _card(address.study, row, target, context),
+    )
+    add = partial(_add_onnx, row.plan, target, context, is_int8=int8) if onnx else None
+    export_target(folder, context, about, card=card, add=add)
+
+
+def _card(study: str, row: TrialRow, target: str, context: TrialContext) -> str:
+    """The card of a model that a search has trained."""
     assert row.scores is not None
     scores = next(scored for scored in row.scores.targets if scored.task == target)
     lines = [
-        f"# {address.study}-{target}",
+        f"# {study}-{target}",
         "",
-        f"Target `{target}` of trial {row.number} of study `{address.study}`. Scores "
+        f"Target `{target}` of trial {row.number} of study `{study}`. Scores "
         f"({scores.main}) on validation rows, which also chose the trial:",
         "",
         "| language | score |",
@@ -61,7 +88,7 @@ def export_trial(
         *(f"| {code} | {100 * value:.1f} |" for code, value in scores.by_language.items()),
     ]
     collapsed = f"its training collapsed: trial {row.number} did not learn {target}"
-    card = whole_card(
+    return whole_card(
         "\n".join([*lines, ""]),
         row.plan,
         target,
@@ -69,4 +96,18 @@ def export_trial(
         languages=list(scores.by_language),
         cautions=(collapsed,) if collapsed_on(row.scores, target) else (),
     )
-    export_target(folder, context, about, card=card)
+
+
+def _add_onnx(
+    plan: TrialPlan,
+    target: str,
+    context: TrialContext,
+    draft: Path,
+    model: TransferModel,
+    *,
+    is_int8: bool,
+) -> None:
+    """Write the ONNX files, which are compared as the study scores its validation rows."""
+    chosen = next(one for one in plan.targets if one.task == target)
+    scoring = scoring_of(chosen, context, split=DEV)
+    write_onnx(draft, model, get_task(target), context, scoring, is_int8=is_int8)

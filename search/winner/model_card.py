@@ -1,5 +1,5 @@
-"""The sections of a model's card after its scores: intended use, licences of the data, how to load
-it. Pure."""
+"""The sections of a model's card after its scores: intended use, licences of the data, how to ask
+it. The folder's writer adds how other libraries load it (`load_notes`). Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,10 @@ _ROWS: Mapping[TaskKind, str] = {
     TaskKind.TAGGING: '{"words": ["...", "..."]}',
     TaskKind.RETRIEVAL: '{"text": "..."}',
 }
-_MEAN = (
-    "Its head reads the mean of all tokens, which no class of transformers does. `AutoModel` loads "
-    "the encoder alone; `transfer-search predict` or `mlflow.pyfunc` load the whole model."
-)
-_HEADS: Mapping[TaskKind, str] = {
-    TaskKind.CLASSIFICATION: _MEAN,
-    TaskKind.CHOICE: _MEAN,
-    TaskKind.SPAN: "`AutoModelForQuestionAnswering` loads the whole model; it gives the logits of "
-    "the first and the last token of the answer. `transfer-search predict` also cuts long contexts "
-    "into windows.",
-    TaskKind.TAGGING: "`AutoModelForTokenClassification` and the pipeline `token-classification` "
-    "load the whole model; the tag of a word is the tag of its first piece.",
-    TaskKind.RETRIEVAL: "There is no head. The vector of a sentence is the mean of all tokens at "
-    "one layer: `transfer-search predict` gives it, and `AutoModel` loads the encoder.",
+_PIPELINES: Mapping[TaskKind, str] = {
+    TaskKind.CLASSIFICATION: "text-classification",
+    TaskKind.TAGGING: "token-classification",
+    TaskKind.RETRIEVAL: "sentence-similarity",
 }
 
 
@@ -35,8 +25,8 @@ def head(task: Task, languages: Sequence[str]) -> str:
     """The front matter of the card, as the Hugging Face hub reads it."""
     tags = ["transfer-search", task.name]
     lines = [f"language: {json.dumps(list(languages))}", f"tags: {json.dumps(tags)}"]
-    if task.kind is TaskKind.TAGGING:
-        lines.append("pipeline_tag: token-classification")
+    if task.kind in _PIPELINES:
+        lines.append(f"pipeline_tag: {_PIPELINES[task.kind]}")
     return "\n".join(["---", *lines, "library_name: transformers", "---", ""])
 
 
@@ -81,8 +71,6 @@ def sections(
         "```",
         f"echo '{_ROWS[task.kind]}' | transfer-search predict DIR",
         "```",
-        "",
-        _HEADS[task.kind],
     ]
     if cautions:
         lines += ["", "## Beware", "", *(f"- {caution}" for caution in cautions)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from search.record.entries import model_name
 from search.record.reader import WINNER
 from search.record.registry import RegisteredModel, Registry
 from search.record.retrains import RetrainRecord
@@ -12,17 +13,12 @@ from search.winner import model_card
 from search.winner.champion import Claim, Decision, decide
 from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import card
-from spaces.phases import Target, TrialPlan, rate_name
+from spaces.phases import Pooling, Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import get_task
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring import outcomes
 from trainables.training.context import TrialContext
-
-
-def model_name(study: str, task: str) -> str:
-    """The name of a target's model in the registry."""
-    return f"{study}-{task}"
 
 
 def register(
@@ -129,6 +125,7 @@ def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDesc
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,
         learning_rates=rates_of(plan, target, context),
+        pooling=(target.recipe.pooling if target.recipe else Pooling.MEAN).value,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from spaces.bucket import Bucket
 from spaces.languages import get_language
+from spaces.phases import Pooling
 from spaces.refusal import Refusal, unknown
 from spaces.space import SearchSpace
 from spaces.study_file.sections import (
@@ -160,6 +161,11 @@ def check_pretraining(settings: CheckedSettings) -> None:
         raise Refusal(
             "pretraining.recipe.lora_rank is set, but a new encoder has no weights to adapt yet; "
             "leave it out"
+        )
+    if pretraining.recipe.pooling is not Pooling.MEAN:
+        raise Refusal(
+            "pretraining.recipe.pooling is set, but a new encoder is trained without a head that "
+            "pools; set it in [training.intermediate] and [training.target]"
         )
     limit = pretraining.recipe.max_length
     for key, length in settings.lengths().items():

@@ -4,6 +4,7 @@ false."""
 import hashlib
 import json
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from spaces.files import read_limited
 from spaces.intermediates import Intermediates
 from spaces.lora import Adapters
 from spaces.masking import Masking
+from spaces.phases import Pooling, Recipe
 from spaces.refusal import Refusal, unknown
 from spaces.space import SearchSpace
 from spaces.study_file.checks import check
 from spaces.study_file.listed import check_listed_once
 from spaces.study_file.messages import check_values, first_refusal
 from spaces.study_file.sections import (
+    POCKET,
+    PRETRAINED,
     BudgetSection,
     EvaluationSection,
     LoraSection,
@@ -67,9 +71,15 @@ class StudySettings(Section):
     ) -> "StudySettings":
         """The settings in these tables, after every check. `file` names the file in error messages.
         A recorded study keeps what earlier versions accepted: an entry that is listed twice, for
-        example. Raises Refusal."""
+        example. Raises Refusal.
+
+        Where the file does not set `pooling`, the encoder decides: `mean` for those that are made
+        here, `first` for all others. A record has the value; one of an earlier version means
+        `mean`.
+        """
         try:
             if not is_recorded:
+                data = _with_pooling(data)
                 check_values(data)
             # Through JSON, because strict mode takes arrays as tuples and strings as enums only
             # there.
@@ -99,6 +109,21 @@ class StudySettings(Section):
             return self
         study = self.study.model_copy(update={"encoder_folder": str(Path(folder).resolve())})
         return self.model_copy(update={"study": study})
+
+    def with_pooling(self, pooling: Pooling) -> "StudySettings":
+        """The same study with this pooling in every recipe of its phases."""
+
+        def changed(recipe: Recipe) -> Recipe:
+            return replace(recipe, pooling=pooling)
+
+        training = self.training
+        update: dict[str, Any] = {
+            "intermediate": changed(training.intermediate),
+            "target": changed(training.target),
+            "intermediates": {n: changed(r) for n, r in training.intermediates.items()},
+            "targets": {n: changed(r) for n, r in training.targets.items()},
+        }
+        return self.model_copy(update={"training": training.model_copy(update=update)})
 
     def search_space(self) -> SearchSpace:
         """The search space that the sections describe. Raises Refusal where it cannot exist."""
@@ -231,6 +256,22 @@ def _unreadable(study: str, reason: str) -> Refusal:
         f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
         f"shipped study: {', '.join(shipped_studies())}"
     )
+
+
+def _with_pooling(data: dict[str, Any]) -> dict[str, Any]:
+    """The tables with `pooling` in the common recipes, where an encoder that is not made here
+    leaves it open. The recipes of single options and targets start from the common ones."""
+    study, training = data.get("study"), data.get("training")
+    if not isinstance(study, dict) or not isinstance(training, dict):
+        return data
+    if study.get("encoder") in (POCKET, PRETRAINED):
+        return data
+    common = {
+        name: {"pooling": Pooling.FIRST.value, **training[name]}
+        for name in ("intermediate", "target")
+        if isinstance(training.get(name), dict)
+    }
+    return {**data, "training": {**training, **common}}
 
 
 def _masking(mlm: MlmSection) -> Masking:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from search.recorded_settings import RecordedSettings
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from spaces.mixture import Mixture
-from spaces.phases import Phase, Recipe, Target, TrialPlan
+from spaces.phases import Phase, Pooling, Recipe, Target, TrialPlan
 from spaces.study_file.study import StudySettings
 from spaces.tasks.catalogue import get_task
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
 from trainables.training.context import TrialContext
+from trainables.training.stage import get_or_train
 from trainables.training.workers import Workers
 
 RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
@@ -467,35 +468,52 @@ def model_folder(
     tmp_path_factory: pytest.TempPathFactory,
     small_base: Path,
     settings_of: Callable[..., StudySettings],
-) -> Callable[[str], Path]:
-    """The exported folder of a task, with a fresh head: `model_folder("rel")`. Tests do not write
-    into it."""
+) -> Callable[..., Path]:
+    """The exported folder of a task: `model_folder("rel")` has a fresh head on the mean of all
+    tokens, `model_folder("rel", "first")` one on the first token, after two steps. Tests do not
+    write into it."""
     place = tmp_path_factory.mktemp("models")
     settings = settings_of(study={"encoder": str(small_base)})
 
-    def make(task: str) -> Path:
-        if not (place / task).exists():
+    def make(task: str, pooling: str = "mean") -> Path:
+        folder = place / task / pooling
+        if not folder.exists():
             context = TrialContext.open(
                 settings, home=place, encoder=str(small_base), workers=Workers.alone()
             )
-            labels = get_task(task).labels
+            key = None
+            if pooling == "first":
+                recipe = Recipe(num_steps=2, batch_size=4, max_length=64, pooling=Pooling.FIRST)
+                recipe = replace(recipe, max_train_rows=8)
+                mixture = Mixture.of({task: 1.0})
+                phase = Phase(mixture=mixture, learning_rate=1e-3, seed=0, recipe=recipe)
+                key = get_or_train(phase, None, context, lambda event: None).key
             about = ModelDescription(
-                task=task, labels=labels, max_length=64, phase_key=None, plan={}
+                task=task,
+                labels=get_task(task).labels,
+                max_length=64,
+                phase_key=key,
+                plan={},
+                pooling=pooling,
             )
-            export_target(place / task, context, about, card="# a card\n")
-        return place / task
+            export_target(folder, context, about, card="# a card\n")
+        return folder
 
     return make
 
 
 @pytest.fixture
 def add(
-    uri: str, tmp_path: Path, planted: Any, model_folder: Callable[[str], Path]
+    uri: str, tmp_path: Path, planted: Any, model_folder: Callable[..., Path]
 ) -> Callable[..., RegisteredModel]:
     """Registers the exported folder of a task for a study: `add("tiny-rel", "tiny")`."""
 
     def register(
-        name: str, study: str, task: str = "rel", outcomes: Path | None = None
+        name: str,
+        study: str,
+        task: str = "rel",
+        outcomes: Path | None = None,
+        pooling: str = "mean",
     ) -> RegisteredModel:
         record = RecordWriter.open(
             ExperimentAddress(uri, "e").for_study(study), outbox=tmp_path / f"{study}.jsonl"
@@ -504,7 +522,7 @@ def add(
         record.retrain("r").started(seed=1, role="winner", plan=plan, phase_keys=())
         try:
             return record.retrain("r").register(
-                model_folder(task),
+                model_folder(task, pooling),
                 name=name,
                 seed=1,
                 params={},

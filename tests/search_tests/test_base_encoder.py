@@ -100,7 +100,7 @@ def test_another_encoder_is_refused_by_its_digest(small_base: Path) -> None:
         with pytest.raises(Refusal) as refused:
             check_same(base, {**base.digests, part: "0" * 64}, folder="DIR", of="study 'a'")
         assert str(refused.value) == (
-            f"encoder 'DIR' is not that of study 'a': its {part} has the digest {digest[:12]}, "
+            f"encoder 'DIR' is not that of study 'a': the digest of its {part} is {digest[:12]}, "
             "expected 000000000000; name the folder of that encoder with --encoder DIR"
         )
 

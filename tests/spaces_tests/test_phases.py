@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.mixture import Mixture
-from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
+from spaces.phases import Phase, Pooling, Recipe, Role, Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import TASKS, TaskKind
 
@@ -36,6 +36,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         patience=draw(optional) if evaluate_every else None,
         max_dev_rows=draw(st.integers(1, 10**4)),
         mask_share=draw(st.floats(0.01, 0.99)),
+        pooling=draw(st.sampled_from(Pooling)),
     )
 
 
@@ -110,6 +111,7 @@ CHANGED: dict[str, Any] = {
     "mask_share": 0.2,
     "num_frozen_layers": 0,
     "lora_rank": 4,
+    "pooling": "first",
 }
 
 
@@ -118,6 +120,33 @@ def test_every_field_of_the_recipe_is_in_the_key(name: str) -> None:
     changed = dataclasses.replace(RECIPE, **{name: CHANGED[name]})
     other = dataclasses.replace(PHASE, recipe=changed)
     assert other.key(WORLD, None) != PHASE.key(WORLD, None)
+
+
+def test_the_mean_is_not_in_the_key() -> None:
+    """It was the only pooling when earlier phases were stored."""
+    assert Recipe(num_steps=1, batch_size=1, max_length=8).pooling is Pooling.MEAN
+    assert "pooling" not in RECIPE.to_dict()
+    first = dataclasses.replace(RECIPE, pooling="first")
+    assert json.loads(json.dumps(first.to_dict()))["pooling"] == "first"
+    assert Recipe(**first.to_dict()) == first
+    with pytest.raises(Refusal, match="unknown pooling 'frist'"):
+        dataclasses.replace(RECIPE, pooling="frist")
+
+
+@pytest.mark.parametrize("source", ["pos", "text"])
+def test_a_phase_without_pooled_heads_has_one_key(source: str) -> None:
+    phases = [
+        dataclasses.replace(
+            PHASE,
+            mixture=Mixture.of({source: 1}),
+            recipe=dataclasses.replace(RECIPE, pooling=pooling, evaluate_every=None, patience=None),
+        )
+        for pooling in Pooling
+    ]
+    assert len({phase.key(WORLD, None) for phase in phases}) == 1
+    mixed = dataclasses.replace(phases[0], mixture=Mixture.of({source: 1, "rel": 1}))
+    first = dataclasses.replace(mixed, recipe=dataclasses.replace(mixed.recipe, pooling="first"))
+    assert mixed.key(WORLD, None) != first.key(WORLD, None)
 
 
 @pytest.mark.parametrize(

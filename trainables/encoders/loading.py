@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -29,8 +29,9 @@ EXPECTED = (
 
 def read_encoder(
     folder: str, *, revision: str | None = None
-) -> tuple[nn.Module, PreTrainedTokenizerFast]:
-    """The encoder in float32, without a pooler, and its tokenizer.
+) -> tuple[nn.Module, PreTrainedTokenizerFast, dict[str, Tensor]]:
+    """The encoder in float32, its tokenizer, and the weights of its pooler: empty where the files
+    have none. The encoder keeps no pooler where its class can be without one.
 
     Only safetensors are read, and code that comes with an encoder is never run. Raises Refusal, in
     one line, for everything that cannot be trained as an encoder (see `checks`).
@@ -40,7 +41,7 @@ def read_encoder(
         check_folder(folder)
     try:
         config = _read_config(folder, revision)
-        encoder = _read_weights(folder, revision, config)
+        encoder, pooler = _read_weights(folder, revision, config)
         checks.check_weights(encoder)
         checks.check_reading(encoder)
         tokenizer = _read_tokenizer(folder, revision)
@@ -48,7 +49,7 @@ def read_encoder(
     except Refusal as error:
         fault = None if Path(folder).is_dir() else fault_on_hub(folder, revision)
         raise Refusal(f"encoder {folder!r} {fault or error}") from error
-    return encoder, tokenizer
+    return encoder, tokenizer, pooler
 
 
 def _read_config(folder: str, revision: str | None) -> Any:
@@ -65,7 +66,9 @@ def _read_config(folder: str, revision: str | None) -> Any:
     return config
 
 
-def _read_weights(folder: str, revision: str | None, config: Any) -> nn.Module:
+def _read_weights(
+    folder: str, revision: str | None, config: Any
+) -> tuple[nn.Module, dict[str, Tensor]]:
     with _refusing():
         encoder, loading = _auto_class(config).from_pretrained(
             folder,
@@ -75,17 +78,21 @@ def _read_weights(folder: str, revision: str | None, config: Any) -> nn.Module:
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
-            **_without_pooler(config),
         )
     # Missing weights would be drawn at random without a warning.
     missing = sorted(loading["missing_keys"])
     others = [key for key in missing if "pooler" not in key]
     if others:
         raise Refusal(f"has no weights {checks.some(others)}; expected {EXPECTED}")
-    for name in missing:  # no head reads a pooler, but equal folders must have equal weights
-        nn.init.zeros_(encoder.get_parameter(name))
+    pooler: Any = getattr(encoder, "pooler", None)
+    state = {} if missing or pooler is None else dict(pooler.state_dict())
+    if "add_pooling_layer" in inspect.signature(type(encoder)).parameters:
+        encoder.pooler = None
+    else:  # no hidden state reads it, but equal folders must have equal weights
+        for name in missing:
+            nn.init.zeros_(encoder.get_parameter(name))
     assert isinstance(encoder, nn.Module)
-    return encoder
+    return encoder, state
 
 
 def _read_tokenizer(folder: str, revision: str | None) -> Any:
@@ -100,16 +107,6 @@ def _auto_class(config: Any) -> Any:
     return AutoModelForTextEncoding if has_own else AutoModel
 
 
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """Keyword arguments that leave out a pooler, which no head reads."""
-    auto = _auto_class(config)
-    if type(config) not in auto._model_mapping:
-        return {}
-    architecture: Any = auto._model_mapping[type(config)]
-    names = inspect.signature(architecture).parameters
-    return {"add_pooling_layer": False} if "add_pooling_layer" in names else {}
-
-
 @contextmanager
 def _refusing() -> Iterator[None]:
     """Turn whatever transformers raises into a Refusal: a wrong value in a file may make any of its
@@ -120,7 +117,8 @@ def _refusing() -> Iterator[None]:
         if "trust_remote_code" in str(error):
             raise Refusal(
                 "needs Python code that comes with it (auto_map), and such code is never run; "
-                "expected an architecture and a tokenizer that transformers has itself"
+                "expected an architecture and a tokenizer that transformers has itself, as those "
+                "that docs/reference/encoders.md lists"
             ) from error
         reason = checks.in_one_line(error)
         if "ignore_mismatched_sizes" in reason:  # it points to a table that it printed elsewhere

@@ -5,26 +5,28 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from spaces.phases import POOLED, Pooling
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import Task, get_task
 from trainables.encoders.loading import read_encoder
 from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
+from trainables.formats.own_heads import first_token_head
 from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
-# Keys of a config that are names, or that change no hidden state here (heads are ours, and no
-# weight of a loaded encoder is drawn).
+# Keys of a config that are names, or that change no hidden state here (no weight of a loaded
+# encoder is drawn).
 IGNORED_SETTINGS = frozenset(
     {
         "_name_or_path",
@@ -52,6 +54,8 @@ IGNORED_SETTINGS = frozenset(
         "tokenizer_class",
     }
 )
+# Those of them that change heads on the first token.
+HEAD_SETTINGS = ("classifier_dropout", "initializer_range")
 # The names of these modules in Hugging Face encoders.
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
@@ -84,12 +88,14 @@ class TransferModel(nn.Module):
 @dataclass(frozen=True, slots=True)
 class BaseEncoder:
     """The encoder that every trial starts from, with its tokenizer. It is loaded once per
-    process."""
+    process. `pooler` holds the weights of the pooler that came with the encoder, which heads on the
+    first token start from."""
 
     encoder: nn.Module
     tokenizer: PreTrainedTokenizerFast
     weights_digest: str
     tokenizer_digest: str
+    pooler: State = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -116,15 +122,28 @@ class BaseEncoder:
         (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
         encoder (see `checks`).
         """
-        encoder, tokenizer = read_encoder(folder, revision=revision)
+        encoder, tokenizer, pooler = read_encoder(folder, revision=revision)
         add_prefix(tokenizer, text_prefix)
-        return cls(encoder, tokenizer, state_digest(encoder.state_dict()), text_digest(tokenizer))
+        digests = state_digest(encoder.state_dict()), text_digest(tokenizer)
+        return cls(encoder, tokenizer, *digests, pooler)
+
+    @property
+    def head_digest(self) -> str:
+        """SHA-256 of what heads on the first token depend on besides the encoder, in
+        hexadecimal."""
+        content = {name: getattr(self.config, name, None) for name in HEAD_SETTINGS}
+        return settings_digest({**content, "pooler": state_digest(self.pooler)})
 
     def model(
-        self, tasks: Iterable[str], *, encoder: State | None, seed: int | str
+        self,
+        tasks: Iterable[str],
+        *,
+        encoder: State | None,
+        seed: int | str,
+        pooling: Pooling = Pooling.MEAN,
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
-        copy.
+        copy. `pooling` is what the heads of classification and choice read.
 
         Each head is drawn from (seed, task), so that it does not depend on the other heads.
         """
@@ -135,10 +154,15 @@ class BaseEncoder:
         for name in sorted(tasks):
             torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
             task = get_task(name)
-            head = format_of_kind(task.kind).build_head(task, body)
+            head = self._head(task, body, pooling)
             if head is not None:
                 heads[name] = head
         return TransferModel(body, heads)
+
+    def _head(self, task: Task, body: nn.Module, pooling: Pooling) -> nn.Module | None:
+        if pooling is Pooling.FIRST and task.kind in POOLED:
+            return first_token_head(task, body, self.pooler)
+        return format_of_kind(task.kind).build_head(task, body)
 
     @property
     def config(self) -> Any:

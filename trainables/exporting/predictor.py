@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from spaces.phases import Pooling
 from spaces.refusal import Refusal, shown
 from spaces.tasks.catalogue import Task, TaskKind, get_task
 from trainables.encoders.model import BaseEncoder, TransferModel
@@ -128,6 +129,7 @@ def load_predictor(folder: Path) -> Predictor:
     try:
         content = json.loads((folder / ABOUT).read_text())
         about = ModelDescription(**{**content, "labels": tuple(content["labels"])})
+        pooling = Pooling(about.pooling)
         heads = load_file(folder / HEAD)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
@@ -138,7 +140,8 @@ def load_predictor(folder: Path) -> Predictor:
             f"now has {list(task.labels)}; train it again, or restore the labels"
         )
     base = BaseEncoder.load(str(folder))
-    model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
+    tasks = (task.training_task,) if task.trains else ()
+    model = base.model(tasks, encoder=None, seed=0, pooling=pooling)
     try:
         model.heads.load_state_dict(heads)
     except RuntimeError as error:

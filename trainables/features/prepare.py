@@ -31,6 +31,20 @@ class Prepared:
     refusal: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """What every process encodes rows with."""
+
+    folder: Path
+    rows: Rows
+    tokenizer: PreTrainedTokenizerFast
+    tokenizer_digest: str
+
+    @classmethod
+    def of(cls, data: Data) -> "_Encoding":
+        return cls(data.folder, data.rows, data.base.tokenizer, data.base.tokenizer_digest)
+
+
 def prepare(
     settings: StudySettings,
     data: Data,
@@ -50,20 +64,21 @@ def prepare(
         Refusal: training rows are missing, or rows cannot be used.
     """
     wanted = [w for w in wanted_by(settings) if get_task(w.task).dataset != POCKET]
-    tokenizer, digest = data.base.tokenizer, data.base.tokenizer_digest
-    work = partial(_encode, data.folder, data.rows, tokenizer, digest)
+    encode = partial(_encode, _Encoding.of(data))
     num_processes = min(num_processes, len(wanted))
     prepared: list[Prepared] = []
     if num_processes <= 1:
-        results: Iterator[Prepared] = map(work, wanted)
+        results: Iterator[Prepared] = map(encode, wanted)
         for result in results:
             prepared.append(_checked(result))
             on_done(len(prepared), len(wanted))
         return prepared
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # torch is imported once for all processes
-    with ProcessPoolExecutor(num_processes, context, initializer=_start) as pool:
-        running = [pool.submit(work, rows) for rows in wanted]
+    # A tokenizer of 250,000 tokens takes seconds to send, so each process gets it once.
+    start = partial(_start, _Encoding.of(data))
+    with ProcessPoolExecutor(num_processes, context, initializer=start) as pool:
+        running = [pool.submit(_encode_here, rows) for rows in wanted]
         try:
             for future in as_completed(running):
                 prepared.append(_checked(future.result()))
@@ -110,20 +125,35 @@ def _of_phase(source: Source, recipe: Recipe) -> Iterator[RowsToEncode]:
         )
 
 
-def _start() -> None:
+_encoding: _Encoding | None = None  # of a process of the pool
+
+
+def _start(encoding: _Encoding) -> None:
     """Set up a process of the pool: one thread, and none for the tokenizer."""
+    global _encoding
+    _encoding = encoding
     torch.set_num_threads(1)
     quiet_libraries()
 
 
-def _encode(
-    folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: RowsToEncode
-) -> Prepared:
+def _encode_here(wanted: RowsToEncode) -> Prepared:
+    """`_encode` in a process of the pool."""
+    assert _encoding is not None
+    return _encode(_encoding, wanted)
+
+
+def _encode(encoding: _Encoding, wanted: RowsToEncode) -> Prepared:
     """Encode one set of rows. A refusal is returned as text, because not every exception can be
     sent between processes."""
     empty = partial(Prepared, wanted=wanted, num_rows=0, num_truncated=0)
     try:
-        path = encode_rows(wanted, folder, rows, tokenizer, digest)
+        path = encode_rows(
+            wanted,
+            encoding.folder,
+            encoding.rows,
+            encoding.tokenizer,
+            encoding.tokenizer_digest,
+        )
     except NoRowsError as error:
         return empty(refusal=str(error) if wanted.split == "train" else None)
     except Refusal as error:

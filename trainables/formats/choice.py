@@ -16,7 +16,7 @@ from spaces.tasks.catalogue import Task
 from trainables.examples import ChoiceExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Judgement, RowError, judge_equal
-from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
+from trainables.formats.heads import PooledHead, to_numpy, width_of
 
 
 class ChoiceFormat(Format[ChoiceExample, int]):
@@ -77,7 +77,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
         )
 
     def build_head(self, task: Task, encoder: nn.Module) -> PooledHead:
-        """A head from the masked mean of the last layer, [S, H], to one logit, [S, 1]."""
+        """A head from the masked mean of the last layer, [S, L, H], to one logit, [S, 1]."""
         return PooledHead(width_of(encoder), 1)
 
     def num_items(self, batch: Batch) -> int:
@@ -86,7 +86,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
         num_choices = _num_choices(batch)
-        logits = head(masked_mean(hidden, batch.attention_mask)).float()
+        logits = head(hidden, batch.attention_mask).float()
         right = batch.labels[::num_choices, 0]
         return cross_entropy(logits.view(-1, num_choices), right, reduction="sum")
 
@@ -95,7 +95,7 @@ class ChoiceFormat(Format[ChoiceExample, int]):
     ) -> list[npt.NDArray[np.float32]]:
         """The logit of a choice, [1]. Here a batch may hold parts of rows."""
         assert head is not None
-        return list(to_numpy(head(masked_mean(hidden[-1], batch.attention_mask))))
+        return list(to_numpy(head(hidden[-1], batch.attention_mask)))
 
     def decode(
         self,

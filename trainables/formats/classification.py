@@ -12,7 +12,7 @@ from spaces.tasks.catalogue import Task
 from trainables.examples import PairExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Judgement, judge_equal
-from trainables.formats.heads import PooledHead, masked_mean, to_numpy, width_of
+from trainables.formats.heads import PooledHead, to_numpy, width_of
 
 
 class ClassificationFormat(Format[PairExample, str]):
@@ -52,14 +52,14 @@ class ClassificationFormat(Format[PairExample, str]):
         )
 
     def build_head(self, task: Task, encoder: nn.Module) -> PooledHead:
-        """A head from the masked mean of the last layer, [S, H], to [S, number of labels]."""
+        """A head from the masked mean of the last layer, [S, L, H], to [S, number of labels]."""
         return PooledHead(width_of(encoder), len(task.labels))
 
     def num_items(self, batch: Batch) -> int:
         return len(batch.labels)
 
     def loss(self, head: nn.Module, hidden: Tensor, batch: Batch) -> Tensor:
-        logits = head(masked_mean(hidden, batch.attention_mask)).float()
+        logits = head(hidden, batch.attention_mask).float()
         return cross_entropy(logits, batch.labels[:, 0], reduction="sum")
 
     def predict(
@@ -67,7 +67,7 @@ class ClassificationFormat(Format[PairExample, str]):
     ) -> list[npt.NDArray[np.float32]]:
         """The logits of a sequence, [number of labels]."""
         assert head is not None
-        return list(to_numpy(head(masked_mean(hidden[-1], batch.attention_mask))))
+        return list(to_numpy(head(hidden[-1], batch.attention_mask)))
 
     def decode(
         self,

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from spaces.phases import Pooling
+
 _INIT_STD = 0.02  # initializer_range of BERT and XLM-R
 # The names that configs of transformers have for the epsilon of their norms.
 _EPSILONS = ("layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps")
@@ -42,18 +44,21 @@ def masked_mean(hidden: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 class PooledHead(nn.Module):
-    """Dense, tanh, out_proj, without dropout: pooled vectors [S, H] to logits [S, num_outputs].
+    """Dense, tanh, out_proj, without dropout: hidden states [S, L, H] to logits [S, num_outputs].
 
-    Layout and names are those of XLM-R's classification head. Its input differs: the masked mean of
-    all tokens instead of the first token, which trained better in small encoders.
+    Layout and names are those of XLM-R's classification head. By default its input differs: the
+    masked mean of all tokens instead of the first token, which trained better in small encoders.
     """
 
-    def __init__(self, width: int, num_outputs: int) -> None:
+    def __init__(self, width: int, num_outputs: int, *, pooling: Pooling = Pooling.MEAN) -> None:
         super().__init__()
+        self.pooling = pooling
         self.dense = fresh_linear(width, width)
         self.out_proj = fresh_linear(width, num_outputs)
 
-    def forward(self, pooled: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        first = self.pooling is Pooling.FIRST
+        pooled = hidden[:, 0] if first else masked_mean(hidden, attention_mask)
         logits: Tensor = self.out_proj(torch.tanh(self.dense(pooled)))
         return logits
 

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spaces.phases import Phase, TrialPlan
+from spaces.phases import Phase, Pooling, TrialPlan
 from spaces.study_file.sections import Precision
 from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder, settings_digest
@@ -18,14 +18,16 @@ TRAINING_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """The encoder's weights, config and tokenizer, the source of rows, and the precision of
-    encoders. The digests of the rows and the versions are looked up for each phase."""
+    """The encoder's weights, config and tokenizer, the source of rows, the precision of encoders,
+    and what heads on the first token depend on. The digests of the rows and the versions are looked
+    up for each phase."""
 
     weights_digest: str
     tokenizer_digest: str
     rows: Rows = Rows()  # noqa: RUF009, it is frozen
     config_digest: str = ""
     precision: Precision = Precision.FP32
+    head_digest: str = ""
 
     @classmethod
     def of(
@@ -42,6 +44,7 @@ class KeyFacts:
             rows=rows,
             config_digest=settings_digest(base.settings),
             precision=precision,
+            head_digest=base.head_digest,
         )
 
     @property
@@ -60,6 +63,8 @@ class KeyFacts:
             "training_version": str(TRAINING_VERSION),
             "encoding_version": str(ENCODING_VERSION),
         }
+        if phase.recipe.pooling is Pooling.FIRST:
+            facts["head"] = self.head_digest
         for source in phase.mixture.sources:
             task = get_task(source.task)
             facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"

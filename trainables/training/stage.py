@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from spaces.phases import Phase
+from spaces.phases import Phase, Pooling
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import Source, TaskKind, get_task
 from trainables.encoders.model import State, TransferModel
@@ -71,7 +71,10 @@ def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) 
     if key is None:
         return context.base.model(tasks, encoder=None, seed=0).to(context.workers.device)
     encoder, heads = context.store.load(key)
-    model = context.base.model(tasks, encoder=encoder, seed=0)
+    record = context.store.record(key)
+    recipe = record.phase["recipe"] if record else {}
+    pooling = Pooling(recipe.get("pooling", Pooling.MEAN))
+    model = context.base.model(tasks, encoder=encoder, seed=0, pooling=pooling)
     kept = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
     model.heads.load_state_dict(kept)
     return model.to(context.workers.device)
@@ -170,7 +173,9 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
     new heads. Where the study asks for it, it saves memory or is compiled; this changes results
     only by rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
-    model = context.base.model(tasks, encoder=encoder, seed=phase.draws).to(context.workers.device)
+    model = context.base.model(
+        tasks, encoder=encoder, seed=phase.draws, pooling=phase.recipe.pooling
+    ).to(context.workers.device)
     body: Any = model.encoder
     if context.settings.resources.gradient_checkpointing:
         body.activation_checkpointing_enable({"use_reentrant": False})

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from search.cli.app import app
+from search.glance.text import MAX_LINES
 from search.record.registry import RegisteredModel
 from search.winner.retrain import fresh_seeds
 from search.winner.verdict import RetrainedSeed, Verdict
@@ -332,7 +333,13 @@ def test_report(cli: Run, finished: Any, tmp_path: Path) -> None:
     assert len(found["trials"]) == len(finished.record.rows)
     result = cli("report", "tiny", *home)
     assert result.err == ""
-    assert "Study tiny (finished)" in result.out
+    assert result.out.startswith("Study tiny (finished)")
+    assert len(result.out.splitlines()) <= MAX_LINES
+    assert f"transfer-search retrain tiny --home {finished.home}" in result.out
+    whole = cli("report", "tiny", *home, "--full")
+    assert (whole.code, whole.err) == (0, "")
+    assert "Study tiny (finished)" in whole.out
+    assert "Phases: " in whole.out
     page = tmp_path / "page.html"
     assert cli("report", "tiny", *home, "--html", page).code == 0
     assert page.read_text().startswith("<!")
@@ -368,7 +375,7 @@ def test_running_a_finished_study_shows_its_report(cli: Run, finished: Any, tmp_
     home = finished.copy(tmp_path / "home")
     result = cli("run", finished.file, "--home", home)
     assert (result.code, result.err) == (0, "")
-    assert "\nStudy tiny (finished)" in result.out
+    assert result.out.startswith("Study tiny (finished)")
 
 
 @pytest.mark.ray

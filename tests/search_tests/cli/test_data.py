@@ -82,6 +82,26 @@ def test_bundle(cli: Run, file: Path, mirror: Path, tmp_path: Path) -> None:
     assert again.err.endswith("exists already and is not an empty folder; name a new one\n")
 
 
+def test_a_bundle_with_the_encoder(
+    cli: Run, file: Path, mirror: Path, small_base: Path, tmp_path: Path
+) -> None:
+    file.write_text(STUDY.replace('encoder = "pocket"', 'encoder = "our/tiny"'))
+    assert "our/tiny" in file.read_text()
+    root, place = ("--data-root", mirror, "--encoder", small_base), "encoders/our/tiny"
+    for name, flags in (("out", ()), ("bare", ("--no-encoder",))):
+        made = cli("data", "bundle", file, tmp_path / name, *root, *flags)
+        assert made.code == 0, made.err
+        assert (tmp_path / name / place).is_dir() is (name == "out")
+    checked = cli("data", "check", file, "--data-root", tmp_path / "out")
+    assert checked.code == 0, checked.err
+    assert f"encoder {tmp_path / 'out' / place}, digest " in checked.out.replace("\n", "")
+    shown = json.loads(cli("data", "check", file, *root, "--json").out)
+    assert shown["encoder"]["folder"] == str(small_base)
+    missing = cli("plan", file, "--encoder", tmp_path / "none")
+    assert missing.code == 2
+    assert "is not a folder here; expected one with config.json" in missing.err
+
+
 def test_a_bundle_says_what_it_leaves_out(
     cli: Run, file: Path, mirror: Path, tmp_path: Path
 ) -> None:

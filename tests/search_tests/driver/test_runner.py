@@ -26,6 +26,7 @@ from search.driver.runner import (
     driving,
     run_study,
 )
+from search.glance.text import MAX_LINES
 from search.home import Home
 from search.record.address import ExperimentAddress
 from search.record.entries import trial_labels
@@ -195,8 +196,13 @@ def test_a_run_prints_nothing_but_trials_and_report(finished: Any) -> None:
     assert finished.stderr == ""
     lines = finished.stdout.splitlines()
     assert [line[:5] for line in lines[:6]] == [f"[{n}/6]" for n in range(1, 7)]
-    assert lines[6].startswith("Intermediate training on ")
-    assert any(line.startswith("Study tiny (finished)") for line in lines[7:9])
+    assert lines[6].startswith("Study tiny (finished)")
+    assert len(lines) <= 6 + MAX_LINES
+    assert lines[-2].split(": ")[1].split()[:3] == [
+        "transfer-search",
+        "retrain",
+        str(finished.file),
+    ]
     for noise in ("Loading weights", "INFO", "Warning", "Trial status", "alembic", "Logical"):
         assert noise not in finished.stdout
 

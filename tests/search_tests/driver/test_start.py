@@ -141,7 +141,9 @@ def test_a_study_is_not_gone_on_with_on_another_encoder(
     asked = study.ask()
     assert asked is not None
     study.tell_scored(asked, 0.5)
-    with pytest.raises(Refusal, match=r"'DIR' is not that of study 'tiny': its weights has"):
+    with pytest.raises(
+        Refusal, match=r"'DIR' is not that of study 'tiny': the digest of its weights is"
+    ):
         check_trained_on(study, settings, base, folder="DIR")
     for mark in ({}, {"encoder": base.digests}):  # older studies have no digests
         study.write_mark(TRAINED_BY, {"training_version": TRAINING_VERSION, **mark})

@@ -39,3 +39,26 @@ def test_a_tagger_is_a_pipeline_of_transformers(
 def test_where_transformers_has_no_such_pipeline_there_is_our_loader_alone(add: Add) -> None:
     assert flavors(add("tiny-rel", "tiny", "rel")) == {"python_function"}
     assert flavors(add("tiny-qakind", "tiny", "qakind")) == {"python_function"}
+
+
+def test_a_classifier_is_a_pipeline_of_transformers(
+    uri: str, add: Add, model_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = add("tiny-rel", "tiny", "rel", pooling="first")
+    assert flavors(model) == {"python_function", "transformers"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    pipeline = mlflow.transformers.load_model(model.uri)
+    rows = [{"text_a": "uno", "text_b": "dos"}, {"text_a": "uno dos " * 90, "text_b": "Paris"}]
+    ours = load_predictor(model_folder("rel", "first")).answer(rows)
+    for row, answer in zip(rows, ours, strict=True):
+        asked = {"text": row["text_a"], "text_pair": row["text_b"]}
+        (found,) = pipeline([asked], truncation=True)
+        assert found["label"] == answer["label"]
+        assert found["score"] == pytest.approx(max(answer["probabilities"].values()), abs=1e-5)
+    labels = [answer["label"] for answer in ours]
+    assert mlflow.pyfunc.load_model(model.uri).predict(rows) == labels
+
+
+def test_a_chooser_has_our_loader_alone(add: Add) -> None:
+    """Transformers has the class, but no pipeline."""
+    assert flavors(add("tiny-fact", "tiny", "fact", pooling="first")) == {"python_function"}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from search.display.verdict_sentences import MEANING, ONE_SEED
+from search.findings.find import find
 from search.record.reader import RetrainRow, StudyRecord
 from search.recorded_settings import RecordedSettings
-from search.report.find import find
 from search.report.sentences import closing, sentences
 from search.trials.ranking import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan

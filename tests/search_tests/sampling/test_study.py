@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.sampling.study import AskedTrial, OptunaStudy
+from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings, parse_text, read_text
 
@@ -439,6 +440,16 @@ def test_another_study_file_under_the_same_name(settings_of: Settings, optuna_ur
     with pytest.raises(Refusal, match="'tiny' belongs to another study file") as caught:
         OptunaStudy.open(optuna_url, settings_of(study={"seed": 6}))
     assert "\n" not in str(caught.value)
+
+
+def test_a_study_that_was_begun_before_pooling(settings_of: Settings, optuna_url: str) -> None:
+    mean = settings_of().with_pooling(Pooling.MEAN)
+    new = mean.with_pooling(Pooling.FIRST)
+    OptunaStudy.open(optuna_url, mean)
+    with pytest.raises(Refusal, match=r"set pooling = 'mean' in .* or choose another") as caught:
+        OptunaStudy.open(optuna_url, new)
+    assert "\n" not in str(caught.value)
+    OptunaStudy.open(optuna_url, mean)
 
 
 @pytest.mark.parametrize(

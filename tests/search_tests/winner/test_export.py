@@ -1,10 +1,13 @@
 """export: one target of a searched trial as a folder."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from search.home import Home
@@ -56,6 +59,41 @@ def test_a_target_that_collapsed_says_so(
         card = (tmp_path / task / "README.md").read_text()
         sentence = f"its training collapsed: trial {row.number} did not learn {first.task}"
         assert (sentence in card) is (task == first.task)
+
+
+def test_in_onnx_with_what_8_bits_cost(finished: Any, tmp_path: Path) -> None:
+    export(finished, tmp_path / "out", onnx=True, int8=True)
+    report = json.loads((tmp_path / "out" / "onnx" / "report.json").read_text())
+    assert report["model"]["num_different"] == 0
+    best = ranked(finished.record.rows)[0]
+    assert best.scores is not None
+    recorded = best.scores.targets[0].by_language
+    measured = {code: whole for code, (whole, _) in report["int8"]["scores"].items()}
+    assert measured == pytest.approx(dict(recorded))  # on the rows that the search scored
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| language | model | 8 bits | loss |" in card
+    assert load_predictor(tmp_path / "out").about.phase_key == best.phase_keys[-1]
+
+
+def test_8_bits_without_onnx(finished: Any, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"--int8 is about the file of --onnx; give both"):
+        export(finished, tmp_path / "out", int8=True)
+
+
+def test_a_folder_with_another_encoder_is_refused(
+    finished: Any, tmp_path: Path, small_base: Path
+) -> None:
+    export(finished, tmp_path / "same", encoder=small_base)
+    other = shutil.copytree(small_base, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    save_file(
+        {name: value + 1 for name, value in weights.items()},
+        other / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(Refusal, match=r"is not that of study 'tiny': the digest of its weights is"):
+        export(finished, tmp_path / "out", encoder=other)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_trial_by_number(finished: Any, tmp_path: Path) -> None:

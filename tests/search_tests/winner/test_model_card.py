@@ -15,7 +15,8 @@ def test_the_head_is_yaml_of_the_hub() -> None:
         "pipeline_tag": "token-classification",
         "library_name": "transformers",
     }
-    assert "pipeline_tag" not in model_card.head(get_task("rel"), ["en"])
+    assert "pipeline_tag: text-classification" in model_card.head(get_task("rel"), ["en"])
+    assert "pipeline_tag" not in model_card.head(get_task("fact"), ["en"])
 
 
 def test_every_target_has_its_sections() -> None:

@@ -73,7 +73,9 @@ def test_only_the_encoder_of_the_record_is_opened(
         folder, _ = SearchedStudy(replace(record, world=known), settings).open(home)
         assert folder == str(small_base)
     other = replace(record, world={**world, "config": {**base.settings, "hidden_act": "relu"}})
-    with pytest.raises(Refusal, match=r"is not that of study 'pocket': its config has the digest"):
+    with pytest.raises(
+        Refusal, match=r"is not that of study 'pocket': the digest of its config is"
+    ):
         SearchedStudy(other, settings).open(home)
     SearchedStudy(other, settings).open(home, any_encoder=True)
 

@@ -186,6 +186,10 @@ def test_a_target_without_a_zero_shot_language_is_refused(tables) -> None:
         ({"text": "mnli"}, "task 'mnli' is not a text task; expected one of text, flores"),
         ({"text": "floress"}, "Did you mean 'flores'"),
         ({"languages": ["xx"]}, "unknown language of 'flores' 'xx'"),
+        (
+            {"recipe": {"num_steps": 3, "batch_size": 8, "max_length": 128, "pooling": "first"}},
+            "pretraining.recipe.pooling is set, but a new encoder is trained without a head",
+        ),
         ({"num_heads": 3}, "pretraining.hidden_size is 32; expected a multiple of num_heads, 3"),
         (
             {"recipe": {"num_steps": 3, "batch_size": 8, "max_length": 32}},

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaces.phases import Recipe
+from spaces.phases import Pooling, Recipe
 from spaces.refusal import Refusal
 from spaces.study_file.sections import (
     BudgetSection,
@@ -135,6 +135,41 @@ def test_whole_numbers_serve_as_numbers(tables) -> None:
     assert json.dumps(recipe.weight_decay) == "0.0"  # or its phases would get keys of their own
 
 
+def poolings(settings: StudySettings) -> set[Pooling]:
+    training = settings.training
+    singles = (*training.intermediates.values(), *training.targets.values())
+    return {recipe.pooling for recipe in (training.intermediate, training.target, *singles)}
+
+
+def test_the_encoder_decides_what_heads_read(tables, pretrained) -> None:
+    single = {"training.targets.coh": {"num_steps": 7}}
+    assert poolings(StudySettings.parse(tables(single))) == {Pooling.FIRST}
+    for content in (tables({"study.encoder": "pocket"}), pretrained()):
+        content["training"]["targets"] = {"coh": {"num_steps": 7}}
+        assert poolings(StudySettings.parse(content)) == {Pooling.MEAN}
+        content["training"]["target"]["pooling"] = "first"
+        assert StudySettings.parse(content).training.targets["coh"].pooling is Pooling.FIRST
+    own = tables({"training.targets.coh": {"pooling": "mean"}})
+    assert StudySettings.parse(own).training.targets["coh"].pooling is Pooling.MEAN
+    assert StudySettings.parse(own).training.target.pooling is Pooling.FIRST
+
+
+def test_a_record_without_pooling_means_the_mean(tables) -> None:
+    recorded = StudySettings.parse(tables(), is_recorded=True)
+    assert poolings(recorded) == {Pooling.MEAN}
+    mean = {f"training.{role}.pooling": "mean" for role in ("intermediate", "target")}
+    assert StudySettings.parse(tables(mean)) == recorded
+    assert StudySettings.parse(tables(mean)).digest() == recorded.digest()
+    new = StudySettings.parse(tables())
+    assert new.digest() != recorded.digest()
+    assert StudySettings.parse(json.loads(new.model_dump_json()), is_recorded=True) == new
+
+
+def test_an_unknown_pooling(tables) -> None:
+    with pytest.raises(Refusal, match=r"training\.target\.pooling.*'frist'.*first"):
+        StudySettings.parse(tables({"training.target.pooling": "frist"}))
+
+
 def test_the_digest_is_of_what_decides_results(tables) -> None:
     digest = StudySettings.parse(tables()).digest()
     for same in ({"budget.num_trials": 9}, {"resources.num_workers": 2}, {"tracking.keep_best": 1}):
@@ -147,7 +182,8 @@ def test_the_digest_is_of_what_decides_results(tables) -> None:
 def test_a_key_at_its_default_changes_no_digest(tables) -> None:
     """So that a study goes on after the program learned a new key."""
     digest = StudySettings.parse(tables()).digest()
-    assert digest == "a7f49407f60dcae6"
+    recorded = StudySettings.parse(tables(), is_recorded=True)
+    assert recorded.digest() == "a7f49407f60dcae6"
     assert StudySettings.parse(tables({"evaluation.halves": True})).digest() == digest
     assert StudySettings.parse(tables({"study.priors": False})).digest() == digest
     assert StudySettings.parse(tables({"evaluation.halves": False})).digest() != digest

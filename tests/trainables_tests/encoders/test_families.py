@@ -20,13 +20,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.tasks.catalogue import TASKS, Task, TaskKind
 from tests.trainables_tests.conftest import made_row
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample
 from trainables.exporting.model_folder import SAME_HEAD, whole_model
+from trainables.exporting.sentence_folder import cut_to_layer
 from trainables.formats.base import Batch, Features, collate
+from trainables.formats.heads import PooledHead
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mlm import mask_tokens
 from trainables.store.folders import read_tensors, write_folder
@@ -112,6 +115,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "xmod": ({}, "cannot read a text"),
     "yoso": ({}, "gives other hidden states where padding follows"),
+}
+# Families whose classes for classification have another encoder (a decoder beside it, or global
+# attention), and those that have no class for multiple choice.
+NO_CLASS = {"longformer", "mt5 (encoder)", "t5 (encoder)", "umt5 (encoder)"}
+NO_CHOICE = {"deberta", "esm", "eurobert", "gte", "jina_embeddings_v3", "nomic_bert"}
+# Families with a norm after their last layer, which a lower layer cannot be cut from.
+NORM_AT_THE_END = {
+    *("esm", "eurobert", "megatron-bert", "modernbert", "mt5 (encoder)", "roberta-prelayernorm"),
+    *("t5 (encoder)", "umt5 (encoder)", "xlm-roberta-xl"),
 }
 NARROW = {"albert": 16, "electra": 16, "rembert": 16, "roformer": 16}
 
@@ -251,6 +263,62 @@ def test_the_exported_model_says_what_encoder_and_head_say(
         assert BaseEncoder.load(str(tmp_path / kind)).weights_digest == base.weights_digest
 
 
+def inputs_of(batch: Batch, config: Any) -> dict[str, torch.Tensor]:
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = batch.token_type_ids
+    return inputs
+
+
+@pytest.mark.parametrize("family", WORKING)
+def test_heads_on_the_first_token_are_those_of_transformers(
+    family: str, load_family, tmp_path: Path
+) -> None:
+    base = load_family(family)
+    for kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE):
+        task = first_task(kind)
+        model = base.model([task.name], encoder=None, seed=0, pooling=Pooling.FIRST)
+        form, head = format_of_task(task), model.heads[task.name]
+        features = form.encode(rows_of(task), task, tokenizer=base.tokenizer, max_length=64)
+        batch = a_batch(features, task, base.tokenizer)
+        form.loss(head, model.train()(batch)[0], batch).backward()
+        unread = [name for name, weight in head.named_parameters() if weight.grad is None]
+        assert all("pooler" in name for name in unread)
+        assert bool(unread) == (family == "big_bird" and kind is TaskKind.CLASSIFICATION)
+        whole: Any = whole_model(model.eval(), task)
+        names = {TaskKind.CLASSIFICATION: "ForSequenceClassification"}
+        end = names.get(kind, "ForMultipleChoice")
+        if family in NO_CLASS:
+            assert whole is model.encoder
+            assert isinstance(head, PooledHead)
+            assert head.pooling is Pooling.FIRST
+            continue
+        if family in NO_CHOICE:
+            end = "ForSequenceClassification"
+        assert type(whole).__name__.endswith(end)
+        with torch.inference_mode():
+            ours = torch.from_numpy(np.stack(form.predict(head, model(batch), batch)))
+            by_row = end == "ForMultipleChoice"
+            inputs = inputs_of(batch, base.config)
+            if by_row:
+                inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
+            torch.testing.assert_close(whole(**inputs).logits, ours)
+        whole.save_pretrained(tmp_path / kind)
+        base.tokenizer.save_pretrained(tmp_path / kind)
+        again = BaseEncoder.load(str(tmp_path / kind))
+        assert again.weights_digest == state_digest(model.encoder.state_dict())
+
+
+@pytest.mark.parametrize("family", WORKING)
+def test_an_encoder_is_cut_to_a_layer(family: str, load_family) -> None:
+    encoder = load_family(family).encoder
+    cut: Any = cut_to_layer(encoder, 1)
+    assert (cut is None) == (family in NORM_AT_THE_END)
+    if cut is not None:
+        assert cut.config.num_hidden_layers == 1
+    assert cut_to_layer(encoder, 2) is not None
+
+
 @pytest.mark.parametrize("family", WORKING)
 def test_the_most_positions_can_be_read(family: str, load_family) -> None:
     base = load_family(family)
@@ -289,3 +357,9 @@ def test_the_docs_list_the_families_that_are_tried(name: str) -> None:
     (section,) = [text for text in sections if text.lower().startswith(f"families that are {name}")]
     listed = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
     assert listed == sorted(expected)
+
+
+def test_the_docs_say_which_families_lack_a_class() -> None:
+    (section,) = [text for text in re.split("\n##+ ", DOCS.read_text()) if "lacks" in text]
+    lines = re.findall(r"^\| a class [^|]*\| ([^|]*) \|", section, flags=re.MULTILINE)
+    assert [set(re.findall(r"`([^`]+)`", line)) for line in lines] == [NO_CHOICE, NO_CLASS]

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM, SqueezeBertConfig, SqueezeBertForMaskedLM
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    SqueezeBertConfig,
+    SqueezeBertForMaskedLM,
+)
 
 from spaces.refusal import Refusal
 from trainables.encoders.loading import read_encoder
@@ -140,8 +146,27 @@ def test_half_precision_and_prefixed_weights_are_read(tmp_path: Path, wordpiece)
     )
     BertForMaskedLM(config).half().save_pretrained(tmp_path)
     wordpiece.save_pretrained(tmp_path)
-    encoder, _ = read_encoder(str(tmp_path))
+    encoder, _, _ = read_encoder(str(tmp_path))
     assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}
+
+
+def test_a_pooler_is_given_beside_the_encoder(tmp_path: Path, wordpiece) -> None:
+    config = BertConfig(
+        vocab_size=len(wordpiece),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    for name, has_one in (("with", True), ("without", False)):
+        whole = BertModel(config, add_pooling_layer=has_one)
+        whole.save_pretrained(tmp_path / name)
+        wordpiece.save_pretrained(tmp_path / name)
+        encoder, _, pooler = read_encoder(str(tmp_path / name))
+        assert encoder.pooler is None
+        assert set(pooler) == ({"dense.weight", "dense.bias"} if has_one else set())
+        if has_one:
+            assert torch.equal(pooler["dense.weight"], whole.pooler.dense.weight)
 
 
 def test_a_pooler_that_cannot_be_left_out_is_not_drawn(tmp_path: Path, tokenizer) -> None:

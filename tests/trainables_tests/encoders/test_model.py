@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
+from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.study_file.sections import Precision
 from spaces.tasks.catalogue import TASKS, Source, TaskKind
@@ -66,6 +68,17 @@ def test_encoders_are_loaded_trained_and_read(
     base.check_length(num_positions)
     with pytest.raises(Refusal, match=f"set max_length = {num_positions} or less"):
         base.check_length(num_positions + 1)
+
+    has_pooler = name != "deberta-v2"  # its class draws one of its own
+    assert bool(base.pooler) == has_pooler
+    assert BaseEncoder.load(str(tmp_path)).head_digest == base.head_digest
+    other = replace(base, pooler={"dense.weight": torch.ones(1)})
+    assert other.head_digest != base.head_digest
+    assert other.weights_digest == base.weights_digest
+    first = base.model(["rel"], encoder=None, seed=0, pooling=Pooling.FIRST).heads.state_dict()
+    kept = [name for name in first if name.endswith("pooler.dense.weight")]
+    if name == "bert":
+        assert torch.equal(first[kept[0]], base.pooler["dense.weight"])
 
     names = ["rel", "fact", task_of_kind(TaskKind.MLM)]
     features = make_features(*names)

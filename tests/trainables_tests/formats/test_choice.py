@@ -57,7 +57,8 @@ def test_loss_is_over_the_choices_of_a_row(tokenizer, tiny_encoder) -> None:
     batch = collate(features, range(4), pad_id=1)
     head = FORMAT.build_head(TASK, tiny_encoder)
     hidden = torch.randn(4, batch.input_ids.shape[1], 32)
-    logits = head(masked_mean(hidden, batch.attention_mask)).flatten()
+    pooled = masked_mean(hidden, batch.attention_mask)
+    logits = head.out_proj(torch.tanh(head.dense(pooled))).flatten()
     expected = cross_entropy(logits[:2], torch.tensor(1)) + cross_entropy(
         logits[2:], torch.tensor(0)
     )

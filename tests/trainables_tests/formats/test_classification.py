@@ -45,7 +45,8 @@ def test_loss_is_the_cross_entropy_of_the_pooled_head(tokenizer, tiny_encoder) -
     batch = collate(features, range(3), pad_id=1)
     head = FORMAT.build_head(TASK, tiny_encoder)
     hidden = torch.randn(3, batch.input_ids.shape[1], 32)
-    logits = head(masked_mean(hidden, batch.attention_mask))
+    pooled = masked_mean(hidden, batch.attention_mask)
+    logits = head.out_proj(torch.tanh(head.dense(pooled)))
     expected = sum(
         cross_entropy(logits[s], torch.tensor(label)).item() for s, label in enumerate([1, 2, 0])
     )

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from spaces.phases import Pooling
 from trainables.formats.heads import (
     PooledHead,
     fresh_linear,
@@ -28,7 +29,7 @@ def test_padding_takes_no_part_in_the_mean() -> None:
 
 def test_pooled_head_has_the_layout_of_xlm_r(tiny_encoder) -> None:
     head = PooledHead(width_of(tiny_encoder), 3)
-    assert head(torch.zeros(5, 32)).shape == (5, 3)
+    assert head(torch.zeros(5, 7, 32), torch.ones(5, 7)).shape == (5, 3)
     shapes = {name: tuple(value.shape) for name, value in head.state_dict().items()}
     assert shapes == {
         "dense.weight": (32, 32),
@@ -36,6 +37,21 @@ def test_pooled_head_has_the_layout_of_xlm_r(tiny_encoder) -> None:
         "out_proj.weight": (3, 32),
         "out_proj.bias": (3,),
     }
+
+
+def test_what_a_pooled_head_reads() -> None:
+    hidden, mask = torch.randn(2, 3, 8), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    torch.manual_seed(0)
+    mean = PooledHead(8, 2)
+    first = PooledHead(8, 2, pooling=Pooling.FIRST)
+    first.load_state_dict(mean.state_dict())
+    changed = hidden.clone()
+    changed[:, 1] += 1
+    assert torch.equal(first(hidden, mask), first(changed, mask))
+    assert not torch.equal(mean(hidden, mask), mean(changed, mask))
+    changed = hidden.clone()
+    changed[0, 2] += 1  # padding
+    assert torch.equal(mean(hidden, mask), mean(changed, mask))
 
 
 def test_half_precision_comes_back_as_single() -> None:

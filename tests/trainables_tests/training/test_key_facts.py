@@ -45,6 +45,18 @@ def test_masked_text_has_no_validation_rows_to_depend_on(make_phase) -> None:
     assert [name for name in facts if name.startswith("text@de/")] == ["text@de/train"]
 
 
+def test_heads_on_the_first_token_depend_on_more(make_phase) -> None:
+    """On the pooler and the dropout that came with the encoder."""
+    world, other = (dataclasses.replace(WORLD, head_digest=digest) for digest in ("h", "h2"))
+    mean, first = make_phase("rel"), make_phase("rel", pooling="first")
+    assert "head" not in world.facts(mean)
+    assert world.key(mean, None) == other.key(mean, None) == WORLD.key(mean, None)
+    assert world.facts(first)["head"] == "h"
+    assert world.key(first, None) != other.key(first, None)
+    tagging = make_phase("pos", pooling="first")
+    assert "head" not in world.facts(tagging), "its head is the same"
+
+
 def test_another_encoder_makes_other_keys(make_phase) -> None:
     phase = make_phase("rel")
     changes = (

@@ -34,6 +34,22 @@ def test_a_phase_is_trained_once(open_context, make_phase, events) -> None:
     assert hardware == ("cpu", "fp32", 1, context.settings.resources.max_device_tokens)
 
 
+def test_the_head_that_was_trained_is_read(open_context, make_phase, events) -> None:
+    context = open_context()
+    keys = []
+    for pooling, name in (("mean", "PooledHead"), ("first", "OwnHead")):
+        phase = make_phase("rel", num_steps=2, max_train_rows=30, pooling=pooling)
+        record = get_or_train(phase, None, context, events.append)
+        model = model_after(record.key, ("rel",), context)
+        assert type(model.heads["rel"]).__name__ == name
+        assert record.phase["recipe"].get("pooling", "mean") == pooling
+        _, heads = context.store.load(record.key)
+        found = model.heads.state_dict()
+        assert all(torch.equal(value, heads[name]) for name, value in found.items())
+        keys.append(record.key)
+    assert len(set(keys)) == 2
+
+
 def test_a_worker_does_not_train_in_another_precision_than_the_key_says(
     open_context, make_phase, events
 ) -> None:

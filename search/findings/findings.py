@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from search.degradation.findings import Degradation
 from search.degradation.paired_scores import RetrainFinding
+from search.display.number_format import rate
 from search.planning.priors import Hindsight
 from search.trials.gains import GainTable, SeedGain
 from search.trials.language_verdicts import LanguageVerdict
@@ -37,6 +38,12 @@ class Rates:
     """The learning rate of the intermediate phase; null for a baseline."""
     target: tuple[float, ...]
     """The different learning rates of the target phases, in ascending order."""
+
+    def __str__(self) -> str:
+        """`1e-3 → 2e-5`: the intermediate phase's, then those of the target phases."""
+        of_targets = ", ".join(map(rate, self.target))
+        first = self.intermediate
+        return of_targets if first is None else f"{rate(first)} → {of_targets}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +234,9 @@ class Findings:
     baseline; null where the study lacks one of them."""
     languages: tuple[LanguageCell, ...]
     """The best plan beside the best baseline: one cell for each target and language."""
+    objective_targets: tuple[str, ...] = ()
+    """The targets whose zero-shot languages make the zero-shot mean; empty until one trial is
+    scored."""
     ranked: tuple[int, ...]
     """The numbers of the scored trials, the best first."""
     objectives: tuple[Objective, ...]

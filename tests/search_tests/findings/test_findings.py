@@ -4,13 +4,14 @@ from dataclasses import fields
 from typing import Any
 
 from search.display.json_form import json_of
-from search.report.find import find
-from search.report.findings import Findings, Report
+from search.findings.find import find
+from search.findings.findings import Findings, Report
 from search.report.forms import report_json, report_of
 
 # Keys of `report --json`: one may be added, none may go.
 REPORT = """
-    study state digest selection baseline best best_mean baseline_mean gain languages ranked
+    study state digest selection baseline best best_mean baseline_mean gain languages
+    objective_targets ranked
     objectives pareto max_drop trials verdicts unscored_languages intermediates gains degradation
     priors learning_rates flat_intermediates half_rates protocol protocol_differences
     overhead_seconds seconds phases retrains summary warnings answer

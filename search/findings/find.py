@@ -11,9 +11,7 @@ from search.degradation.intermediate_sources import by_language_of_intermediate
 from search.degradation.paired_scores import of_retrains, paired_scores_of
 from search.degradation.pretraining_size import PRETRAINING, pretraining_sizes
 from search.degradation.typology import Distances, distances
-from search.planning.priors import hindsight
-from search.record.reader import StudyRecord
-from search.report.findings import (
+from search.findings.findings import (
     Findings,
     IntermediateSummary,
     LanguageCell,
@@ -25,7 +23,9 @@ from search.report.findings import (
     TrialFinding,
     WorstLanguage,
 )
-from search.report.study_summary import StudySummary
+from search.findings.study_summary import StudySummary
+from search.planning.priors import hindsight
+from search.record.reader import StudyRecord
 from search.trials.gains import (
     BySeed,
     averages,
@@ -99,6 +99,7 @@ def find(record: StudyRecord, *, force: bool = False) -> Findings:
         languages=_languages(
             best_scores, {} if best and best.plan.is_baseline else baseline_scores
         ),
+        objective_targets=_objective_targets(best),
         ranked=tuple(row.number for row in order),
         objectives=evaluation.objectives,
         pareto=tuple(_pareto_entry(trials[number]) for number in summary.pareto),
@@ -122,6 +123,11 @@ def find(record: StudyRecord, *, force: bool = False) -> Findings:
         summary=record.summary,
         warnings=tuple(record.warnings),
     )
+
+
+def _objective_targets(best: TrialRow | None) -> tuple[str, ...]:
+    targets = best.scores.objective_targets if best and best.scores else ()
+    return tuple(target.task for target in targets)
 
 
 def _differences(record: StudyRecord, rows: Sequence[TrialRow]) -> dict[str, list[str]]:

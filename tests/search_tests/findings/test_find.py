@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from search.findings.find import find
+from search.findings.findings import PhaseUse
 from search.record.reader import RetrainRow, StudyRecord
 from search.recorded_settings import RecordedSettings
-from search.report.find import find
-from search.report.findings import PhaseUse
 from search.report.sentences import sentences
 from search.trials.learning_rates import RateCollapse
 from search.trials.ranking import TrialRow, TrialState

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from search.report.study_summary import StudySummary
+from search.findings.study_summary import StudySummary
 from spaces.refusal import Refusal
 
 
