@@ -1,0 +1,1 @@
+"""Keeps on disk what a server that may be away has not received yet."""
