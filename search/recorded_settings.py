@@ -1,7 +1,8 @@
 """The settings of a study as its record has them: an older version may have written them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -54,6 +55,21 @@ class RecordedSettings:
         if not self.content:
             raise Refusal(f"{where} has no settings yet: its study has just begun; try again later")
         return StudySettings.parse(dict(self.content), file=where, is_recorded=True)
+
+
+@contextmanager
+def describing(where: str) -> Iterator[None]:
+    """Says in a refusal of an unknown task how to describe it: records of versions in which such a
+    task was an entry in the program's code do not."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(
+            f"{where}: {refusal}. Records of earlier versions do not describe tasks of one's own: "
+            "write the task into the study file as [tasks.NAME] with kind, languages, labels and "
+            "rows, and run the study under another name; phases that are in the store are not "
+            "trained again"
+        ) from None
 
 
 def _catalogue(content: Mapping[str, JsonValue], where: str) -> Catalogue:

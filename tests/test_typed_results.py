@@ -19,7 +19,7 @@ ALLOWED = {
     "search.sampling": 8,  # params and attributes as Optuna keeps them
     "search.trials": 13,
     "spaces": 10,  # params of points
-    "spaces.study_file": 1,  # tables as a study file has them
+    "spaces.study_file": 2,  # tables as a study file has them
     "trainables": 3,
     "trainables.encoders": 3,
     "trainables.exporting": 5,

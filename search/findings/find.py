@@ -286,7 +286,7 @@ def _unscored(record: StudyRecord) -> dict[str, list[str]]:
     known = {target.task.name: target.task for row in record.rows for target in row.plan.targets}
     missing = {}
     for task in scored:
-        languages = known[task].languages
+        languages = known[task].languages if task in known else ()
         wanted = [code for code in languages if not asked or code in asked]
         missing[task] = [code for code in wanted if code not in scored[task]]
     return {task: languages for task, languages in missing.items() if languages}

@@ -17,7 +17,7 @@ from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
-from search.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings, describing
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
@@ -34,11 +34,6 @@ _FILES: Mapping[str, str] = {
     RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
-_NOT_DESCRIBED = (
-    "Records of earlier versions do not describe tasks of one's own: write the task into the study "
-    "file as [tasks.NAME] with kind, languages, labels and rows, and run the study under another "
-    "name; phases that are in the store are not trained again"
-)
 
 
 class RetrainRole(StrEnum):
@@ -150,11 +145,9 @@ def read_study(address: RecordAddress) -> StudyRecord:
         raise _gone(of_study, "settings.json")
     where = f"the record of study {address.study!r}"
     recorded = RecordedSettings.parse(settings or {}, where=where)
-    try:
+    with describing(where):
         rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[TRIAL]]
         retrains = [_retrain_from_dict(data, recorded.catalogue) for data in contents[RETRAIN_RUN]]
-    except Refusal as refusal:
-        raise Refusal(f"{where}: {refusal}. {_NOT_DESCRIBED}") from None
     return StudyRecord(
         name=address.study,
         state=_state(of_study),

@@ -94,7 +94,7 @@ def test_sources_with_the_rows_of_a_target_are_named(
     space = {"intermediate": ["none", source, "csqa"], "targets": [target]}
     plan = plan_study(settings_of(space=space, evaluation={"languages": ["de"]}))
     (warning,) = [line for line in plan.warnings if "second pass over the same data" in line]
-    trains_on = SHIPPED.get(target).training_task
+    trains_on = SHIPPED.get(target).training_task.name
     assert warning.startswith(f"target {target!r} trains on the rows of {trains_on!r}, {named}")
 
 

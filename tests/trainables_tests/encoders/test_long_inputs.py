@@ -66,7 +66,7 @@ def test_long_rows_are_trained_and_scored(
     form, rows = format_of_task(task), [a_row(9000)]
     features = form.encode(rows, task, tokenizer=base.tokenizer, max_length=max_length)
     assert features.input_ids.lengths.max() == max_length
-    model = base.model([SHIPPED.get(SHIPPED.get("squad"))], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("squad")], encoder=None, seed=0)
     before = [weight.clone() for weight in model.parameters()]
     recipe = Recipe(num_steps=1, batch_size=1, max_length=max_length)
     train_phase(

@@ -77,7 +77,9 @@ def test_encoders_are_loaded_trained_and_read(
     other = replace(base, pooler={"dense.weight": torch.ones(1)})
     assert other.head_digest != base.head_digest
     assert other.weights_digest == base.weights_digest
-    first = base.model(["rel"], encoder=None, seed=0, pooling=Pooling.FIRST).heads.state_dict()
+    first = base.model(
+        [SHIPPED.get("rel")], encoder=None, seed=0, pooling=Pooling.FIRST
+    ).heads.state_dict()
     kept = [name for name in first if name.endswith("pooler.dense.weight")]
     if name == "bert":
         assert torch.equal(first[kept[0]], base.pooler["dense.weight"])

@@ -27,7 +27,7 @@ def export(context: TrialContext, name: str, folder: Path, *, is_int8: bool = Fa
     """The folder of a fresh head, with ONNX."""
     task, reports = SHIPPED.get(name), list[OnnxReport]()
     scoring = Scoring(
-        task=name,
+        task=task,
         languages=LANGUAGES,
         split="validation",
         max_rows=20,

@@ -123,7 +123,7 @@ def test_the_file_computes_what_the_model_does(
     load_family: Callable[[str], BaseEncoder],
     tmp_path: Path,
 ) -> None:
-    base, task = load_family(family), SHIPPED.get(SHIPPED.get(kind))
+    base, task = load_family(family), SHIPPED.get(TASKS[kind])
     assert task.kind is kind
     model, graph = written(base, task, tmp_path / "model.onnx", pooling)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
