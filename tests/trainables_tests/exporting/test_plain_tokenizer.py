@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, DebertaV2Config, PreTrainedTokenizerFast
 
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.prefix import add_prefix
 from trainables.examples import ChoiceExample, PairExample
 from trainables.exporting.plain_tokenizer import plain_tokenizer
@@ -17,7 +17,7 @@ from trainables.formats.kinds import format_of_task
 
 NAMES = ("tokenizer", "byte_level", "wordpiece")
 TEXTS = st.lists(st.sampled_from(["the", "old", "cat", "東京", "sea"]), min_size=1, max_size=30)
-REL, FACT = get_task("rel"), get_task("fact")
+REL, FACT = SHIPPED.get("rel"), SHIPPED.get("fact")
 
 
 @pytest.fixture(scope="module", params=NAMES)
