@@ -13,11 +13,11 @@ from search.planning.row_warnings import row_warnings, token_warnings
 from search.preflight import check_places
 from search.record.address import RecordAddress
 from search.record.mlflow_client import prepare
+from search.sampling.storage import check_database
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
@@ -87,6 +87,7 @@ def start_study(
     address = RecordAddress.of(settings, home)
     phase_store = phase_store_address(settings.resources.phase_store)
     check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
+    check_database(home.optuna_url(settings))
     check_earlier(home.optuna_url(settings), settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     with home.made():
@@ -147,8 +148,7 @@ def check_trained_on(
 
 def scoring_versions(settings: StudySettings) -> dict[str, int]:
     """Target -> the version of its main metric."""
-    targets = {name: get_task(name) for name in settings.space.targets}
-    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
+    return {task.name: format_of_task(task).scoring_version(task) for task in settings.targets}
 
 
 def _check_thread() -> None:

@@ -1,1 +1,1 @@
-"""Keeps on disk what a server that may be away has not received yet."""
+"""The store of entries that wait for a server that may be away."""

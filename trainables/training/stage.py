@@ -1,7 +1,7 @@
 """get_or_train: a phase of the stage tree, read from the phase store or trained and stored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -10,7 +10,8 @@ import torch
 
 from spaces.phases import Phase, Pooling
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import State, TransferModel
 from trainables.formats.base import Features
 from trainables.store.phase_store import PhaseRecord
@@ -65,17 +66,21 @@ def get_or_train(
     return record
 
 
-def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) -> TransferModel:
+def model_after(key: str | None, tasks: Collection[Task], context: TrialContext) -> TransferModel:
     """The encoder after the phase of this key (None: the study's encoder), with its heads of
     `tasks`."""
     if key is None:
-        return context.base.model(tasks, encoder=None, seed=0).to(context.workers.device)
+        model = context.base.model(tasks, encoder=None, seed=0, trains_embeddings=False)
+        return model.to(context.workers.device)
     encoder, heads = context.store.load(key)
     record = context.store.record(key)
     recipe = record.phase["recipe"] if record else {}
     pooling = Pooling(recipe.get("pooling", Pooling.MEAN))
-    model = context.base.model(tasks, encoder=encoder, seed=0, pooling=pooling)
-    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
+    model = context.base.model(
+        tasks, encoder=encoder, seed=0, pooling=pooling, trains_embeddings=False
+    )
+    names = {task.name for task in tasks}
+    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in names}
     model.heads.load_state_dict(kept)
     return model.to(context.workers.device)
 
@@ -174,7 +179,11 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
     only by rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
     model = context.base.model(
-        tasks, encoder=encoder, seed=phase.draws, pooling=phase.recipe.pooling
+        tasks,
+        encoder=encoder,
+        seed=phase.draws,
+        pooling=phase.recipe.pooling,
+        trains_embeddings=phase.recipe.trains_embeddings,
     ).to(context.workers.device)
     body: Any = model.encoder
     if context.settings.resources.gradient_checkpointing:
@@ -237,11 +246,11 @@ def dev_score(model: TransferModel, phase: Phase, context: TrialContext) -> floa
     language; sources of masked text are left out."""
     values = []
     for source in phase.mixture.sources:
-        task = get_task(source.task)
+        task = source.task
         if task.kind is TaskKind.MLM:
             continue
         scoring = Scoring(
-            task=source.task,
+            task=task,
             languages=(source.language,),
             split="validation",
             max_rows=phase.recipe.max_dev_rows,
