@@ -22,7 +22,7 @@ help:  ## show this list
 
 search: $(READY)  ## install into .venv, search the embedded benchmark, report (STUDY=name for another)
 	$(BIN)/transfer-search run $(STUDY)
-	@echo "The record: make ui, then http://127.0.0.1:5000. A model of the winner: $(BIN)/transfer-search retrain $(STUDY)"
+	@echo "The record: make ui. A model of the winner: $(BIN)/transfer-search retrain $(STUDY)"
 
 test: $(READY)  ## every fast test
 	$(PYTEST) -m "not slow"
@@ -98,8 +98,8 @@ sbom: $(VENV)/.audit  ## a bill of materials of what the lock names
 audit: $(VENV)/.audit  ## known holes in what the lock names
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --vulnerability-service osv
 
-ui: $(READY)  ## the record in MLflow's own UI
-	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$(pwd)/.transfer-search/mlflow.db}" --host 127.0.0.1 --port 5000
+ui: $(READY)  ## the trials of STUDY in MLflow's own UI
+	$(BIN)/transfer-search ui $(STUDY)
 
 clean:  ## remove .venv
 	rm -rf $(VENV)

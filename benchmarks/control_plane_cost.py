@@ -31,7 +31,7 @@ from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialRow
 from spaces.languages import LANGUAGES
 from spaces.phases import Phase, TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import pack
 from trainables.scoring.scores import Scores
 from trainables.store.phase_store import PhaseRecord, PhaseStore

@@ -27,7 +27,7 @@ from benchmarks.common.measuring import RESULTS, figures, options, publish, seco
 from benchmarks.common.small_model import TINY, write_pocket_encoder
 from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
 

@@ -19,7 +19,7 @@ from benchmarks.common.measuring import RESULTS, Line, figures, options, publish
 from benchmarks.common.small_model import TINY, write_pocket_encoder
 from search.planning.plan import plan_study
 from spaces.phases import Phase, TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
 from trainables.store.phase_store import PhaseStore

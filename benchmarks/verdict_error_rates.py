@@ -24,7 +24,7 @@ import torch
 from scipy.stats import binomtest
 
 from search.stats.significance import compare, holm
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.pretraining.pretrain import pretrain
 from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries

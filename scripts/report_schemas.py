@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from search.display.json_form import json_schema
+from search.findings.findings import Report
 from search.report.comparison import Comparison
-from search.report.findings import Report
 from search.report.status import StudyStatus
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -33,7 +33,7 @@ Scores are in [0, 1], and gains, differences and gaps in [-1, 1]: `report` witho
 them times 100. A zero-shot mean leaves the source language out. Intervals are 95 % intervals. Keys
 may be added in later versions; the keys below stay.
 
-This page is written by `make schemas` from the types in `search/report/findings.py`,
+This page is written by `make schemas` from the types in `search/findings/findings.py`,
 `search/report/status.py` and `search/report/comparison.py`.
 """
 _TITLES: Mapping[str, str] = MappingProxyType(

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from spaces.redaction import has_secret, hide_address, hide_in_text
 from spaces.refusal import Refusal, first_line
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 _PROBE_SECONDS = 5.0
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///")
@@ -89,7 +89,7 @@ def check_reachable(tracking_uri: str) -> None:
         return
     import requests
 
-    plain = _without_user(tracking_uri)
+    plain = without_user(tracking_uri)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow's own client says it, if TLS is not checked
@@ -156,7 +156,7 @@ def secret_line(text: str) -> int | None:
     return next((number for number, line in lines if hide_in_text(line) != line), None)
 
 
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
     """The address with neither a name nor a password."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -14,7 +14,7 @@ from search.callbacks import OnDone, StartCallbacks, ignore
 from search.home import Home
 from search.recorded_study import Study, located, read
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoder_files import check_folder
 
 if TYPE_CHECKING:  # they import torch, Ray, MLflow or pandas

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from search.callbacks import OnDone, ignore
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.sections import POCKET
-from spaces.study import StudySettings
-from spaces.task_catalog import text_task
+from spaces.study_file.sections import POCKET
+from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 from trainables import encoder_files
 from trainables.rows.bundle import bundled_encoder
 from trainables.whole import check_new
@@ -42,12 +42,13 @@ def find_encoder(settings: StudySettings, home: Home, *, on_step: OnDone = ignor
     from trainables.training.workers import num_cores
 
     num_steps = recipe.phase.recipe.num_steps
-    folder = pretrain(
-        recipe,
-        home.path,
-        num_processes=num_cores(),
-        on_step=lambda step: on_step(step, num_steps),
-    )
+    with home.made():
+        folder = pretrain(
+            recipe,
+            home.path,
+            num_processes=num_cores(),
+            on_step=lambda step: on_step(step, num_steps),
+        )
     return str(folder)
 
 
@@ -107,7 +108,10 @@ def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
     from trainables.pretraining.recipe import pocket_base, study_base
     from trainables.rows.rows import Rows
 
-    return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
+    if pretraining is None:
+        return pocket_base()
+    text = settings.catalogue.text_task(pretraining.text)
+    return study_base(pretraining, text, Rows.of(settings))
 
 
 def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, on_step: OnDone = ignore) -> None:
@@ -161,9 +165,10 @@ def choose_text(wanted: TextChoice, *, data_root: str | None, seed: int) -> "Cor
     if has_files:
         return TextFiles(texts=wanted.texts, pairs=wanted.pairs)
     if wanted.task is not None:
+        task = SHIPPED.text_task(wanted.task)
         return TaskText.of(
-            wanted.task,
-            wanted.languages or text_task(wanted.task).languages,
+            task,
+            wanted.languages or task.languages,
             pair_share=wanted.pair_share,
             seed=seed,
             source=Rows(data_root),

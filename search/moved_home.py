@@ -1,6 +1,6 @@
-"""Moved homes: MLflow's SQLite file holds full paths of artifacts, which end with the old folder.
+"""Moved homes: MLflow's SQLite file and outboxes hold full paths, which begin with the old folder.
 
-While a row is loaded, its path is replaced by the one beside the file that it was loaded from. The
+While MLflow loads a row, its path is replaced by the one beside the file that it comes from. The
 file itself is not changed, so that a copy that is mounted elsewhere, or read only, is read as well.
 """
 
@@ -40,6 +40,13 @@ def moved_location(location: str, home: Path) -> str:
     if was_there and not os.path.isdir(home / folder):
         return location
     return f"{file_url(home / ARTIFACTS)}/{found['experiment']}{found['rest'] or ''}"
+
+
+def moved_file(path: str, home: Path) -> str:
+    """The path of a file of outcomes (`HOME/outcomes/KEY/NAME`), which an outbox holds in full, for
+    a home folder that lies at `home` now. A path that is not there either stays."""
+    now = home.joinpath(*Path(path).parts[-3:])
+    return str(now) if now.is_file() else path
 
 
 def follow(columns: Mapping[type[Any], Sequence[str]]) -> None:

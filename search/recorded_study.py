@@ -9,9 +9,9 @@ from search.home import Home
 if TYPE_CHECKING:  # they import pandas or pyarrow, which whoever only plans need not wait for
     import pandas as pd
 
+    from search.findings.findings import Findings
     from search.record.address import RecordAddress
     from search.record.reader import StudyRecord
-    from search.report.findings import Findings
     from search.trials.ranking import TrialRow
 
 
@@ -184,7 +184,7 @@ class Study:
         Raises:
             Refusal: trials were scored in different ways, and `force` is not set.
         """
-        from search.report.find import find
+        from search.findings.find import find
 
         return find(self.record, force=force)
 

@@ -13,9 +13,9 @@ from functools import partial
 from search.addresses import check_reachable, refusing, sqlite_url
 from search.fence import MARK, Mark, driver_of, sign_of_life
 from search.home import Home
+from search.outbox.outbox import Outbox
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import list_experiments
-from search.record.outbox import Outbox
 from search.record.reader import StudyRecord, held_phase_keys, list_studies, read_study
 from search.sampling.study import read_marks
 from search.trials.ranking import best_baseline, ranked
@@ -67,6 +67,9 @@ def sweep(
     held = _held(experiments, tracking_uri, keep_best)
     store = open_store(home.path, owner="gc", address=phase_store_address(phase_store))
     stored, now = store.stored(), time.time()
+    # The tensors that a phase shares stay as long as the phase, whatever its reason to stay.
+    stay = (e for e in stored if e.key in held or now - e.changed <= YOUNG_SECONDS)
+    held |= {entry.shares for entry in stay if entry.shares is not None}
     loose = [entry for entry in stored if entry.key not in held]
     old = [entry for entry in loose if now - entry.changed > YOUNG_SECONDS]
     if not dry_run:

@@ -4,12 +4,14 @@ There are two launchers of the same `run_trial`: inside the warm Tune actor wher
 worker, and a TorchTrainer around the whole trial where it has several.
 """
 
+import ipaddress
 import json
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,17 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+import torch.distributed as distributed
 from ray import tune
 from ray.exceptions import RayError
 from ray.train import TrainingFailedError
 from ray.tune.integration.ray_train import TuneReportCallback
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from spaces.phases import TrialPlan
 from spaces.refusal import AwayError, Refusal, first_line
-from spaces.sections import TrackingSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import TrackingSection
+from spaces.study_file.study import StudySettings
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores
 from trainables.training.context import TrialContext
@@ -281,9 +285,7 @@ def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[st
             use_gpu=resources.gpus_per_worker > 0,
             resources_per_worker={key: value for key, value in per_worker.items() if value},
         ),
-        torch_config=train.torch.TorchConfig(
-            backend="nccl" if resources.gpus_per_worker else "gloo"
-        ),
+        torch_config=_torch_config(launch, "nccl" if resources.gpus_per_worker else "gloo"),
         run_config=train.RunConfig(
             # A new name each time: Ray Train takes a run of a known name for finished.
             name=uuid.uuid4().hex,
@@ -297,6 +299,56 @@ def _fit(job: TrialJob, launch: Launch, *, callbacks: list[Any]) -> list[dict[st
     result = trainer.fit()
     events: list[dict[str, Any]] = json.loads(result.return_value)
     return events
+
+
+def _torch_config(launch: Launch, backend: str) -> Any:
+    """How the workers of one trial meet. A node that others reach by a loopback address is the only
+    machine."""
+    if ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
+        return _OneMachineConfig(backend=backend, folder=str(launch.train_folder))
+    return ray.train.torch.TorchConfig(backend=backend)
+
+
+_TorchBackend: Any = ray.train.torch.TorchConfig().backend_cls
+
+
+class _OneMachine(_TorchBackend):  # type: ignore[misc]
+    """The workers of one machine meet in a new file. Otherwise the first one listens for the others
+    on every interface, without a password."""
+
+    def on_start(self, worker_group: Any, backend_config: "_OneMachineConfig") -> None:
+        options = {
+            "path": f"{backend_config.folder}/meeting-{uuid.uuid4().hex}",
+            "backend": backend_config.backend,
+            "size": len(worker_group),
+            "timeout": timedelta(seconds=backend_config.timeout_s),
+        }
+        ray.get(
+            [
+                worker_group.execute_single_async(rank, _meet, rank=rank, **options)
+                for rank in range(len(worker_group))
+            ]
+        )
+
+
+@dataclass
+class _OneMachineConfig(ray.train.torch.TorchConfig):
+    """As for `TorchConfig`; workers meet below `folder`."""
+
+    folder: str = ""
+
+    @property
+    def backend_cls(self) -> Any:
+        return _OneMachine
+
+
+def _meet(path: str, backend: str, rank: int, size: int, timeout: timedelta) -> None:
+    """Join torch's process group."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    store = FileStore(path, size)
+    distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=size, timeout=timeout
+    )
 
 
 def _train_worker(config: dict[str, Any]) -> str:

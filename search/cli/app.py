@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results
+from search.cli import cluster, data, init, k8s, plan, pretrain, results, tasks, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -33,7 +32,6 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.task_catalog import TASKS
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -83,13 +81,14 @@ def run(
     address: RayAddressOption = None,
     autoscaling: AutoscalingOption = False,
 ) -> None:
-    """Run a study and print its report.
+    """Run a study and print its result at a glance.
 
     If an earlier run of the study was interrupted, continue where it stopped.
     """
     from search import api
     from search.display.progress import SearchProgress, counting
-    from search.report.forms import render
+    from search.glance.steps import Asked
+    from search.report.forms import render_glance
 
     console, settings = (
         Console(),
@@ -118,9 +117,10 @@ def run(
             )
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-    render(finished.record, console)
+    render_glance(finished.record, console, Asked(study=name or study, home=home))
     if finished.ended_by:
         console.print(f"no further trial: {finished.ended_by}", highlight=False)
+    ui.say_where(finished.address, finished.home, console)
 
 
 def report(
@@ -131,26 +131,35 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="File to write the report to, as one HTML page.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every table and sentence.")] = False,
     force: Annotated[
         bool, typer.Option(help="Report scores of different protocols together.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the results of a study.
+    """Show the result of a study at a glance.
 
-    Everything is read from MLflow.
+    The verdict comes first, then the best trials, who gains and loses, warnings, and the next
+    command. Everything is read from MLflow.
     """
     from search import api
-    from search.report.forms import render, render_html, report_json
+    from search.glance.steps import Asked
+    from search.report.forms import render, render_glance, render_html, report_json
 
-    record = api.read(study, home=home, experiment=experiment, tracking_uri=tracking_uri).record
+    place = {"home": home, "experiment": experiment, "tracking_uri": tracking_uri}
+    read, asked = api.read(study, **place), Asked(study=study, **place)
+    record = read.record
     if html is not None:
         write_page(html, render_html(record, force=force))
-    output(
-        report_json(record, force=force),
-        as_json,
-        lambda console: render(record, console, force=force),
-    )
+
+    def show(console: Console) -> None:
+        if full:
+            render(record, console, force=force)
+        else:
+            render_glance(record, console, asked, force=force)
+        ui.say_where(read.address, read.home, console)
+
+    output(report_json(record, force=force) if as_json else {}, as_json, show)
 
 
 RetrainForceOption = Annotated[
@@ -312,32 +321,6 @@ def gc(
     output(swept, as_json, show)
 
 
-def tasks(as_json: JsonOption = False) -> None:
-    """List the tasks with their kind, languages and metric."""
-    rows = {
-        name: {
-            "kind": task.kind.value,
-            "dataset": task.dataset,
-            "metric": task.metric,
-            "labels": list(task.labels),
-            "source_language": task.source_language,
-            "languages": list(task.languages),
-            "train_on": task.training_task if task.trains else None,
-        }
-        for name, task in TASKS.items()
-    }
-
-    def show(console: Console) -> None:
-        table = Table("task", "kind", "metric", "source", "languages", box=None)
-        for name, task in TASKS.items():
-            languages = " ".join(task.languages)
-            source = task.source_language if task.trains else "-"
-            table.add_row(name, task.kind.value, task.metric, source, languages)
-        console.print(table)
-
-    output(rows, as_json, show)
-
-
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Check this machine and this installation.
 
@@ -376,10 +359,10 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, results.compare)),
+    ("Search", (init.init, run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
-    ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),
+    ("Data and upkeep", (tasks.tasks, pretrain.pretrain, gc, doctor)),
 )
 for _panel, _commands in COMMANDS:
     for _command in _commands:

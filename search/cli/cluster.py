@@ -25,10 +25,11 @@ from search.cli.options import (
     check_seeds,
     output,
 )
+from search.cli.ui import say_where
 from search.home import Home
 from spaces.json_values import JsonObject, to_json
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
@@ -96,7 +97,7 @@ def submit(
     With --retrain, retrain its best trial instead. Submit the study again to continue it.
     """
     from search.planning.plan import check_study
-    from spaces.study import read_text
+    from spaces.study_file.study_text import whole_text
 
     settings = load_settings(study, name=name, data_root=data_root, encoder=encoder)
     check_study(settings)
@@ -105,7 +106,7 @@ def submit(
     if retrain and name is not None:
         raise Refusal("--retrain uses the name in the study file; leave --name out")
     check_seeds(seeds, retrain=retrain)
-    text = read_text(study)
+    text = whole_text(study, rows_folder=settings.study.rows_folder)
     _refuse_password(settings, text)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
     given["--encoder"] = settings.study.encoder_folder
@@ -167,8 +168,10 @@ def status(
             output(view.to_dict(), as_json, lambda console: _print(console, *shown_lines(view)))  # noqa: B023
         shown = view
         if not follow or view.is_over:
-            return
+            break
         time.sleep(FOLLOW_SECONDS)
+    if view.standing is not None and not as_json:
+        say_where(record, Home.of(home), Console())
 
 
 def logs(

@@ -9,7 +9,7 @@ import typer
 from search.cli.options import JsonOption, StudyArgument, check_seeds
 from search.cli.streams import takes_unicode
 from search.cluster.manifests import Command, Overlay, study_objects, to_yaml
-from spaces.study import read_text
+from spaces.study_file.study_text import whole_text
 
 app = typer.Typer(help="Make the Kubernetes manifests of a study.", no_args_is_help=True)
 
@@ -26,6 +26,9 @@ def render(
         typer.Option(help="Image, NAME@sha256:DIGEST; default: a placeholder for kustomize."),
     ] = None,
     namespace: Annotated[str, typer.Option(help="Namespace of the service.")] = "transfer-search",
+    operator_namespace: Annotated[
+        str, typer.Option(help="Namespace of KubeRay's operator.")
+    ] = "default",
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Retrain the best trial instead of searching.")
     ] = False,
@@ -38,11 +41,12 @@ def render(
     """
     check_seeds(seeds, retrain=retrain)
     objects = study_objects(
-        read_text(study),
+        whole_text(study),
         command=Command.RETRAIN if retrain else Command.RUN,
         overlay=overlay,
         image=image,
         namespace=namespace,
+        operator_namespace=operator_namespace,
         num_seeds=seeds,
         where=study,
     )

@@ -24,7 +24,7 @@ from search.cli.options import (
 from search.home import Home
 from search.planning.costs import SEQUENCES_PER_SECOND
 from spaces.json_values import to_json
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 if TYPE_CHECKING:  # it brings torch, which a plan alone need not wait for
     from search.planning.measure import Measurement

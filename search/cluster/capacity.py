@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spaces.refusal import Refusal
-from spaces.sections import ResourcesSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import ResourcesSection
+from spaces.study_file.study import StudySettings
 
 KINDS = (("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker"))
 

@@ -17,7 +17,8 @@ import yaml
 
 from search.addresses import secret_key, secret_line
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, parse_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text
 
 Manifest = dict[str, Any]
 
@@ -27,6 +28,7 @@ IMAGE_KEYS = ("image", "value")  # of a container, and of its variable that name
 STUDY_FOLDER, STUDY_KEY = "/etc/transfer-search", "study.toml"
 WORK = "/work"  # where the volume of that name is mounted
 GPU = "nvidia.com/gpu"
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"  # which Kubernetes gives to every namespace
 
 MAX_NAME = 39  # KubeRay allows 47 characters for a RayJob; `-retrain` takes 8 of them
 MAX_STUDY_BYTES = 1_000_000  # etcd allows 1 MiB for the whole ConfigMap
@@ -96,6 +98,7 @@ def study_objects(
     overlay: Overlay | None = None,
     image: str | None = None,
     namespace: str = "transfer-search",
+    operator_namespace: str = "default",
     num_seeds: int | None = None,
     where: str = "study",
 ) -> list[Manifest]:
@@ -108,6 +111,7 @@ def study_objects(
         image: NAME@sha256:DIGEST; `dev` also takes a tag. None leaves a placeholder that
             kustomize's `images` can replace.
         namespace: namespace of all objects.
+        operator_namespace: namespace of KubeRay's operator, which may ask for the job's state.
         num_seeds: seeds of a retrain. None means the default of `retrain`.
         where: name of the study file in a refusal.
 
@@ -119,7 +123,9 @@ def study_objects(
     overlay = overlay or (Overlay.GPU if shape.gpus else Overlay.BASE)
     _check_study(settings, text)
     _check_overlay(settings, overlay)
-    _check_target(image, namespace, overlay)
+    _check_namespace("--namespace", namespace)
+    _check_namespace("--operator-namespace", operator_namespace)
+    _check_image(image, overlay)
     name = settings.study.name + ("" if command is Command.RUN else f"-{command.value}")
     image = image or (DEV_IMAGE if overlay is Overlay.DEV else TEMPLATE_IMAGE)
     study = _config_map(name, text)
@@ -131,6 +137,8 @@ def study_objects(
     objects = [study, *(manifest for manifest in filled if manifest is not cluster)]
     for manifest in objects:
         manifest["metadata"]["namespace"] = namespace
+        if manifest["kind"] == "NetworkPolicy":
+            _name_operator(manifest["spec"], operator_namespace)
     return objects
 
 
@@ -257,6 +265,13 @@ def _with_study(cluster: Manifest, config_map: str) -> Manifest:
     return cluster
 
 
+def _name_operator(policy: Manifest, namespace: str) -> None:
+    """Set the namespace of the operator, the only peer of another namespace, in place."""
+    for peer in (peer for rule in policy.get("ingress", ()) for peer in rule["from"]):
+        if "namespaceSelector" in peer:
+            peer["namespaceSelector"]["matchLabels"][NAMESPACE_LABEL] = namespace
+
+
 def _entrypoint(command: Command, num_seeds: int | None) -> str:
     """Return the job's command line, built from fixed words and a number.
 
@@ -311,6 +326,11 @@ def _check_study(settings: StudySettings, text: str) -> None:
             "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
+    if settings.reads_folders and settings.study.data_root is None:
+        raise Refusal(
+            "the study reads rows of its own from folders, which no pod has; set study.data_root "
+            f"to a folder below {WORK} that has them, such as one that `data bundle` wrote"
+        )
     _check_folder("encoder_folder", settings.study.encoder_folder)
     if settings.study.encoder.startswith(("/", ".", "~")):
         _check_folder("encoder", settings.study.encoder)
@@ -334,12 +354,15 @@ def _check_overlay(settings: StudySettings, overlay: Overlay) -> None:
         )
 
 
-def _check_target(image: str | None, namespace: str, overlay: Overlay) -> None:
+def _check_namespace(option: str, namespace: str) -> None:
     if not LABEL.fullmatch(namespace):
         raise Refusal(
-            f"--namespace {namespace!r} cannot name a namespace: expected at most 63 lower-case "
+            f"{option} {namespace!r} cannot name a namespace: expected at most 63 lower-case "
             "letters, digits and '-', a letter or digit first and last"
         )
+
+
+def _check_image(image: str | None, overlay: Overlay) -> None:
     if image is None:
         return
     is_pinned = "@sha256:" in image or overlay is Overlay.DEV

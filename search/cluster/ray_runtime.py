@@ -21,10 +21,11 @@ from ray.util.metrics import Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster.capacity import ClusterShape, Machine, Node
+from search.cluster.loopback import end_processes, on_loopback
 from search.fence import is_alive
-from search.home import Home
+from search.home import ONLY_OURS, Home
 from spaces.refusal import Refusal, first_line
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import Launch
 from trainables.training.workers import num_cores
 
@@ -120,24 +121,29 @@ def _is_left(folder: Path) -> bool:
 
 @contextmanager
 def local_ray(launch: Launch, machine: Machine) -> Iterator[Path]:
-    """Start a Ray for this run and yield Tune's folder; remove the scratch folders at the end."""
+    """Start a Ray for this run, which nobody else can reach, and yield Tune's folder. At the end
+    whatever processes Ray has left are ended, and the scratch folders are removed."""
     scratch = make_scratch()
     has_several_workers = launch.read_settings().resources.num_workers > 1
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     environment = {**_environment(launch), "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     try:
-        with _connected(
-            address="local",
-            num_cpus=machine.num_cores,
-            num_gpus=machine.num_gpus,
-            # Train cleans up after a stopped trial through the dashboard's state API.
-            include_dashboard=has_several_workers,
-            object_store_memory=100 * 2**20,
-            runtime_env={"env_vars": environment},
-            _temp_dir=str(scratch / "ray"),
+        with (
+            on_loopback(scratch),
+            _connected(
+                address="local",
+                num_cpus=machine.num_cores,
+                num_gpus=machine.num_gpus,
+                # Train cleans up after a stopped trial through the dashboard's state API.
+                include_dashboard=has_several_workers,
+                object_store_memory=100 * 2**20,
+                runtime_env={"env_vars": environment},
+                _temp_dir=str(scratch / "ray"),
+            ),
         ):
             yield scratch / "tune"
     finally:
+        end_processes(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         _remove_train_folder(launch)
 
@@ -217,7 +223,8 @@ def _connected(address: str, **arguments: Any) -> Iterator[None]:
 
 
 def _init(address: str, **arguments: Any) -> None:
-    """Start or join Ray. A local Ray that is not up in time is tried again, then refused."""
+    """Start or join Ray. A local Ray that is not up in time is ended and tried again, then
+    refused."""
     tries = START_TRIES if address == "local" else 1
     for number in range(1, tries + 1):
         try:
@@ -228,6 +235,7 @@ def _init(address: str, **arguments: Any) -> None:
             if address != "local" or type(error) is not Exception:
                 raise
             ray.shutdown()
+            end_processes(Path(arguments["_temp_dir"]))
             if number == tries:
                 raise Refusal(
                     f"Ray did not start on this machine in {tries} tries "
@@ -276,7 +284,7 @@ def _remove_train_folder(launch: Launch) -> None:
 def _check_home(home: Home, nodes: list[dict[str, Any]]) -> None:
     """Refuse a home folder that a node does not see, by reading a file of this process there."""
     is_new = not home.path.exists()
-    home.path.mkdir(parents=True, exist_ok=True)
+    home.path.mkdir(mode=ONLY_OURS, parents=True, exist_ok=True)
     mark, token = home.path / f".seen-{uuid.uuid4().hex}", uuid.uuid4().hex
     mark.write_text(token)
     read = ray.remote(num_cpus=0)(_read)

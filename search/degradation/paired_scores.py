@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from search.display.json_form import from_json
 from search.record.reader import RetrainRole, RetrainRow, StudyRecord
@@ -25,6 +25,23 @@ class PairedScores:
     intermediate: str | None
     before: tuple[Scores, ...]
     after: tuple[Scores, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedGain:
+    """The winner's gain in the search, and what was left to expect of it because the winner was
+    chosen by its score (winner's curse); in [-1, 1], over the languages that all runs share."""
+
+    searched: float
+    """The gain over the best baseline in the search."""
+    predicted: float
+    """The gain that was expected of fresh seeds."""
+    low: float | None = None
+    """The lower end of its 95 % interval; null where no plan had two seeds."""
+    high: float | None = None
+    """The upper end of its 95 % interval; null where no plan had two seeds."""
+    falls_out: bool = False
+    """Whether the fresh seeds gained less than the interval allows."""
 
 
 _OptionalRole = Annotated[Interval | None, Field(exclude_if=lambda interval: interval is None)]
@@ -53,6 +70,12 @@ class RetrainFinding:
     """The baseline's zero-shot mean over its seeds; left out where none has scores."""
     twin: _OptionalRole = None
     """The twin's zero-shot mean over its seeds; left out where none has scores."""
+    label: str | None = None
+    """The winner's intermediate mixture in short; null where the winner has none."""
+    targets: tuple[str, ...] = ()
+    """The targets whose zero-shot languages make these means; empty without a scored winner."""
+    expected: ExpectedGain | None = None
+    """The gain that was expected of the fresh seeds; null where it was not computed."""
 
     @property
     def means(self) -> dict[RetrainRole, Interval]:
@@ -93,20 +116,23 @@ def scores_of(runs: Mapping[int, RetrainRow]) -> BySeed:
 def of_retrains(record: StudyRecord) -> tuple[RetrainFinding, ...]:
     """Each retrain, in the order of the record: its roles over the seeds, the winner's gains seed
     by seed, and its verdicts by language. Raises Refusal where a stored verdict cannot be read."""
-    languages = {s.get("name"): s.get("languages", []) for s in record.retrain_summaries}
+    summaries = {summary.get("name"): summary for summary in record.retrain_summaries}
     return tuple(
-        _of_retrain(name, roles, _verdicts(record, languages.get(name, [])))
+        _of_retrain(record, name, roles, summaries.get(name, {}))
         for name, roles in retrain_sides(record).items()
     )
 
 
 def _of_retrain(
+    record: StudyRecord,
     name: str,
     roles: Mapping[RetrainRole, Mapping[int, RetrainRow]],
-    languages: tuple[LanguageVerdict, ...],
+    summary: Mapping[str, JsonValue],
 ) -> RetrainFinding:
     scored = {role: scores_of(roles.get(role, {})) for role in RetrainRole}
     winner, baseline = scored[RetrainRole.WINNER], scored[RetrainRole.BASELINE]
+    plan = next((run.plan for run in roles.get(RetrainRole.WINNER, {}).values()), None)
+    targets = next((scores.objective_targets for scores in winner.values()), ())
     means = {
         role: mean_interval([scores.zero_shot_mean for scores in side.values()])
         for role, side in scored.items()
@@ -117,17 +143,28 @@ def _of_retrain(
         seeds=tuple(seed for seed in winner if seed is not None and seed in baseline),
         gain=seed_gains(winner, baseline),
         gain_over_twin=seed_gains(winner, scored[RetrainRole.TWIN]),
-        languages=languages,
+        languages=_verdicts(record, summary.get("languages")),
         num_failed={role: len(runs) - len(scored[role]) for role, runs in roles.items()},
         winner=means.get(RetrainRole.WINNER),
         baseline=means.get(RetrainRole.BASELINE),
         twin=means.get(RetrainRole.TWIN),
+        label=plan.intermediate.mixture.short if plan and plan.intermediate else None,
+        targets=tuple(target.task for target in targets),
+        expected=_expected(record, summary.get("curse")),
     )
 
 
-def _verdicts(record: StudyRecord, stored: Sequence[object]) -> tuple[LanguageVerdict, ...]:
-    where = f"a verdict in the record of study {record.name!r}"
-    return tuple(from_json(LanguageVerdict, cell, where=where) for cell in stored)
+def _verdicts(record: StudyRecord, stored: JsonValue) -> tuple[LanguageVerdict, ...]:
+    cells = stored if isinstance(stored, list) else []
+    return tuple(from_json(LanguageVerdict, cell, where=_where(record)) for cell in cells)
+
+
+def _expected(record: StudyRecord, stored: JsonValue) -> ExpectedGain | None:
+    return None if stored is None else from_json(ExpectedGain, stored, where=_where(record))
+
+
+def _where(record: StudyRecord) -> str:
+    return f"a verdict in the record of study {record.name!r}"
 
 
 def _is_made_alike(run: RetrainRow, first: RetrainRow) -> bool:

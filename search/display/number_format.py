@@ -3,11 +3,14 @@ Pure."""
 
 from search.stats.intervals import Interval
 from search.stats.significance import Difference
+from spaces.study_file.sections import Objective
+
+HOURS = (Objective.HOURS, Objective.GPU_HOURS)
 
 
 def percent(value: float | None) -> str:
     """0.613 as `61.3`."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "–" if value is None else f"{100 * value:.1f}".replace("-", "−")
 
 
 def points(value: float | None) -> str:
@@ -30,6 +33,22 @@ def between(difference: Difference) -> str:
     """A difference with its interval: `+3.1 (+0.4 to +5.8)`."""
     low, high = points(difference.low), points(difference.high)
     return f"{points(difference.mean)} ({low} to {high})"
+
+
+def rate(value: float) -> str:
+    """A learning rate: 2e-05 as `2e-5`."""
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def value_text(name: str, value: float) -> str:
+    """The value of an objective: a score as a percentage, a cost in hours."""
+    return f"{value:.3g} h" if name in HOURS else percent(value)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text in at most `limit` characters, its end left out where it has more."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def duration(seconds: float) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from search.driver.searcher import Watch
+from search.home import make_file
 from search.trials.ranking import TrialRow, TrialState, better_of
 from search.trials.spending import gpu_hours_left, spent_gpu_hours
 from spaces.phases import Phase, TrialPlan
 from spaces.redaction import hide_secrets
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 log = logging.getLogger(__name__)
 FILE, FIELDS = "log.jsonl", "fields"
@@ -85,6 +86,7 @@ class _LogFile(logging.FileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
+            make_file(Path(self.baseFilename))
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -95,7 +97,6 @@ class _LogFile(logging.FileHandler):
 def logging_to(folder: Path, study: str) -> Iterator[None]:
     """Append what our packages log at level INFO or above to `log.jsonl` in a folder; warnings are
     also shown as before."""
-    folder.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(folder / FILE, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines(study))
     loggers = [logging.getLogger(name) for name in PACKAGES]
@@ -133,6 +134,7 @@ class Observer:
         self._num_gpus = settings.resources.num_gpus
         self._spent_gpu_hours = gpu_hours  # of finished trials, those of earlier drivers too
         self._budget = settings.budget
+        self._catalogue = settings.catalogue
         self._left = settings.budget.num_trials
         self._counts: Counter[tuple[str, str]] = Counter()
         self._gpu_hours = 0.0
@@ -192,7 +194,7 @@ class Observer:
 
     def _phase(self, number: int, event: Mapping[str, Any]) -> None:
         record, how = event["record"], "reused" if event["reused"] else "trained"
-        phase = Phase.from_dict(record["phase"])
+        phase = Phase.from_dict(record["phase"], self._catalogue)
         _log(
             f"phase {how}",
             trial=number,

@@ -23,6 +23,7 @@ from search.driver.searcher import StudySearcher, Watch
 from search.driver.start import TRAINED_BY, StartedStudy, scoring_versions, start_study
 from search.fence import Fence
 from search.home import Home
+from search.mlflow_view.state import TrialsView
 from search.planning.plan import contract_warnings
 from search.planning.prior_estimates import explain
 from search.provenance import versions, world_facts
@@ -32,7 +33,7 @@ from search.sampling.study import OptunaStudy
 from spaces.json_values import to_json
 from spaces.redaction import hide_address
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.full_disk import disk_full_sentence
 from trainables.quiet import quiet_libraries
@@ -109,6 +110,7 @@ def _record_start(started: StartedStudy, record: RecordWriter) -> None:
         warnings=[*contract_warnings(settings), *started.warnings],
         world=to_json(world_facts(settings, started.base, started.rows)),
     )
+    record.view_saved(TrialsView.of(settings))
 
 
 def _rank(started: StartedStudy, on_ranked: OnDone, stop: threading.Event) -> None:

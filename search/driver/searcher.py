@@ -17,7 +17,7 @@ from search.trials.ranking import PhaseRow, TrialRow, TrialState
 from search.trials.spending import Spending
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.full_disk import is_disk_full
 from trainables.on_ray import MAX_FAILURES, unpack
 from trainables.scoring.scores import Scores
@@ -213,7 +213,9 @@ class StudySearcher(Searcher):
         live.costs[record.key] = record.seconds
         self._queue.changed()
         self._note(live.asked)
-        self._log.phase_finished(phase_row(record), plan_phase=record.phase)
+        self._log.phase_finished(
+            phase_row(record, self._settings.catalogue), plan_phase=record.phase
+        )
 
     def _note(self, asked: AskedTrial) -> None:
         """Store the time that a running trial used until now, in case this driver is killed.

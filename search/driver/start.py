@@ -13,11 +13,11 @@ from search.planning.row_warnings import row_warnings, token_warnings
 from search.preflight import check_places
 from search.record.address import RecordAddress
 from search.record.mlflow_client import prepare
+from search.sampling.storage import check_database
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import get_task
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
@@ -87,16 +87,18 @@ def start_study(
     address = RecordAddress.of(settings, home)
     phase_store = phase_store_address(settings.resources.phase_store)
     check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
+    check_database(home.optuna_url(settings))
     check_earlier(home.optuna_url(settings), settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
-    encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
-    base, rows, warnings = _prepare(settings, home, encoder, callbacks)
-    store = open_store(home.path, owner=settings.study.name, address=phase_store)
-    optuna = OptunaStudy.open(home.optuna_url(settings), settings)
-    check_version(optuna, settings)
-    check_trained_on(optuna, settings, base, folder=encoder)
-    with refusing():
-        prepare(address.tracking_uri)
+    with home.made():
+        encoder = find_encoder(settings, home, on_step=callbacks.on_pretrained)
+        base, rows, warnings = _prepare(settings, home, encoder, callbacks)
+        store = open_store(home.path, owner=settings.study.name, address=phase_store)
+        optuna = OptunaStudy.open(home.optuna_url(settings), settings)
+        check_version(optuna, settings)
+        check_trained_on(optuna, settings, base, folder=encoder)
+        with refusing():
+            prepare(address.tracking_uri)
     return StartedStudy(
         settings=settings,
         home=home,
@@ -146,8 +148,7 @@ def check_trained_on(
 
 def scoring_versions(settings: StudySettings) -> dict[str, int]:
     """Target -> the version of its main metric."""
-    targets = {name: get_task(name) for name in settings.space.targets}
-    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
+    return {task.name: format_of_task(task).scoring_version(task) for task in settings.targets}
 
 
 def _check_thread() -> None:
@@ -163,7 +164,9 @@ def _prepare(
     settings: StudySettings, home: Home, encoder: str, callbacks: StartCallbacks
 ) -> tuple[BaseEncoder, Rows, tuple[str, ...]]:
     """The encoder, the rows (tokenised by then), and warnings about both."""
-    base = BaseEncoder.load(encoder, revision=settings.study.revision)
+    base = BaseEncoder.load(
+        encoder, revision=settings.study.revision, text_prefix=settings.study.text_prefix or ""
+    )
     check_encoder(settings, base)
     rows = Rows.of(settings)
     data = Data(home.path / DATA, base, rows)

@@ -10,7 +10,7 @@ from search.trials.feasibility import BaselineMeasure, constraints, judged, meas
 from search.trials.ranking import Baselines, TrialRow, TrialState
 from search.trials.spending import TrialSpending
 from spaces.phases import TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 class TrialLog(Protocol):

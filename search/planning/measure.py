@@ -22,9 +22,10 @@ from search.planning.forecast import (
 )
 from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, Target
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import TransferModel
 from trainables.store.folders import check_folder, read_tensors, write_folder
+from trainables.store.shared_tensors import split
 from trainables.training.context import TrialContext
 from trainables.training.evaluate import evaluate
 from trainables.training.loop import Callbacks, Saving, train_phase
@@ -110,7 +111,7 @@ def measure(
             costs[kind], phase_bytes = _measure_stage(phase, context)
             on_done(len(costs), total)
         for target in targets:
-            evaluation[target.task] = _measure_scoring(target, context)
+            evaluation[target.task.name] = _measure_scoring(target, context)
             on_done(len(kinds) + len(evaluation), total)
     forecasted = forecast(
         settings,
@@ -181,7 +182,9 @@ def _measure_storing(model: TransferModel, context: TrialContext) -> tuple[float
     """Return the seconds of writing a stage and of reading it back for the next, and its bytes."""
     began = time.perf_counter()
     folder = context.home / f"written-{began}"
-    parts = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
+    frozen = {name for name, p in model.encoder.named_parameters() if not p.requires_grad}
+    own, _ = split(model.encoder.state_dict(), frozen)  # the rest is stored once for all stages
+    parts = {"encoder": own, "heads": model.heads.state_dict()}
     write_folder(folder, parts, {})
     check_folder(folder)
     for part in parts:

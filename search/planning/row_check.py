@@ -7,7 +7,7 @@ from search.base_encoder import encoder_at_hand
 from search.callbacks import StartCallbacks
 from search.home import Home
 from search.planning.row_warnings import row_warnings, token_warnings
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.rows.rows import Rows
 
 TOKENISED_ROWS = 1000  # of each task, language and split: a share of cut rows to a point or two

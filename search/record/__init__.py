@@ -1,1 +1,1 @@
-"""Writes the record of a study to MLflow and reads it back; the only room that imports MLflow."""
+"""Writes the record of a study to MLflow and reads it back."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from search.home import Home
 from spaces.redaction import has_secret, hide_address, remember
-from spaces.sections import TrackingSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import TrackingSection
+from spaces.study_file.study import StudySettings
 
 EXPERIMENT = str(TrackingSection.model_fields["experiment"].default)
 

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from search.moved_home import moved_file
+from search.outbox.outbox import Outbox, UndeliverableError
 from search.record.address import RecordAddress
 from search.record.entries import Entry
 from search.record.mlflow_client import Tracker, connect, delivering
-from search.record.outbox import Outbox, UndeliverableError
 
 Connect = Callable[[str], Any]
 
@@ -48,11 +49,18 @@ class Delivery:
                 case "run":
                     tracker.put_run(study, dict(entry))
                 case "paths":
-                    tracker.put_paths(study, dict(entry))
+                    tracker.put_paths(study, {**entry, "paths": self._paths(entry)})
                 case "gains":
                     tracker.put_gains(study, dict(entry))
+                case "view":
+                    tracker.put_view(dict(entry))
                 case "model":
                     tracker.models.put(study, dict(entry))
                 case kind:
                     raise UndeliverableError(f"unknown kind of entry {kind!r}")
         self._tracker = tracker  # kept only after success: its ids may be wrong after a failure
+
+    def _paths(self, entry: Mapping[str, Any]) -> dict[str, str]:
+        """The files of an entry, which was perhaps stored before the home folder was moved."""
+        home = self.outbox.path.parent.parent
+        return {name: moved_file(path, home) for name, path in entry["paths"].items()}

@@ -6,13 +6,13 @@ An entry describes the state that a run or model should have, so applying it twi
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.mlflow_view.labels import PHASE, RETRAIN, RETRAIN_RUN, STUDY, TRIAL
 from search.trials.gains import averages
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, transfer_gain
 from search.trials.score_tables import matrix, scored_rows
 from spaces.phases import Phase, TrialPlan, rate_name
 from trainables.scoring.scores import Mark, Scores
 
-STUDY, TRIAL, PHASE, RETRAIN, RETRAIN_RUN = "study", "trial", "phase", "retrain", "retrain_run"
 RUN_STATUS: Mapping[TrialState, str] = {
     TrialState.RUNNING: "RUNNING",
     TrialState.SCORED: "FINISHED",
@@ -27,6 +27,11 @@ Labels = dict[str, str]  # the tags that identify a run in its study
 
 _MAX_PARAMS = 90  # MLflow takes at most 100 in one call
 _MAX_NOTE = 7900  # characters; a tag of MLflow holds 8000
+
+
+def model_name(study: str, task: str) -> str:
+    """The name of a target's model in the registry."""
+    return f"{study}-{task}"
 
 
 def run_entry(labels: Labels, *, name: str, status: str | None, **fields: Any) -> Entry:
@@ -94,7 +99,7 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
         metrics=metrics,
         tags=_trial_tags(row),
         files=files,
-        inputs=scored_rows(row.scores),
+        inputs=scored_rows(row),
     )
 
 
@@ -211,7 +216,7 @@ def target_phases(row: TrialRow) -> dict[str, tuple[str, ...]]:
     tasks: dict[Phase, list[str]] = {}
     for target in row.plan.targets:
         if target.phase is not None:
-            tasks.setdefault(target.phase, []).append(target.task)
+            tasks.setdefault(target.phase, []).append(target.task.name)
     keys = list(dict.fromkeys(row.phase_keys))
     if not tasks:
         return dict.fromkeys(keys[:1], ())

@@ -15,12 +15,16 @@ import filelock
 
 from search import moved_home
 from search.addresses import check_reachable, check_scheme, sqlite_path
+from search.home import make_file
+from search.mlflow_view.labels import TAG, TRIAL
+from search.mlflow_view.links import TrialsPage
+from search.mlflow_view.saved import page_of, put_view
+from search.outbox.outbox import UndeliverableError
 from search.record import mlflow_files as artifacts
 from search.record.address import ExperimentAddress
-from search.record.entries import TRIAL, Entry
+from search.record.entries import Entry
 from search.record.mlflow_models import Models
-from search.record.mlflow_runs import TAG, KnownRun, Run, Runs
-from search.record.outbox import UndeliverableError
+from search.record.mlflow_runs import KnownRun, Run, Runs
 from spaces.refusal import Refusal
 
 # MLflow's error codes for a request that is itself wrong, so that sending it again is useless.
@@ -67,9 +71,8 @@ def prepare(tracking_uri: str) -> None:
     if path is None:
         check_scheme(tracking_uri)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_file(path)
     with filelock.FileLock(path.with_name(path.name + ".lock")):
-        path.touch(mode=0o600)
         connect(tracking_uri).search_experiments(max_results=1)
 
 
@@ -154,6 +157,14 @@ class Tracker:
         """Copy files from disk to the artifacts of a run."""
         run_id = self._runs.ensure(study, entry["labels"], name=entry["name"], time=entry["time"])
         artifacts.put_paths(self._client, run_id, entry["paths"])
+
+    def put_view(self, entry: Entry) -> None:
+        """Save a view of the experiment's runs for MLflow's UI."""
+        put_view(self._client, self._runs.ensure_experiment(), entry)
+
+    def page_of(self, study: str) -> TrialsPage:
+        """The page of a study's trials in MLflow's UI."""
+        return page_of(self._client, self._runs.ensure_experiment(), study)
 
     def put_gains(self, study: str, entry: Entry) -> None:
         """Write the metrics and tags of trials that are missing or have changed."""

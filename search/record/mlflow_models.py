@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.mlflow_view.labels import filter_of, tagged
 from search.record.entries import Entry, Labels
-from search.record.mlflow_runs import Runs, filter_of, tagged
+from search.record.mlflow_runs import Runs
 from search.record.mlmodel import OUTCOMES, write_mlmodel
 from spaces.refusal import Refusal
 

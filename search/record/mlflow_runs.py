@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.addresses import file_url, folder_name, sqlite_path
+from search.mlflow_view.labels import STUDY, TAG, filter_of, tagged
 from search.record.address import ExperimentAddress
-from search.record.entries import STUDY, Labels
+from search.record.entries import Labels
 from spaces.refusal import Refusal
 
-TAG = "transfer_search."
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not chats
 
 
@@ -153,23 +153,6 @@ class Runs:
             tags=tags,
             run_name=name,
         )
-
-
-def tagged(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return labels with the prefix that separates our tags in MLflow from those of others."""
-    return {TAG + name: value for name, value in labels.items()}
-
-
-def filter_of(labels: Mapping[str, str]) -> str:
-    """Return MLflow's filter for runs with all these labels. Raises Refusal if a value has a quote
-    or backslash, which the filters cannot express."""
-    for value in labels.values():
-        if "'" in value or "\\" in value:
-            raise Refusal(
-                f"{value!r} cannot name a run, since MLflow's filters take no quotes or "
-                "backslashes; choose another name"
-            )
-    return " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tagged(labels).items())
 
 
 def _run(run: Any) -> Run:

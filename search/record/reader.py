@@ -12,24 +12,26 @@ from typing import Any
 from pydantic import JsonValue
 
 from search.addresses import refusing
+from search.mlflow_view.labels import PHASE, RETRAIN, RETRAIN_RUN, STUDY, TRIAL
 from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
-from search.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings, describing
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
+from spaces.tasks.catalogue import Catalogue
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage
 from trainables.scoring.scores import Scores
 
 _FILES: Mapping[str, str] = {
-    entries.TRIAL: "trial.json",
-    entries.PHASE: "phase.json",
-    entries.RETRAIN: "summary.json",
-    entries.RETRAIN_RUN: "retrain.json",
+    TRIAL: "trial.json",
+    PHASE: "phase.json",
+    RETRAIN: "summary.json",
+    RETRAIN_RUN: "retrain.json",
 }
 _MAX_DOWNLOADS = 8
 
@@ -108,7 +110,7 @@ class StudyListing:
 def list_studies(experiment: ExperimentAddress) -> tuple[StudyListing, ...]:
     """All studies of an experiment, the latest first. Raises Refusal where MLflow is away."""
     with refusing():
-        runs = open_tracker(experiment).find(role=entries.STUDY)
+        runs = open_tracker(experiment).find(role=STUDY)
     return tuple(
         StudyListing(
             name=run.tags["study"],
@@ -121,15 +123,19 @@ def list_studies(experiment: ExperimentAddress) -> tuple[StudyListing, ...]:
     )
 
 
+def study_run(tracker: Tracker, address: RecordAddress) -> Run:
+    """The run of a study. Raises Refusal where the experiment has no such study."""
+    for run in tracker.find(address.study, role=STUDY):
+        return run
+    known = {run.tags["study"] for run in tracker.find(role=STUDY)}
+    raise unknown(f"study in MLflow experiment {address.experiment.name!r}", address.study, known)
+
+
 def read_study(address: RecordAddress) -> StudyRecord:
     """The whole record of a study. Raises Refusal: an unknown study, or MLflow is away."""
     with refusing():
         tracker = open_tracker(address.experiment)
-        of_study = next(iter(tracker.find(address.study, role=entries.STUDY)), None)
-        if of_study is None:
-            known = {run.tags["study"] for run in tracker.find(role=entries.STUDY)}
-            name = address.experiment.name
-            raise unknown(f"study in MLflow experiment {name!r}", address.study, known)
+        of_study = study_run(tracker, address)
         contents = _read_runs(tracker, of_study)
         settings = tracker.read_json(of_study, "settings.json")
         summary = tracker.read_json(of_study, "summary.json")
@@ -137,18 +143,20 @@ def read_study(address: RecordAddress) -> StudyRecord:
         world = tracker.read_json(of_study, "world.json") or {}
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
-    rows = [TrialRow.from_dict(data) for data in contents[entries.TRIAL]]
     where = f"the record of study {address.study!r}"
     recorded = RecordedSettings.parse(settings or {}, where=where)
+    with describing(where):
+        rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[TRIAL]]
+        retrains = [_retrain_from_dict(data, recorded.catalogue) for data in contents[RETRAIN_RUN]]
     return StudyRecord(
         name=address.study,
         state=_state(of_study),
         digest=of_study.tags.get("digest", ""),
         settings=recorded,
         rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
-        phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[entries.PHASE]),
+        phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[PHASE]),
         summary=summary or {},
-        retrains=tuple(_retrain_from_dict(data) for data in contents[entries.RETRAIN_RUN]),
+        retrains=tuple(retrains),
         warnings=tuple(warned.get("warnings", ())),
         world=world,
         versions={
@@ -156,7 +164,7 @@ def read_study(address: RecordAddress) -> StudyRecord:
             for name, value in of_study.tags.items()
             if name.startswith("version.")
         },
-        retrain_summaries=tuple(contents[entries.RETRAIN]),
+        retrain_summaries=tuple(contents[RETRAIN]),
     )
 
 
@@ -179,8 +187,8 @@ def held_phase_keys(experiment: ExperimentAddress) -> frozenset[str]:
     with refusing():
         tracker = open_tracker(experiment)
         runs = [
-            *tracker.find(role=entries.TRIAL),
-            *tracker.find(role=entries.RETRAIN_RUN),
+            *tracker.find(role=TRIAL),
+            *tracker.find(role=RETRAIN_RUN),
         ]
     return frozenset(key for run in runs for key in run.tags.get("phases", "").split(",") if key)
 
@@ -196,10 +204,10 @@ def _read_runs(tracker: Tracker, of_study: Run) -> dict[str, list[Any]]:
     rows = tracker.read_json(of_study, entries.ROWS) if of_study.status == "FINISHED" else None
     if rows is None:
         return _read_all(tracker, tracker.find(study))
-    roles = (entries.RETRAIN, entries.RETRAIN_RUN)
+    roles = (RETRAIN, RETRAIN_RUN)
     retrains = _read_all(tracker, [run for role in roles for run in tracker.find(study, role=role)])
     phases = [{"row": row} for row in rows["phases"]]
-    return {**retrains, entries.TRIAL: rows["trials"], entries.PHASE: phases}
+    return {**retrains, TRIAL: rows["trials"], PHASE: phases}
 
 
 def _read_all(tracker: Tracker, runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -226,13 +234,13 @@ def _gone(run: Run, file: str) -> Refusal:
     )
 
 
-def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
+def _retrain_from_dict(data: Mapping[str, Any], catalogue: Catalogue) -> RetrainRow:
     return RetrainRow(
         name=data["name"],
         seed=data["seed"],
         role=RetrainRole(data["role"]),
         state=TrialState(data["state"]),
-        plan=TrialPlan.from_dict(data["plan"]),
+        plan=TrialPlan.from_dict(data["plan"], catalogue),
         phase_keys=tuple(data["phase_keys"]),
         scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
         reason=data["reason"],

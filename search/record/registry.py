@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from search.mlflow_view.labels import TAG
 from search.record.mlflow_client import connect
 from search.record.mlflow_models import LoggedModel
-from search.record.mlflow_runs import TAG
 from search.record.mlmodel import ADDED, OUTCOMES
 from spaces.refusal import Refusal, first_line, unknown
 from trainables.scoring import outcomes

@@ -11,11 +11,13 @@ from typing import Any
 
 from search.addresses import check_reachable
 from search.home import Home
+from search.mlflow_view.saved import view_entry
+from search.mlflow_view.state import TrialsView
+from search.outbox.outbox import Outbox
 from search.record import entries
 from search.record.address import RecordAddress
 from search.record.delivery import Connect, Delivery
 from search.record.mlflow_client import connect
-from search.record.outbox import Outbox
 from search.record.retrains import RetrainRecord
 from search.trials.ranking import (
     Baselines,
@@ -69,6 +71,10 @@ class RecordWriter:
                 world=world,
             )
         )
+
+    def view_saved(self, view: TrialsView) -> None:
+        """Save how MLflow's UI shows the study's trials."""
+        self._delivery.append(view_entry(view))
 
     def trial_started(
         self,

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from search.display.number_format import percent, points
+from search.findings.find import find
+from search.findings.findings import Findings
 from search.record.reader import StudyRecord
 from search.record.writer import RecordWriter
 from search.report.figures import figures
-from search.report.find import find
-from search.report.findings import Findings
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows
 from search.report.sentences import closing, collapsed_seeds, sentences
 

@@ -4,7 +4,7 @@ Figures are readable on a light and on a dark page: text and axes take the page'
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log10
 from statistics import fmean
 from typing import Any, cast
@@ -13,8 +13,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.report.findings import Findings, TrialFinding
-from search.report.study_summary import StudySummary
+from search.display.number_format import shortened
+from search.findings.findings import Findings, TrialFinding
+from search.findings.study_summary import StudySummary
+from search.glance.evidence import LanguageGain
+from search.trials.language_verdicts import Call
 
 MAX_TRIALS, MAX_COLUMNS = 40, 80  # of a heatmap
 MAX_TICKS = 8
@@ -31,6 +34,7 @@ _RC: dict[str, Any] = {
     ),
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_COLOURS: Mapping[Call | None, str] = {Call.BETTER: "#1e824c", Call.WORSE: "#c0483c"}
 Draw = Callable[[Figure], None]
 
 
@@ -71,6 +75,42 @@ def heatmap(findings: Findings) -> str | None:
     return _svg("heatmap", size, draw)
 
 
+def language_gains(cells: Sequence[LanguageGain], objective: Sequence[str]) -> str | None:
+    """The gain of each zero-shot language, in points: one panel for each target, with the 95 %
+    interval where there is one. Filled points are significant. The language that gains most in the
+    mean of the objective targets is at the top."""
+    if not cells:
+        return None
+    by_language: dict[str, list[float]] = {cell.language: [] for cell in cells}
+    for cell in cells:
+        if cell.task in objective:
+            by_language[cell.language].append(cell.mean)
+    order = sorted(by_language, key=lambda code: fmean(by_language[code] or [0.0]))
+    tasks = sorted({cell.task: None for cell in cells}, key=lambda task: task not in objective)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+        for axes, task in zip(panels, tasks, strict=True):
+            for cell in (cell for cell in cells if cell.task == task):
+                _draw_gain(axes, cell, order.index(cell.language))
+            axes.axvline(0, color=INK, linewidth=0.8)
+            name = shortened(task, MAX_NAME)
+            axes.set_title(name if task in objective else f"({name})", fontsize=9)
+            axes.set_xlabel("gain in points")
+        panels[0].set_yticks(range(len(order)), order)
+
+    return _svg("language_gains", (1.0 + 2.2 * len(tasks), 1.2 + 0.2 * len(order)), draw)
+
+
+def _draw_gain(axes: Axes, cell: LanguageGain, y: int) -> None:
+    """A point and its interval."""
+    colour = _COLOURS.get(cell.call, INK)
+    if cell.low is not None and cell.high is not None:
+        axes.plot([100 * cell.low, 100 * cell.high], [y, y], color=colour, linewidth=1)
+    face = "none" if cell.call in (None, Call.TIE) else colour
+    axes.plot([100 * cell.mean], [y], "o", markersize=4, color=colour, markerfacecolor=face)
+
+
 def gains(findings: Findings) -> str | None:
     """The paper's table: gain of each intermediate over the best baseline, by target, in points."""
     rows, tasks = findings.gains.rows, list(findings.gains.baseline)
@@ -87,7 +127,7 @@ def gains(findings: Findings) -> str | None:
                 if value is not None:
                     ink = "white" if abs(value) > 0.6 * limit else "#222222"
                     axes.text(x, y, f"{value:+.1f}", ha="center", va="center", color=ink)
-        axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+        axes.set_yticks(range(len(rows)), [shortened(row.label, MAX_NAME) for row in rows])
         axes.set_xticks(range(len(tasks)), tasks, rotation=45, ha="right")
 
     return _svg("gains", (2.6 + 0.55 * len(tasks), 1.2 + 0.28 * len(rows)), draw)
@@ -154,7 +194,7 @@ def importance(findings: Findings) -> str | None:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.barh([_short(name) for name, _ in shares], [share for _, share in shares])
+        axes.barh([shortened(name, MAX_NAME) for name, _ in shares], [share for _, share in shares])
         objective = findings.objectives[0] if findings.objectives else "the objective"
         axes.set_xlabel(f"share of the variation of {objective}")
 
@@ -210,11 +250,7 @@ def _over_targets(trial: TrialFinding) -> dict[str, float]:
 
 
 def _name(trial: TrialFinding) -> str:
-    return _short(trial.label)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
+    return shortened(trial.label, MAX_NAME)
 
 
 def _numbers(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:

@@ -19,14 +19,18 @@ from search.degradation.views import (
     slope_table,
 )
 from search.display.json_form import json_of
-from search.display.number_format import percent, points
+from search.display.number_format import percent, points, rate, value_text
 from search.display.tables import titled_table
 from search.display.verdict_sentences import collapsed_runs
+from search.findings.find import find
+from search.findings.findings import Findings, LanguageCell, Report, TrialFinding
+from search.glance.evidence import Evidence
+from search.glance.glance import Glance
+from search.glance.steps import Asked
+from search.glance.text import show_glance
 from search.planning.prior_views import prior_sentences
 from search.record.reader import StudyRecord
-from search.report.figures import figures
-from search.report.find import find
-from search.report.findings import Findings, LanguageCell, Report, TrialFinding
+from search.report.figures import figures, language_gains
 from search.report.pareto_views import objective_sentences, pareto_heads, pareto_rows, pareto_table
 from search.report.sentences import (
     closing,
@@ -83,9 +87,17 @@ def report_json(record: StudyRecord, *, force: bool = False) -> JsonObject:
     return json_of(report_of(record, force=force))
 
 
+def render_glance(
+    record: StudyRecord, console: Console, asked: Asked | None = None, *, force: bool = False
+) -> None:
+    """The result at a glance on a terminal; `asked` is what the next command needs to find the
+    study. Raises Refusal as `report_of`."""
+    show_glance(Glance.of(find(record, force=force), asked), console)
+
+
 def render(record: StudyRecord, console: Console, *, force: bool = False) -> None:
-    """The answer in one sentence, the tables, and what they mean, on a terminal. Raises Refusal as
-    `report_of`."""
+    """The whole report on a terminal: the answer in one sentence, the tables, and what they mean.
+    Raises Refusal as `report_of`."""
     findings = find(record, force=force)
     headline, *rest = _lines(findings)
     console.print(Text(headline, style="bold"))
@@ -113,9 +125,14 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "rate": _rate}
+    environment.filters |= {"percent": percent, "points": points, "rate": rate}
+    drawn = figures(findings)
+    by_language = language_gains(Evidence.of(findings).languages, findings.objective_targets)
     page: str = environment.get_template("report.html.j2").render(
         findings=findings,
+        glance=Glance.of(findings),
+        gains_by_language=Markup(by_language or ""),
+        value_text=value_text,
         protocols={task: asdict(protocol) for task, protocol in findings.protocol.items()},
         trials=list(_in_order(findings)),
         sentences=[
@@ -129,7 +146,7 @@ def render_html(record: StudyRecord, *, force: bool = False) -> str:
         collapsed=collapsed_seeds,
         collapsed_before=collapsed_baselines,
         collapsed_runs=collapsed_runs,
-        figures={_CAPTIONS[name]: Markup(svg) for name, svg in figures(findings).items()},
+        figures={_CAPTIONS[name]: Markup(svg) for name, svg in drawn.items()},
         scatters=scatters(findings.degradation),
         ends=ends,
         width=WIDTH,
@@ -172,7 +189,7 @@ def _trial_table(findings: Findings) -> Table:
         table.add_row(
             str(trial.number),
             Text(trial.label),
-            _rates(trial),
+            str(trial.rates),
             percent(trial.objective),
             percent(trial.zero_shot_mean),
             percent(trial.transfer_gap),
@@ -259,15 +276,3 @@ def _marks(trial: TrialFinding) -> str:
     if trial.is_feasible is False:
         parts.append(f"may not win: {points(-(trial.largest_drop or 0.0))}")
     return "; ".join(parts)
-
-
-def _rates(trial: TrialFinding) -> str:
-    target = ", ".join(_rate(rate) for rate in trial.rates.target)
-    first = trial.rates.intermediate
-    return f"{_rate(first)} → {target}" if first is not None else target
-
-
-def _rate(rate: float) -> str:
-    """2e-05 as `2e-5`."""
-    mantissa, _, exponent = f"{rate:.2e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from search.display.number_format import percent, points
+from search.display.number_format import percent, points, value_text
 from search.display.tables import titled_table
-from search.report.findings import Findings, TrialFinding
+from search.findings.findings import Findings, TrialFinding
 from search.trials.ranking import TrialState
-from spaces.sections import Objective
 
 MAX_NAMED = 8
-HOURS = (Objective.HOURS, Objective.GPU_HOURS)
 
 
 def objective_sentences(findings: Findings) -> Iterator[str]:
@@ -54,11 +52,6 @@ def pareto_table(findings: Findings) -> Table:
     for cells in pareto_rows(findings):
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def value_text(name: str, value: float) -> str:
-    """A score as a percentage, a cost in hours."""
-    return f"{value:.3g} h" if name in HOURS else percent(value)
 
 
 def _barred(barred: Sequence[TrialFinding], findings: Findings) -> Iterator[str]:

@@ -11,9 +11,9 @@ from search.display.verdict_sentences import (
     seen_rows,
     without_collapsed,
 )
+from search.findings.findings import Findings, TrialFinding
+from search.findings.study_summary import StudySummary
 from search.record.reader import RetrainRole
-from search.report.findings import Findings, TrialFinding
-from search.report.study_summary import StudySummary
 from search.trials.gains import GainRow, GainTable
 from search.trials.ranking import TrialState
 from trainables.scoring.scores import Mark

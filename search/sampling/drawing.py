@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 
 from search.sampling.samplers import directions, sampler_for
 from spaces.space import SearchSpace
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Values = tuple[float, ...]
 GENERATION = "NSGAIISampler:generation"  # Optuna's own mark on a trial

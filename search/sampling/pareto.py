@@ -6,7 +6,7 @@ import optuna
 
 from search.sampling.samplers import directions
 from search.trials.ranking import TrialRow, is_collapsed, ranked
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def pareto_set(rows: Sequence[TrialRow], settings: StudySettings) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 from search.sampling.drawing import DrawnParams, ShownTrial, draws
 from search.sampling.untried import Untried
 from spaces.phases import TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 # How many draws the sampler gets to propose an untried plan for one trial. In a finite space an
 # untried plan is chosen at random after MAX_DRAWS draws (MAX_DRAWS_OF_GP for `gp`, whose draws take

@@ -8,7 +8,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 NUM_RANDOM = 8  # scored trials before a sampler stops drawing at random
 

@@ -33,7 +33,7 @@ from search.trials.feasibility import BaselineMeasure
 from search.trials.spending import TrialSpending
 from spaces.phases import Pooling, TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 # User attributes of Optuna studies. The names are stored and must not change.
 DIGEST = "digest"  # digest of the study file

@@ -9,7 +9,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from search.sampling.storage import may_exist, open_storage, reaching
 from spaces.refusal import Refusal, unknown
 from spaces.space import SearchSpace
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 # User attributes in Optuna's database. The names are stored and must not change.
 DUPLICATE_OF = "duplicate_of"  # of a trial: number of the trial whose result it was given

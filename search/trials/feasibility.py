@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from search.trials.ranking import TrialRow, TrialState, is_collapsed
 from spaces.phases import TrialPlan
-from spaces.sections import EvaluationSection
+from spaces.study_file.sections import EvaluationSection
 from trainables.scoring.objectives import selecting_scores
 from trainables.scoring.scores import Mark, Scores
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from search.trials.ranking import TrialRow
-from spaces.sections import BudgetSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import BudgetSection
+from spaces.study_file.study import StudySettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,10 +18,11 @@ from spaces.json_values import JsonObject
 from spaces.refusal import Refusal, shown, unknown
 from trainables.exporting.predictor import LISTS, Predictor, load_predictor
 from trainables.quiet import quiet_libraries
-from trainables.rows.raw import json_object
+from trainables.row_files.raw import json_object
 
 ENDINGS: Mapping[str, str] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 BATCH_ROWS = 256  # as many rows as are in memory at once
+CHUNK_BYTES = 2**20  # of standard input that are read at once
 MAX_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
@@ -189,14 +189,17 @@ def _rereadable(file: Path | None) -> Iterator[Path]:
     if file is not None and not _is_stream(file):
         yield file
         return
+    name = "standard input" if file is None else str(file)
     with tempfile.NamedTemporaryFile(prefix="transfer-search-") as copy:
         try:
             with contextlib.ExitStack() as opened:
                 rows = sys.stdin.buffer if file is None else opened.enter_context(file.open("rb"))
-                shutil.copyfileobj(rows, copy)
+                while chunk := rows.read(CHUNK_BYTES):
+                    if b"\0" in chunk:  # `/dev/zero` has no end
+                        raise Refusal(f"{name} has a NUL byte; expected rows as UTF-8 text")
+                    copy.write(chunk)
             copy.flush()
         except OSError as error:
-            name = "standard input" if file is None else file
             raise Refusal(
                 f"{name} cannot be copied to {tempfile.gettempdir()}: {error.strerror}"
             ) from error

@@ -14,6 +14,7 @@ from search.home import Home
 from search.preflight import check_places
 from search.provenance import differences, lock, scored_facts, version_warnings, world_facts
 from search.record.address import RecordAddress
+from search.record.entries import model_name
 from search.record.reader import BASELINE, TWIN, WINNER, StudyRecord, read_study
 from search.record.registry import Registry
 from search.record.retrains import RetrainRecord
@@ -21,7 +22,7 @@ from search.record.writer import DRAIN_SECONDS, recording
 from search.report.description import describe
 from search.trials.language_verdicts import by_language
 from search.trials.ranking import TrialRow, best_baseline
-from search.winner.register import crown, model_name, register
+from search.winner.register import crown, register
 from search.winner.searched_study import SearchedStudy
 from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
 from search.winner.verdict_json import summary_json
@@ -29,7 +30,7 @@ from search.winner.winners_curse import winners_curse
 from spaces.json_values import to_json
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables import on_ray
 from trainables.quiet import quiet_libraries
 from trainables.scoring import outcomes
@@ -132,7 +133,7 @@ def _registry(address: RecordAddress, plan: TrialPlan) -> Registry:
     with refusing():
         registry = Registry.open(address.tracking_uri)
         for target in plan.targets:
-            registry.check_owner(model_name(address.study, target.task), address.study)
+            registry.check_owner(model_name(address.study, target.task.name), address.study)
     return registry
 
 

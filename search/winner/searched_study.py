@@ -11,7 +11,7 @@ from search.record.reader import StudyRecord, read_study
 from search.trials.feasibility import judge_all
 from search.trials.ranking import TrialRow, TrialState, best
 from spaces.refusal import unknown
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import settings_digest
 from trainables.scoring.scores import Scores, objective
 from trainables.store.stores import phase_store_address
@@ -57,7 +57,7 @@ class SearchedStudy:
         rule, pivots = evaluation.selection, evaluation.pivot_languages
 
         def restricted(row: TrialRow) -> TrialRow:
-            targets = tuple(target for target in row.plan.targets if target.task == task)
+            targets = tuple(target for target in row.plan.targets if target.task.name == task)
             row = replace(row, plan=replace(row.plan, targets=targets))
             if row.scores is None:
                 return row
@@ -95,17 +95,18 @@ class SearchedStudy:
         `on_pretrained` is called with the numbers of finished and of all steps. Raises Refusal if
         the encoder cannot be found, or is not that of the record; `any_encoder` leaves the second
         to the caller."""
-        encoder = find_encoder(self.settings, home, on_step=on_pretrained)
-        context = TrialContext.open(
-            self.settings,
-            home=home.path,
-            encoder=encoder,
-            workers=Workers.alone(),
-            phase_store=self.phase_store,
-        )
-        if not any_encoder:
-            of = f"study {self.record.name!r}"
-            check_same(context.base, self._recorded(), folder=encoder, of=of)
+        with home.made():
+            encoder = find_encoder(self.settings, home, on_step=on_pretrained)
+            context = TrialContext.open(
+                self.settings,
+                home=home.path,
+                encoder=encoder,
+                workers=Workers.alone(),
+                phase_store=self.phase_store,
+            )
+            if not any_encoder:
+                of = f"study {self.record.name!r}"
+                check_same(context.base, self._recorded(), folder=encoder, of=of)
         return encoder, context
 
     def _recorded(self) -> dict[str, str]:

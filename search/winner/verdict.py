@@ -13,7 +13,7 @@ from search.trials.language_verdicts import LanguageVerdict, Pair, Side
 from search.winner.champion import Decision
 from search.winner.winners_curse import WinnersCurse
 from spaces.phases import TrialPlan
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from trainables.scoring.outcomes import ByLanguage
 from trainables.scoring.scores import Scores, TargetScores, selecting_languages
 
@@ -75,7 +75,7 @@ class Verdict:
     @property
     def tasks(self) -> list[str]:
         """The targets of the plan."""
-        return [target.task for target in self.runs[0].plan.targets]
+        return [target.task.name for target in self.runs[0].plan.targets]
 
     @property
     def scored_tasks(self) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.planning.plan import plan_study
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "stage-tree.md"
 

@@ -84,8 +84,8 @@ def test_bytecode_is_there_so_that_a_read_only_root_costs_no_start_up_time(
 ) -> None:
     program = (
         "import importlib.util as u, pathlib; "
-        "[print(p) for m in ('search.cli.app', 'trainables.training.trial', 'spaces.study', "
-        "'ray', 'mlflow') "
+        "[print(p) for m in ('search.cli.app', 'trainables.training.trial', "
+        "'spaces.study_file.study', 'ray', 'mlflow') "
         "for p in [pathlib.Path(u.cache_from_source(u.find_spec(m).origin))] if not p.exists()]"
     )
     assert output(["python", "-c", program]) == ""

@@ -18,7 +18,7 @@ from search.planning.row_check import NO_ENCODER
 from search.record.reader import StudyRecord
 from search.report.status import StudyStatus
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 Cli = Callable[..., Any]
@@ -224,7 +224,7 @@ def outcome(record: StudyRecord) -> dict[int, Any]:
 SEARCH = """
 import json, sys
 from search import api
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 study = api.run(StudySettings.parse(json.loads(sys.argv[1])), home=sys.argv[2])
 assert study.is_finished and study.best.objective == study.trials().objective.max()
 """

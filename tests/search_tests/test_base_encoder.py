@@ -17,7 +17,7 @@ from search.base_encoder import (
 )
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.pretraining.corpus import DatasetText, PocketText, TaskText, TextFiles
 from trainables.pretraining.pretrain import base_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.home import Home
-from search.moved_home import moved_location
+from search.moved_home import moved_file, moved_location
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import open_tracker, prepare
 
@@ -46,6 +46,16 @@ def test_artifacts_that_were_always_kept_elsewhere_stay_there(tmp_path: Path) ->
     assert moved_location(location, tmp_path / "new") == location
     (tmp_path / "new/artifacts/e").mkdir(parents=True)
     assert moved_location(location, tmp_path / "new") == f"file://{tmp_path}/new/artifacts/e"
+
+
+def test_a_file_is_taken_from_where_the_home_is_now(tmp_path: Path) -> None:
+    old, new = "/old/home/outcomes/key/rel.safetensors", tmp_path / "outcomes/key/rel.safetensors"
+    assert moved_file(old, tmp_path) == old
+    new.parent.mkdir(parents=True)
+    new.touch()
+    assert moved_file(old, tmp_path) == str(new)
+    assert moved_file(str(new), tmp_path) == str(new)
+    assert moved_file("rel.safetensors", tmp_path) == "rel.safetensors"
 
 
 def put(home: Path, name: str) -> None:

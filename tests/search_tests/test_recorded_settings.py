@@ -7,8 +7,8 @@ import pytest
 
 from search.recorded_settings import RecordedSettings
 from spaces.refusal import Refusal
-from spaces.sections import EvaluationSection, SelectionRule
-from spaces.study import StudySettings
+from spaces.study_file.sections import EvaluationSection, SelectionRule
+from spaces.study_file.study import StudySettings
 
 
 def test_settings_of_this_version_are_read_whole(settings_of: Callable[..., StudySettings]) -> None:

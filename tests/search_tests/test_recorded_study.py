@@ -92,6 +92,6 @@ def test_a_retrain_without_scores_has_a_row(study: Study) -> None:
 
 
 def test_findings_are_the_reports(study: Study) -> None:
-    from search.report.find import find
+    from search.findings.find import find
 
     assert study.findings() == find(study.record)

@@ -21,7 +21,7 @@ from search.sampling.study import OptunaStudy
 from search.sweep import YOUNG_SECONDS, sweep
 from spaces.bucket import Bucket
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.store.object_store import ObjectStore
 
 EXPERIMENT = "transfer-search"
@@ -182,3 +182,22 @@ def test_the_command(cli: Callable[..., Any], home: Path, uri: str) -> None:
     assert found["removed"] == ["phases/loose"]
     assert cli("gc", "--keep-best", 0, *place).code == 2
     assert YOUNG_SECONDS == 24 * 3600
+
+
+def test_shared_tensors_stay_as_long_as_a_phase_that_shares_them(
+    home: Path, uri: str, planted: Any
+) -> None:
+    """A held phase, a young one and a loose one share a set each; nobody shares the fourth."""
+    held = next(iter(keys_of(planted, 0)))
+    for key, letter, days in ((held, "a", 2), ("young", "b", 0.5), ("loose", "c", 2)):
+        stored(home, key, days=days)
+        path = home / "phases" / key / "shared.json"
+        path.write_text(json.dumps({"encoder": letter * 64}))
+        os.utime(path, (time.time() - days * 24 * 3600,) * 2)
+    stored(home, *(letter * 64 for letter in "abcd"), folder="tensors")
+    for letter in "abcd":
+        folder = home / "tensors" / (letter * 64)
+        os.utime(folder, (time.time() - 2 * 24 * 3600,) * 2)
+    found = sweep(Home(home), tracking_uri=uri)
+    assert set(found.removed) == {"phases/loose", f"tensors/{'c' * 64}", f"tensors/{'d' * 64}"}
+    assert {path.name[0] for path in home.glob("tensors/*")} == {"a", "b"}

@@ -7,7 +7,7 @@ from spaces.domains import Choice, Grid, Range
 from spaces.lora import Adapters
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 RECIPE = Recipe(num_steps=10, batch_size=4, max_length=64)
 BOTH = Adapters(ranks=(4, 8), learning_rate_factor=10.0)

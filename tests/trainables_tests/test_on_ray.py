@@ -1,18 +1,24 @@
 """What goes to workers and comes back; both launchers are run whole by the search's tests."""
 
+import ipaddress
 import json
+import multiprocessing
 import os
 import pickle
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+import ray
 import torch
 from ray import tune
 from ray.exceptions import RayTaskError
 from ray.train import WorkerGroupError
+from ray.train.torch import TorchConfig
 
 from spaces.refusal import AwayError, Refusal
 from trainables import on_ray
@@ -20,9 +26,61 @@ from trainables.on_ray import Launch, pack, reason_of, scores_of, trainable, tri
 from trainables.scoring.scores import Scores
 from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
-from trainables.training.workers import Workers
+from trainables.training.workers import INTERFACE_VARIABLES, Workers, meet_on_loopback
 
 OpenShop = Callable[..., TrialContext]
+
+
+def _joined(rank: int, path: str, answers: Any, done: Any) -> None:
+    on_ray._meet(path, "gloo", rank, 2, timedelta(minutes=1))
+    total = torch.tensor([rank + 1])
+    torch.distributed.all_reduce(total)
+    found = psutil.Process().net_connections("inet")
+    answers.put((int(total), [each.laddr.ip for each in found if each.status == "LISTEN"]))
+    done.wait(60)
+
+
+def test_workers_of_one_machine_listen_to_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in INTERFACE_VARIABLES:
+        monkeypatch.setenv(name, "eth7")  # as for a cluster
+    meet_on_loopback()
+    spawn = multiprocessing.get_context("spawn")
+    answers, done = spawn.Queue(), spawn.Event()
+    path = str(tmp_path / "a%20b?c#d" / "meeting")
+    workers = [spawn.Process(target=_joined, args=(rank, path, answers, done)) for rank in (0, 1)]
+    for worker in workers:
+        worker.start()
+    try:
+        for total, ips in (answers.get(timeout=120), answers.get(timeout=120)):
+            assert total == 3
+            assert ips
+            assert all(ipaddress.ip_address(ip).is_loopback for ip in ips)
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join(60)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_alone"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False)]
+)
+def test_where_workers_meet(
+    open_context: OpenShop,
+    address: str,
+    is_alone: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On several machines by Ray's own way."""
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: address)
+    launch = Launch.of(open_context().settings, home=tmp_path, encoder="folder")
+    config = on_ray._torch_config(launch, "gloo")
+    assert config.backend == "gloo"
+    assert config.framework == TorchConfig().framework
+    assert (config.backend_cls is on_ray._OneMachine) == is_alone
+    assert (config.backend_cls is TorchConfig().backend_cls) != is_alone
 
 
 def test_an_event_survives_tune() -> None:

@@ -14,13 +14,15 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import POOLED, Pooling
 from spaces.refusal import Refusal
-from spaces.task_catalog import Task, get_task
+from spaces.tasks.task import Task
 from trainables.encoders.loading import read_encoder
+from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
 from trainables.formats import encoding
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
 from trainables.formats.own_heads import first_token_head
+from trainables.store.folders import state_digest as state_digest
 
 State = Mapping[str, Tensor]
 # Keys of a config that are names, or that change no hidden state here (no weight of a loaded
@@ -58,13 +60,20 @@ HEAD_SETTINGS = ("classifier_dropout", "initializer_range")
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
 
+class _Heads(nn.ModuleDict):
+    """Heads by task. A task may have the name of a method of modules, such as `type`."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        self._modules[key] = module
+
+
 class TransferModel(nn.Module):
     """An encoder with one head per task. The head of a task serves all its languages."""
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleDict(dict(heads))
+        self.heads = _Heads(dict(heads))
 
     def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
         """The hidden states of the encoder, as `hidden_states` returns them."""
@@ -111,13 +120,17 @@ class BaseEncoder:
         }
 
     @classmethod
-    def load(cls, folder: str, *, revision: str | None = None) -> "BaseEncoder":
+    def load(
+        cls, folder: str, *, revision: str | None = None, text_prefix: str = ""
+    ) -> "BaseEncoder":
         """Read any `AutoModel` encoder with a fast tokenizer, from a folder or the hub.
 
-        Only safetensors are read, and no remote code is run. Raises Refusal, in one line, for
-        everything that cannot be trained as an encoder (see `checks`).
+        Only safetensors are read, and no remote code is run. `text_prefix` stands before every row
+        (see `prefix`). Raises Refusal, in one line, for everything that cannot be trained as an
+        encoder (see `checks`).
         """
         encoder, tokenizer, pooler = read_encoder(folder, revision=revision)
+        add_prefix(tokenizer, text_prefix)
         digests = state_digest(encoder.state_dict()), text_digest(tokenizer)
         return cls(encoder, tokenizer, *digests, pooler)
 
@@ -130,28 +143,49 @@ class BaseEncoder:
 
     def model(
         self,
-        tasks: Iterable[str],
+        tasks: Iterable[Task],
         *,
         encoder: State | None,
         seed: int | str,
         pooling: Pooling = Pooling.MEAN,
+        trains_embeddings: bool = True,
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
         copy. `pooling` is what the heads of classification and choice read.
 
-        Each head is drawn from (seed, task), so that it does not depend on the other heads.
+        Each head is drawn from (seed, task), so that it does not depend on the other heads. Unless
+        the model `trains_embeddings`, it uses the memory of this encoder's embeddings where its own
+        are equal: they are most of the weights of a multilingual encoder.
         """
-        body = copy.deepcopy(self.encoder)
-        if encoder is not None:
-            body.load_state_dict(encoder)
+        body = self._copy(encoder, {} if trains_embeddings else self._equal_embeddings(encoder))
         heads = {}
-        for name in sorted(tasks):
-            torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
-            task = get_task(name)
+        for task in sorted(tasks, key=lambda task: task.name):
+            torch.manual_seed(random.Random(f"head:{seed}:{task.name}").getrandbits(63))
             head = self._head(task, body, pooling)
             if head is not None:
-                heads[name] = head
+                heads[task.name] = head
         return TransferModel(body, heads)
+
+    def _copy(self, state: State | None, shared: Mapping[str, nn.Parameter]) -> nn.Module:
+        """A copy of the encoder, with these weights, that shares the memory of some parameters."""
+        # Parameters of their own, because a copy may be frozen; only the memory is shared.
+        memo = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in shared.values()}
+        body = copy.deepcopy(self.encoder, memo)
+        if state is not None:
+            loaded = {name: value for name, value in state.items() if name not in shared}
+            missing = body.load_state_dict(loaded, strict=not shared).missing_keys
+            assert set(missing) <= shared.keys(), missing
+        return body
+
+    def _equal_embeddings(self, state: State | None) -> dict[str, nn.Parameter]:
+        """The weights of this encoder's embeddings that are the same in `state`, by name."""
+        tables = {id(m.weight) for m in self.encoder.modules() if isinstance(m, nn.Embedding)}
+        return {
+            name: parameter
+            for name, parameter in self.encoder.named_parameters(remove_duplicate=False)
+            if id(parameter) in tables
+            and (state is None or torch.equal(state[name].to(parameter.device), parameter))
+        }
 
     def _head(self, task: Task, body: nn.Module, pooling: Pooling) -> nn.Module | None:
         if pooling is Pooling.FIRST and task.kind in POOLED:
@@ -223,16 +257,6 @@ def settings_of(config: Any) -> dict[str, Any]:
 def settings_digest(settings: Mapping[str, Any]) -> str:
     """SHA-256 of the settings as sorted JSON, in hexadecimal."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def state_digest(state: State) -> str:
-    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def text_digest(tokenizer: PreTrainedTokenizerFast) -> str:

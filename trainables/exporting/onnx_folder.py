@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from spaces.refusal import Refusal
-from spaces.sections import Precision
-from spaces.task_catalog import Task, TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.exporting import onnx_graph
 from trainables.exporting.onnx_graph import Graph, Runner

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.refusal import Refusal, first_line
-from spaces.task_catalog import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.encoders.states import hidden_states
 from trainables.formats.base import Batch
@@ -56,7 +56,7 @@ class Graph(nn.Module):
     def __init__(self, model: TransferModel, task: Task, *, layer: int | None) -> None:
         super().__init__()
         self.encoder, self.kind, self.layer = model.encoder, task.kind, layer
-        self.head = model.heads[task.training_task] if task.trains else None
+        self.head = model.heads[task.training_task.name] if task.trains else None
         self.family = str(getattr(model.encoder.config, "model_type", "unknown"))
 
     def forward(
@@ -148,7 +148,7 @@ class Runner(nn.Module):
 
     def as_model(self, task: Task) -> TransferModel:
         """The file in the place of the encoder and the head."""
-        return TransferModel(self, {task.training_task: _Through()} if task.trains else {})
+        return TransferModel(self, {task.training_task.name: _Through()} if task.trains else {})
 
     def outputs(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs of the file, as in `OUTPUTS`."""

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
-from spaces.task_catalog import Source, get_task
+from spaces.study_file.study import StudySettings
+from spaces.tasks.source import Source
 from trainables.features.features import Data, RowsToEncode, encode_rows, read_features, splits_read
 from trainables.quiet import quiet_libraries
 from trainables.rows.hub import NoRowsError
@@ -29,6 +29,20 @@ class Prepared:
     num_rows: int
     num_truncated: int
     refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """What every process encodes rows with."""
+
+    folder: Path
+    rows: Rows
+    tokenizer: PreTrainedTokenizerFast
+    tokenizer_digest: str
+
+    @classmethod
+    def of(cls, data: Data) -> "_Encoding":
+        return cls(data.folder, data.rows, data.base.tokenizer, data.base.tokenizer_digest)
 
 
 def prepare(
@@ -49,21 +63,22 @@ def prepare(
     Raises:
         Refusal: training rows are missing, or rows cannot be used.
     """
-    wanted = [w for w in wanted_by(settings) if get_task(w.task).dataset != POCKET]
-    tokenizer, digest = data.base.tokenizer, data.base.tokenizer_digest
-    work = partial(_encode, data.folder, data.rows, tokenizer, digest)
+    wanted = [w for w in wanted_by(settings) if w.task.dataset != POCKET]
+    encode = partial(_encode, _Encoding.of(data))
     num_processes = min(num_processes, len(wanted))
     prepared: list[Prepared] = []
     if num_processes <= 1:
-        results: Iterator[Prepared] = map(work, wanted)
+        results: Iterator[Prepared] = map(encode, wanted)
         for result in results:
             prepared.append(_checked(result))
             on_done(len(prepared), len(wanted))
         return prepared
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # torch is imported once for all processes
-    with ProcessPoolExecutor(num_processes, context, initializer=_start) as pool:
-        running = [pool.submit(work, rows) for rows in wanted]
+    # A tokenizer of 250,000 tokens takes seconds to send, so each process gets it once.
+    start = partial(_start, _Encoding.of(data))
+    with ProcessPoolExecutor(num_processes, context, initializer=start) as pool:
+        running = [pool.submit(_encode_here, rows) for rows in wanted]
         try:
             for future in as_completed(running):
                 prepared.append(_checked(future.result()))
@@ -81,18 +96,17 @@ def wanted_by(settings: StudySettings) -> list[RowsToEncode]:
     wanted: dict[RowsToEncode, None] = {}
     for source, recipe in space.reads():
         wanted.update(dict.fromkeys(_of_phase(source, recipe)))
-    for name, recipe in space.targets:
-        task = get_task(name)
+    for task, recipe in space.targets:
         if task.trains:
-            trained = Source(task.training_task, get_task(task.training_task).source_language)
+            trained = Source(task.training_task, task.training_task.source_language)
             wanted.update(dict.fromkeys(_of_phase(trained, recipe)))
-        for language in settings.languages_of(name):
+        for language in settings.languages_of(task):
             scored = RowsToEncode(
-                task=name,
+                task=task,
                 language=language,
                 split="validation",
                 max_rows=evaluation.max_rows,
-                max_length=settings.max_length_of(name),
+                max_length=settings.max_length_of(task),
             )
             wanted[scored] = None
     return list(wanted)
@@ -110,20 +124,35 @@ def _of_phase(source: Source, recipe: Recipe) -> Iterator[RowsToEncode]:
         )
 
 
-def _start() -> None:
+_encoding: _Encoding | None = None  # of a process of the pool
+
+
+def _start(encoding: _Encoding) -> None:
     """Set up a process of the pool: one thread, and none for the tokenizer."""
+    global _encoding
+    _encoding = encoding
     torch.set_num_threads(1)
     quiet_libraries()
 
 
-def _encode(
-    folder: Path, rows: Rows, tokenizer: PreTrainedTokenizerFast, digest: str, wanted: RowsToEncode
-) -> Prepared:
+def _encode_here(wanted: RowsToEncode) -> Prepared:
+    """`_encode` in a process of the pool."""
+    assert _encoding is not None
+    return _encode(_encoding, wanted)
+
+
+def _encode(encoding: _Encoding, wanted: RowsToEncode) -> Prepared:
     """Encode one set of rows. A refusal is returned as text, because not every exception can be
     sent between processes."""
     empty = partial(Prepared, wanted=wanted, num_rows=0, num_truncated=0)
     try:
-        path = encode_rows(wanted, folder, rows, tokenizer, digest)
+        path = encode_rows(
+            wanted,
+            encoding.folder,
+            encoding.rows,
+            encoding.tokenizer,
+            encoding.tokenizer_digest,
+        )
     except NoRowsError as error:
         return empty(refusal=str(error) if wanted.split == "train" else None)
     except Refusal as error:

@@ -4,8 +4,8 @@ to mend it."""
 import unicodedata
 from typing import Any
 
-from spaces.refusal import unknown
-from spaces.task_catalog import Task
+from spaces.refusal import shown, unknown
+from spaces.tasks.task import Task
 from trainables.formats.base import RowError
 
 
@@ -29,7 +29,7 @@ def refuse_empty(text: str, task: Task, row: str, *, field: str) -> None:
 def refuse_unknown_label(label: str, task: Task, row: str, *, field: str) -> None:
     """Raises RowError for a label that the task does not list."""
     if label not in task.labels:
-        mend = "Correct the task's labels, or map the row's labels when loading"
+        mend = f"Correct the task's labels, or map it: label_names = {{ {shown(label)} = LABEL }}"
         if _composed(label) in map(_composed, task.labels):
             mend = "The label differs only in its Unicode form (NFC or NFD); write both in one form"
         raise RowError(task, row, f"{unknown(field, label, task.labels)}. {mend}")

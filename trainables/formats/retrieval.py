@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from spaces.task_catalog import Task
+from spaces.tasks.task import Task
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, E, Features, Format, Judgement, P, judge_equal
@@ -58,10 +58,16 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
     this row's pivot, once per layer (entry 0 by the embeddings, entry n by the output of layer n).
 
     The direction is that of XTREME: every English sentence looks for its nearest neighbour in the
-    other language (google-research/xtreme, evaluate_retrieval.py).
+    other language (google-research/xtreme, evaluate_retrieval.py). With `to_english` it is the
+    other one, that of LASER and MTEB: a prediction is then the row whose pivot was retrieved for
+    this row's text.
     """
 
     example_type = RetrievalExample
+
+    def __init__(self, *, layer: int | None = None, to_english: bool = False) -> None:
+        super().__init__(layer=layer)
+        self.to_english = to_english
 
     def check(self, example: RetrievalExample, task: Task) -> None:
         refusals.refuse_other_type(example, task, RetrievalExample)
@@ -110,7 +116,8 @@ class RetrievalFormat(SentenceFormat[RetrievalExample, Rows]):
         for layer in range(len(outputs[0])):
             texts = np.stack([output[layer] for output in outputs[::2]])
             pivots = np.stack([output[layer] for output in outputs[1::2]])
-            by_layer.append(metrics.nearest(pivots, texts).tolist())
+            queries, candidates = (texts, pivots) if self.to_english else (pivots, texts)
+            by_layer.append(metrics.nearest(queries, candidates).tolist())
         return list(zip(*by_layer, strict=True))
 
     def judge(

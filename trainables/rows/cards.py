@@ -1,14 +1,22 @@
 """The folder, the card (README.md) and the licences of a data set."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from spaces.refusal import Refusal, unknown
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from spaces.refusal import Refusal, first_line, shown, unknown
 from trainables.encoder_files import ENCODERS
 
 LICENCES = "licences.json"  # in a data root: data set -> config -> {"licence": ...}
 CARD = "README.md"
+
+
+class _Entry(BaseModel):
+    licence: str
+
+
+_LICENCES = TypeAdapter(dict[str, dict[str, _Entry]])
 
 
 def find_folder(dataset: str, data_root: str | None) -> Path | None:
@@ -42,18 +50,29 @@ def licence_of(
     For a data set of the hub it is the card of the commit that the rows were read from."""
     file = Path(data_root) / LICENCES if data_root is not None else None
     if file is not None and file.exists():
-        try:
-            licences = json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise Refusal(f"{file} cannot be read as JSON: {error}") from error
-        listed = licences.get(dataset, {})
+        listed = _read_licences(file).get(dataset, {})
         alone = next(iter(listed.values())) if config is None and len(listed) == 1 else None
         entry = listed.get(config or "default", alone)
         if entry is not None:
-            return str(entry["licence"])
+            return entry.licence
     folder = find_folder(dataset, data_root)
     licence = card_of(dataset, folder, commit).get("license")
     return str(licence) if licence else None
+
+
+def _read_licences(file: Path) -> dict[str, dict[str, _Entry]]:
+    """Data set -> config -> its entry. Raises Refusal, which names what is wrong."""
+    try:
+        return _LICENCES.validate_json(file.read_text(encoding="utf-8-sig"))
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        at = " -> ".join(shown(part) for part in first["loc"])
+        raise Refusal(
+            f"{file} is not a list of licences ({first['msg']}{at and ' at '}{at}); expected "
+            '{"OWNER/NAME": {"CONFIG": {"licence": "TEXT"}}} as JSON'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def card_of(dataset: str, folder: Path | None, commit: str | None) -> dict[str, Any]:

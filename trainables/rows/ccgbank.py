@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from spaces.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
 from spaces.refusal import Refusal
-from trainables.rows.folders import read_text
+from spaces.tasks.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
+from trainables.row_files.files import read_text
 
 TRAIN_SECTIONS = "02-21"
 HINT = (

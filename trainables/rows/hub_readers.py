@@ -5,9 +5,9 @@ from types import MappingProxyType
 from typing import Any
 
 from spaces.languages import get_language
-from spaces.origin import Layout
 from spaces.refusal import shown, unknown
-from spaces.task import Task, TaskKind
+from spaces.tasks.origin import Layout
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import (
     ChoiceExample,
     PairExample,
@@ -16,8 +16,8 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.formats.base import RowError
+from trainables.row_files.raw import half_pair
 from trainables.rows.own_readers import KIND_READERS
-from trainables.rows.raw import half_pair
 from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 
 PLACEHOLDER = "NS"  # in PAWS-X in place of a sentence that was not translated
@@ -121,17 +121,25 @@ def _xcopa(row: Row) -> Reading:
 
 
 def _udpos(row: Row) -> Reading:
-    return read_tagged(row, "pos_tags")
+    return read_tagged(row, _tags_of(row, "pos_tags"))
 
 
 def _panx(row: Row) -> Reading:
-    others = {*row.texts("langs")} - {row.language}
+    column = _tags_of(row, "ner_tags")
+    others = {*row.texts("langs")} - {row.language} if column == "ner_tags" else ()
     if others:
         raise row.error(
             f"has words of {', '.join(sorted(others))}, expected only {row.language}: "
             "mixed languages"
         )
-    return read_tagged(row, "ner_tags")
+    return read_tagged(row, column)
+
+
+def _tags_of(row: Row, column: str) -> str:
+    """Rows of your own may have the columns of the kind in place of the hub's, as those of CoNLL
+    files have."""
+    is_own = column not in row.content and "tags" in row.content
+    return "tags" if is_own else column
 
 
 def _tatoeba(row: Row) -> Reading:

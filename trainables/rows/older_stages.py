@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal
-from spaces.task import Task
+from spaces.tasks.origin import Layout
+from spaces.tasks.task import Task
 
 T = TypeVar("T")
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.origin import Layout, Origin
+from spaces.refusal import Refusal, shown
+from spaces.tasks.origin import Layout, Origin
+from trainables.row_files.columns import check_columns, is_kept, with_our_columns
 from trainables.rows import bucc, ccgbank, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.cards import licence_of
 from trainables.rows.folders import HINT, find_own_folder, read_own_rows
-from trainables.rows.hub import raw_rows
+from trainables.rows.hub import NoRowsError, raw_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,15 @@ class OriginRows:
 def read_origin(
     origin: Origin, language: str, names: Sequence[str], data_root: str | None
 ) -> OriginRows:
-    """The rows of these splits, one split after the other.
+    """The rows of these splits, one split after the other, with our columns.
 
     Args:
         names: the data set's names for the splits.
 
     Raises:
-        NoRowsError: there is no such config or split.
-        Refusal: the data set or folder does not exist, or its rows cannot be read.
+        NoRowsError: there is no such config or split, or no row of the language in it.
+        Refusal: the data set or folder does not exist, or its rows cannot be read, or they have
+            not the columns that the origin names.
     """
     numbered: list[tuple[str, dict[str, Any]]] = []
     commits = []
@@ -39,7 +42,10 @@ def read_origin(
         rows, commit = _read(origin, language, name, data_root)
         numbered += [(f"{name}-{number:06d}", row) for number, row in enumerate(rows)]
         commits.append(commit)
-    return OriginRows(numbered, " ".join(sorted({*commits} - {""})))
+    return OriginRows(
+        _with_our_columns(numbered, origin, language, "+".join(names)),
+        " ".join(sorted({*commits} - {""})),
+    )
 
 
 def parts_of_origin(
@@ -59,6 +65,25 @@ def licence(origin: Origin, language: str, data_root: str | None, commit: str) -
     return licence_of(origin.dataset, origin.config_of(language), data_root, commit)
 
 
+def _with_our_columns(
+    rows: list[tuple[str, dict[str, Any]]], origin: Origin, language: str, split: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows that the origin's filter keeps, with our columns. Ids are those of the whole
+    split."""
+    if not (origin.columns or origin.where or origin.label_names):
+        return rows
+    name = f"{origin.dataset!r} ({language}, {split})"
+    check_columns([row for _, row in rows], origin, name)
+    where = origin.where_of(language)
+    kept = [(row_id, row) for row_id, row in rows if is_kept(row, where)]
+    if rows and not kept:
+        # A filter by language leaves no row where a split has none in the language.
+        error = Refusal if where == origin.where else NoRowsError
+        wanted = " and ".join(f"{column} = {shown(list(values))}" for column, values in where)
+        raise error(f"none of the {len(rows):,} rows of {name} has {wanted}; correct `where`")
+    return [(row_id, with_our_columns(row, origin)) for row_id, row in kept]
+
+
 def _read(
     origin: Origin, language: str, name: str, data_root: str | None
 ) -> tuple[list[dict[str, Any]], str]:
@@ -75,4 +100,5 @@ def _read(
     if origin.layout is Layout.XTREME:
         folder = find_own_folder(origin.dataset, data_root, hint=xtreme_files.HINT)
         return xtreme_files.xtreme_rows(folder, origin.reader, config or language, name), ""
-    return read_own_rows(find_own_folder(origin.dataset, data_root, hint=HINT), config, name), ""
+    folder = find_own_folder(origin.dataset, data_root, hint=HINT)
+    return read_own_rows(folder, config, name, header=origin.header), ""

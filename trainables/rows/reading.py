@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.refusal import shown
-from spaces.task import Task
+from spaces.refusal import shown, unknown
+from spaces.tasks.task import Task
 from trainables.examples import Answer, Example, SpanExample, TaggingExample
 from trainables.formats.base import RowError
 
@@ -22,29 +22,31 @@ class Row:
 
     def text(self, column: str) -> str:
         """The text in a column. Raises RowError where it is not text."""
-        value = self.content.get(column)
+        value = self._value(column)
         if not isinstance(value, str):
-            raise self.error(f"column {column!r} is {shown(value)}, expected text")
+            raise self.error(f"column {self._named(column)} is {shown(value)}, expected text")
         return value
 
     def texts(self, column: str) -> tuple[str, ...]:
         """The list of texts in a column. Raises RowError where it is not one."""
-        value = self.content.get(column)
+        value = self._value(column)
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.error(f"column {column!r} is {shown(value)}, expected a list of texts")
+            raise self.error(
+                f"column {self._named(column)} is {shown(value)}, expected a list of texts"
+            )
         return tuple(value)
 
     def label(self, column: str) -> str:
         """The label in a column, as text. Raises RowError for a hidden label (-1, empty or
         missing), and for what is neither text nor a number."""
-        value = self.content.get(column)
+        value = self._value(column)
         if value in (None, "", -1, "-1"):
             raise self.error(
-                f"its label is hidden ({column} is {value!r}), as in the test rows of shared "
-                "tasks; such a row can be neither trained on nor scored"
+                f"its label is hidden ({self._theirs(column)} is {value!r}), as in the test rows "
+                "of shared tasks; such a row can be neither trained on nor scored"
             )
         if not isinstance(value, str | int | float):
-            raise self.error(f"column {column!r} is {shown(value)}, expected a label")
+            raise self.error(f"column {self._named(column)} is {shown(value)}, expected a label")
         return str(value)
 
     def position(self, column: str, names: tuple[str, ...]) -> int:
@@ -58,6 +60,22 @@ class Row:
     def error(self, message: str) -> RowError:
         """A RowError with the id of the row."""
         return RowError(self.task, self.id, message)
+
+    def _value(self, column: str) -> Any:
+        """The value in a column. Raises RowError where the row has no such column."""
+        if column not in self.content:
+            theirs = self._theirs(column)
+            there = unknown("column", theirs, self.content)
+            mend = f"; say which column it is: columns = {{ {column} = NAME }}"
+            raise self.error(f"{there}{mend if theirs == column else ''}")
+        return self.content[column]
+
+    def _theirs(self, column: str) -> str:
+        """The name of a column in the file, where the study file says that it has another one."""
+        return dict(self.task.origin_of(self.language).columns).get(column, column)
+
+    def _named(self, column: str) -> str:
+        return shown(self._theirs(column))
 
 
 @dataclass(frozen=True, slots=True)

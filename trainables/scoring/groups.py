@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spaces.task import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import (
     ChoiceExample,
     Example,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import fsum
 
 from spaces.refusal import Refusal
-from spaces.sections import EvaluationSection, Objective
+from spaces.study_file.sections import EvaluationSection, Objective
 from trainables.scoring.scores import Scores, TargetScores, selecting_languages
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 
 
 class Mark(StrEnum):
@@ -58,13 +58,20 @@ class ScoringProtocol:
     """The commit of the hub's data set, recorded only."""
     scoring_version: int = 1
     """The version of the metric (`Format.scoring_version`); older records do not have it."""
+    direction: str = ""
+    """`to_english` where each text of the other language looks for its English partner; empty for
+    the direction of XTREME and for a target without directions."""
+    text_prefix: str = ""
+    """The text that stands before every row; empty without one."""
 
     @property
     def digest(self) -> str:
         """A hash of everything that makes scores comparable: 16 hexadecimal digits."""
         content = {k: v for k, v in asdict(self).items() if k != "revision"}
-        if self.scoring_version == 1:  # so that digests from before this field are found again
-            del content["scoring_version"]
+        # So that digests from before these fields are found again.
+        for name, default in (("scoring_version", 1), ("direction", ""), ("text_prefix", "")):
+            if content[name] == default:
+                del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: "ScoringProtocol") -> list[str]:

@@ -108,6 +108,16 @@ def rename_new(source: Path, target: Path) -> bool:
     return True
 
 
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, types, shapes and bytes of all tensors, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's tensors under flat names `<parameter>.<slot>`."""
     state = optimizer.state_dict()["state"]

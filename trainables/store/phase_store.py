@@ -1,7 +1,8 @@
 """The content-addressed store of trained phases: one folder per key, written once by a rename.
 
 ```
-phases/<key>/      encoder.safetensors, heads.safetensors, record.json, hashes.json
+phases/<key>/      encoder.safetensors, heads.safetensors, record.json, hashes.json; shared.json
+tensors/<digest>/  the tensors of an encoder that phases share (see `shared_tensors`)
 attempts/<key>/<attempt>/checkpoint-<step>/   from which an unfinished phase is resumed
 ```
 A phase that diverged has a record without weights, which names the key of its retry.
@@ -10,7 +11,7 @@ A phase that diverged has a record without weights, which names the key of its r
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from trainables.store.folders import (
     read_tensors,
     rename_new,
     write_folder,
+)
+from trainables.store.shared_tensors import (
+    SHARED,
+    TENSORS,
+    digest_in,
+    read_set,
+    split,
+    write_set,
 )
 
 NUM_KEPT = (
@@ -115,9 +124,10 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class StoredFolder:
     """A folder of the store: a phase (`kind` is `phases`), what attempts at a phase left
-    (`attempts`), or the outcomes of rows (`outcomes`). `changed` is the time of its newest file, in
-    seconds since the epoch. On an object store it is `objects`, in the order in which to delete
-    them."""
+    (`attempts`), the outcomes of rows (`outcomes`), or tensors that phases share (`tensors`, whose
+    key is their digest). `changed` is the time of its newest file, in seconds since the epoch.
+    `shares` is the digest of the tensors that a phase shares. On an object store it is `objects`,
+    in the order in which to delete them."""
 
     key: str
     kind: str
@@ -126,15 +136,24 @@ class StoredFolder:
     changed: float
     folder: Path | None = None
     objects: tuple[str, ...] = ()
+    shares: str | None = None
 
     @classmethod
     def of(cls, folder: Path) -> "StoredFolder":
         """The folder with its size and time."""
         files = [path.lstat() for path in folder.rglob("*") if not path.is_dir()]
-        changed = max((file.st_mtime for file in files), default=folder.stat().st_mtime)
-        num_bytes = sum(file.st_size for file in files)
+        changed = max((file.st_mtime for file in files), default=0.0)
         key, kind = folder.name, folder.parent.name
-        return cls(key, kind, f"{kind}/{key}", num_bytes, changed, folder)
+        return cls(
+            key=key,
+            kind=kind,
+            name=f"{kind}/{key}",
+            num_bytes=sum(file.st_size for file in files),
+            # A set in use again has a newer folder than files.
+            changed=max(changed, folder.stat().st_mtime if kind == TENSORS or not files else 0.0),
+            folder=folder,
+            shares=digest_in(folder),
+        )
 
 
 def newest_whole(checkpoints: Iterable[Path]) -> Path | None:
@@ -153,6 +172,7 @@ class PhaseStore:
     remove."""
 
     def __init__(self, root: Path, *, owner: str) -> None:
+        self._root = root
         self._phases = root / "phases"
         self._attempts = root / "attempts"
         self._owner = owner
@@ -188,7 +208,10 @@ class PhaseStore:
         folder = self._phases / key
         try:
             check_folder(folder)
-            return read_tensors(folder, "encoder"), read_tensors(folder, "heads")
+            encoder, digest = read_tensors(folder, "encoder"), digest_in(folder)
+            if digest is not None:
+                encoder |= read_set(self._root, digest)
+            return encoder, read_tensors(folder, "heads")
         except CorruptedError as error:
             raise damaged(folder, error) from error
 
@@ -213,11 +236,27 @@ class PhaseStore:
         return newest_whole((self._attempts / key).glob("*/checkpoint-*"))
 
     def commit(
-        self, record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]]
+        self,
+        record: PhaseRecord,
+        tensors: Mapping[str, Mapping[str, Tensor]],
+        *,
+        unchanged: Set[str] = frozenset(),
     ) -> PhaseRecord:
-        """Write a phase under its key. The first writer wins. Returns the record in the store."""
+        """Write a phase under its key. The first writer wins. Returns the record in the store.
+
+        Args:
+            tensors: the weights of `encoder` and `heads` by name; none of a phase that diverged.
+            unchanged: the names of those of the encoder that the phase left as they were. They are
+                stored once for all phases that have the same ones.
+        """
         unfinished = self._attempts / record.key / f"committing-{uuid.uuid4().hex}"
-        write_folder(unfinished, tensors, {"record": record.to_dict()})
+        documents: dict[str, Mapping[str, Any]] = {"record": record.to_dict()}
+        if "encoder" in tensors:
+            own, shared = split(tensors["encoder"], unchanged)
+            tensors = {**tensors, "encoder": own}
+            if shared:
+                documents[SHARED] = {"encoder": write_set(self._root, shared)}
+        write_folder(unfinished, tensors, documents)
         rename_new(unfinished, self._phases / record.key)
         stored = self.record(record.key)
         assert stored is not None
@@ -237,9 +276,9 @@ class PhaseStore:
     def stored(self) -> list[StoredFolder]:
         """Every folder that uses disk space, with its key. Outcomes of the untrained encoder are
         left out: they belong to no phase."""
-        parents = (self._phases, self._attempts, self._phases.with_name("outcomes"))
+        parents = [self._root / kind for kind in ("phases", TENSORS, "attempts", "outcomes")]
         folders = [path for parent in parents for path in parent.glob("*") if path.is_dir()]
-        return [StoredFolder.of(path) for path in folders if not path.name.startswith("encoder-")]
+        return [_stored(path) for path in folders if not path.name.startswith("encoder-")]
 
     def remove(self, stored: StoredFolder) -> None:
         """Remove a folder. Readers no longer see any of it, even if the deletion is interrupted."""
@@ -250,9 +289,21 @@ class PhaseStore:
         shutil.rmtree(removed, ignore_errors=True)
 
 
+def _stored(folder: Path) -> StoredFolder:
+    try:
+        return StoredFolder.of(folder)
+    except CorruptedError as error:
+        raise damaged(folder, error) from error
+
+
 def damaged(folder: Path, error: Exception) -> Refusal:
-    """The Refusal for a phase's folder that differs from what was written."""
+    """The Refusal for a phase's folder, or the tensors that it shares, that differ from what was
+    written."""
+    shared = folder.parent.with_name(TENSORS)
+    folders = f"the folder {folder}"
+    if isinstance(error, CorruptedError) and error.path.is_relative_to(shared):
+        folders = f"the folders {folder} and {shared / error.path.relative_to(shared).parts[0]}"
     return Refusal(
-        f"phase {folder.name} in the phase store is damaged ({error}); delete the folder {folder} "
+        f"phase {folder.name} in the phase store is damaged ({error}); delete {folders} "
         "and run the study again, which trains what is missing"
     )

@@ -30,6 +30,7 @@ from trainables.store.phase_store import (
     damaged,
 )
 from trainables.store.remote_folders import Manifest, RemoteFolders, folder_names, manifests_first
+from trainables.store.shared_tensors import SHARED, TENSORS, digest_in, parse_digest
 
 PHASES, ATTEMPTS = "phases", "attempts"
 # Such a name becomes a local path, so it must not lead out of the folder.
@@ -59,6 +60,7 @@ class RemotePhaseStore(PhaseStore):
         if manifest is None:
             raise self._removed(key)
         self._cache(key, manifest)
+        self._cache_shared(key)
         return super().load(key)
 
     def location(self, key: str) -> dict[str, str]:
@@ -100,7 +102,7 @@ class RemotePhaseStore(PhaseStore):
         """The folders of the cache and of the object store. Files of phases without a manifest
         belong to no phase: their key is `<key>/<upload>`."""
         try:
-            phases = self._remote.uploads(f"{PHASES}/")
+            phases = self._remote.uploads(f"{PHASES}/") | self._remote.uploads(f"{TENSORS}/")
         except CorruptedError as error:
             raise self._damaged(error.path.parent.name, error) from error
         attempts = defaultdict(list)
@@ -123,7 +125,14 @@ class RemotePhaseStore(PhaseStore):
             num_bytes=sum(stored.num_bytes for stored in objects),
             changed=max(stored.changed for stored in objects),
             objects=manifests_first(objects),
+            shares=self._shares(name, objects) if kind == PHASES else None,
         )
+
+    def _shares(self, name: str, objects: Sequence[StoredObject]) -> str | None:
+        """The digest of the tensors that a remote phase shares; None without them."""
+        manifest = self._remote.manifest(name) if folder_names(objects) else None
+        text = manifest.documents.get(f"{SHARED}.json") if manifest else None
+        return parse_digest(json.loads(text), Path(name)) if text else None
 
     def _counted_manifest(self, key: str) -> Manifest | None:
         """The manifest of a phase; None where the phase is not stored. A phase that only the cache
@@ -148,9 +157,20 @@ class RemotePhaseStore(PhaseStore):
             return None
         try:
             check_folder(folder)
+            digest = digest_in(folder)
+            if digest is not None:  # before the phase, so that no phase is seen without them
+                self._publish_shared(digest)
             return self._remote.publish(folder, _phase(key))
         except CorruptedError as error:
             raise damaged(folder, error) from error
+
+    def _publish_shared(self, digest: str) -> None:
+        """Ensure that the object store has these tensors. Raises CorruptedError where they are
+        damaged here."""
+        name = f"{TENSORS}/{digest}"
+        if self._remote.manifest(name) is None:
+            check_folder(self._root / name)
+            self._remote.publish(self._root / name, name)
 
     def _cache(self, key: str, manifest: Manifest) -> None:
         """Ensure that the home folder has the phase of this manifest."""
@@ -160,6 +180,20 @@ class RemotePhaseStore(PhaseStore):
             del self._known[key]
             if self._manifest(key) is None:
                 raise self._removed(key) from error
+            raise self._damaged(key, error) from error
+
+    def _cache_shared(self, key: str) -> None:
+        """Ensure that the home folder has the tensors that a cached phase shares."""
+        try:
+            digest = digest_in(self._phases / key)
+            if digest is None:
+                return
+            name = f"{TENSORS}/{digest}"
+            manifest = self._remote.manifest(name)
+            if manifest is None:
+                raise CorruptedError(Path(name), "the tensors that it shares were removed")
+            self._fetch(name, manifest, self._root / name)
+        except CorruptedError as error:
             raise self._damaged(key, error) from error
 
     def _fetch(self, name: str, manifest: Manifest, folder: Path) -> None:

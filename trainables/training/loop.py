@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Phase, Recipe
-from spaces.task_catalog import Source, get_task
+from spaces.tasks.source import Source
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
 from trainables.formats.base import Batch, Features
@@ -141,7 +141,7 @@ def train_phase(
             progress.dev_scores.append((progress.step, callbacks.dev_score(model)))
             model.train()
             if progress.best_step == progress.step:
-                best = {name: value.clone() for name, value in model.state_dict().items()}
+                best = {name: value.clone() for name, value in _trained(model).items()}
         if callbacks.halfway is not None and progress.step == recipe.num_steps // 2:
             callbacks.halfway(model)
             model.train()
@@ -198,7 +198,7 @@ def _backward(
     The loss is divided by the global number of items. So the number of workers and of micro-batches
     changes only the order of summation.
     """
-    task_format, head = format_of_kind(get_task(step.source.task).kind), heads[step.source.task]
+    task_format, head = format_of_kind(step.source.task.kind), heads[step.source.task.name]
     num_items = max(1, task_format.num_items(step.batch))
     parts = shard(
         step.batch, step.sizes, rank=workers.rank, size=workers.size, max_tokens=max_tokens
@@ -282,7 +282,7 @@ def _finish(
     """Restore the best weights, merge adapters, and check all weights: no loss was computed after
     the last update."""
     if best:
-        model.load_state_dict(best)
+        _load(model, best)
     merge()
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise DivergedError(
@@ -298,7 +298,7 @@ def _checkpoint(
     best: Mapping[str, Tensor],
 ) -> tuple[int, dict[str, Mapping[str, Tensor]], dict[str, Mapping[str, Any]]]:
     tensors: dict[str, Mapping[str, Tensor]] = {
-        "model": model.state_dict(),
+        "model": _trained(model),
         "optimizer": optimizer_tensors(optimizer),
         "best": best,
     }
@@ -310,9 +310,26 @@ def _restore(
 ) -> tuple[Progress, dict[str, Tensor]]:
     if folder is None:
         return Progress(), {}
-    model.load_state_dict(read_tensors(folder, "model"))
+    _load(model, read_tensors(folder, "model"))
     restore_optimizer(optimizer, read_tensors(folder, "optimizer"))
     document = read_document(folder, "progress")
     document["dev_scores"] = [(step, score) for step, score in document["dev_scores"]]
     best = read_tensors(folder, "best")
     return Progress(**document), {name: value.to(model.device) for name, value in best.items()}
+
+
+def _trained(model: TransferModel) -> dict[str, Tensor]:
+    """The model's tensors without those that are frozen: a phase starts with the same ones."""
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
+
+
+def _load(model: TransferModel, tensors: Mapping[str, Tensor]) -> None:
+    """Load what `_trained` returned into the model; older checkpoints hold frozen tensors too.
+    Raises RuntimeError where a trained tensor is missing or one is unknown."""
+    missing = _trained(model).keys() - tensors.keys()
+    if missing:
+        raise RuntimeError(f"the checkpoint has no {', '.join(sorted(missing))}")
+    unexpected = model.load_state_dict(tensors, strict=False).unexpected_keys
+    if unexpected:
+        raise RuntimeError(f"the checkpoint has unknown tensors: {', '.join(unexpected)}")

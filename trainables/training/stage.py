@@ -1,16 +1,17 @@
 """get_or_train: a phase of the stage tree, read from the phase store or trained and stored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from spaces.phases import Phase, Pooling
 from spaces.refusal import Refusal
-from spaces.task_catalog import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import State, TransferModel
 from trainables.formats.base import Features
 from trainables.store.phase_store import PhaseRecord
@@ -65,17 +66,21 @@ def get_or_train(
     return record
 
 
-def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) -> TransferModel:
+def model_after(key: str | None, tasks: Collection[Task], context: TrialContext) -> TransferModel:
     """The encoder after the phase of this key (None: the study's encoder), with its heads of
     `tasks`."""
     if key is None:
-        return context.base.model(tasks, encoder=None, seed=0).to(context.workers.device)
+        model = context.base.model(tasks, encoder=None, seed=0, trains_embeddings=False)
+        return model.to(context.workers.device)
     encoder, heads = context.store.load(key)
     record = context.store.record(key)
     recipe = record.phase["recipe"] if record else {}
     pooling = Pooling(recipe.get("pooling", Pooling.MEAN))
-    model = context.base.model(tasks, encoder=encoder, seed=0, pooling=pooling)
-    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
+    model = context.base.model(
+        tasks, encoder=encoder, seed=0, pooling=pooling, trains_embeddings=False
+    )
+    names = {task.name for task in tasks}
+    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in names}
     model.heads.load_state_dict(kept)
     return model.to(context.workers.device)
 
@@ -102,8 +107,8 @@ def _train_or_retry(
         # retry of its own.
         context.store.clear_attempts(retry_key)
         reason = f"{first.reason}; again at half the rate: {second_error}"
-        return _commit(replace(first, reason=reason), {}, context)
-    _commit(replace(first, retried_as=retry_key), {}, context)
+        return _commit(replace(first, reason=reason), None, None, context)
+    _commit(replace(first, retried_as=retry_key), None, None, context)
     return record
 
 
@@ -138,8 +143,7 @@ def _train(
         ),
     )
     report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
-    tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
-    return _commit(_record(stage, progress, context), tensors, context)
+    return _commit(_record(stage, progress, context), model, parent, context)
 
 
 def _check_precision(context: TrialContext) -> None:
@@ -175,7 +179,11 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
     only by rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
     model = context.base.model(
-        tasks, encoder=encoder, seed=phase.draws, pooling=phase.recipe.pooling
+        tasks,
+        encoder=encoder,
+        seed=phase.draws,
+        pooling=phase.recipe.pooling,
+        trains_embeddings=phase.recipe.trains_embeddings,
     ).to(context.workers.device)
     body: Any = model.encoder
     if context.settings.resources.gradient_checkpointing:
@@ -188,12 +196,28 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
 
 
 def _commit(
-    record: PhaseRecord, tensors: Mapping[str, Mapping[str, Tensor]], context: TrialContext
+    record: PhaseRecord, model: TransferModel | None, parent: str | None, context: TrialContext
 ) -> PhaseRecord:
-    """Store the record and the tensors, on the first worker. Returns the record in the store:
-    another one where another process was first."""
-    stored = context.store.commit(record, tensors) if context.workers.rank == 0 else record
+    """Store the record and the weights (None: it diverged), on the first worker. Returns the record
+    in the store: another one where another process was first."""
+    stored = record
+    if context.workers.rank == 0:
+        tensors: dict[str, State] = {}
+        if model is not None:
+            tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
+        unchanged = _unchanged(model, parent, context) if model is not None else frozenset[str]()
+        stored = context.store.commit(record, tensors, unchanged=unchanged)
     return context.workers.share(stored)
+
+
+def _unchanged(model: TransferModel, parent: str | None, context: TrialContext) -> frozenset[str]:
+    """The names of the encoder's tensors that equal those that the phase started from, where it
+    froze any. Merged adapters change frozen weights, so values are compared."""
+    if all(parameter.requires_grad for parameter in model.encoder.parameters()):
+        return frozenset()
+    start = context.store.load(parent)[0] if parent else context.base.encoder.state_dict()
+    state = model.encoder.state_dict()
+    return frozenset(name for name in state if torch.equal(state[name].cpu(), start[name]))
 
 
 def _record(stage: _Stage, progress: Progress, context: TrialContext) -> PhaseRecord:
@@ -222,11 +246,11 @@ def dev_score(model: TransferModel, phase: Phase, context: TrialContext) -> floa
     language; sources of masked text are left out."""
     values = []
     for source in phase.mixture.sources:
-        task = get_task(source.task)
+        task = source.task
         if task.kind is TaskKind.MLM:
             continue
         scoring = Scoring(
-            task=source.task,
+            task=task,
             languages=(source.language,),
             split="validation",
             max_rows=phase.recipe.max_dev_rows,

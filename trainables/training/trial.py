@@ -1,19 +1,27 @@
 """run_trial: one trial plan from the first phase to the last score. Read it from top to bottom."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.task_catalog import get_task
+from spaces.study_file.sections import RetrievalDirection
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
-from trainables.scoring.outcomes import ByLanguage, Outcomes
-from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
+from trainables.scoring.groups import Groups
+from trainables.scoring.outcomes import ByLanguage
+from trainables.scoring.scores import Scores, TargetScores
+from trainables.scoring.stored_scores import (
+    StoredScores,
+    read_scores,
+    scores_beside,
+    write_scores,
+)
 from trainables.training.context import TrialContext
-from trainables.training.evaluate import Scoring, evaluate, evaluate_rows
+from trainables.training.evaluate import Scoring, evaluate, evaluate_rows, protocol_of
 from trainables.training.loop import DivergedError
 from trainables.training.stage import Halfway, Report, get_or_train, model_after
 
@@ -36,6 +44,7 @@ def run_trial(
     Exceptions are left to broken infrastructure. The outcomes of rows are written to files under
     the home folder; `end` names these files by target.
 
+    A model that was scored under the same protocol before, in another trial, is not scored again.
     Each model is also scored on the splits in `also`. These scores are in `end` by split; nothing
     else is reported of them.
 
@@ -59,17 +68,13 @@ def run_trial(
                 )
                 stage = get_or_train(target.phase, key, context, report, halfway=probe)
                 key, loss_fell = stage.key, stage.loss_fell
-            before = time.monotonic()
-            model = model_after(key, target.trained_tasks, context)
+            to_score = _ToScore(target=target, key=key, context=context, loss_fell=loss_fell)
             for name, split_scores in scored.items():
-                scoring = scoring_of(target, context, split=name)
-                scores, rows = evaluate_rows(model, scoring, context, loss_fell=loss_fell)
-                split_scores.append(scores)
+                stored, path = to_score.on(name, has_outcomes=name == split)
+                split_scores.append(stored.scores)
+                seconds["evaluation"] += stored.seconds
                 if name == split:
-                    files[target.task] = _write_outcomes(
-                        rows, key, scoring, scores.protocol, context
-                    )
-            seconds["evaluation"] += time.monotonic() - before
+                    files[target.task.name] = str(path)
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
@@ -80,15 +85,63 @@ def run_trial(
     return whole[split]
 
 
+@dataclass(kw_only=True)
+class _ToScore:
+    """A target's model, which is loaded only if one of its scores is not stored yet.
+
+    `key` is the phase that it was trained in last; None: it is the study's untrained encoder.
+    """
+
+    target: Target
+    key: str | None
+    context: TrialContext
+    loss_fell: bool
+    _model: TransferModel | None = None
+
+    def on(self, split: str, *, has_outcomes: bool) -> tuple[StoredScores, Path]:
+        """The scores on a split, and the path of the outcomes of its rows, which are written where
+        `has_outcomes`. Seconds are those of the first time."""
+        context = self.context
+        scoring = scoring_of(self.target, context, split=split)
+        protocol = protocol_of(scoring, num_layers=context.base.num_layers, rows=context.data.rows)
+        trained = self.key or context.key_facts.encoder_name
+        path = outcomes.file_of(context.home.resolve(), trained, protocol)
+        stored = None if has_outcomes and not path.exists() else read_scores(scores_beside(path))
+        stored = context.workers.share(stored)
+        if stored is None:
+            stored = self._score(scoring, path, has_outcomes=has_outcomes)
+        return stored, path
+
+    def _score(self, scoring: Scoring, path: Path, *, has_outcomes: bool) -> StoredScores:
+        before, context = time.monotonic(), self.context
+        if self._model is None:
+            self._model = model_after(self.key, self.target.trained_tasks, context)
+        scores, rows = evaluate_rows(self._model, scoring, context, loss_fell=self.loss_fell)
+        stored = StoredScores(scores, time.monotonic() - before)
+        if context.workers.rank == 0:
+            if has_outcomes:
+                outcomes.write(path, ByLanguage(rows, _groups(rows, scoring, context)))
+            write_scores(scores_beside(path), stored)
+        return stored
+
+
+def _groups(rows: Iterable[str], scoring: Scoring, context: TrialContext) -> dict[str, Groups]:
+    """The group of each scored row, by language; languages whose rows form no groups are left
+    out."""
+    split, limit = scoring.split, scoring.max_rows
+    by_language = {c: context.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
+    return {code: array for code, array in by_language.items() if array is not None}
+
+
 def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
     """How the study scores one of its targets, in the languages that have rows. Raises Refusal
     where no zero-shot language has any."""
     evaluation = context.settings.evaluation
     wanted = context.settings.languages_of(target.task)
     languages = context.data.rows.languages(target.task, wanted, split)
-    if not set(languages) - {get_task(target.task).source_language}:
+    if not set(languages) - {target.task.source_language}:
         raise Refusal(
-            f"target {target.task!r} has no {split} rows in a zero-shot language of the study "
+            f"target {target.task.name!r} has no {split} rows in a zero-shot language of the study "
             f"({', '.join(wanted)}); add rows, or list other languages"
         )
     return Scoring(
@@ -99,6 +152,8 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
         max_length=evaluation.max_length_of(target.recipe),
         retrieval_layer=evaluation.retrieval_layer,
         selection=evaluation.selection.value,
+        to_english=evaluation.retrieval_direction is RetrievalDirection.TO_ENGLISH,
+        text_prefix=context.settings.study.text_prefix or "",
     )
 
 
@@ -127,25 +182,6 @@ def _rung_reporter(
         report({"event": "rung", "rung": rung, **event})
 
     return halfway
-
-
-def _write_outcomes(
-    rows: Mapping[str, Outcomes],
-    key: str | None,
-    scoring: Scoring,
-    protocol: ScoringProtocol,
-    context: TrialContext,
-) -> str:
-    """Write the outcome and the group of each row below the home folder. Returns the path of the
-    file."""
-    trained = key or context.key_facts.encoder_name
-    path = outcomes.file_of(context.home.resolve(), trained, protocol)
-    if context.workers.rank == 0:
-        split, limit = scoring.split, scoring.max_rows
-        by_language = {c: context.data.groups(scoring.task, c, split, max_rows=limit) for c in rows}
-        groups = {code: array for code, array in by_language.items() if array is not None}
-        outcomes.write(path, ByLanguage(rows, groups))
-    return str(path)
 
 
 def _scores(scored: Sequence[TargetScores], context: TrialContext) -> Scores:

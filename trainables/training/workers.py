@@ -1,5 +1,7 @@
 """Workers: one process, or several that train one phase together."""
 
+import os
+import socket
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,10 +13,20 @@ from joblib import cpu_count
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from spaces.sections import Precision
+from spaces.study_file.sections import Precision
 from trainables.encoders.checks import unreached
 
 T = TypeVar("T")
+
+# Workers that train together listen for each other, without a password, on the interface that these
+# name (gloo's and NCCL's own default is the interface of the machine's name).
+INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+
+
+def meet_on_loopback() -> None:
+    """Let this process, and those that it starts, listen where no other machine can reach them."""
+    loopback = next(name for _, name in socket.if_nameindex() if name in {"lo", "lo0"})
+    os.environ.update(dict.fromkeys(INTERFACE_VARIABLES, loopback))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from search.winner.champion import Decision
 from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_json import verdict_json
 from search.winner.winners_curse import WinnersCurse
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def shown(show: Callable[..., None], content: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from search.cluster.capacity import ClusterShape, Machine, Node
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

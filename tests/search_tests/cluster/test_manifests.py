@@ -22,7 +22,8 @@ from search.cluster.manifests import (
     to_yaml,
 )
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
 
 DIGEST = "@sha256:" + 64 * "a"
 HOSTILE = (
@@ -288,6 +289,8 @@ def test_folders_on_the_volume_and_addresses_without_a_password_pass() -> None:
         ({"image": "x; rm -rf /" + DIGEST}, "not pinned"),
         ({"namespace": "My Space"}, "cannot name a namespace"),
         ({"namespace": "x\nkind: Secret"}, "cannot name a namespace"),
+        ({"operator_namespace": "kube_ray"}, "--operator-namespace 'kube_ray' cannot name a name"),
+        ({"operator_namespace": ""}, "cannot name a namespace"),
     ],
 )
 def test_targets_that_are_none_are_refused(arguments: dict[str, Any], refused: str) -> None:
@@ -308,6 +311,22 @@ def test_one_image_and_one_namespace_everywhere() -> None:
     assert f'"TRANSFER_SEARCH_IMAGE", "value": "{image}"' in json.dumps(objects)
     dev = study_objects(study_text(), overlay=Overlay.DEV, image="transfer-search:mine")
     assert set(images(dev)) == {"transfer-search:mine"}
+
+
+@pytest.mark.parametrize("given", [{}, {"operator_namespace": "kuberay-system"}])
+@pytest.mark.parametrize("overlay", [Overlay.BASE, Overlay.DEV])
+def test_no_other_namespace_than_the_operator_s_is_let_in(
+    given: dict[str, str], overlay: Overlay
+) -> None:
+    objects = study_objects(study_text(), overlay=overlay, **given)
+    policies = [found["spec"] for found in objects if found["kind"] == "NetworkPolicy"]
+    rules = [rule for policy in policies for rule in policy.get("ingress", ())]
+    (operator,) = [peer for rule in rules for peer in rule["from"] if "namespaceSelector" in peer]
+    namespace = given.get("operator_namespace", "default")
+    assert operator == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "kuberay-operator"}},
+    }
 
 
 def images(value: Any) -> list[str]:

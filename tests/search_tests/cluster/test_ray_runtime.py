@@ -25,7 +25,7 @@ from search.cluster.ray_runtime import (
 )
 from search.home import Home
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 
@@ -120,10 +120,10 @@ def test_a_busy_machine_is_tried_again_and_then_refused(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(ray, "init", start)
     succeeds_at = START_TRIES
-    _init("local")
+    _init("local", _temp_dir="folder")
     assert len(tries) == START_TRIES
     tries.clear()
     succeeds_at = 99
     with pytest.raises(Refusal, match="the machine is too busy: run the same command again"):
-        _init("local")
+        _init("local", _temp_dir="folder")
     assert len(tries) == START_TRIES

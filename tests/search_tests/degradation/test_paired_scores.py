@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
-from search.degradation.paired_scores import paired_scores_of, retrain_sides
+from search.degradation.paired_scores import (
+    ExpectedGain,
+    of_retrains,
+    paired_scores_of,
+    retrain_sides,
+)
 from search.record.reader import RetrainRole, RetrainRow, StudyRecord
 from search.recorded_settings import RecordedSettings
 from search.trials.ranking import TrialRow, TrialState
+from spaces.refusal import Refusal
 from trainables.scoring.scores import Mark, Scores
 
 
@@ -140,3 +146,20 @@ def test_one_side_alone(planted: Any) -> None:
     lost = paired_scores_of(record_of((planted.scored(0, 0.2, None, mark=Mark.COLLAPSED),)))
     assert lost is not None, "a baseline that collapsed is what there is"
     assert means(lost.before) == [0.2]
+
+
+def test_a_retrain_says_what_it_trained_and_what_was_expected_of_it(planted: Any) -> None:
+    retrains = (
+        retrained(planted, "final", "winner", 1, 0.58),
+        retrained(planted, "final", "baseline", 1, 0.53),
+    )
+    record = record_of(planted.study_rows(), retrains)
+    (plain,) = of_retrains(record)
+    assert (plain.label, plain.targets, plain.expected) == ("fact", ("rel", "coh"), None)
+    curse = {"searched": 0.09, "predicted": 0.07, "low": 0.01, "high": 0.13, "falls_out": False}
+    stored = {"name": "final", "curse": {**curse, "kept": 0.8}, "languages": []}
+    (told,) = of_retrains(replace(record, retrain_summaries=(stored,)))
+    assert told.expected == ExpectedGain(searched=0.09, predicted=0.07, low=0.01, high=0.13)
+    broken = {**stored, "curse": {"searched": "high"}}
+    with pytest.raises(Refusal, match="a verdict in the record of study 'pocket'"):
+        of_retrains(replace(record, retrain_summaries=(broken,)))

@@ -2,7 +2,7 @@ import pytest
 
 from search.degradation.pretraining_size import pretraining_sizes
 from spaces.languages import LANGUAGES
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 def test_sizes_of_xlm_r() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from search.display.progress import LINES, SearchProgress, counting
 from search.planning.plan import _tree
 from search.trials.ranking import TrialState
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from search.driver.observer import NUMBERS, Observer, logging_to
 from search.trials.ranking import TrialState
 from spaces.redaction import remember
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.store.phase_store import PhaseRecord
 
 Settings = Callable[..., StudySettings]
@@ -116,7 +116,7 @@ def test_what_others_log_is_among_the_lines_and_still_shown(
 ) -> None:
     before = (logging.getLogger("search").level, list(logging.getLogger("search").handlers))
     with logging_to(tmp_path, 'a"b\n'):
-        logging.getLogger("search.record.outbox").warning('kept in %s\n"x"', "file")
+        logging.getLogger("search.outbox.outbox").warning('kept in %s\n"x"', "file")
         logging.getLogger("trainables.training.loop").info("quiet")
         try:
             raise ValueError("broken")

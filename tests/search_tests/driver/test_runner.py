@@ -26,13 +26,14 @@ from search.driver.runner import (
     driving,
     run_study,
 )
+from search.glance.text import MAX_LINES
 from search.home import Home
 from search.record.address import ExperimentAddress
 from search.record.entries import trial_labels
 from search.record.reader import StudyRecord, read_outcomes, read_study
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialState, best_baseline, ranked
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.on_ray import Launch
@@ -183,12 +184,21 @@ def test_nothing_of_ray_is_left(finished: Any) -> None:
 
 
 @pytest.mark.ray
+def test_a_new_home_is_its_users_alone(finished: Any) -> None:
+    home = finished.home
+    records = [*home.glob("*.db"), *home.glob("outbox/*.jsonl"), home / "log.jsonl"]
+    assert len(records) == 4
+    assert {oct(path.stat().st_mode & 0o777) for path in records} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in (home, home / "outbox")} == {"0o700"}
+
+
 def test_a_run_prints_nothing_but_trials_and_report(finished: Any) -> None:
     assert finished.stderr == ""
     lines = finished.stdout.splitlines()
     assert [line[:5] for line in lines[:6]] == [f"[{n}/6]" for n in range(1, 7)]
-    assert lines[6].startswith("Intermediate training on ")
-    assert any(line.startswith("Study tiny (finished)") for line in lines[7:9])
+    assert lines[6].startswith("Study tiny (finished)")
+    assert len(lines) <= 6 + MAX_LINES + 1, "the last line says where MLflow shows the trials"
+    assert any(f": transfer-search retrain {finished.file} " in line for line in lines[-4:])
     for noise in ("Loading weights", "INFO", "Warning", "Trial status", "alembic", "Logical"):
         assert noise not in finished.stdout
 
@@ -425,7 +435,7 @@ def run_in_process(settings: StudySettings, folder: Path, command: Command) -> S
     settings_file.write_text(settings.model_dump_json())
     code = (
         "import json, sys; from search.cli.app import main\n"
-        "from spaces.study import StudySettings\n"
+        "from spaces.study_file.study import StudySettings\n"
         "settings = StudySettings.parse(json.load(open(sys.argv[1])))\n"
         "StudySettings.load = classmethod(lambda cls, study: settings)\n"
         "sys.argv[1:] = ['run', 'tiny', '--home', sys.argv[2]]; main()"

@@ -17,7 +17,7 @@ from search.sampling import drawing
 from search.sampling.study import OptunaStudy
 from search.trials.ranking import TrialRow, TrialState
 from spaces.phases import Phase, TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.on_ray import MAX_FAILURES, pack
 from trainables.scoring.scores import Scores, objective
 from trainables.store.phase_store import PhaseRecord, PhaseStore

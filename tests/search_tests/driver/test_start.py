@@ -1,5 +1,6 @@
 """The start of a search: what is refused before anything is made, and what is opened."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from search.driver.start import (
 from search.home import Home
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.encoders.model import BaseEncoder
 from trainables.training.key_facts import TRAINING_VERSION
 
@@ -40,6 +41,7 @@ def test_refused_before_anything_is_made(
         ({"study": base, "resources": {"num_workers": 999}}, home, "lower num_workers"),
         ({"study": base, "tracking": {"mlflow": "http://127.0.0.1:9"}}, home, "does not answer"),
         ({"study": base, "tracking": {"mlflow": "ftp://x"}}, home, "scheme"),
+        ({"tracking": {"optuna": "postgresql://u:hunter2@127.0.0.1:9/d"}}, home, "cannot be used"),
         ({"study": base, "tracking": {"optuna": "nonsense://u:hunter2@h/d"}}, home, r"\[tracking"),
         ({"study": base}, Home.of(tmp_path / "file"), "is a file"),
         ({"study": base}, Home.of(tmp_path / "file" / "below"), "is a file"),
@@ -50,6 +52,32 @@ def test_refused_before_anything_is_made(
         assert "\n" not in str(caught.value)
         assert "hunter2" not in str(caught.value)
         assert written(tmp_path) == before, f"{sections} wrote something"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_what_a_start_makes_is_its_users_alone(
+    umask: int, settings_of: Settings, small_base: Path, tmp_path: Path
+) -> None:
+    """Also where the record is elsewhere, in a folder that others may enter."""
+    (tmp_path / "shared").mkdir()
+    elsewhere = {"mlflow": f"sqlite:///{tmp_path}/shared/mlflow.db"}
+    study = {"encoder": str(small_base)}
+    old = os.umask(umask)
+    try:
+        for name, tracking in {"one": {}, "two": elsewhere}.items():
+            settings = settings_of(study=study, tracking=tracking)
+            start_study(settings, Home.of(tmp_path / name), None, StartCallbacks())
+    finally:
+        os.umask(old)
+    for path, mode in {
+        "one": 0o700,
+        "one/optuna.db": 0o600,
+        "one/mlflow.db": 0o600,
+        "two": 0o700,
+        "two/optuna.db": 0o600,
+        "shared/mlflow.db": 0o666 & ~umask,
+    }.items():
+        assert (tmp_path / path).stat().st_mode & 0o777 == mode, path
 
 
 def test_a_study_the_encoder_cannot_train(
@@ -126,7 +154,13 @@ def test_every_check_is_made_once(
     settings_of: Settings, small_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    checks = ("check_study", "check_places", "check_earlier", "max_concurrent_trials")
+    checks = (
+        "check_study",
+        "check_places",
+        "check_database",
+        "check_earlier",
+        "max_concurrent_trials",
+    )
     for name in (*checks, "find_encoder", "check_encoder", "check_version"):
         given = getattr(start, name)
 

@@ -12,7 +12,7 @@ from search.sampling.history import PlanResult
 from search.sampling.study import AskedTrial
 from search.trials.ranking import TrialRow, TrialState
 from search.trials.spending import TrialSpending
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

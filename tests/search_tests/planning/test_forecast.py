@@ -15,7 +15,7 @@ from search.planning.forecast import (
 )
 from search.planning.plan import stage_paths
 from spaces.phases import Recipe, TrialPlan
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 RECIPE = Recipe(num_steps=100, batch_size=1, max_length=8)

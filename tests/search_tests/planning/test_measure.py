@@ -10,7 +10,7 @@ import torch
 
 from search.planning.forecast import drawn_plans, kinds_of
 from search.planning.measure import NUM_STEPS, NUM_WARMUP, _measure_scoring, _measure_stage, measure
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.training.context import TrialContext
 from trainables.training.workers import Workers
 

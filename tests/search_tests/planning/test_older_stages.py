@@ -4,7 +4,7 @@ import pytest
 
 from search.planning.older_stages import older_stage_warnings
 from search.planning.plan import plan_study
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.rows.rows import Rows
 
 Settings = Callable[..., StudySettings]

@@ -9,7 +9,7 @@ from search.callbacks import StartCallbacks
 from search.home import Home
 from search.planning.row_check import NO_ENCODER, check_rows
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

@@ -9,7 +9,7 @@ import pytest
 from search.home import Home
 from search.record.address import ExperimentAddress, RecordAddress
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 

@@ -1,16 +1,20 @@
 """From the outbox to MLflow: what arrives, what is set aside, what a failure leaves."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from search.home import Home
 from search.record import entries
 from search.record.address import ExperimentAddress
 from search.record.delivery import Delivery
 from search.record.mlflow_client import Tracker, connect
+from search.record.reader import read_outcomes
 from search.record.writer import RecordWriter
+from trainables.scoring.outcomes import ByLanguage, file_of, of_values, write
 
 EXPERIMENT = "transfer-search"
 
@@ -62,3 +66,21 @@ def test_what_mlflow_will_never_take_is_set_aside(uri: str, tmp_path: Path, plan
     assert outbox.with_name("outbox.refused").exists()
     tracker = Tracker(connect(uri), ExperimentAddress(uri, EXPERIMENT))
     assert len(tracker.find("s", role="trial")) == 1
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_files_of_a_moved_home_arrive(
+    move: Callable[[Path, Path], Any], uri: str, tmp_path: Path, planted: Any
+) -> None:
+    """They were stored with full paths while MLflow was away."""
+    address = ExperimentAddress(uri, EXPERIMENT).for_study("s")
+    row, old, new = planted.scored(0, 0.5, None), Home(tmp_path / "old"), Home(tmp_path / "n?w")
+    file = file_of(old.path, "key", row.scores.targets[0].protocol)
+    write(file, ByLanguage({"de": of_values([1, 0])}))
+    before = RecordWriter(address, outbox=old.outbox("s"))
+    before.trial_finished(row, baseline=None, outcomes={"rel": str(file)})
+    move(old.path, new.path)
+    record = RecordWriter.open(address, outbox=new.outbox("s"))
+    assert record.close(20)
+    assert not new.outbox("s").with_name("s.jsonl.refused").exists()
+    assert list(read_outcomes(address, entries.trial_labels(0))) == ["rel"]

@@ -8,7 +8,7 @@ import pytest
 
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
-from search.record.mlflow_runs import Runs, filter_of, tagged
+from search.record.mlflow_runs import Runs
 from search.record.writer import RecordWriter
 from spaces.refusal import Refusal
 
@@ -56,14 +56,6 @@ def test_nothing_is_made_by_looking(uri: str) -> None:
     client = connect(uri)
     assert Runs(client, ExperimentAddress(uri, "never")).find("s") == []
     assert client.get_experiment_by_name("never") is None
-
-
-def test_labels_in_the_words_of_mlflow() -> None:
-    assert tagged({"role": "trial"}) == {"transfer_search.role": "trial"}
-    wanted = "tags.`transfer_search.study` = 's' AND tags.`transfer_search.role` = 'trial'"
-    assert filter_of({"study": "s", "role": "trial"}) == wanted
-    with pytest.raises(Refusal, match="take no quotes"):
-        filter_of({"study": "it's"})
 
 
 def test_a_deleted_experiment_is_named_and_nothing_is_lost(

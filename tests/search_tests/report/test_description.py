@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from search.findings.find import find
 from search.report.description import study_note
-from search.report.find import find
 
 
 def test_the_answer_first_then_tables(planted: Any) -> None:

@@ -7,8 +7,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from search.report.figures import MAX_COLUMNS, figures, heatmap, not_dominated
-from search.report.find import find
+from search.findings.find import find
+from search.glance.evidence import LanguageGain
+from search.report.figures import (
+    MAX_COLUMNS,
+    figures,
+    heatmap,
+    language_gains,
+    not_dominated,
+)
+from search.trials.language_verdicts import Call
 
 HOSTILE = "$x</text><script>alert(1)</script>"
 
@@ -74,3 +82,23 @@ def test_many_columns_become_languages(found: Any) -> None:
 def test_the_front_is_what_no_other_beats() -> None:
     points = [(0.5, 0.2), (0.4, 0.3), (0.4, 0.2), (0.5, 0.2), (0.6, 0.1)]
     assert not_dominated(points) == [0, 1, 3, 4]
+
+
+def test_gains_by_language_have_a_panel_a_target_and_intervals_where_they_were_tested() -> None:
+    def gain(task: str, language: str, mean: float, **tested: Any) -> LanguageGain:
+        return LanguageGain(task=task, language=language, mean=mean, **tested)
+
+    cells = (
+        gain("retrieval", "de", -0.2, low=-0.3, high=-0.1, call=Call.WORSE),
+        gain("rel", "de", 0.1, low=0.0, high=0.2, call=Call.TIE),
+        gain("rel", "tr", 0.3, low=0.2, high=0.4, call=Call.BETTER),
+        gain("rel", "fi", 0.2),
+    )
+    svg = language_gains(cells, ["rel"])
+    assert svg is not None
+    assert svg.index(">rel<") < svg.index(">(retrieval)<"), "the objective first"
+    order = [svg.index(f">{code}<") for code in ("de", "fi", "tr")]
+    assert order == sorted(order), "ticks from below: the language that gains most is at the top"
+    assert svg.count("#1e824c") >= 2, "line and point of what is better"
+    assert svg == language_gains(cells, ["rel"])
+    assert language_gains((), ["rel"]) is None

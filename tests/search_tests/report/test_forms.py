@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from search.degradation.typology import distances
+from search.glance.steps import Asked
 from search.record.reader import StudyRecord
 from search.recorded_settings import RecordedSettings
-from search.report.forms import render, render_html, report_json
+from search.report.forms import render, render_glance, render_html, report_json
 from search.trials.ranking import TrialRow
 from spaces.refusal import Refusal
 from trainables.scoring.scores import Mark, Scores
@@ -93,6 +94,32 @@ def test_the_terminal_shows_ranking_matrix_and_answer(planted: Any) -> None:
     assert "lifts the zero-shot mean by +9.0 points over the best baseline" in flat
     assert "The rule target_dev finds no rows in sw" in flat
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_the_glance_of_a_record(planted: Any) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    render_glance(record_of(planted.study_rows()), console, Asked(study="p.toml", home="/h"))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "Intermediate training on fact is best in this search: +9.0 points" in text
+    assert "transfer-search retrain p.toml --home /h" in text
+    rows = (planted.scored(0, 0.5, None), planted.scored(1, 0.6, "fact", data="d2"))
+    with pytest.raises(Refusal, match="data"):
+        render_glance(record_of(rows), console)
+
+
+def test_the_page_opens_with_the_glance_and_its_figure(planted: Any) -> None:
+    judged = {"trial": 3, "baseline": 1, "languages": planted.verdict_cells()}
+    text = render_html(record_of(planted.study_rows(), summary={"verdicts": judged}))
+    first, rest = text.split("<h2>", 1)
+    assert "is best in this search" in first
+    assert first.count("<svg") == 1
+    assert "Filled points are significant" in first
+    assert "transfer-search retrain pocket" in first
+    assert rest.startswith("In sentences")
+    untested = render_html(record_of(planted.study_rows())).split("<h2>", 1)[0]
+    assert "significant was not tested" in " ".join(untested.split())
+    assert "<svg" not in render_html(record_of(planted.study_rows()[:2])).split("<h2>", 1)[0]
 
 
 def test_the_table_of_gains_says_what_collapsed_on_both_sides(planted: Any) -> None:

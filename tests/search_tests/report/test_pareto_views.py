@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search.findings.find import find
 from search.record.reader import StudyRecord
 from search.recorded_settings import RecordedSettings
 from search.report.description import study_note
-from search.report.find import find
 from search.report.forms import render, render_html, report_json
-from search.report.pareto_views import objective_sentences, pareto_rows, value_text
+from search.report.pareto_views import objective_sentences, pareto_rows
 
 NAMES = ["zero_shot_mean", "hours"]
 
@@ -104,8 +104,3 @@ def test_a_baseline_may_be_the_best_that_is_allowed(record: StudyRecord, planted
     )
     answer = report_json(changed)["answer"]
     assert answer[0].startswith("No intermediate training that may win beats the best baseline")
-
-
-def test_values_as_text() -> None:
-    assert value_text("worst_language", 0.4567) == "45.7"
-    assert value_text("gpu_hours", 12.3456) == "12.3 h"

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.sampling.drawing import ShownTrial, as_shown, distributions, draws
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 Params = Mapping[str, Any]

@@ -20,7 +20,7 @@ from search.sampling.warm_start import DUPLICATE_OF
 from search.trials.feasibility import BaselineMeasure
 from search.trials.spending import TrialSpending
 from spaces.space import SearchSpace
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 PARAMS = {"intermediate": "none", "target.learning_rate": 1e-3}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from search.sampling.pareto import pareto_set
 from search.trials.ranking import TrialRow, ranked
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.scoring.scores import Mark
 
 NAMES = ["zero_shot_mean", "transfer_gap", "hours"]

@@ -9,7 +9,7 @@ import pytest
 from search.sampling import drawing
 from search.sampling.proposals import SAMPLER, SPACE, Proposals
 from spaces.space import SearchSpace
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 SMALL = {"intermediate": ["none", "fact"], "intermediate_learning_rate": [1e-3, 2e-3]}

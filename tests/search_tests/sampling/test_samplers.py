@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 
 from search.sampling.samplers import directions
 from search.sampling.study import AskedTrial, OptunaStudy
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 BOTH = {"objectives": ["zero_shot_mean", "hours"]}

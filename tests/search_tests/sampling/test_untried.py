@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from search.sampling.untried import Untried
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 SMALL = {"intermediate": ["none", "fact"], "intermediate_learning_rate": [1e-3, 2e-3]}

@@ -10,7 +10,7 @@ import pytest
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 RATES = {"low": 1e-5, "high": 1e-1}

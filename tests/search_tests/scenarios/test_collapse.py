@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from search.findings.find import find
 from search.record.reader import StudyRecord
 from search.recorded_settings import RecordedSettings
-from search.report.find import find
 from search.trials.ranking import TrialRow, TrialState, ranked
 from spaces.phases import TrialPlan
 from trainables.scoring.scores import Mark, Scores

@@ -15,7 +15,7 @@ from search.record.reader import list_studies, read_study
 from search.record.writer import RecordWriter
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.rows.hub import raw_rows
 
 HOSTILE = (

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from search.record.address import ExperimentAddress
 from search.record.reader import read_study
 from search.report.forms import report_json
-from spaces.hub_tasks import REVISIONS
+from spaces.tasks.hub_tasks import REVISIONS
 from tests.hub_server import DATASETS, MODELS, Repo, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from search.trials.feasibility import constraints, established_drop, judge_all, judged, measure_of
 from search.trials.ranking import best, best_baseline, ranked
-from spaces.sections import EvaluationSection, Objective, SelectionRule
+from spaces.study_file.sections import EvaluationSection, Objective, SelectionRule
 from trainables.scoring.scores import Mark, Scores
 
 STRICT = EvaluationSection(max_drop=0.01)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from search.report.find import find
+from search.findings.find import find
 from search.report.sentences import sentences
 from search.trials.learning_rates import (
     RateCollapse,

@@ -8,8 +8,8 @@ import pytest
 
 from search.trials.ranking import TrialState
 from search.trials.spending import Spending, TrialSpending, gpu_hours_left, spent_gpu_hours
-from spaces.sections import BudgetSection
-from spaces.study import StudySettings
+from spaces.study_file.sections import BudgetSection
+from spaces.study_file.study import StudySettings
 
 Settings = Callable[..., StudySettings]
 HOUR = 3600.0

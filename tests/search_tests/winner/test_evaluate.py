@@ -23,7 +23,7 @@ from search.record.writer import RecordWriter
 from search.trials.ranking import TrialRow, TrialState, ranked
 from search.winner.evaluate import Evaluation, evaluate_trial
 from spaces.refusal import Refusal
-from spaces.study import StudySettings
+from spaces.study_file.study import StudySettings
 from trainables.scoring.scores import TargetScores
 from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -243,22 +244,46 @@ def test_a_pipe_with_a_name_is_answered(
         refused(cli("predict", folder, pipe), "line 6 has no column 'text_a'")
     with (tmp_path / "rows.jsonl").open() as opened:
         assert cli("predict", folder, f"/dev/fd/{opened.fileno()}", "--format", "jsonl").out
-    monkeypatch.setattr(predicting.tempfile, "gettempdir", lambda: "/tmp")
-
-    def full(source: object, target: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(predicting.shutil, "copyfileobj", full)
-    with pipe_of(b"") as pipe:
+    monkeypatch.setattr(
+        predicting.tempfile,
+        "NamedTemporaryFile",
+        lambda **_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"),
+    )
+    with pipe_of(lines) as pipe:
         done = cli("predict", folder, pipe)
     assert (done.code, done.out) == (5, "")
-    assert done.err.endswith("cannot be copied to /tmp: No space left on device\n")
+    assert "No space left on device" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_a_device_without_an_end_is_refused(cli: Run, model_folder: ModelFolder) -> None:
     for arguments in ((), ("--format", "csv")):
         refused(cli("predict", model_folder("rel"), "/dev/zero", *arguments), "is a device")
     assert cli("predict", model_folder("rel"), "/dev/null", "--format", "jsonl").out == ""
+
+
+@pytest.mark.parametrize("endless", ["cat /dev/zero", "cat /dev/urandom"])
+def test_standard_input_without_an_end_is_refused(
+    endless: str, cli: Run, model_folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = subprocess.Popen(endless.split(), stdout=subprocess.PIPE)
+    try:
+        monkeypatch.setattr(
+            sys, "stdin", SimpleNamespace(buffer=source.stdout, isatty=lambda: False)
+        )
+        for arguments in ((), ("--format", "csv")):
+            done = cli("predict", model_folder("rel"), *arguments)
+            refused(done, "standard input has a NUL byte; expected rows as UTF-8 text")
+    finally:
+        source.kill()
+        source.wait()
+
+
+def test_text_in_two_bytes_a_letter_is_refused(
+    cli: Run, model_folder: ModelFolder, tmp_path: Path
+) -> None:
+    with pipe_of('{"text_a": "uno"}'.encode("utf-16")) as pipe:
+        refused(cli("predict", model_folder("rel"), pipe), "has a NUL byte; expected rows as UTF-8")
 
 
 @pytest.mark.parametrize("size", [131_073, 3_000_000])

@@ -20,7 +20,7 @@ from search.winner.verdict import RetrainedSeed, Verdict, judged_pairs
 from search.winner.verdict_json import summary_json, verdict_json
 from search.winner.verdict_text import card
 from spaces.json_values import to_json
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import of_values
 from trainables.scoring.scores import Mark, Scores

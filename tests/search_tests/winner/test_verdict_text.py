@@ -8,7 +8,7 @@ import pytest
 from search.record.reader import WINNER
 from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import failures, gain_sentences, seeds, this_model, unregistered
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from trainables.scoring.scores import Mark, Scores
 
 

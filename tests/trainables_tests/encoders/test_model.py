@@ -19,8 +19,10 @@ from transformers import (
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
-from spaces.sections import Precision
-from spaces.task_catalog import TASKS, Source, TaskKind
+from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest, text_digest
 from trainables.formats.base import collate
 from trainables.formats.kinds import format_of_kind
@@ -75,14 +77,16 @@ def test_encoders_are_loaded_trained_and_read(
     other = replace(base, pooler={"dense.weight": torch.ones(1)})
     assert other.head_digest != base.head_digest
     assert other.weights_digest == base.weights_digest
-    first = base.model(["rel"], encoder=None, seed=0, pooling=Pooling.FIRST).heads.state_dict()
+    first = base.model(
+        [SHIPPED.get("rel")], encoder=None, seed=0, pooling=Pooling.FIRST
+    ).heads.state_dict()
     kept = [name for name in first if name.endswith("pooler.dense.weight")]
     if name == "bert":
         assert torch.equal(first[kept[0]], base.pooler["dense.weight"])
 
     names = ["rel", "fact", task_of_kind(TaskKind.MLM)]
     features = make_features(*names)
-    model = base.model(names, encoder=None, seed=0)
+    model = base.model([SHIPPED.get(name) for name in names], encoder=None, seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model, progress = train(make_phase(*names, num_steps=4), features, model=model)
     assert progress.step == 4
@@ -90,7 +94,9 @@ def test_encoders_are_loaded_trained_and_read(
         k for k, v in model.encoder.state_dict().items() if torch.equal(v, before[f"encoder.{k}"])
     ]
     assert not [key for key in unchanged if "position_ids" not in key and "embeddings" not in key]
-    batch = collate(features[Source("rel", "en")], [0, 1], pad_id=tokenizer.pad_token_id)
+    batch = collate(
+        features[Source(SHIPPED.get("rel"), "en")], [0, 1], pad_id=tokenizer.pad_token_id
+    )
     layers = model(batch, all_layers=True)
     assert len(layers) == 3
     assert layers[-1].shape == (*batch.input_ids.shape, 32)
@@ -161,7 +167,7 @@ def test_a_config_is_the_same_however_it_is_written(
 
 
 def test_padding_changes_nothing(base, make_features) -> None:
-    features = make_features("rel")[Source("rel", "en")]
+    features = make_features("rel")[Source(SHIPPED.get("rel"), "en")]
     order = features.input_ids.lengths.argsort()
     short, long = int(order[0]), int(order[-1])
     pad_id = base.tokenizer.pad_token_id
@@ -174,16 +180,20 @@ def test_padding_changes_nothing(base, make_features) -> None:
 def test_a_head_is_drawn_from_seed_and_task_alone(base) -> None:
     def head(tasks: list[str], seed: int) -> torch.Tensor:
         torch.manual_seed(len(tasks))
-        return base.model(tasks, encoder=None, seed=seed).heads["rel"].dense.weight
+        return (
+            base.model([SHIPPED.get(name) for name in tasks], encoder=None, seed=seed)
+            .heads["rel"]
+            .dense.weight
+        )
 
     assert torch.equal(head(["rel"], 1), head(["fact", "rel", "coh"], 1))
     assert not torch.equal(head(["rel"], 1), head(["rel"], 2))
-    both = base.model(["rel", "coh"], encoder=None, seed=1).heads
+    both = base.model([SHIPPED.get("rel"), SHIPPED.get("coh")], encoder=None, seed=1).heads
     assert not torch.equal(both["rel"].dense.weight, both["coh"].dense.weight)
 
 
 def test_a_model_is_a_copy(base) -> None:
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     with torch.no_grad():
         next(model.encoder.parameters()).zero_()
     assert state_digest(base.encoder.state_dict()) == base.weights_digest
@@ -192,9 +202,9 @@ def test_a_model_is_a_copy(base) -> None:
     assert len(other.heads) == 0
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+@pytest.mark.parametrize("task", SHIPPED, ids=str)
 def test_every_task_has_the_head_of_its_kind(base, task) -> None:
-    model = base.model([task.name], encoder=None, seed=0)
+    model = base.model([task], encoder=None, seed=0)
     head = format_of_kind(task.kind).build_head(task, base.encoder)
     shapes = {} if head is None else {k: v.shape for k, v in head.state_dict().items()}
     result = {k.split(".", 1)[1]: v.shape for k, v in model.heads.state_dict().items()}
@@ -277,3 +287,43 @@ def test_a_length_without_room_for_text_is_refused(base) -> None:
     base.check_length(6)
     with pytest.raises(Refusal, match="max_length 5 leaves no room for text: at least 6 tokens"):
         base.check_length(5)
+
+
+# ---- memory
+
+
+def tables_of(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {n: p for n, p in encoder.named_parameters() if "embeddings" in n and p.ndim == 2}
+
+
+def test_a_model_that_trains_no_embeddings_shares_their_memory(base: BaseEncoder) -> None:
+    before = state_digest(base.encoder.state_dict())
+    model = base.model(["rel"], encoder=None, seed=0, trains_embeddings=False)
+    own = base.model(["rel"], encoder=None, seed=0)
+    shared, copied = tables_of(model.encoder), tables_of(own.encoder)
+    assert shared
+    for name, table in tables_of(base.encoder).items():
+        assert shared[name].data_ptr() == table.data_ptr()
+        assert copied[name].data_ptr() != table.data_ptr()
+        assert shared[name] is not table
+    for name, parameter in model.encoder.named_parameters():
+        if name not in shared:
+            assert parameter.data_ptr() != base.encoder.get_parameter(name).data_ptr()
+    model.freeze(0)
+    assert all(p.requires_grad for p in base.encoder.parameters()), "only the copy is frozen"
+    assert state_digest(model.state_dict()) == state_digest(own.state_dict())
+    assert state_digest(base.encoder.state_dict()) == before
+
+
+def test_embeddings_that_were_trained_are_not_those_of_the_base(base: BaseEncoder) -> None:
+    """One table of three is another one: that one is copied, and the base stays as it is."""
+    before = state_digest(base.encoder.state_dict())
+    state = {name: value.clone() for name, value in base.encoder.state_dict().items()}
+    name = next(n for n in tables_of(base.encoder) if "word" in n)
+    state[name] += 1
+    model = base.model(["rel"], encoder=state, seed=0, trains_embeddings=False)
+    assert state_digest(model.encoder.state_dict()) == state_digest(state)
+    for other, table in tables_of(base.encoder).items():
+        is_shared = tables_of(model.encoder)[other].data_ptr() == table.data_ptr()
+        assert is_shared == (other != name)
+    assert state_digest(base.encoder.state_dict()) == before

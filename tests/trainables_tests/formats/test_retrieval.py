@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.task_catalog import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import RetrievalExample
 from trainables.formats.base import collate
 from trainables.formats.retrieval import RetrievalFormat, middle_layer
@@ -58,6 +58,9 @@ def test_pivots_look_for_texts(tokenizer) -> None:
     predictions = FORMAT.decode(outputs, features, ROWS[:2], TASK)
     assert predictions == [(1, 1, 1), (1, 1, 1)]
     assert FORMAT.score(predictions, ROWS[:2], TASK, "ja")["accuracy"] == 0.5
+    reverse = RetrievalFormat(to_english=True)
+    predictions = reverse.decode(outputs, features, ROWS[:2], TASK)
+    assert reverse.score(predictions, ROWS[:2], TASK, "ja")["accuracy"] == 1.0
 
 
 def test_every_layer_is_scored_and_one_is_chosen() -> None:

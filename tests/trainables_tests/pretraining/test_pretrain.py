@@ -1,6 +1,9 @@
+import ipaddress
+import socket
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM
@@ -68,10 +71,23 @@ def test_the_loss_falls() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They listen for each other on loopback alone, whatever a user has set for a cluster."""
+    others = [name for _, name in socket.if_nameindex() if not name.startswith("lo")]
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", others[0] if others else "lo")
+    seen: set[str] = set()
+
+    def look(step: int) -> None:
+        for process in (psutil.Process(), *psutil.Process().children()):
+            found = process.net_connections("inet")
+            seen.update(each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN)
+
     recipe = short(tiny_base(), 5)
     alone = BaseEncoder.load(str(pretrain(recipe, tmp_path / "one")))
-    both = BaseEncoder.load(str(pretrain(recipe, tmp_path / "two", num_processes=2)))
+    folder = pretrain(recipe, tmp_path / "two", num_processes=2, on_step=look)
+    both = BaseEncoder.load(str(folder))
+    assert seen
+    assert all(ipaddress.ip_address(ip).is_loopback for ip in seen)
     assert alone.tokenizer_digest == both.tokenizer_digest
     for one, two in zip(alone.encoder.parameters(), both.encoder.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)

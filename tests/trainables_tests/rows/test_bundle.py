@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from spaces.origin import Layout
 from spaces.refusal import Refusal
-from spaces.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
+from spaces.tasks.origin import Layout
 from trainables.rows.bundle import (
     SOURCES,
     SUMS,

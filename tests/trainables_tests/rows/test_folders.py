@@ -2,8 +2,6 @@ import json
 import os
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset
 
@@ -63,8 +61,35 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
-    with pytest.raises(NoRowsError, match=r"has neither train.jsonl nor train.parquet"):
+    with pytest.raises(NoRowsError, match=r"has no train.jsonl, .parquet, .csv, .*or .conllu$"):
         read_own_rows(tmp_path, "de", "train")
+    write(tmp_path / "de" / "dev.csv", "text\n")
+    with pytest.raises(NoRowsError, match=r"or .conllu; it holds dev.csv$"):
+        read_own_rows(tmp_path, "de", "train")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "row"),
+    [
+        ("csv", "sentence1,label\nEin Satz,bug\n", {"sentence1": "Ein Satz", "label": "bug"}),
+        ("tsv", "sentence1\tlabel\nEin Satz\tbug\n", {"sentence1": "Ein Satz", "label": "bug"}),
+        ("conll", "Ein DET\nSatz NOUN\n", {"tokens": ["Ein", "Satz"], "tags": ["DET", "NOUN"]}),
+        ("conllu", "1\tJa\tja\tINTJ" + 6 * "\t_", {"tokens": ["Ja"], "tags": ["INTJ"]}),
+    ],
+)
+def test_rows_of_other_files(tmp_path: Path, suffix: str, text: str, row: dict) -> None:
+    write(tmp_path / "de" / f"train.{suffix}", text)
+    (read,) = read_own_rows(tmp_path, "de", "train")
+    assert {column: read[column] for column in row} == row
+    write(tmp_path / "de" / "train.parquet", "")
+    with pytest.raises(Refusal, match="both exist; remove one of them"):
+        read_own_rows(tmp_path, "de", "train")
+
+
+def test_files_without_a_header(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "Ein Satz,bug\n")
+    assert read_own_rows(tmp_path, None, "train", header=False) == [{"1": "Ein Satz", "2": "bug"}]
+    assert read_own_rows(tmp_path, None, "train") == []
 
 
 def test_where_a_folder_is_looked_for(tmp_path: Path, monkeypatch) -> None:
@@ -109,22 +134,3 @@ def test_a_pipe_among_rows_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train.jsonl")
     with pytest.raises(Refusal, match=r"train.jsonl is not a regular file"):
         read_own_rows(tmp_path, None, "train")
-
-
-def test_labels_by_name_beside_columns_of_other_types(tmp_path: Path) -> None:
-    made = Dataset.from_list([{"sentence1": "Ein Satz", "label": 1}])
-    made = made.cast_column("label", ClassLabel(names=["wish", "bug"]))
-    made.to_parquet(tmp_path / "plain.parquet")
-    table = pq.read_table(tmp_path / "plain.parquet")
-    counts = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
-    schema = table.schema.append(pa.field("counts", counts.type))
-    pq.write_table(pa.table([*table.columns, counts], schema=schema), tmp_path / "train.parquet")
-    (row,) = read_own_rows(tmp_path, None, "train")
-    assert row == {"sentence1": "Ein Satz", "label": "bug", "counts": [("a", 1)]}
-
-
-def test_a_value_that_python_cannot_hold_says_why(tmp_path: Path) -> None:
-    table = pa.table({"text": pa.array([10_000_000], pa.date32())})
-    pq.write_table(table, tmp_path / "train.parquet")
-    (row,) = read_own_rows(tmp_path, None, "train")
-    assert repr(row["text"]).startswith("unreadable (date32[day]: ")

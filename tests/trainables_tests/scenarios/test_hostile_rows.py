@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.own_tasks import own_task
 from spaces.refusal import Refusal
-from spaces.task import Task, TaskKind
-from spaces.task_catalog import TASKS, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import Task, TaskKind
+from tests.by_name import own_task
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
+from trainables.row_files.files import read_file
 from trainables.rows.folders import read_own_rows
 from trainables.rows.hub_readers import READERS, read_row, reader_of
 
@@ -98,7 +99,7 @@ def language_of(task: Task) -> str:
 
 CASES: list[tuple[Task, dict[str, Any]]] = [
     *((own(kind), row) for kind, row in OWN.items()),
-    *((get_task(task), row) for task, row in HUB.values()),
+    *((SHIPPED.get(task), row) for task, row in HUB.values()),
 ]
 NAMES = [f"{task.name}-{task.kind}" for task, _ in CASES]
 
@@ -152,7 +153,7 @@ def test_all_readers_are_tried() -> None:
     assert HUB.keys() == READERS.keys()
     for task, row in CASES:
         assert read_or_refuse(task, row) is None, task.name
-    assert {task.kind for task in TASKS.values()} == OWN.keys()
+    assert {task.kind for task in SHIPPED} == OWN.keys()
 
 
 @pytest.mark.parametrize(("task", "row"), CASES, ids=NAMES)
@@ -239,6 +240,33 @@ def test_any_bytes_of_a_jsonl_file(
         assert len(rows) == len(objects)
     for row in rows or ():
         read_or_refuse(own(TaskKind.CLASSIFICATION), row)
+
+
+PIECES = st.sampled_from(
+    [
+        b"a", b"1", b"\t", b",", b";", b" ", b"  ", b'"', b'""', b"\n", b"\n\n", b"\r\n", b"\r",
+        b"#", b"# a = b", b"_", b"1-2", b"1.1", b"-DOCSTART-", b"sentence1,label\n", b"\x00",
+        b"\x0b", b"1\tJa\tja\tINTJ\t_\t_\t0\troot\t_\t_", b"tokens\ttags\n", b"\xc3\xa9", b"\xff",
+        b"\xef\xbb\xbf", "\u2028".encode(),
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".conll", ".conllu"])
+@given(pieces=st.lists(PIECES, max_size=12), header=st.booleans())
+def test_any_bytes_of_a_text_file(
+    folder: Path, suffix: str, pieces: list[bytes], header: bool
+) -> None:
+    path = folder / f"any{suffix}"
+    path.write_bytes(b"".join(pieces))
+    try:
+        rows = read_file(path, header=header)
+    except Refusal as refusal:
+        one_line_refusal(refusal, 700)
+        return
+    for row in rows:
+        for kind in (TaskKind.CLASSIFICATION, TaskKind.TAGGING):
+            read_or_refuse(own(kind), row)
 
 
 PARQUET: dict[str, pa.Array] = {

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 
-from spaces.pocket_tasks import POCKET_POS
-from spaces.target_tasks import ENTITIES, UNIVERSAL_POS
+from spaces.tasks.pocket_tasks import POCKET_POS
+from spaces.tasks.target_tasks import ENTITIES, UNIVERSAL_POS
 from trainables.scoring import metrics
 from trainables.scoring.normalization import mlqa_normalizer
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.task import MLQA_LANGUAGES
+from spaces.tasks.task import MLQA_LANGUAGES
 from trainables.scoring.normalization import mlqa_normalizer, normalize
 
 

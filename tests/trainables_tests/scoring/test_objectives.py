@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.sections import EvaluationSection, Objective, SelectionRule
+from spaces.study_file.sections import EvaluationSection, Objective, SelectionRule
 from tests.scored import COH, FACT, RETRIEVAL
 from trainables.scoring.objectives import objective_values, selecting_scores
 from trainables.scoring.scores import Scores, objective

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
 from tests.scored import COH, FACT, PROTOCOL, RETRIEVAL, target
 from trainables.scoring.scores import (
     XTREME_GROUPS,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.sections import Precision
+from spaces.study_file.sections import Precision
 from trainables.rows.rows import Rows
 from trainables.store.phase_store import PhaseStore
 from trainables.store.remote_phases import RemotePhaseStore

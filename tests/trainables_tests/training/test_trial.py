@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.sections import SelectionRule
+from spaces.study_file.sections import SelectionRule
+from spaces.tasks.catalogue import SHIPPED
 from trainables.rows.rows import _fingerprint, _load
 from trainables.scoring.outcomes import read, score_of
 from trainables.scoring.scores import Scores, objective
+from trainables.training import trial
+from trainables.training.evaluate import evaluate_rows
 from trainables.training.stage import model_after
 from trainables.training.trial import run_trial, scoring_of
 
@@ -115,7 +118,7 @@ def test_a_trial_keeps_which_rows_go_together(open_context, events) -> None:
     kept = read(Path(events[-1]["outcomes"]["fact"]))
     assert kept.groups.keys() == kept.rows.keys() == scores.targets[0].languages.keys()
     for language, groups in kept.groups.items():
-        rows = context.data.examples("fact", language, "validation", max_rows=40)
+        rows = context.data.examples(SHIPPED.get("fact"), language, "validation", max_rows=40)
         texts = [row.text for row in rows]
         assert len(set(groups.tolist())) == len(set(texts)) < len(texts)
         assert len(set(zip(groups.tolist(), texts, strict=True))) == len(set(texts))
@@ -196,7 +199,7 @@ def test_how_a_target_is_scored(open_context) -> None:
     )
     coh, retrieval = plan_of(context, BASELINE).targets
     scoring = scoring_of(coh, context, split="test")
-    assert (scoring.task, scoring.split, scoring.max_length) == ("coh", "test", 64)
+    assert (scoring.task.name, scoring.split, scoring.max_length) == ("coh", "test", 64)
     assert (scoring.max_rows, scoring.selection) == (7, "target_dev")
     scoring = scoring_of(retrieval, context, split="validation")
     assert (scoring.max_length, scoring.retrieval_layer) == (48, 1)
@@ -247,3 +250,46 @@ def test_a_target_without_rows_in_any_zero_shot_language_is_refused(open_context
     target = plan_of(context, {**PARAMS, "intermediate": "csqa"}).targets[0]
     with pytest.raises(Refusal, match=r"'pawsx' has no test rows .* of the study \(en, fr, ko\)"):
         scoring_of(target, context, split="test")
+
+
+def test_one_model_is_scored_once_under_one_protocol(
+    open_context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retrieval after the same phase is scored in the first trial alone; the second trial has the
+    same scores, seconds and outcomes. Another protocol, a missing file of outcomes and a damaged
+    score are scored again."""
+    scored: list[str] = []
+
+    def counting(model, scoring, context, **keywords):
+        scored.append(scoring.task)
+        return evaluate_rows(model, scoring, context, **keywords)
+
+    monkeypatch.setattr(trial, "evaluate_rows", counting)
+
+    def ends(rate: float, **sections) -> dict:
+        space = {**TARGETS, "target_learning_rate": [1e-3, 2e-3]}
+        context, events = open_context(space=space, **sections), []
+        params = {**PARAMS, "target.learning_rate": rate}
+        run_trial(context.settings.search_space().decode(params), context, events.append)
+        return events[-1]
+
+    def retrieval_of(end: dict) -> dict:
+        return next(t for t in end["scores"]["targets"] if t["task"] == "retrieval")
+
+    first = ends(1e-3)
+    num_first = len(scored)
+    assert "retrieval" in scored
+    second = ends(2e-3)
+    assert scored[num_first:] == [task for task in scored[:num_first] if task != "retrieval"]
+    assert retrieval_of(second) == retrieval_of(first)
+    assert second["outcomes"]["retrieval"] == first["outcomes"]["retrieval"]
+    again = ends(1e-3)
+    assert again["scores"] == first["scores"]
+    assert again["seconds"]["evaluation"] == first["seconds"]["evaluation"]
+    del scored[:]
+    ends(1e-3, evaluation={"max_rows": 5})
+    assert len(scored) == num_first
+    del scored[:]
+    Path(first["outcomes"]["retrieval"]).unlink()
+    ends(1e-3)
+    assert scored == ["retrieval"]

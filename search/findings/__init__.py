@@ -1,0 +1,1 @@
+"""What a study found, as values, from its record alone."""

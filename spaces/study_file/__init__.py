@@ -1,0 +1,1 @@
+"""The study file: its sections, its checks, and the words of its errors."""
