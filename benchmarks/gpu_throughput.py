@@ -41,7 +41,8 @@ from benchmarks.common.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
 from trainables.encoders.model import BaseEncoder
 from trainables.formats.base import Features, Ragged
 from trainables.pocket.tokenizer import SPECIALS
@@ -49,7 +50,7 @@ from trainables.quiet import quiet_libraries
 from trainables.training.loop import train_phase
 from trainables.training.workers import Workers
 
-TASK = "mnli"
+TASK = SHIPPED.get("mnli")
 LARGE = Shape(
     vocabulary=250_002, hidden_size=1024, num_layers=24, num_heads=16, feed_forward_size=4096
 )
@@ -76,7 +77,7 @@ class Bench:
             lambda: train_phase(
                 model,
                 self.phase,
-                {Source.parse(TASK): self.features},
+                {Source(TASK, TASK.source_language): self.features},
                 tokenizer=self.base.tokenizer,
                 workers=workers,
                 max_device_tokens=16_384,
@@ -191,7 +192,8 @@ def bench(arguments: argparse.Namespace, folder: Path) -> Bench:
     recipe = Recipe(
         num_steps=arguments.steps, batch_size=arguments.batch_size, max_length=MAX_LENGTH
     )
-    phase = Phase(mixture=Mixture.of({TASK: 1.0}), learning_rate=1e-5, seed=0, recipe=recipe)
+    mixture = Mixture.of([(Source(TASK, TASK.source_language), 1.0)])
+    phase = Phase(mixture=mixture, learning_rate=1e-5, seed=0, recipe=recipe)
     rows = drawn_features(arguments.steps * arguments.batch_size, shape.vocabulary)
     return Bench(base, rows, phase, shape, folder)
 

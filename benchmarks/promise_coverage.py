@@ -22,6 +22,7 @@ from search.trials.ranking import TrialRow, TrialState, best_baseline, ranked
 from search.winner.winners_curse import WinnersCurse, winners_curse
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
+from spaces.tasks.catalogue import SHIPPED
 from trainables.scoring.outcomes import ByLanguage, Outcomes
 from trainables.scoring.scores import Scores, ScoringProtocol, TargetScores
 
@@ -161,12 +162,15 @@ def _scores(level: float, num_rows: int) -> Scores:
 def _row(number: int, level: float, num_rows: int) -> TrialRow:
     recipe = Recipe(num_steps=10, batch_size=8, max_length=64)
     phase = Phase(
-        mixture=Mixture.of({"rel": 1.0}), learning_rate=1e-5 * (number + 1), seed=1, recipe=recipe
+        mixture=Mixture.of([(SHIPPED.source("rel"), 1.0)]),
+        learning_rate=1e-5 * (number + 1),
+        seed=1,
+        recipe=recipe,
     )
     plan = TrialPlan(
         encoder="made",
         intermediate=None if number < NUM_BASELINES else phase,
-        targets=(Target(task="rel", phase=phase),),
+        targets=(Target(task=SHIPPED.get("rel"), phase=phase),),
     )
     return TrialRow(
         number=number,

@@ -33,7 +33,8 @@ from spaces.languages import LANGUAGES
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.study_file.sections import SelectionRule
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
 from trainables.scoring.scores import Scores, objective
 
 INTERMEDIATES = (None, "mnli", "squad", "hellaswag", "qqp", "csqa")
@@ -180,18 +181,20 @@ def drawn(num_trials: int, num_languages: int) -> list[TrialRow]:
 def plan(source: str | None, rate: float) -> TrialPlan:
     recipe = Recipe(num_steps=100, batch_size=32, max_length=128)
 
-    def phase(task: str) -> Phase:
-        mixture = Mixture.of({task: 1.0})
+    def phase(source: Source) -> Phase:
+        mixture = Mixture.of([(source, 1.0)])
         return Phase(mixture=mixture, learning_rate=rate, recipe=recipe, seed=0)
 
     targets = tuple(
         Target(
-            task=name, phase=phase(get_task(name).training_task) if get_task(name).trains else None
+            task=task, phase=phase(SHIPPED.source(task.training_task.name)) if task.trains else None
         )
-        for name in TASKS
+        for task in map(SHIPPED.get, TASKS)
     )
     return TrialPlan(
-        encoder="xlmr", intermediate=phase(source) if source else None, targets=targets
+        encoder="xlmr",
+        intermediate=phase(SHIPPED.source(source)) if source else None,
+        targets=targets,
     )
 
 

@@ -20,7 +20,7 @@ from benchmarks.common.measuring import RESULTS, Line, options, publish, seconds
 from search.home import Home
 from search.record.address import ExperimentAddress
 from search.winner.evaluate import evaluate_trial
-from spaces.study_file.study import read_text
+from spaces.study_file.study_text import read_text
 from trainables.quiet import quiet_libraries
 
 RANDOM = "random"

@@ -34,7 +34,7 @@ from benchmarks.common.small_model import (
     write_encoder,
 )
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.model import TransferModel
 from trainables.pretraining.corpus import TaskText
 from trainables.quiet import quiet_libraries
@@ -43,7 +43,7 @@ from trainables.training.context import TrialContext
 from trainables.training.evaluate import Scoring, judge, predict
 from trainables.training.workers import Workers
 
-TASK, SPLIT = "panx", "validation"
+TASK, SPLIT = SHIPPED.get("panx"), "validation"
 BATCH_SIZE = 32  # of their side; the default of run_xnli.py is 8
 MAX_DIFFERENCE = 1e-3  # of an F1, since one tag in ten thousand may differ by rounding
 Tags = Mapping[str, Sequence[Any]]  # language -> tags of every row
@@ -99,7 +99,7 @@ class Bench:
             lengths = features.input_ids.lengths.tolist()
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
             examples = self.context.data.examples(TASK, language, SPLIT, max_rows=max_rows)
-            tags[language] = scoring.format.decode(outputs, features, examples, get_task(TASK))
+            tags[language] = scoring.format.decode(outputs, features, examples, TASK)
         return tags, self.scores(tags, scoring)
 
     def scores(self, tags: Tags, scoring: Scoring) -> Mapping[str, float]:
@@ -137,7 +137,7 @@ def study(encoder: str, data_root: str | None) -> StudySettings:
                 "intermediate": ["none", "mnli"],
                 "intermediate_learning_rate": [1e-4],
                 "target_learning_rate": [1e-4],
-                "targets": [TASK],
+                "targets": [TASK.name],
             },
             "training": {"intermediate": recipe, "target": recipe},
             "budget": {"num_trials": 1},
@@ -241,7 +241,7 @@ def alone(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = options("Compares zero-shot evaluation of all languages with the Trainer's.")
-    parser.add_argument("--languages", nargs="+", default=list(get_task(TASK).languages))
+    parser.add_argument("--languages", nargs="+", default=list(TASK.languages))
     parser.add_argument("--rows", type=int, default=200, help="largest number of rows per language")
     parser.add_argument("--alone", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

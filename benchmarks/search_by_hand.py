@@ -41,7 +41,8 @@ from search.record.address import ExperimentAddress
 from search.record.reader import StudyRecord, read_study
 from spaces.phases import Phase, Target, TrialPlan
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.features.prepare import prepare
 from trainables.pocket.cldr import LANGUAGES
 from trainables.quiet import quiet_libraries
@@ -111,9 +112,9 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
     of weights; predict a target language by language."""
     quiet_libraries()
     context = context_of(Path(config["study"]), Path(config["home"]))
-    phase = Phase.from_dict(config["phase"])
+    phase = Phase.from_dict(config["phase"], SHIPPED)
     (source,) = phase.mixture.sources
-    is_tagged = get_task(source.task).kind is TaskKind.TAGGING
+    is_tagged = source.task.kind is TaskKind.TAGGING
     tokenizer = context.base.tokenizer
     features = context.data.features(
         source.task,
@@ -139,18 +140,18 @@ def phase_worker(config: dict[str, Any]) -> dict[str, Any]:
         save_file(model.encoder.state_dict(), config["end"])
     report: dict[str, Any] = {"seconds": seconds}
     if config["target"]:
-        report["score"] = score(trainer, Target.from_dict(config["target"]), context)
+        report["score"] = score(trainer, Target.from_dict(config["target"], SHIPPED), context)
     return report
 
 
 def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float:
     """Return the zero-shot mean of a target."""
-    scoring, task = scoring_of(target, context, split=DEV), get_task(target.task)
+    scoring, task = scoring_of(target, context, split=DEV), target.task
     is_tagged = task.kind is TaskKind.TAGGING
     predicted = {}
     for language in scoring.languages:
         features = context.data.features(
-            task.name, language, DEV, max_rows=None, max_length=scoring.max_length
+            task, language, DEV, max_rows=None, max_length=scoring.max_length
         )
         logits = trainer.predict(_rows(features, is_tagged=is_tagged, context=context)).predictions
         outputs = list(logits)
@@ -158,7 +159,7 @@ def score(trainer: QuietTrainer, target: Target, context: TrialContext) -> float
             lengths = features.input_ids.lengths.tolist()
             best = logits.argmax(axis=-1)
             outputs = [row[:length] for row, length in zip(best, lengths, strict=True)]
-        examples = context.data.examples(task.name, language, DEV, max_rows=None)
+        examples = context.data.examples(task, language, DEV, max_rows=None)
         predicted[language] = scoring.format.decode(outputs, features, examples, task)
     judged = judge(predicted, scoring, context, formats={})
     scores = {language: found.metrics[task.metric] for language, found in judged.items()}
@@ -174,7 +175,7 @@ def _rows(features: Any, *, is_tagged: bool, context: TrialContext) -> Any:
 
 def hand_trial(config: dict[str, Any]) -> None:
     """Train the phases of a plan, one Ray Train run after the other; Tune calls this function."""
-    plan = TrialPlan.from_dict(config["plan"])
+    plan = TrialPlan.from_dict(config["plan"], SHIPPED)
     folder = Path(config["folder"], uuid.uuid4().hex)
     folder.mkdir(parents=True)
     intermediate = str(folder / "intermediate.safetensors") if plan.intermediate else None

@@ -32,7 +32,8 @@ from benchmarks.common.small_model import (
 )
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.features.features import Data
 from trainables.formats.base import Features
@@ -43,7 +44,7 @@ from trainables.training.batches import POOL_BATCHES, Steps
 from trainables.training.loop import READ_EVERY, Progress, train_phase
 from trainables.training.workers import Workers
 
-TASK, ENCODER = "mnli", "encoder"
+TASK, ENCODER = SHIPPED.get("mnli"), "encoder"
 LANGUAGES = ("en", "de", "es", "fr")  # of the text that the tokenizer is trained on
 BATCH_SIZE = 16
 MAX_DIFFERENCE = 1e-3  # of a mean loss over ten steps, when both sides get the same batches
@@ -61,7 +62,7 @@ class Bench:
 
     @property
     def source(self) -> Source:
-        return Source.parse(TASK)
+        return Source(TASK, TASK.source_language)
 
     def model(self) -> TransferModel:
         return self.base.model((TASK,), encoder=None, seed=0)
@@ -134,7 +135,8 @@ def open_bench(folder: Path, data_root: str | None, *, num_steps: int) -> Bench:
     recipe = Recipe(
         num_steps=num_steps, batch_size=BATCH_SIZE, max_length=MAX_LENGTH, max_train_rows=num_rows
     )
-    phase = Phase(mixture=Mixture.of({TASK: 1.0}), learning_rate=5e-4, seed=0, recipe=recipe)
+    mixture = Mixture.of([(Source(TASK, TASK.source_language), 1.0)])
+    phase = Phase(mixture=mixture, learning_rate=5e-4, seed=0, recipe=recipe)
     features = Data(folder / "data", base, Rows(data_root)).features(
         TASK, "en", "train", max_rows=num_rows, max_length=MAX_LENGTH
     )

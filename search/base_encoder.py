@@ -10,7 +10,7 @@ from search.home import Home
 from spaces.refusal import Refusal
 from spaces.study_file.sections import POCKET
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import text_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables import encoder_files
 from trainables.rows.bundle import bundled_encoder
 from trainables.whole import check_new
@@ -108,7 +108,10 @@ def _recipe_of(settings: StudySettings) -> "BaseRecipe | None":
     from trainables.pretraining.recipe import pocket_base, study_base
     from trainables.rows.rows import Rows
 
-    return study_base(pretraining, Rows.of(settings)) if pretraining else pocket_base()
+    if pretraining is None:
+        return pocket_base()
+    text = settings.catalogue.text_task(pretraining.text)
+    return study_base(pretraining, text, Rows.of(settings))
 
 
 def pretrain_folder(folder: Path, recipe: "BaseRecipe", *, on_step: OnDone = ignore) -> None:
@@ -162,9 +165,10 @@ def choose_text(wanted: TextChoice, *, data_root: str | None, seed: int) -> "Cor
     if has_files:
         return TextFiles(texts=wanted.texts, pairs=wanted.pairs)
     if wanted.task is not None:
+        task = SHIPPED.text_task(wanted.task)
         return TaskText.of(
-            wanted.task,
-            wanted.languages or text_task(wanted.task).languages,
+            task,
+            wanted.languages or task.languages,
             pair_share=wanted.pair_share,
             seed=seed,
             source=Rows(data_root),

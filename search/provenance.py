@@ -94,7 +94,7 @@ def world_facts(settings: StudySettings, base: BaseEncoder, rows: Rows) -> Train
         precision=settings.resources.computes_in.value,
         train={
             f"{task}@{language}": rows.fingerprint(task, language, "train")
-            for task, language in sorted(trained)
+            for task, language in sorted(trained, key=lambda cell: (cell[0].name, cell[1]))
         },
     )
 
@@ -103,7 +103,7 @@ def scored_facts(plan: TrialPlan, context: TrialContext, *, split: str) -> dict[
     """Target -> digest of the protocol and the rows that it is scored with on a split."""
     num_layers, rows = context.base.num_layers, context.data.rows
     return {
-        target.task: protocol_of(
+        target.task.name: protocol_of(
             scoring_of(target, context, split=split), num_layers=num_layers, rows=rows
         ).digest
         for target in plan.targets
@@ -170,7 +170,7 @@ def differences(row: TrialRow, recorded: Mapping[str, Any], context: TrialContex
     for target in row.plan.targets:
         scoring = scoring_of(target, context, split="validation")
         now = protocol_of(scoring, num_layers=context.base.num_layers, rows=context.data.rows)
-        before = scored[target.task]
+        before = scored[target.task.name]
         changed += [
             f"{name} of {target.task}'s validation scores was {_short(getattr(before, name))} and "
             f"is now {_short(getattr(now, name))}"

@@ -1,7 +1,8 @@
 """The settings of a study as its record has them: an older version may have written them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ from spaces.refusal import Refusal
 from spaces.study_file.messages import first_refusal
 from spaces.study_file.sections import BudgetSection, EvaluationSection, ResourcesSection, Section
 from spaces.study_file.study import StudySettings
+from spaces.study_file.task_sections import RowsSection, TaskSection, catalogue_of
+from spaces.tasks.catalogue import SHIPPED, Catalogue
 
 _S = TypeVar("_S", bound=Section)
 
@@ -28,6 +31,7 @@ class RecordedSettings:
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     resources: ResourcesSection = field(default_factory=ResourcesSection)
     budget: BudgetSection | None = None
+    catalogue: Catalogue = SHIPPED
 
     @classmethod
     def parse(
@@ -42,6 +46,7 @@ class RecordedSettings:
             evaluation=_section(EvaluationSection, sections.get("evaluation", {}), where),
             resources=_section(ResourcesSection, sections.get("resources", {}), where),
             budget=_section(BudgetSection, budget, where) if budget else None,
+            catalogue=_catalogue(content, where),
         )
 
     def whole(self, *, where: str = "record") -> StudySettings:
@@ -50,6 +55,44 @@ class RecordedSettings:
         if not self.content:
             raise Refusal(f"{where} has no settings yet: its study has just begun; try again later")
         return StudySettings.parse(dict(self.content), file=where, is_recorded=True)
+
+
+@contextmanager
+def describing(where: str) -> Iterator[None]:
+    """Says in a refusal of an unknown task how to describe it: records of versions in which such a
+    task was an entry in the program's code do not."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(
+            f"{where}: {refusal}. Records of earlier versions do not describe tasks of one's own: "
+            "write the task into the study file as [tasks.NAME] with kind, languages, labels and "
+            "rows, and run the study under another name; phases that are in the store are not "
+            "trained again"
+        ) from None
+
+
+def _catalogue(content: Mapping[str, JsonValue], where: str) -> Catalogue:
+    """The shipped tasks and those that the study defined."""
+    tasks = {
+        name: _section(TaskSection, table, where)
+        for name, table in _tables(content, "tasks").items()
+        if isinstance(table, dict)
+    }
+    rows = {
+        name: tuple(_section(RowsSection, p, where) for p in parts if isinstance(p, dict))
+        for name, parts in _tables(content, "rows").items()
+        if isinstance(parts, list)
+    }
+    try:
+        return catalogue_of(tasks, rows)
+    except Refusal as refusal:
+        raise Refusal(f"{where}: {refusal}") from None
+
+
+def _tables(content: Mapping[str, JsonValue], name: str) -> Mapping[str, JsonValue]:
+    tables = content.get(name)
+    return tables if isinstance(tables, dict) else {}
 
 
 def _section(kind: type[_S], content: Mapping[str, JsonValue], where: str) -> _S:

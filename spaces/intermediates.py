@@ -9,14 +9,16 @@ from spaces.domains import Choice
 from spaces.masking import PROPORTIONAL, Masking, Share
 from spaces.mixture import Mixture
 from spaces.refusal import Refusal, unknown
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import Catalogue
+from spaces.tasks.source import Source
 
 NONE, ALL, MIXED = "none", "all", "mixture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intermediates:
-    """The options for the intermediate phase of a study.
+    """The options for the intermediate phase of a study. The tasks of its sources are those of
+    `catalogue`.
 
     `listed` names them: `none`, a source (`mnli`, `mnli@de`), several sources joined by `+`, or
     `all` (every source that any option names). Several sources are mixed in proportion to their
@@ -25,6 +27,7 @@ class Intermediates:
     with and without it; `none` with masking is masking alone.
     """
 
+    catalogue: Catalogue
     mixture: Literal["choice", "shares"]
     listed: tuple[str, ...]
     temperature: float
@@ -48,12 +51,28 @@ class Intermediates:
                 "have a proportional share"
             )
 
+        if self.mixture == "choice":
+            for option in self.listed:
+                if option != NONE:
+                    self._check_counts(option)
+
+    def _check_counts(self, option: str) -> None:
+        """Check that the rows of the sources are counted, where a mixture depends on them."""
+        self._unmasked(option, {}, None)
+        if self.masking and PROPORTIONAL in self.masking.shares:
+            self.masking.share_beside(
+                self.members(option),
+                temperature=self.temperature,
+                cap=self.cap,
+                max_train_rows=None,
+            )
+
     @property
     def sources(self) -> tuple[str, ...]:
-        """Every source that an option names, each once."""
+        """Every source that an option names, each once, as the study file writes it."""
         parts = [p for o in self.listed if o not in (NONE, ALL) for p in o.split("+")]
         for part in parts:
-            Source.parse(part)
+            self.catalogue.source(part)
         return tuple(dict.fromkeys(parts))
 
     @property
@@ -87,11 +106,12 @@ class Intermediates:
             raise Refusal(f"mlm.share is {share!r}; expected {self.shares}")
         return share
 
-    def members(self, option: str) -> tuple[str, ...]:
+    def members(self, option: str) -> tuple[Source, ...]:
         """The sources of an option, without the text of masking; none for `none`."""
         if option == NONE:
             return ()
-        return self.sources if option in (ALL, MIXED) else tuple(option.split("+"))
+        names = self.sources if option in (ALL, MIXED) else option.split("+")
+        return tuple(self.catalogue.source(name) for name in names)
 
     def mixture_of(
         self, option: str, share: Share, params: Mapping[str, Any], *, max_train_rows: int | None
@@ -119,7 +139,8 @@ class Intermediates:
         if option == MIXED:
             # Minus the log of a uniform draw is a Gamma(1) draw. Normalised, such draws are uniform
             # over all mixtures.
-            return Mixture.of({s: -math.log(read(params, f"mix.{s}")) for s in self.sources})
+            draws = (-math.log(read(params, f"mix.{name}")) for name in self.sources)
+            return Mixture.of(zip(self.members(MIXED), draws, strict=True))
         return Mixture.proportional(
             self.members(option),
             temperature=self.temperature,

@@ -142,6 +142,17 @@ def known_language(code: str) -> Language | None:
         return None
 
 
+def find_language(name: str) -> Language | None:
+    """The language that any of its codes or names means: `de`, `deu`, `deu_Latn`, `German`. None
+    where there is none."""
+    code = _preferred(name.replace("_", "-")) or _code_of_name(name)
+    parts = (code or "").split("-")
+    # A script that the language is written in by default (`deu_Latn`) says nothing.
+    if len(parts) == 2 and parts[1] == _likely_script(parts[0]):
+        code = parts[0]
+    return None if code is None else known_language(code)
+
+
 @lru_cache(maxsize=1024)
 def _described(code: str) -> Language:
     """A language outside the table, described by langcodes (codes, names) and Babel (CLDR's
@@ -194,20 +205,25 @@ def _listed_codes() -> Mapping[str, str]:
 def _meant_by_name(name: str) -> str:
     """`: German has the code 'de'` for the name of a language in place of its code; else what is
     expected."""
+    code = _code_of_name(name)
+    if code is None:
+        return (
+            ": expected a code of ISO 639 or BCP 47, e.g. 'sv', 'zh-Hant' or 'pt-BR' "
+            "(docs/reference/languages.md)"
+        )
+    return f": {get_language(code).name} has the code {code!r}; write that"
+
+
+def _code_of_name(name: str) -> str | None:
+    """The preferred code of the language with this name in any language that langcodes knows."""
     import langcodes
 
     try:
         is_name = 3 < len(name) < 60 and name.isprintable()
         code = str(langcodes.find(name)) if is_name else None
     except LookupError:
-        code = None
-    if code is None:
-        return (
-            ": expected a code of ISO 639 or BCP 47, e.g. 'sv', 'zh-Hant' or 'pt-BR' "
-            "(docs/reference/languages.md)"
-        )
-    preferred = _preferred(code) or code
-    return f": {get_language(preferred).name} has the code {preferred!r}; write that"
+        return None
+    return code and (_preferred(code) or code)
 
 
 def _short(code: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from spaces.domains import Choice, Rates
 from spaces.mixture import Mixture, proportions, rows_read
 from spaces.refusal import Refusal, unknown
-from spaces.tasks.catalogue import text_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task
 
 PROPORTIONAL = "proportional"
 Share = float | str
@@ -25,17 +26,16 @@ class Masking:
     replaced.
     """
 
-    text: str
+    text: Task
     languages: tuple[str, ...] = ()  # (): every language of the text
     exponent: float = 0.3
     shares: tuple[Share, ...] = (PROPORTIONAL,)
     learning_rate: Rates | None = None
 
     def __post_init__(self) -> None:
-        task = text_task(self.text)
         for language in self.languages:
-            if language not in task.languages:
-                raise unknown(f"language of {task.name!r}", language, task.languages)
+            if language not in self.text.languages:
+                raise unknown(f"language of {self.text.name!r}", language, self.text.languages)
         if not 0 < self.exponent <= 1:
             raise Refusal(f"space.mlm.exponent must lie in (0, 1]; got {self.exponent}")
         if not self.shares:
@@ -54,10 +54,10 @@ class Masking:
         return Choice(tuple(dict.fromkeys((0.0, *self.shares))))
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The text in each of its languages, written as sources: `flores@de`."""
-        languages = self.languages or text_task(self.text).languages
-        return tuple(f"{self.text}@{language}" for language in languages)
+    def sources(self) -> tuple[Source, ...]:
+        """The text in each of its languages."""
+        languages = self.languages or self.text.languages
+        return tuple(Source(self.text, language) for language in languages)
 
     def mixture(self, *, max_train_rows: int | None) -> Mixture:
         """The mixture of the text in all its languages."""
@@ -70,7 +70,7 @@ class Masking:
 
     def share_beside(
         self,
-        sources: Iterable[str],
+        sources: Iterable[Source],
         *,
         temperature: float,
         cap: int | None,
@@ -78,7 +78,8 @@ class Masking:
     ) -> float:
         """The share of the text where it is one more member of a proportional mixture of
         `sources`."""
-        rows = rows_read(sources, max_train_rows)
-        rows[self.text] = sum(rows_read(self.sources, max_train_rows).values())
+        others = tuple(sources)
+        read = rows_read((*others, *self.sources), max_train_rows)
+        rows = [*read[: len(others)], sum(read[len(others) :])]
         weights = proportions(rows, temperature=temperature, cap=cap)
-        return weights[self.text] / math.fsum(weights.values())
+        return weights[-1] / math.fsum(weights)

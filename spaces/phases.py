@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from spaces.mixture import Mixture
 from spaces.refusal import Refusal, unknown
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.catalogue import Catalogue
+from spaces.tasks.task import Task, TaskKind
 
 
 class Pooling(StrEnum):
@@ -142,7 +143,7 @@ class Phase:
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < 1:
             raise Refusal(f"a learning rate must lie between 0 and 1; got {self.learning_rate}")
-        kinds = {get_task(source.task).kind for source in self.mixture.sources}
+        kinds = {source.task.kind for source in self.mixture.sources}
         if self.recipe.evaluate_every and kinds == {TaskKind.MLM}:
             raise Refusal("an mlm phase has no validation rows: leave evaluate_every out")
         if self.recipe.pooling is not Pooling.MEAN and not kinds & POOLED:
@@ -197,10 +198,11 @@ class Phase:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Phase":
-        """The inverse of `to_dict`. Older records have no role; the plan sets it then."""
+    def from_dict(cls, data: Mapping[str, Any], catalogue: Catalogue) -> "Phase":
+        """The inverse of `to_dict`. Older records have no role; the plan sets it then. Raises
+        Refusal for a task that the catalogue does not have."""
         return cls(
-            mixture=Mixture.from_dict(data["mixture"]),
+            mixture=Mixture.from_dict(data["mixture"], catalogue),
             learning_rate=data["learning_rate"],
             seed=data["seed"],
             recipe=Recipe(**data["recipe"]),
@@ -213,17 +215,19 @@ class Target:
     """A task to score in all its languages after its target phase. Retrieval tasks have no
     phase."""
 
-    task: str
+    task: Task
     phase: Phase | None
 
     def __post_init__(self) -> None:
-        task = get_task(self.task)
+        task = self.task
         if task.trains != (self.phase is not None) or task.kind is TaskKind.MLM:
-            raise Refusal(f"target {self.task!r}: a {task.kind} task cannot be scored this way")
+            raise Refusal(f"target {task.name!r}: a {task.kind} task cannot be scored this way")
         if self.phase is not None:
             trained = self.trained_tasks
             if task.training_task not in trained:
-                raise unknown(f"training task of target {self.task!r}", task.training_task, trained)
+                names = [other.name for other in trained]
+                wanted = task.training_task.name
+                raise unknown(f"training task of target {task.name!r}", wanted, names)
             object.__setattr__(self, "phase", replace(self.phase, role=Role.TARGET))
 
     @property
@@ -232,18 +236,21 @@ class Target:
         return self.phase.recipe if self.phase else None
 
     @property
-    def trained_tasks(self) -> tuple[str, ...]:
+    def trained_tasks(self) -> tuple[Task, ...]:
         """The tasks that the target phase trains heads for, each once; empty without a phase."""
         sources = self.phase.mixture.sources if self.phase else ()
         return tuple(dict.fromkeys(source.task for source in sources))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"task": self.task, "phase": self.phase.to_dict() if self.phase else None}
+        return {"task": self.task.name, "phase": self.phase.to_dict() if self.phase else None}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Target":
+    def from_dict(cls, data: Mapping[str, Any], catalogue: Catalogue) -> "Target":
         phase = data["phase"]
-        return cls(task=data["task"], phase=Phase.from_dict(phase) if phase else None)
+        return cls(
+            task=catalogue.get(data["task"]),
+            phase=Phase.from_dict(phase, catalogue) if phase else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +271,7 @@ class TrialPlan:
     targets: tuple[Target, ...]
 
     def __post_init__(self) -> None:
-        names = [target.task for target in self.targets]
+        names = [target.task.name for target in self.targets]
         if not names or len(set(names)) != len(names):
             raise Refusal(f"a trial plan needs targets, each once; got {names}")
         if self.intermediate is not None:
@@ -285,6 +292,13 @@ class TrialPlan:
     def pairs(self) -> tuple[PhasePair, ...]:
         """The intermediate phase with each target."""
         return tuple(PhasePair(intermediate=self.intermediate, target=t) for t in self.targets)
+
+    def target(self, name: str) -> Target:
+        """The target of this name. Raises Refusal where the plan has none."""
+        found = {target.task.name: target for target in self.targets}
+        if name not in found:
+            raise unknown("target of the plan", name, found)
+        return found[name]
 
     @property
     def is_baseline(self) -> bool:
@@ -317,12 +331,13 @@ class TrialPlan:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TrialPlan":
+    def from_dict(cls, data: Mapping[str, Any], catalogue: Catalogue) -> "TrialPlan":
+        """The inverse of `to_dict`. Raises Refusal for a task that the catalogue does not have."""
         intermediate = data["intermediate"]
         return cls(
             encoder=data["encoder"],
-            intermediate=Phase.from_dict(intermediate) if intermediate else None,
-            targets=tuple(Target.from_dict(target) for target in data["targets"]),
+            intermediate=Phase.from_dict(intermediate, catalogue) if intermediate else None,
+            targets=tuple(Target.from_dict(target, catalogue) for target in data["targets"]),
         )
 
 

@@ -13,7 +13,8 @@ from spaces.masking import Masking, Share
 from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Target, TrialPlan
 from spaces.refusal import Refusal, unknown
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task
 
 MLM = "mlm"  # names the recipe of masking alone
 
@@ -33,7 +34,7 @@ class SearchSpace:
     intermediate_learning_rate: Rates
     target_learning_rate: Rates
     intermediate_recipe: Recipe
-    targets: tuple[tuple[str, Recipe], ...]
+    targets: tuple[tuple[Task, Recipe], ...]
     points: tuple[Mapping[str, Any], ...]
     num_baselines: int
     adapters: Adapters | None = None
@@ -170,14 +171,14 @@ class SearchSpace:
         read: dict[tuple[Source, Recipe], None] = {}
         for option in self.options:
             masked = self.masking.sources if self.masking else ()
-            for name in (*self.intermediates.members(option), *masked):
-                read[Source.parse(name), self.recipe_of(option)] = None
+            for source in (*self.intermediates.members(option), *masked):
+                read[source, self.recipe_of(option)] = None
         yield from read
 
     @property
     def has_target_phases(self) -> bool:
         """Whether any target trains; False where every target is a retrieval task."""
-        return any(get_task(task).trains for task, _ in self.targets)
+        return any(task.trains for task, _ in self.targets)
 
     def _check_point(self, point: Mapping[str, Any]) -> None:
         """Check that a point of the study file has known parameters with values in their
@@ -192,16 +193,16 @@ class SearchSpace:
                 raise Refusal(f"{name} is {value!r}; expected {domains[name]}")
         self.decode(point)
 
-    def _target(self, name: str, recipe: Recipe, params: Mapping[str, Any], seed: int) -> Target:
-        task = get_task(name)
+    def _target(self, task: Task, recipe: Recipe, params: Mapping[str, Any], seed: int) -> Target:
         if not task.trains:
-            return Target(task=name, phase=None)
+            return Target(task=task, phase=None)
         rate = read(params, "target.learning_rate")
         if self.adapters:
             rate, recipe = self.adapters.apply("target", params, rate, recipe)
-        mixture = Mixture.of({task.training_task: 1.0})
+        trained = task.training_task
+        mixture = Mixture.of([(Source(trained, trained.source_language), 1.0)])
         phase = Phase(mixture=mixture, learning_rate=rate, seed=seed, recipe=recipe)
-        return Target(task=name, phase=phase)
+        return Target(task=task, phase=phase)
 
 
 def _check_adapters(space: SearchSpace) -> None:

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from spaces import redaction
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.pretraining.pretrain import pretrain
 from trainables.pretraining.recipe import tiny_base
 from trainables.quiet import quiet_libraries
@@ -152,9 +152,9 @@ def is_mirrored(mirror: Path) -> Callable[..., bool]:
     """Whether the mirror has the data set that a task's rows in a language come from."""
 
     def find(name: str, language: str | None = None) -> bool:
-        task = get_task(name)
+        task = SHIPPED.get(name)
         if task.parts:
-            return all(find(part, language) for part in task.parts)
+            return all(find(part.name, language) for part in task.parts)
         place = task.origin_of(language or task.languages[0]).dataset
         return place == "pocket" or (mirror / place).is_dir()
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from search.cluster.manifests import Command, Manifest, Overlay, study_objects
-from spaces.study_file.study import read_text
+from spaces.study_file.study_text import read_text
 
 ROOT = Path(__file__).parent.parent
 COMPONENTS = ("external-postgres", "hub-egress", "s3-artifacts")  # of k8s/components

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from spaces.phases import Phase
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features
@@ -97,11 +97,11 @@ class ForTrainer(nn.Module):
     """The same encoder and head with the interface that the Trainer expects; returns a mean loss,
     as Hugging Face models do."""
 
-    def __init__(self, model: TransferModel, task: str) -> None:
+    def __init__(self, model: TransferModel, task: Task) -> None:
         super().__init__()
         self.model = model
-        self.task = task
-        self.is_pooled = get_task(task).kind is TaskKind.CLASSIFICATION
+        self.head = task.name
+        self.is_pooled = task.kind is TaskKind.CLASSIFICATION
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor
@@ -110,7 +110,7 @@ class ForTrainer(nn.Module):
         hidden = output.last_hidden_state
         if self.is_pooled:
             hidden = masked_mean(hidden, attention_mask)
-        logits = self.model.heads[self.task](hidden).float()
+        logits = self.model.heads[self.head](hidden).float()
         width = logits.shape[-1]
         loss = cross_entropy(logits.view(-1, width), labels.view(-1), ignore_index=IGNORED)
         return {"loss": loss, "logits": logits}

@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from search.callbacks import StartCallbacks
-from search.cli import cluster, data, k8s, plan, pretrain, results, ui
+from search.cli import cluster, data, init, k8s, plan, pretrain, results, tasks, ui
 from search.cli.cluster import AutoscalingOption, RayAddressOption
 from search.cli.ending import INTERRUPTED, complain, end_of
 from search.cli.options import (
@@ -33,7 +32,6 @@ from search.cli.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS
 
 UNEXPECTED = 3  # the fresh seeds gain less than the search promised
 UNREGISTERED = 4  # retrained, but no seed learned any target, so there is no model
@@ -323,32 +321,6 @@ def gc(
     output(swept, as_json, show)
 
 
-def tasks(as_json: JsonOption = False) -> None:
-    """List the tasks with their kind, languages and metric."""
-    rows = {
-        name: {
-            "kind": task.kind.value,
-            "dataset": task.dataset,
-            "metric": task.metric,
-            "labels": list(task.labels),
-            "source_language": task.source_language,
-            "languages": list(task.languages),
-            "train_on": task.training_task if task.trains else None,
-        }
-        for name, task in TASKS.items()
-    }
-
-    def show(console: Console) -> None:
-        table = Table("task", "kind", "metric", "source", "languages", box=None)
-        for name, task in TASKS.items():
-            languages = " ".join(task.languages)
-            source = task.source_language if task.trains else "-"
-            table.add_row(name, task.kind.value, task.metric, source, languages)
-        console.print(table)
-
-    output(rows, as_json, show)
-
-
 def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Check this machine and this installation.
 
@@ -387,10 +359,10 @@ def root(
 
 # In the order of --help.
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
-    ("Search", (run, plan.plan, report, ui.ui, results.compare)),
+    ("Search", (init.init, run, plan.plan, report, ui.ui, results.compare)),
     ("The winner", (retrain, results.evaluate, results.predict, export)),
     ("On a cluster", (cluster.submit, cluster.status, cluster.logs, cluster.cancel)),
-    ("Data and upkeep", (tasks, pretrain.pretrain, gc, doctor)),
+    ("Data and upkeep", (tasks.tasks, pretrain.pretrain, gc, doctor)),
 )
 for _panel, _commands in COMMANDS:
     for _command in _commands:

@@ -97,7 +97,7 @@ def submit(
     With --retrain, retrain its best trial instead. Submit the study again to continue it.
     """
     from search.planning.plan import check_study
-    from spaces.study_file.study import read_text
+    from spaces.study_file.study_text import whole_text
 
     settings = load_settings(study, name=name, data_root=data_root, encoder=encoder)
     check_study(settings)
@@ -106,7 +106,7 @@ def submit(
     if retrain and name is not None:
         raise Refusal("--retrain uses the name in the study file; leave --name out")
     check_seeds(seeds, retrain=retrain)
-    text = read_text(study)
+    text = whole_text(study, rows_folder=settings.study.rows_folder)
     _refuse_password(settings, text)
     given = {"--home": home, "--name": name, "--data-root": settings.study.data_root}
     given["--encoder"] = settings.study.encoder_folder

@@ -9,7 +9,7 @@ import typer
 from search.cli.options import JsonOption, StudyArgument, check_seeds
 from search.cli.streams import takes_unicode
 from search.cluster.manifests import Command, Overlay, study_objects, to_yaml
-from spaces.study_file.study import read_text
+from spaces.study_file.study_text import whole_text
 
 app = typer.Typer(help="Make the Kubernetes manifests of a study.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def render(
     """
     check_seeds(seeds, retrain=retrain)
     objects = study_objects(
-        read_text(study),
+        whole_text(study),
         command=Command.RETRAIN if retrain else Command.RUN,
         overlay=overlay,
         image=image,

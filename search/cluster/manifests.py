@@ -17,7 +17,8 @@ import yaml
 
 from search.addresses import secret_key, secret_line
 from spaces.refusal import Refusal
-from spaces.study_file.study import StudySettings, parse_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text
 
 Manifest = dict[str, Any]
 
@@ -325,6 +326,11 @@ def _check_study(settings: StudySettings, text: str) -> None:
             "it out and give it to the head's pod in a Secret (docs/how-to/kubernetes.md)"
         )
     _check_folder("data_root", settings.study.data_root)
+    if settings.reads_folders and settings.study.data_root is None:
+        raise Refusal(
+            "the study reads rows of its own from folders, which no pod has; set study.data_root "
+            f"to a folder below {WORK} that has them, such as one that `data bundle` wrote"
+        )
     _check_folder("encoder_folder", settings.study.encoder_folder)
     if settings.study.encoder.startswith(("/", ".", "~")):
         _check_folder("encoder", settings.study.encoder)

@@ -14,7 +14,7 @@ from search.degradation.paired_scores import PairedScores
 from search.stats.intervals import Interval, grouped_difference
 from search.trials.gains import scores_by_seed, side_by_side
 from search.trials.ranking import TrialRow, best_baseline
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.task import TaskKind
 
 
 def by_language_of_intermediate(rows: Sequence[TrialRow]) -> SourceLanguages | None:
@@ -70,7 +70,7 @@ def _group(row: TrialRow) -> str | None:
     if row.plan.intermediate is None:
         return None
     sources = row.plan.intermediate.mixture.sources
-    codes = {s.language for s in sources if get_task(s.task).kind is not TaskKind.MLM}
+    codes = {s.language for s in sources if s.task.kind is not TaskKind.MLM}
     if codes == {"en"}:
         return "english"
     return "other" if codes and "en" not in codes else None

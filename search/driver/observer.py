@@ -134,6 +134,7 @@ class Observer:
         self._num_gpus = settings.resources.num_gpus
         self._spent_gpu_hours = gpu_hours  # of finished trials, those of earlier drivers too
         self._budget = settings.budget
+        self._catalogue = settings.catalogue
         self._left = settings.budget.num_trials
         self._counts: Counter[tuple[str, str]] = Counter()
         self._gpu_hours = 0.0
@@ -193,7 +194,7 @@ class Observer:
 
     def _phase(self, number: int, event: Mapping[str, Any]) -> None:
         record, how = event["record"], "reused" if event["reused"] else "trained"
-        phase = Phase.from_dict(record["phase"])
+        phase = Phase.from_dict(record["phase"], self._catalogue)
         _log(
             f"phase {how}",
             trial=number,

@@ -213,7 +213,9 @@ class StudySearcher(Searcher):
         live.costs[record.key] = record.seconds
         self._queue.changed()
         self._note(live.asked)
-        self._log.phase_finished(phase_row(record), plan_phase=record.phase)
+        self._log.phase_finished(
+            phase_row(record, self._settings.catalogue), plan_phase=record.phase
+        )
 
     def _note(self, asked: AskedTrial) -> None:
         """Store the time that a running trial used until now, in case this driver is killed.

@@ -18,7 +18,6 @@ from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.features.prepare import prepare as prepare_data
@@ -149,8 +148,7 @@ def check_trained_on(
 
 def scoring_versions(settings: StudySettings) -> dict[str, int]:
     """Target -> the version of its main metric."""
-    targets = {name: get_task(name) for name in settings.space.targets}
-    return {name: format_of_task(task).scoring_version(task) for name, task in targets.items()}
+    return {task.name: format_of_task(task).scoring_version(task) for task in settings.targets}
 
 
 def _check_thread() -> None:

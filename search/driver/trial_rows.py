@@ -10,6 +10,7 @@ from search.trials.spending import TrialSpending
 from spaces.phases import Phase
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import Catalogue
 from trainables.scoring.objectives import objective_values
 from trainables.scoring.scores import Scores, objective
 from trainables.store.phase_store import PhaseRecord
@@ -81,9 +82,9 @@ def objective_of(scores: Scores, settings: StudySettings) -> float | None:
         return None
 
 
-def phase_row(record: PhaseRecord) -> PhaseRow:
-    """Return the row of a stored phase."""
-    phase = Phase.from_dict(record.phase)
+def phase_row(record: PhaseRecord, catalogue: Catalogue) -> PhaseRow:
+    """Return the row of a stored phase of a study with these tasks."""
+    phase = Phase.from_dict(record.phase, catalogue)
     return PhaseRow(
         key=record.key,
         parent=record.parent,

@@ -53,7 +53,6 @@ from search.trials.ranking import (
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import SelectionRule
-from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import (
     Mark,
     Scores,
@@ -284,9 +283,10 @@ def _unscored(record: StudyRecord) -> dict[str, list[str]]:
     scored: dict[str, set[str]] = defaultdict(set)
     for target in chain.from_iterable(row.scores.targets for row in record.rows if row.scores):
         scored[target.task].update(target.languages)
+    known = {target.task.name: target.task for row in record.rows for target in row.plan.targets}
     missing = {}
     for task in scored:
-        languages = TASKS[task].languages if task in TASKS else ()
+        languages = known[task].languages if task in known else ()
         wanted = [code for code in languages if not asked or code in asked]
         missing[task] = [code for code in wanted if code not in scored[task]]
     return {task: languages for task, languages in missing.items() if languages}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from spaces.phases import Phase, TrialPlan
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 
 BYTES = 4  # bytes per weight: phases are stored in single precision
 SEQUENCES_PER_SECOND = 100.0  # in training, on one GPU; an assumption that the user can replace
@@ -87,7 +88,7 @@ def cost_of(
         trained_sequences=trained,
         dev_sequences=dev,
         scored_sequences=scored,
-        not_counted=tuple(task for task, count in counts.items() if count is None),
+        not_counted=tuple(task.name for task, count in counts.items() if count is None),
         sequences_per_second=sequences_per_second,
         gpu_hours=(trained + (dev + scored) / PASSES) / sequences_per_second / 3600,
         disk_bytes=None if weights is None else weights * BYTES * len(phases),
@@ -120,13 +121,12 @@ def num_weights(settings: StudySettings) -> int | None:
         return None  # not a folder, or another architecture; `run` reports what is wrong
 
 
-def sequences_of(task: str) -> int:
+def sequences_of(task: Task) -> int:
     """Return the number of sequences of one example: one per choice; two in retrieval (a text and
     its pivot); else one."""
-    entry = get_task(task)
-    if entry.kind is TaskKind.CHOICE:
-        return round(1 / entry.chance)
-    return 2 if entry.kind is TaskKind.RETRIEVAL else 1
+    if task.kind is TaskKind.CHOICE:
+        return round(1 / task.chance)
+    return 2 if task.kind is TaskKind.RETRIEVAL else 1
 
 
 def _trained(phase: Phase) -> int:
@@ -143,18 +143,18 @@ def _dev(phase: Phase) -> int:
 
 
 def _with_rows(phase: Phase) -> list[Source]:
-    return [s for s in phase.mixture.sources if get_task(s.task).kind is not TaskKind.MLM]
+    return [s for s in phase.mixture.sources if s.task.kind is not TaskKind.MLM]
 
 
-def _scored(settings: StudySettings, task: str) -> int | None:
+def _scored(settings: StudySettings, task: Task) -> int | None:
     """Return the sequences that scoring a target takes in one trial; None if not known."""
-    entry, limit = get_task(task), settings.evaluation.max_rows
-    if entry.num_dev_rows is None and limit is None:
+    limit = settings.evaluation.max_rows
+    if task.num_dev_rows is None and limit is None:
         return None
     total = 0
     for language in settings.languages_of(task):
-        is_half = settings.evaluation.halves and entry.is_cut(language, "validation")
+        is_half = settings.evaluation.halves and task.is_cut(language, "validation")
         half = 2 if is_half else 1
-        rows = [n for n in (entry.num_dev_rows and entry.num_dev_rows // half, limit) if n]
+        rows = [n for n in (task.num_dev_rows and task.num_dev_rows // half, limit) if n]
         total += min(rows)
     return total * sequences_of(task)

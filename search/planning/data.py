@@ -10,7 +10,7 @@ from search.planning.older_stages import older_stage_warnings
 from spaces.refusal import Refusal
 from spaces.study_file.sections import POCKET, PRETRAINED
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import Catalogue
 from trainables import encoder_files
 from trainables.features.prepare import wanted_by
 from trainables.rows import bundle
@@ -69,15 +69,15 @@ def places_of(settings: StudySettings) -> list[StudyRows]:
     """Return the rows that `run`, `retrain` and the pretraining of the study's encoder read."""
     rows: dict[StudyRows, None] = {}
     if settings.pretraining is not None:
-        text = get_task(settings.pretraining.text)
+        text = settings.catalogue.get(settings.pretraining.text)
         for language in settings.pretraining.languages or text.languages:
             rows[StudyRows(text.name, "train", language, False)] = None
     for wanted in wanted_by(settings):
         is_needed = wanted.split == "train"
-        rows[StudyRows(wanted.task, wanted.split, wanted.language, is_needed)] = None
-    for target in settings.space.targets:
+        rows[StudyRows(wanted.task.name, wanted.split, wanted.language, is_needed)] = None
+    for target in settings.targets:
         for language in settings.languages_of(target):
-            rows[StudyRows(target, "test", language, False)] = None
+            rows[StudyRows(target.name, "test", language, False)] = None
     return sorted(rows)
 
 
@@ -89,11 +89,12 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     unreachable: set[str] = set()  # data sets whose server did not answer; it is not asked again
     for done, rows in enumerate(needed, start=1):
         on_done(done, len(needed))
-        data_set = get_task(rows.task).origin_of(rows.language).dataset
+        task = settings.catalogue.get(rows.task)
+        data_set = task.origin_of(rows.language).dataset
         if data_set in unreachable:
             continue
         try:
-            described.append(reader.describe(rows.task, rows.language, rows.split))
+            described.append(reader.describe(task, rows.language, rows.split))
         except NoRowsError as error:
             if rows.is_needed:
                 errors.append(str(error))
@@ -164,10 +165,11 @@ def bundle_data(
             hub_parts,
             own_parts,
             data_root=settings.study.data_root,
+            rows_folder=settings.study.rows_folder,
             encoder=_copy_encoder(settings, source, draft) if source else None,
             on_done=on_done,
         )
-        _compare(check.found, replace(Rows.of(settings), data_root=str(draft)))
+        _compare(check.found, replace(Rows.of(settings), data_root=str(draft)), settings.catalogue)
     return check
 
 
@@ -221,14 +223,15 @@ def not_copied(found: DataCheck) -> list[str]:
     return bundle.left_out(own_parts_of(found.found))
 
 
-def _compare(found: Sequence[RowsDescription], copied: Rows) -> None:
+def _compare(found: Sequence[RowsDescription], copied: Rows, catalogue: Catalogue) -> None:
     """Refuse a copy whose rows differ from the source's."""
     for source in found:
         if any(part.reason_not_copied for part in source.own_parts) or not (
             source.parts or source.own_parts
         ):
             continue
-        if copied.fingerprint(source.task, source.language, source.split) != source.digest:
+        task = catalogue.get(source.task)
+        if copied.fingerprint(task, source.language, source.split) != source.digest:
             raise Refusal(
                 f"the {source.split} rows in the copy of {source.dataset!r}, config "
                 f"{source.config!r}, differ from their source; is the disk full?"
@@ -240,10 +243,8 @@ def _wrong_files(settings: StudySettings, places: Sequence[StudyRows]) -> list[s
     root = settings.study.data_root
     if root is None:
         return []
-    tasks = [(get_task(rows.task), rows.language) for rows in places]
-    entries = [
-        (get_task(name), code) for task, code in tasks for name in (task.parts or (task.name,))
-    ]
+    tasks = [(settings.catalogue.get(rows.task), rows.language) for rows in places]
+    entries = [(entry, code) for task, code in tasks for entry in (task.parts or (task,))]
     datasets = {entry.origin_of(code).dataset for entry, code in entries}
     return bundle.check_sums(Path(root), sorted(datasets))
 
@@ -252,7 +253,7 @@ def _without_zero_shot(settings: StudySettings, found: Sequence[RowsDescription]
     """Return an error for each target without rows in any zero-shot language: it has no score."""
     with_rows = {(rows.task, rows.language) for rows in found if rows.split == "validation"}
     return [
-        f"target {name!r} has no validation rows in any zero-shot language of the study"
-        for name in settings.space.targets
-        if not any((name, code) in with_rows for code in get_task(name).zero_shot_languages)
+        f"target {target.name!r} has no validation rows in any zero-shot language of the study"
+        for target in settings.targets
+        if not any((target.name, code) in with_rows for code in target.zero_shot_languages)
     ]

@@ -15,7 +15,6 @@ from typing import TypeVar
 from search.planning.plan import stage_paths
 from spaces.phases import Phase, Recipe, TrialPlan
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
 
 MAX_DRAWS = 50  # draws for each trial of the budget, after which the space counts as exhausted
 # Up to so many kinds of stages are distinguished by their tasks. If there are more, stages are
@@ -174,7 +173,7 @@ def forecast(
         return startup + _elapsed(
             [
                 sum(_stage_seconds(path[-1], costs, settings, off) for path in new)
-                + sum(evaluation[target.task] for target in plan.targets)
+                + sum(evaluation[target.task.name] for target in plan.targets)
                 for plan, new in _new_stages(plans)
             ],
             max_concurrent,
@@ -183,7 +182,7 @@ def forecast(
     paths = [path for plan in plans for path in stage_paths(plan)]
     training = fsum(_stage_seconds(path[-1], costs, settings, 0.0) for path in set(paths))
     without_tree = fsum(_stage_seconds(path[-1], costs, settings, 0.0) for path in paths)
-    scoring = sum(evaluation[target.task] for plan in plans for target in plan.targets)
+    scoring = sum(evaluation[target.task.name] for plan in plans for target in plan.targets)
     gpus = settings.resources.num_gpus
     return Forecast(
         num_trials=len(plans),
@@ -242,7 +241,7 @@ def _tasks(phase: Phase) -> str:
 
 
 def _kinds(phase: Phase) -> str:
-    kinds = {get_task(source.task).kind.value for source in phase.mixture.sources}
+    kinds = {source.task.kind.value for source in phase.mixture.sources}
     return f"any {' and '.join(sorted(kinds))}"
 
 

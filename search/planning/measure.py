@@ -111,7 +111,7 @@ def measure(
             costs[kind], phase_bytes = _measure_stage(phase, context)
             on_done(len(costs), total)
         for target in targets:
-            evaluation[target.task] = _measure_scoring(target, context)
+            evaluation[target.task.name] = _measure_scoring(target, context)
             on_done(len(kinds) + len(evaluation), total)
     forecasted = forecast(
         settings,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.task import Task
 from trainables.rows.older_stages import OlderStage, stage_of
 
 
@@ -12,9 +12,9 @@ def older_stage_warnings(settings: StudySettings) -> Iterator[str]:
     Nothing where the study leaves them out."""
     if not settings.evaluation.older_stages:
         return
-    found: dict[str, list[str]] = {}
+    found: dict[Task, list[str]] = {}
     for task, language in _places(settings):
-        stage = stage_of(get_task(task), language)
+        stage = stage_of(task, language)
         if stage is not None:
             found.setdefault(task, []).append(_named(language, stage))
     for task, named in found.items():
@@ -25,11 +25,11 @@ def older_stage_warnings(settings: StudySettings) -> Iterator[str]:
         )
 
 
-def _places(settings: StudySettings) -> Iterator[tuple[str, str]]:
-    for target in settings.space.targets:
+def _places(settings: StudySettings) -> Iterator[tuple[Task, str]]:
+    for target in settings.targets:
         yield from ((target, language) for language in settings.languages_of(target))
     for name in settings.search_space().sources:
-        source = Source.parse(name)
+        source = settings.catalogue.source(name)
         yield source.task, source.language
 
 

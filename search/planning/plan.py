@@ -12,7 +12,8 @@ from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import SelectionRule
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, Task, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 from trainables.scoring.metrics import has_cut_types
 
 
@@ -115,26 +116,25 @@ def stage_paths(plan: TrialPlan) -> list[tuple[Phase, ...]]:
 
 def contract_errors(settings: StudySettings) -> Iterator[str]:
     """Yield what would stop a run or make its scores meaningless."""
-    for name in settings.space.targets:
+    for target in settings.targets:
         if not any(
-            language != get_task(name).source_language for language in settings.languages_of(name)
+            language != target.source_language for language in settings.languages_of(target)
         ):
             yield (
-                f"target {name!r} has no zero-shot language among [evaluation] languages "
+                f"target {target.name!r} has no zero-shot language among [evaluation] languages "
                 f"{list(settings.evaluation.languages)}; its languages are "
-                f"{list(get_task(name).languages)}"
+                f"{list(target.languages)}"
             )
-        yield from _selection_errors(settings, name)
-        yield from _head_errors(name)
+        yield from _selection_errors(settings, target)
 
 
 def contract_warnings(settings: StudySettings) -> Iterator[str]:
     """Yield what a reader of the scores should know."""
     space = settings.search_space()
-    sources = [Source.parse(source) for source in space.sources]
-    for name in settings.space.targets:
-        yield from _same_rows(settings, name, sources)
-        yield from metric_conventions(get_task(name))
+    sources = [settings.catalogue.source(name) for name in space.sources]
+    for target in settings.targets:
+        yield from _same_rows(settings, target, sources)
+        yield from metric_conventions(target)
     yield from older_stage_warnings(settings)
     budget, plans = settings.budget.num_trials, len(space.grid_points())
     if plans and budget > plans:
@@ -160,26 +160,25 @@ def check_study(settings: StudySettings) -> None:
         raise Refusal(f"study {settings.study.name!r}: {error}")
 
 
-def _same_rows(settings: StudySettings, name: str, sources: Sequence[Source]) -> Iterator[str]:
+def _same_rows(settings: StudySettings, target: Task, sources: Sequence[Source]) -> Iterator[str]:
     """Yield a warning for sources with the training rows of a target, and for sources with its
     labelled rows in one of its zero-shot languages."""
-    target = get_task(name)
     trained = target.training_task
-    overlapping = [source for source in sources if trained in get_task(source.task).contents]
-    language = get_task(trained).source_language
+    overlapping = [source for source in sources if trained.name in source.task.contents]
+    language = trained.source_language
     repeated = [str(source) for source in overlapping if source.language == language]
     if target.trains and repeated:
         yield (
-            f"target {name!r} trains on the rows of {trained!r}, which intermediate "
+            f"target {target.name!r} trains on the rows of {trained.name!r}, which intermediate "
             f"{' and '.join(repeated)} {'contains' if len(repeated) == 1 else 'contain'} too; a "
             "gain of such a pair comes from a second pass over the same data"
         )
-    scored = set(settings.languages_of(name)) - {language}
+    scored = set(settings.languages_of(target)) - {language}
     for source in overlapping:
         if source.language in scored:
             yield (
                 f"intermediate {source} has labelled rows in {source.language} for target "
-                f"{name!r}, so the target's score in {source.language} is not zero-shot"
+                f"{target.name!r}, so the target's score in {source.language} is not zero-shot"
             )
 
 
@@ -211,22 +210,10 @@ def metric_conventions(target: Task) -> Iterator[str]:
         )
 
 
-def _head_errors(name: str) -> Iterator[str]:
-    """Yield an error if a target trains on another task's rows, whose head does not fit it."""
-    task = get_task(name)
-    trained = get_task(task.training_task)
-    if (task.kind, task.labels) != (trained.kind, trained.labels):
-        yield (
-            f"target {name!r} ({task.kind}, labels {list(task.labels)}) trains on "
-            f"{trained.name!r} ({trained.kind}, labels {list(trained.labels)}); one head cannot "
-            "serve both, so give them the same labels in the same order"
-        )
-
-
-def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:
+def _selection_errors(settings: StudySettings, target: Task) -> Iterator[str]:
     """Yield an error if the selection rule may read no language of an objective target."""
-    evaluation, task = settings.evaluation, get_task(name)
-    if name not in settings.objective_targets or settings.selecting_languages(name):
+    evaluation, name = settings.evaluation, target.name
+    if name not in settings.objective_targets or settings.selecting_languages(target):
         return
     if evaluation.selection is SelectionRule.PIVOT_DEV:
         yield (
@@ -235,7 +222,7 @@ def _selection_errors(settings: StudySettings, name: str) -> Iterator[str]:
         )
     elif evaluation.selection is SelectionRule.SOURCE_DEV:
         yield (
-            f"target {name!r} has no rows in its source language {task.source_language!r}, which "
+            f"target {name!r} has no rows in its source language {target.source_language!r}, which "
             "source_dev selects by; leave it out of [evaluation] objective"
         )
 

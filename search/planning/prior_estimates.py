@@ -14,7 +14,8 @@ from search.degradation.typology import KINDS, distances
 from search.planning.priors import Estimate, Priors, mixture_of, priors_of, ranked_options
 from spaces.space import SearchSpace
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task
 from trainables.features.features import Data, RowsToEncode
 from trainables.probing.transferability import (
     TextEvidence,
@@ -70,11 +71,11 @@ def explain(
                 return None
             evidence[source] = _look_at(source, max_length, data, layer)
             on_done(done + 1, total)
-        for done, task in enumerate(settings.space.targets, start=len(sources)):
+        for done, task in enumerate(settings.targets, start=len(sources)):
             if is_stopping():
                 return None
             centers = _text_of(task, settings, data, layer)
-            texts.update({task: centers} if centers else {})
+            texts.update({task.name: centers} if centers else {})
             on_done(done + 1, total)
     nearness = _nearness(settings, [source.language for source in sources])
     estimates = {
@@ -118,7 +119,7 @@ def _look_at(source: Source, max_length: int, data: Data, layer: int) -> tuple[T
     raise AssertionError("one of the splits was read or refused")
 
 
-def _text_of(task: str, settings: StudySettings, data: Data, layer: int) -> TextCenters | None:
+def _text_of(task: Task, settings: StudySettings, data: Data, layer: int) -> TextCenters | None:
     """Return the mean vector of a target's texts; None if the selection rule may read no row."""
     languages = data.rows.languages(task, settings.selecting_languages(task), "validation")
     if not languages:
@@ -146,8 +147,8 @@ def _nearness(settings: StudySettings, languages: Sequence[str]) -> dict[str, fl
     nearness = {}
     for language in dict.fromkeys(languages):
         by_target = []
-        for task in settings.space.targets:
-            source = get_task(task).source_language
+        for task in settings.targets:
+            source = task.source_language
             codes = [code for code in settings.languages_of(task) if code != source]
             by_kind = distances(language, codes)
             values = [value for kind in KINDS for value in by_kind[kind].values()]

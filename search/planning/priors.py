@@ -26,7 +26,7 @@ from spaces.intermediates import NONE
 from spaces.json_values import JsonObject
 from spaces.mixture import Mixture
 from spaces.space import SearchSpace
-from spaces.tasks.catalogue import Source
+from spaces.tasks.source import Source
 
 KINDS = ("logme", "similarity", "typology")
 MIN_FIRST = 2  # smallest number of options that are tried first, if there are so many
@@ -189,7 +189,7 @@ def priors_of(
     options = rank_options(space, estimates)
     return Priors(
         options=options,
-        sources={f"{s.task}@{s.language}": estimate for s, estimate in estimates.items()},
+        sources={s.full_name: estimate for s, estimate in estimates.items()},
         notes=tuple(notes),
         first=tuple(first_points(space, [option.option for option in options])),
     )

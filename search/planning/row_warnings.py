@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import (
     ChoiceExample,
     Example,
@@ -36,8 +36,8 @@ UNKNOWN_SHARE = 0.01  # share of a language's tokens that the tokenizer does not
 FERTILITY_RATIO = 2.0  # pieces per word, divided by the source language's pieces per word
 
 OnDone = Callable[[int, int], None]
-Places = dict[tuple[str, str], list[RowsToEncode]]  # (task, split) -> its languages
-Trained = dict[tuple[str, str], frozenset[bytes]]  # (task, language) -> digests of its rows
+Places = dict[tuple[Task, str], list[RowsToEncode]]  # (task, split) -> its languages
+Trained = dict[tuple[Task, str], frozenset[bytes]]  # (task, language) -> digests of its rows
 
 
 def row_warnings(
@@ -65,7 +65,7 @@ def row_warnings(
                 "selection"
             )
     sources = [read for (_, split), wanted in splits.items() if split == "train" for read in wanted]
-    targets = [name for name in settings.space.targets if get_task(name).dataset != POCKET]
+    targets = [target for target in settings.targets if target.dataset != POCKET]
     total = len(sources) + len(targets)
     trained: Trained = {}
     for done, source in enumerate(sources, start=1):
@@ -104,7 +104,7 @@ def token_warnings(
         if by_language:
             name, length = f"{task}, {split} rows", wanted[0].max_length
             yield from _lost(name, by_language, length, data)
-            if get_task(task).kind is TaskKind.TAGGING and split == "validation":
+            if task.kind is TaskKind.TAGGING and split == "validation":
                 yield from _fertile(task, by_language)
         on_done(done, len(splits))
 
@@ -130,14 +130,14 @@ def _at_most(wanted: RowsToEncode, max_rows: int | None) -> RowsToEncode:
     return replace(wanted, max_rows=min(limits, default=None))
 
 
-def _fertile(task: str, found: Mapping[str, Features]) -> Iterator[str]:
+def _fertile(task: Task, found: Mapping[str, Features]) -> Iterator[str]:
     """Yield a warning if words have many more pieces than in the source language (Rust et al.
     2021)."""
     pieces = {code: _fertility(features) for code, features in found.items()}
-    source = pieces.get(get_task(task).source_language)
+    source = pieces.get(task.source_language)
     if source is not None:
         yield from _named(
-            f"{task}: pieces per word ({source:.1f} in {get_task(task).source_language}): ",
+            f"{task}: pieces per word ({source:.1f} in {task.source_language}): ",
             {code: count for code, count in pieces.items() if count > FERTILITY_RATIO * source},
             "{:.1f}",
         )
@@ -155,21 +155,20 @@ def _places(settings: StudySettings) -> Places:
     of these problems."""
     splits: Places = defaultdict(list)
     for wanted in wanted_by(settings):
-        if get_task(wanted.task).dataset != POCKET:
+        if wanted.task.dataset != POCKET:
             splits[wanted.task, wanted.split].append(wanted)
     return dict(splits)
 
 
-def _overlaps(settings: StudySettings, target: str, trained: Trained, rows: Rows) -> Iterator[str]:
+def _overlaps(settings: StudySettings, target: Task, trained: Trained, rows: Rows) -> Iterator[str]:
     """Yield a warning for each source that contains scored rows of a target."""
-    entry = get_task(target)
-    masked = {source for source in trained if get_task(source[0]).kind is TaskKind.MLM}
+    masked = {source for source in trained if source[0].kind is TaskKind.MLM}
     for split in ("validation", "test"):
         # (task, language) of a source -> language of the target -> ids of the rows in both
-        overlaps: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(dict)
+        overlaps: dict[tuple[Task, str], dict[str, list[str]]] = defaultdict(dict)
         for language in settings.languages_of(target):
             digests_by_row = [
-                (row.id, _marks_of(row, entry) | (sentences_of(row) if masked else frozenset()))
+                (row.id, _marks_of(row, target) | (sentences_of(row) if masked else frozenset()))
                 for row in _there(rows, target, language, split)
             ]
             for source, contents in trained.items():
@@ -178,7 +177,7 @@ def _overlaps(settings: StudySettings, target: str, trained: Trained, rows: Rows
                     overlaps[source][language] = ids
         for source, by_language in overlaps.items():
             counts = ", ".join(f"{len(ids)} in {code}" for code, ids in by_language.items())
-            first, name = next(iter(by_language.values()))[0], "@".join(source)
+            first, name = next(iter(by_language.values()))[0], "@".join(map(str, source))
             is_text = source in masked
             kind = f"occur in the text of {name}" if is_text else f"are training rows of {name}"
             yield f"{split} rows of {target} also {kind}: {counts} (the first is row {first!r})"
@@ -236,8 +235,8 @@ def sentences_of(example: Example) -> frozenset[bytes]:
 
 def _contents(rows: Rows, wanted: RowsToEncode) -> frozenset[bytes]:
     """Return digests of the training rows, or of the sentences of masked text."""
-    task = get_task(wanted.task)
-    available = list(_there(rows, wanted.task, wanted.language, wanted.split))
+    task = wanted.task
+    available = list(_there(rows, task, wanted.language, wanted.split))
     examples = take(available, wanted.max_rows)
     if task.kind is TaskKind.MLM:
         return frozenset(sentence for row in examples for sentence in sentences_of(row))
@@ -254,7 +253,7 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _there(rows: Rows, task: str, language: str, split: str) -> Iterable[Example]:
+def _there(rows: Rows, task: Task, language: str, split: str) -> Iterable[Example]:
     try:
         return rows.examples(task, language, split)
     except NoRowsError:

@@ -99,7 +99,7 @@ def trial_entry(row: TrialRow, *, baseline: TrialRow | None) -> Entry:
         metrics=metrics,
         tags=_trial_tags(row),
         files=files,
-        inputs=scored_rows(row.scores),
+        inputs=scored_rows(row),
     )
 
 
@@ -216,7 +216,7 @@ def target_phases(row: TrialRow) -> dict[str, tuple[str, ...]]:
     tasks: dict[Phase, list[str]] = {}
     for target in row.plan.targets:
         if target.phase is not None:
-            tasks.setdefault(target.phase, []).append(target.task)
+            tasks.setdefault(target.phase, []).append(target.task.name)
     keys = list(dict.fromkeys(row.phase_keys))
     if not tasks:
         return dict.fromkeys(keys[:1], ())

@@ -17,11 +17,12 @@ from search.record import entries
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import Tracker, open_tracker
 from search.record.mlflow_runs import Run
-from search.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings, describing
 from search.trials.feasibility import judge_all
 from search.trials.ranking import PhaseRow, TrialRow, TrialState, seen_languages
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal, unknown
+from spaces.tasks.catalogue import Catalogue
 from trainables.scoring import outcomes
 from trainables.scoring.outcomes import ByLanguage
 from trainables.scoring.scores import Scores
@@ -142,9 +143,11 @@ def read_study(address: RecordAddress) -> StudyRecord:
         world = tracker.read_json(of_study, "world.json") or {}
     if settings is None and of_study.status == "FINISHED":
         raise _gone(of_study, "settings.json")
-    rows = [TrialRow.from_dict(data) for data in contents[TRIAL]]
     where = f"the record of study {address.study!r}"
     recorded = RecordedSettings.parse(settings or {}, where=where)
+    with describing(where):
+        rows = [TrialRow.from_dict(data, recorded.catalogue) for data in contents[TRIAL]]
+        retrains = [_retrain_from_dict(data, recorded.catalogue) for data in contents[RETRAIN_RUN]]
     return StudyRecord(
         name=address.study,
         state=_state(of_study),
@@ -153,7 +156,7 @@ def read_study(address: RecordAddress) -> StudyRecord:
         rows=judge_all(sorted(rows, key=lambda row: row.number), recorded.evaluation),
         phases=tuple(PhaseRow.from_dict(data["row"]) for data in contents[PHASE]),
         summary=summary or {},
-        retrains=tuple(_retrain_from_dict(data) for data in contents[RETRAIN_RUN]),
+        retrains=tuple(retrains),
         warnings=tuple(warned.get("warnings", ())),
         world=world,
         versions={
@@ -231,13 +234,13 @@ def _gone(run: Run, file: str) -> Refusal:
     )
 
 
-def _retrain_from_dict(data: Mapping[str, Any]) -> RetrainRow:
+def _retrain_from_dict(data: Mapping[str, Any], catalogue: Catalogue) -> RetrainRow:
     return RetrainRow(
         name=data["name"],
         seed=data["seed"],
         role=RetrainRole(data["role"]),
         state=TrialState(data["state"]),
-        plan=TrialPlan.from_dict(data["plan"]),
+        plan=TrialPlan.from_dict(data["plan"], catalogue),
         phase_keys=tuple(data["phase_keys"]),
         scores=Scores.from_dict(data["scores"]) if data["scores"] else None,
         reason=data["reason"],

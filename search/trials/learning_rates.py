@@ -55,9 +55,9 @@ def learning_rates(rows: Sequence[TrialRow]) -> dict[str, tuple[RateCollapse, ..
             counts["intermediate"].setdefault(rate, []).append(bool(lost))
         of_interest = [t.task for t in row.scores.objective_targets] if row.scores else []
         for target in row.plan.targets:
-            if target.phase and target.task in of_interest:
+            if target.phase and target.task.name in of_interest:
                 marks = counts["target"].setdefault(target.phase.learning_rate, [])
-                marks.append(target.task in lost)
+                marks.append(target.task.name in lost)
     return {
         role: tuple(
             RateCollapse(rate=rate, num=len(marks), collapsed=sum(marks) / len(marks))

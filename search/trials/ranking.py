@@ -12,7 +12,7 @@ from search.stats.shrinkage import shrunken_means
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import Objective, SelectionRule
-from spaces.tasks.catalogue import TASKS
+from spaces.tasks.catalogue import Catalogue
 from trainables.scoring.scores import Scores, selecting_languages
 
 
@@ -85,14 +85,15 @@ class TrialRow:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TrialRow":
-        """The inverse of `to_dict`, to the last bit."""
+    def from_dict(cls, data: Mapping[str, Any], catalogue: Catalogue) -> "TrialRow":
+        """The inverse of `to_dict`, to the last bit. Raises Refusal for a task that the catalogue
+        does not have."""
         scores = data["scores"]
         return cls(
             number=data["number"],
             state=TrialState(data["state"]),
             params=data["params"],
-            plan=TrialPlan.from_dict(data["plan"]),
+            plan=TrialPlan.from_dict(data["plan"], catalogue),
             phase_keys=tuple(data["phase_keys"]),
             objective=data["objective"],
             scores=Scores.from_dict(scores) if scores else None,
@@ -289,17 +290,16 @@ def seen_languages(
     """Target -> the languages with a single evaluation split whose rows affected the selection: in
     the objective, or as validation rows that ended a phase early (SQuAD's, from which XQuAD's were
     drawn). Where such a split is not cut in halves, selection has seen these test rows."""
-    seen: dict[str, set[str]] = {target.task: set() for target in row.plan.targets}
+    seen: dict[str, set[str]] = {target.task.name: set() for target in row.plan.targets}
     for scored in row.scores.objective_targets if row.scores else ():
         seen[scored.task].update(selecting_languages(scored, rule, pivot_languages=pivot_languages))
     phases = [row.plan.intermediate, *(target.phase for target in row.plan.targets)]
     early = [phase for phase in phases if phase and phase.recipe.evaluate_every]
     sources = {source for phase in early for source in phase.mixture.sources}
     for source in sources:
-        held = TASKS[source.task].holds if source.task in TASKS else ()
-        for task in seen.keys() & {source.task, *held}:
+        for task in seen.keys() & {source.task.name, *source.task.holds}:
             seen[task].add(source.language)
-    single = {task: TASKS[task].single_split if task in TASKS else () for task in seen}
+    single = {target.task.name: target.task.single_split for target in row.plan.targets}
     both = {task: sorted(codes.intersection(single[task])) for task, codes in seen.items()}
     return {task: codes for task, codes in both.items() if codes}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spaces.tasks.catalogue import TASKS
+from search.trials.ranking import TrialRow
 from trainables.scoring.scores import Scores
 
 
@@ -24,17 +24,17 @@ def matrix(scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def scored_rows(scores: Scores | None) -> list[dict[str, str]]:
-    """Return the scored rows as MLflow's data sets, one per target."""
+def scored_rows(row: TrialRow) -> list[dict[str, str]]:
+    """Return the scored rows of a trial as MLflow's data sets, one per target."""
+    paths = {target.task.name: target.task.dataset for target in row.plan.targets}
     datasets = []
-    for target in scores.targets if scores else ():
+    for target in row.scores.targets if row.scores else ():
         protocol = target.protocol
-        task = TASKS.get(target.task)
         datasets.append(
             {
                 "name": f"{target.task} {protocol.split}",
                 "digest": protocol.data,
-                "path": task.dataset if task else target.task,
+                "path": paths.get(target.task, target.task),
                 "revision": protocol.revision,
                 "context": protocol.split,
             }

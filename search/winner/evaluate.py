@@ -17,7 +17,7 @@ from spaces.phases import Target
 from spaces.refusal import Refusal, unknown
 from spaces.study_file.sections import EvaluationSection
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import SPLITS
+from spaces.tasks.task import SPLITS
 from trainables.exporting.submission_draft import Draft, Submission, check_targets
 from trainables.quiet import quiet_libraries
 from trainables.scoring.scores import Scores, TargetScores
@@ -105,7 +105,7 @@ def evaluate_trial(
         targets = [target.task for target in row.plan.targets]
         check_targets(targets, xtreme_rows, trial=f"trial {row.number} of study {address.study!r}")
     _, context = searched.open(home, on_pretrained=on_pretrained)
-    keys = {target.task: key_after(row.plan, target, context) for target in row.plan.targets}
+    keys = {target.task.name: key_after(row.plan, target, context) for target in row.plan.targets}
     if xtreme is not None:
         context = context.scoring_by(_all_rows(settings.evaluation))
     draft = Draft(xtreme_rows) if xtreme is not None else None
@@ -118,7 +118,7 @@ def evaluate_trial(
         scores=Scores(targets=tuple(scored), of_interest=settings.objective_targets),
         seen=_seen(searched.record, row, context.settings) if split == "test" else {},
         is_half_seen=settings.evaluation.halves,
-        submission=draft.finish(xtreme, scored) if draft and xtreme else None,
+        submission=draft.finish(xtreme) if draft and xtreme else None,
     )
 
 
@@ -150,7 +150,7 @@ def _score(
     """The scores of every target. The files of a submission go into its draft."""
     scored: list[TargetScores] = []
     for target in row.plan.targets:
-        key, scoring = keys[target.task], scoring_of(target, context, split=split)
+        key, scoring = keys[target.task.name], scoring_of(target, context, split=split)
         model = model_after(key, target.trained_tasks, context)
         predicted = predictions_of(model, scoring, context)
         scores = scores_of(predicted, scoring, context, loss_fell=_loss_fell(target, key, context))

@@ -12,7 +12,6 @@ from search.winner.register import about_target, whole_card
 from search.winner.searched_study import SearchedStudy
 from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.exporting.model_folder import export_target
 from trainables.exporting.onnx_folder import write_onnx
@@ -108,6 +107,6 @@ def _add_onnx(
     is_int8: bool,
 ) -> None:
     """Write the ONNX files, which are compared as the study scores its validation rows."""
-    chosen = next(one for one in plan.targets if one.task == target)
+    chosen = plan.target(target)
     scoring = scoring_of(chosen, context, split=DEV)
-    write_onnx(draft, model, get_task(target), context, scoring, is_int8=is_int8)
+    write_onnx(draft, model, chosen.task, context, scoring, is_int8=is_int8)

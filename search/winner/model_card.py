@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from spaces.languages import get_language, known_language
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 
 _ROWS: Mapping[TaskKind, str] = {
     TaskKind.CLASSIFICATION: '{"text_a": "...", "text_b": "..."}',

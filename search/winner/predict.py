@@ -18,7 +18,7 @@ from spaces.json_values import JsonObject
 from spaces.refusal import Refusal, shown, unknown
 from trainables.exporting.predictor import LISTS, Predictor, load_predictor
 from trainables.quiet import quiet_libraries
-from trainables.rows.raw import json_object
+from trainables.row_files.raw import json_object
 
 ENDINGS: Mapping[str, str] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 BATCH_ROWS = 256  # as many rows as are in memory at once

@@ -15,7 +15,6 @@ from search.winner.verdict import RetrainedSeed, Verdict
 from search.winner.verdict_text import card
 from spaces.phases import Pooling, Target, TrialPlan, rate_name
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring import outcomes
 from trainables.training.context import TrialContext
@@ -78,13 +77,14 @@ def whole_card(
     cautions: Sequence[str] = (),
 ) -> str:
     """A model's card: the part with its `scores`, then what its users should know."""
-    phases = (plan.intermediate, *(t.phase for t in plan.targets if t.task == task))
+    target = plan.target(task)
+    phases = (plan.intermediate, target.phase)
     sources = {source for phase in phases if phase for source in phase.mixture.sources}
     licences = {
         str(source): context.data.rows.describe(source.task, source.language, "train").licence
         for source in sorted(sources, key=str)
     }
-    entry = get_task(task)
+    entry = target.task
     cautions = (*cautions, *_halved(plan, task, context))
     rest = model_card.sections(entry, languages=languages, licences=licences, cautions=cautions)
     return model_card.head(entry, languages) + scores + rest
@@ -115,16 +115,19 @@ def crown(
 
 def about_target(plan: TrialPlan, task: str, context: TrialContext) -> ModelDescription:
     """The description in the model folder of one target of a trained plan."""
-    target = next(target for target in plan.targets if target.task == task)
+    target = plan.target(task)
     evaluation = context.settings.evaluation
     return ModelDescription(
         task=task,
-        labels=get_task(task).labels,
+        labels=target.task.labels,
         max_length=evaluation.max_length_of(target.recipe),
         phase_key=key_after(plan, target, context),
         plan=plan.to_dict(),
         layer=evaluation.retrieval_layer,
         learning_rates=rates_of(plan, target, context),
+        kind=target.task.kind.value,
+        head=target.task.training_task.name,
+        answer_rules=target.task.answer_rules.value,
         pooling=(target.recipe.pooling if target.recipe else Pooling.MEAN).value,
     )
 
@@ -139,7 +142,7 @@ def rates_of(plan: TrialPlan, target: Target, context: TrialContext) -> dict[str
 
 
 def _halved(plan: TrialPlan, task: str, context: TrialContext) -> list[str]:
-    target = next(target for target in plan.targets if target.task == task)
+    target = plan.target(task)
     rates = rates_of(plan, target, context)
     phases = [phase for phase in (plan.intermediate, target.phase) if phase is not None]
     return [
@@ -163,7 +166,7 @@ def key_after(plan: TrialPlan, target: Target, context: TrialContext) -> str | N
     if context.store.resolve(key) is None:
         raise Refusal(
             f"phase {key} ({phase.mixture} at {phase.learning_rate:g}), the last one before target "
-            f"{target.task!r} is scored, is not in the phase store of this home; name the home "
-            "folder of the study with --home, or train the phase again with `run`"
+            f"{target.task.name!r} is scored, is not in the phase store of this home; name the "
+            "home folder of the study with --home, or train the phase again with `run`"
         )
     return context.store.trained_as(key)

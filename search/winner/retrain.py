@@ -133,7 +133,7 @@ def _registry(address: RecordAddress, plan: TrialPlan) -> Registry:
     with refusing():
         registry = Registry.open(address.tracking_uri)
         for target in plan.targets:
-            registry.check_owner(model_name(address.study, target.task), address.study)
+            registry.check_owner(model_name(address.study, target.task.name), address.study)
     return registry
 
 

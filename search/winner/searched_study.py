@@ -57,7 +57,7 @@ class SearchedStudy:
         rule, pivots = evaluation.selection, evaluation.pivot_languages
 
         def restricted(row: TrialRow) -> TrialRow:
-            targets = tuple(target for target in row.plan.targets if target.task == task)
+            targets = tuple(target for target in row.plan.targets if target.task.name == task)
             row = replace(row, plan=replace(row.plan, targets=targets))
             if row.scores is None:
                 return row

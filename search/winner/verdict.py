@@ -75,7 +75,7 @@ class Verdict:
     @property
     def tasks(self) -> list[str]:
         """The targets of the plan."""
-        return [target.task for target in self.runs[0].plan.targets]
+        return [target.task.name for target in self.runs[0].plan.targets]
 
     @property
     def scored_tasks(self) -> list[str]:

@@ -8,7 +8,6 @@ from search.record.reader import BASELINE, TWIN, WINNER
 from search.stats.intervals import mean_interval
 from search.trials.gains import SeedGain
 from search.winner.verdict import RetrainedSeed, Verdict
-from spaces.tasks.catalogue import get_task
 
 
 def card(verdict: Verdict, task: str) -> str:
@@ -17,10 +16,11 @@ def card(verdict: Verdict, task: str) -> str:
     run = verdict.chosen(task)
     assert run is not None
     num, intermediate = len(verdict.of_role(WINNER)), run.plan.intermediate
+    source_language = run.plan.target(task).task.source_language
     lines = [
         f"# {verdict.study}-{task}",
         "",
-        f"Task `{task}`, trained in {get_task(task).source_language}; intermediate training: "
+        f"Task `{task}`, trained in {source_language}; intermediate training: "
         f"{intermediate.mixture if intermediate else 'none'}. This is trial {verdict.trial} of "
         f"study `{verdict.study}`, trained again with {seeds(num)}.",
         "",

@@ -20,7 +20,8 @@ from spaces.study_file.sections import (
     StudySection,
     TrainingSection,
 )
-from spaces.tasks.catalogue import get_task, text_task
+from spaces.tasks.catalogue import Catalogue
+from spaces.tasks.task import Task
 
 
 class CheckedSettings(Protocol):
@@ -35,13 +36,19 @@ class CheckedSettings(Protocol):
     budget: BudgetSection
 
     @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def targets(self) -> tuple[Task, ...]: ...
+
+    @property
     def objective_targets(self) -> tuple[str, ...]: ...
 
     def search_space(self) -> SearchSpace: ...
 
-    def languages_of(self, task: str) -> tuple[str, ...]: ...
+    def languages_of(self, target: Task) -> tuple[str, ...]: ...
 
-    def selecting_languages(self, target: str) -> list[str]: ...
+    def selecting_languages(self, target: Task) -> list[str]: ...
 
     def lengths(self) -> dict[str, int]: ...
 
@@ -63,7 +70,7 @@ def check(settings: CheckedSettings) -> None:
 def check_names(settings: CheckedSettings) -> None:
     """Check that every task and language exists, and that sections name targets of this study."""
     for name in (*settings.space.targets, *settings.training.targets):
-        get_task(name)
+        settings.catalogue.get(name)
     for language in (*settings.evaluation.languages, *settings.evaluation.pivot_languages):
         get_language(language)
     for name in (*settings.evaluation.objective, *settings.training.targets):
@@ -148,7 +155,7 @@ def check_pretraining(settings: CheckedSettings) -> None:
         )
     if pretraining is None:
         return
-    task = text_task(pretraining.text)
+    task = settings.catalogue.text_task(pretraining.text)
     for language in pretraining.languages:
         if language not in task.languages:
             raise unknown(f"language of {task.name!r}", language, task.languages)
@@ -187,17 +194,17 @@ def check_languages(settings: CheckedSettings) -> None:
     at least one language."""
     evaluation = settings.evaluation
     allowed = 0
-    for name in settings.space.targets:
-        entry, scored = get_task(name), settings.languages_of(name)
-        zero_shot = [language for language in scored if language != entry.source_language]
+    for target in settings.targets:
+        scored = settings.languages_of(target)
+        zero_shot = [language for language in scored if language != target.source_language]
         if not zero_shot:
             raise unknown(
-                f"language for target {name!r} in evaluation.languages",
+                f"language for target {target.name!r} in evaluation.languages",
                 ", ".join(evaluation.languages),
-                entry.zero_shot_languages,
+                target.zero_shot_languages,
             )
-        if name in settings.objective_targets:
-            allowed += len(settings.selecting_languages(name))
+        if target.name in settings.objective_targets:
+            allowed += len(settings.selecting_languages(target))
     if not allowed:
         raise Refusal(
             f"selection {evaluation.selection.value!r} allows no language in which an "
@@ -236,9 +243,10 @@ def possible_objectives(settings: CheckedSettings) -> list[Objective]:
     """The objectives that can be measured with these settings, in the order of the names."""
     possible = {Objective.HOURS, *([Objective.GPU_HOURS] if settings.resources.num_gpus else [])}
     for name in settings.objective_targets:
-        source = get_task(name).source_language
-        has_source = source in settings.languages_of(name)
-        has_zero_shot = bool(set(settings.selecting_languages(name)) - {source})
+        target = settings.catalogue.get(name)
+        source = target.source_language
+        has_source = source in settings.languages_of(target)
+        has_zero_shot = bool(set(settings.selecting_languages(target)) - {source})
         possible |= {Objective.SOURCE_SCORE} if has_source else set()
         if has_zero_shot:
             possible |= {Objective.ZERO_SHOT_MEAN, Objective.WORST_LANGUAGE}

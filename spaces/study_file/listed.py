@@ -12,7 +12,8 @@ from spaces.study_file.sections import (
     RateRange,
     SpaceSection,
 )
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import Catalogue
+from spaces.tasks.source import Source
 
 
 class ListingSettings(Protocol):
@@ -22,13 +23,16 @@ class ListingSettings(Protocol):
     space: SpaceSection
     evaluation: EvaluationSection
 
+    @property
+    def catalogue(self) -> Catalogue: ...
+
 
 def check_listed_once(settings: ListingSettings) -> None:
     """Check every list in which an entry may stand once. Raises Refusal, which names the key and
     the entry. Points may be repeated: an equal plan gets the result of the first one."""
     for key, entries in _lists(settings):
         _check_once(key, entries)
-    _check_options(settings.space.intermediate)
+    _check_options(settings.space.intermediate, settings.catalogue)
 
 
 def _lists(settings: ListingSettings) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -58,7 +62,7 @@ def _check_once(key: str, entries: Iterable[Any]) -> None:
         raise Refusal(f"{key} lists {repeated[0]!r} more than once; list every entry once")
 
 
-def _check_options(options: Sequence[str]) -> None:
+def _check_options(options: Sequence[str], catalogue: Catalogue) -> None:
     """Check that every option names its sources once and in full, and that no two options have the
     same sources: `fact+rel` and `rel+fact@en`, or `fact` and `all` where `fact` is all there is."""
     _check_once("space.intermediate", options)
@@ -66,7 +70,7 @@ def _check_options(options: Sequence[str]) -> None:
     for option in options:
         if option in (NONE, ALL):
             continue
-        sources = [_source(part, option) for part in option.split("+")]
+        sources = [_source(part, option, catalogue) for part in option.split("+")]
         for source, count in Counter(sources).items():
             if count > 1:
                 raise Refusal(
@@ -86,7 +90,7 @@ def _check_options(options: Sequence[str]) -> None:
         )
 
 
-def _source(part: str, option: str) -> Source:
+def _source(part: str, option: str, catalogue: Catalogue) -> Source:
     """The source that a part of an option names. Raises Refusal where the part is empty, or has an
     @ without a language."""
     if part in (NONE, ALL):
@@ -100,7 +104,7 @@ def _source(part: str, option: str) -> Source:
             f"space.intermediate has {option!r}, which has no task where one is expected; "
             "expected TASK, TASK@LANGUAGE, or several of them joined by +"
         )
-    source = Source.parse(part)
+    source = catalogue.source(part)
     if at and not language:
         raise Refusal(
             f"space.intermediate has {option!r}, which has no language after @; write {task!r} or "

@@ -41,6 +41,17 @@ _EXPECTED: Mapping[str, str] = types.MappingProxyType(
 )
 
 
+# Of a value that may be of several types: the types of its errors.
+_EITHER: Mapping[frozenset[str], str] = types.MappingProxyType(
+    {
+        frozenset({"string_type", "float_type"}): "text in quotes or a number",
+        frozenset({"string_type", "int_type"}): "text in quotes or a number",
+        frozenset({"string_type", "dict_type"}): "text in quotes, or a table by language",
+        frozenset({"string_type", "literal_error"}): "text in quotes, or false",
+    }
+)
+
+
 def first_refusal(
     error: ValidationError, data: Mapping[str, Any], model: type[BaseModel]
 ) -> Refusal:
@@ -54,7 +65,7 @@ def first_refusal(
         return Refusal("tables or lists are nested too deeply")
     first = next((e for e in errors if e["type"] in _UNKNOWN), errors[0])
     kind, context = first["type"], first.get("ctx", {})
-    path = _path_in_file(first["loc"], data)
+    path = _path_in_file(first["loc"], data, is_there=kind not in (*_UNKNOWN, "missing"))
     key = ".".join(_printed(part) for part in path)
     if kind in _UNKNOWN:
         table = ".".join(_printed(part) for part in path[:-1])
@@ -65,9 +76,11 @@ def first_refusal(
     if isinstance(context.get("error"), Refusal):
         return Refusal(f"{key}: {context['error']}")
     expected = _EXPECTED.get(kind, first["msg"]).format(**context)
-    others = {e["type"] for e in errors if e["loc"][:-1] == first["loc"][:-1]}
-    if others == {"string_type", "float_type"}:  # a value that may be of either type
-        expected = "text in quotes or a number"
+    others = frozenset(e["type"] for e in errors if e["loc"][:-1] == first["loc"][:-1])
+    if others in _EITHER:
+        expected = _EITHER[others]
+    if "where" in first["loc"]:
+        expected = "text, a number, true or false, or a list of them"
     if kind == "tuple_type" and "grid" in first["loc"]:
         expected = "a list of learning rates, or a table with low and high"
     return Refusal(f"{key} is {_shown(first['input'])}; expected {expected}")
@@ -120,13 +133,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
-def _path_in_file(loc: KeyPath, data: Any) -> list[str | int]:
+def _path_in_file(loc: KeyPath, data: Any, *, is_there: bool) -> list[str | int]:
     """The keys of `loc` as they are written in the file, without pydantic's names for
-    alternatives."""
+    alternatives. `is_there` says that the file has the key."""
     path: list[str | int] = []
     for depth, part in enumerate(loc):
-        is_last = depth == len(loc) - 1
-        if isinstance(data, Mapping) and (part in data or is_last):
+        is_new = depth == len(loc) - 1 and not is_there
+        if isinstance(data, Mapping) and (part in data or is_new):
             data = data.get(str(part))
         elif isinstance(data, list) and isinstance(part, int) and part < len(data):
             data = data[part]
@@ -139,8 +152,8 @@ def _path_in_file(loc: KeyPath, data: Any) -> list[str | int]:
 def _known_keys(path: KeyPath, model: type[BaseModel]) -> list[str]:
     """The keys that the table at `path` may have."""
     kinds: list[Any] = [model]
-    for part in path:
-        kinds = [inner for kind in kinds for inner in _inner(kind, str(part))]
+    for part in (part for part in path if isinstance(part, str)):
+        kinds = [inner for kind in kinds for inner in _inner(kind, part)]
     return sorted({name for kind in kinds for name in _fields(kind)})
 
 
@@ -152,6 +165,8 @@ def _inner(kind: Any, key: str) -> Iterable[Any]:
         annotation = get_args(kind)[1]
     else:
         return []
+    if get_origin(annotation) is tuple:
+        annotation = get_args(annotation)[0]
     alternatives = (annotation,)
     if get_origin(annotation) in (Union, types.UnionType):
         alternatives = get_args(annotation)

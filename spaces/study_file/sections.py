@@ -79,7 +79,9 @@ class StudySection(Section):
     with one (`query: ` of E5); it counts for `max_length`.
     `data_root` is a folder of rows in the layout of the hub; None: rows come from the hub. It is
     not part of the study's digest; the content of the rows decides the results. The same holds for
-    `encoder_folder`, a folder that is read in place of `encoder`. `warm_start` names earlier
+    `encoder_folder`, a folder that is read in place of `encoder`, and for `rows_folder`, which the
+    folders of own rows are relative to where the data root does not have them; `load` sets it to
+    the folder of the study file. `warm_start` names earlier
     studies of the same database; the sampler learns from their trials. With `priors` the options
     that a frozen encoder ranks highest are tried first.
     """
@@ -93,6 +95,7 @@ class StudySection(Section):
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = "tpe"
     pruner: Literal["none", "lowest_third", "median"] = "none"
     data_root: str | None = None
+    rows_folder: str | None = None
     warm_start: tuple[Name, ...] = ()
     priors: bool = False
 

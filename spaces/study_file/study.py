@@ -3,21 +3,19 @@ false."""
 
 import hashlib
 import json
-import tomllib
 from dataclasses import replace
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from spaces.domains import Grid, Range
-from spaces.files import read_limited
 from spaces.intermediates import Intermediates
 from spaces.lora import Adapters
 from spaces.masking import Masking
 from spaces.phases import Pooling, Recipe
-from spaces.refusal import Refusal, unknown
+from spaces.refusal import Refusal
 from spaces.space import SearchSpace
 from spaces.study_file.checks import check
 from spaces.study_file.listed import check_listed_once
@@ -38,9 +36,10 @@ from spaces.study_file.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.tasks.catalogue import get_task
-
-MAX_BYTES = 1_000_000  # of a study file
+from spaces.study_file.study_text import read_tables
+from spaces.study_file.task_sections import RowsSection, TaskSection, catalogue_of
+from spaces.tasks.catalogue import Catalogue
+from spaces.tasks.task import Task
 
 
 class StudySettings(Section):
@@ -54,16 +53,13 @@ class StudySettings(Section):
     resources: ResourcesSection = ResourcesSection()
     tracking: TrackingSection = TrackingSection()
     budget: BudgetSection
+    tasks: dict[str, TaskSection] = Field(default_factory=dict)
+    rows: dict[str, tuple[RowsSection, ...]] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, study: str | Path) -> "StudySettings":
         """Read a shipped study by name, or a TOML file by path. Raises Refusal."""
-        tables = parse_text(read_text(str(study)), str(study))
-        settings = cls.parse(tables, file=str(study))
-        folder, given = Path(study).parent, settings.study
-        return settings.with_data_root(
-            None if given.data_root is None else folder / given.data_root
-        ).with_encoder(None if given.encoder_folder is None else folder / given.encoder_folder)
+        return cls.parse(read_tables(str(study)), file=str(study)).placed_in(Path(study).parent)
 
     @classmethod
     def parse(
@@ -83,7 +79,7 @@ class StudySettings(Section):
                 check_values(data)
             # Through JSON, because strict mode takes arrays as tuples and strings as enums only
             # there.
-            settings = cls.model_validate_json(json.dumps(data))
+            settings = cls.model_validate_json(json.dumps(_with_lists(data)))
             if not is_recorded:
                 check_listed_once(settings)
             check(settings)
@@ -101,6 +97,35 @@ class StudySettings(Section):
             return self
         study = self.study.model_copy(update={"data_root": str(Path(folder).resolve())})
         return self.model_copy(update={"study": study})
+
+    def placed_in(self, folder: Path) -> "StudySettings":
+        """The same study with its folders resolved against `folder`, that of its file."""
+        given = self.study
+        study = self.with_data_root(None if given.data_root is None else folder / given.data_root)
+        study = study.with_encoder(
+            None if given.encoder_folder is None else folder / given.encoder_folder
+        )
+        if not study.reads_folders:
+            return study
+        rows_folder = str((folder / (given.rows_folder or ".")).resolve())
+        placed = study.study.model_copy(update={"rows_folder": rows_folder})
+        return study.model_copy(update={"study": placed})
+
+    @property
+    def reads_folders(self) -> bool:
+        """Whether it has own rows in folders that the study file names."""
+        places = (*self.tasks.values(), *(place for more in self.rows.values() for place in more))
+        return any(place.rows is not None for place in places)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The tasks that the study may name: the shipped ones and its own."""
+        return catalogue_of(self.tasks, self.rows)
+
+    @property
+    def targets(self) -> tuple[Task, ...]:
+        """The tasks that the study scores."""
+        return tuple(self.catalogue.get(name) for name in self.space.targets)
 
     def with_encoder(self, folder: str | Path | None) -> "StudySettings":
         """The same study with a folder in place of its encoder's name; unchanged where `folder` is
@@ -132,16 +157,17 @@ class StudySettings(Section):
             encoder=self.study.encoder,
             seeds=space.seeds or (self.study.seed,),
             intermediates=Intermediates(
+                catalogue=self.catalogue,
                 mixture=space.mixture,
                 listed=space.intermediate,
                 temperature=space.temperature,
                 cap=space.cap,
-                masking=_masking(space.mlm) if space.mlm else None,
+                masking=_masking(space.mlm, self.catalogue) if space.mlm else None,
             ),
             intermediate_learning_rate=_rates(space.intermediate_learning_rate),
             target_learning_rate=_rates(space.target_learning_rate),
             intermediate_recipe=training.intermediate,
-            targets=tuple((t, training.recipe_of(t)) for t in space.targets),
+            targets=tuple((task, training.recipe_of(task.name)) for task in self.targets),
             points=space.points,
             num_baselines=space.num_baselines,
             adapters=_adapters(space.lora) if space.lora else None,
@@ -149,20 +175,20 @@ class StudySettings(Section):
             is_grid=self.study.sampler == "grid",
         )
 
-    def languages_of(self, task: str) -> tuple[str, ...]:
+    def languages_of(self, target: Task) -> tuple[str, ...]:
         """The languages that a target is scored in: its source language and the zero-shot languages
         of the study."""
-        entry, listed = get_task(task), self.evaluation.languages
+        listed = self.evaluation.languages
         if not listed:
-            return entry.languages
-        wanted = {*listed, entry.source_language}
-        return tuple(language for language in entry.languages if language in wanted)
+            return target.languages
+        wanted = {*listed, target.source_language}
+        return tuple(language for language in target.languages if language in wanted)
 
-    def selecting_languages(self, target: str) -> list[str]:
+    def selecting_languages(self, target: Task) -> list[str]:
         """The languages of a target whose validation rows may choose between trials."""
         return self.evaluation.selection.languages(
             self.languages_of(target),
-            source=get_task(target).source_language,
+            source=target.source_language,
             pivots=self.evaluation.pivot_languages,
         )
 
@@ -172,90 +198,50 @@ class StudySettings(Section):
         lengths = {"training.intermediate.max_length": training.intermediate.max_length}
         for name, recipe in training.intermediates.items():
             lengths[f"training.intermediates.{name}.max_length"] = recipe.max_length
-        for name in self.space.targets:
-            if not get_task(name).trains:
+        for target in self.targets:
+            if not target.trains:
                 key = "evaluation.retrieval_max_length"
-            elif name in training.targets:
-                key = f"training.targets.{name}.max_length"
+            elif target.name in training.targets:
+                key = f"training.targets.{target.name}.max_length"
             else:
                 key = "training.target.max_length"
-            lengths[key] = self.max_length_of(name)
+            lengths[key] = self.max_length_of(target)
         return lengths
 
-    def max_length_of(self, target: str) -> int:
+    def max_length_of(self, target: Task) -> int:
         """The most tokens of a row when the target is scored."""
-        recipe = self.training.recipe_of(target) if get_task(target).trains else None
+        recipe = self.training.recipe_of(target.name) if target.trains else None
         return self.evaluation.max_length_of(recipe)
 
     @property
     def objective_targets(self) -> tuple[str, ...]:
-        """The targets of the objective: those named, else every target that trains, else all."""
-        trained = tuple(t for t in self.space.targets if get_task(t).trains)
+        """The names of the targets of the objective: those named, else every target that trains,
+        else all."""
+        trained = tuple(target.name for target in self.targets if target.trains)
         return self.evaluation.objective or trained or self.space.targets
 
     def digest(self) -> str:
         """A hash of the settings that decide results: 16 hexadecimal digits. Budget, resources and
         tracking are not part of it. Defaults are left out, so a new key with a default changes no
         study's digest."""
-        sections = {"study", "space", "training", "evaluation", "pretraining"}
+        sections = {"study", "space", "training", "evaluation", "pretraining", "tasks", "rows"}
         content = self.model_dump(mode="json", include=sections, exclude_defaults=True)
-        for place in ("data_root", "encoder_folder"):  # what lies there decides the results
+        for place in ("data_root", "encoder_folder", "rows_folder"):  # what lies there decides
             content["study"].pop(place, None)
+        more = (place for places in content.get("rows", {}).values() for place in places)
+        for table in (*content.get("tasks", {}).values(), *more):
+            table.pop("rows", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def shipped_studies() -> tuple[str, ...]:
-    """The names of the studies that come with the package."""
-    folder = resources.files("spaces") / "studies"
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
-
-
-def read_text(study: str) -> str:
-    """The text of a study file, by shipped name or path, without a byte-order mark. Raises Refusal
-    where it cannot be read."""
-    shipped = shipped_studies()
-    if study in shipped:
-        path = Path(str(resources.files("spaces") / "studies" / f"{study}.toml"))
-    elif study.endswith(".toml") or "/" in study:
-        path = Path(study)
-    else:
-        raise unknown("study", study, shipped)
-    try:
-        content = read_limited(path, MAX_BYTES)
-        if len(content) > MAX_BYTES:
-            raise _unreadable(study, f"it has more than {MAX_BYTES:,} bytes")
-        return content.decode("utf-8-sig")
-    except Refusal:
-        raise
-    except UnicodeDecodeError as error:
-        raise _unreadable(
-            study, f"it is not UTF-8 ({error.reason} at byte {error.start})"
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise _unreadable(study, reason or str(error)) from error
-
-
-def parse_text(text: str, study: str) -> dict[str, Any]:
-    """The tables in the text of a study file. Raises Refusal where it is not TOML."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _unreadable(study, f"it is not TOML ({error})") from error
-    except RecursionError as error:
-        reason = "it is not TOML that can be read (brackets are nested too deeply)"
-        raise _unreadable(study, reason) from error
-    except ValueError as error:  # a number with thousands of digits
-        raise _unreadable(study, str(error)) from error
-
-
-def _unreadable(study: str, reason: str) -> Refusal:
-    return Refusal(
-        f"study file {study!r} cannot be read: {reason}. Expected a TOML file, or the name of a "
-        f"shipped study: {', '.join(shipped_studies())}"
-    )
+def _with_lists(data: dict[str, Any]) -> dict[str, Any]:
+    """The tables with a list for every task in `rows`: a table [rows.TASK] alone is a list of
+    one."""
+    rows = data.get("rows")
+    if not isinstance(rows, dict):
+        return data
+    listed = {name: [part] if isinstance(part, dict) else part for name, part in rows.items()}
+    return {**data, "rows": listed}
 
 
 def _with_pooling(data: dict[str, Any]) -> dict[str, Any]:
@@ -274,10 +260,10 @@ def _with_pooling(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "training": {**training, **common}}
 
 
-def _masking(mlm: MlmSection) -> Masking:
+def _masking(mlm: MlmSection, catalogue: Catalogue) -> Masking:
     rates = _rates(mlm.learning_rate) if mlm.learning_rate else None
     return Masking(
-        text=mlm.text,
+        text=catalogue.text_task(mlm.text),
         languages=mlm.languages,
         exponent=mlm.exponent,
         shares=mlm.shares,

@@ -1,102 +1,93 @@
-"""TASKS: the catalogue of all tasks. Source: a task and a language that training rows come from."""
+"""Catalogue: the tasks that a study may name. `SHIPPED` has those of this package."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from spaces.languages import get_language
 from spaces.refusal import Refusal, unknown
 from spaces.tasks.hub_tasks import INTERMEDIATE_TASKS, TEXT_TASKS
-from spaces.tasks.origin import Layout, Origin, Splits
-from spaces.tasks.own_tasks import OWN_ROWS, OWN_TASKS
+from spaces.tasks.origin import Origin
 from spaces.tasks.pocket_tasks import POCKET_TASKS
+from spaces.tasks.source import Source
 from spaces.tasks.target_tasks import OTHER_TARGETS, XTREME_TASKS
-from spaces.tasks.task import METRICS, SPLITS, AnswerRules, Task, TaskKind
-
-__all__ = [
-    "METRICS",
-    "SPLITS",
-    "TASKS",
-    "AnswerRules",
-    "Layout",
-    "Origin",
-    "Source",
-    "Splits",
-    "Task",
-    "TaskKind",
-    "get_task",
-    "text_task",
-]
+from spaces.tasks.task import Task, TaskKind
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Source:
-    """A task and a language that training rows come from, written `mnli` or `mnli@de`."""
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Tasks by name, in order: a value that a study carries. Raises Refusal for a name that two
+    tasks have.
 
-    task: str
-    language: str
+    Tasks that refer to other tasks (`train_on`, `parts`) refer to those of the same catalogue.
+    """
 
-    @classmethod
-    def parse(cls, text: str) -> "Source":
-        """The source written as `text`. Raises Refusal for a task without training rows or an
-        unknown language."""
+    tasks: tuple[Task, ...] = field(repr=False)
+    _by_name: Mapping[str, Task] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        given: dict[str, Task] = {}
+        for task in self.tasks:
+            if task.name in given:
+                raise Refusal(
+                    f"task {task.name!r} is defined twice; give one of the two another name"
+                )
+            given[task.name] = task
+        linked = {name: _linked(task, given) for name, task in given.items()}
+        object.__setattr__(self, "tasks", tuple(linked.values()))
+        object.__setattr__(self, "_by_name", linked)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def get(self, name: str) -> Task:
+        """The task of this name. Raises Refusal for an unknown name."""
+        if name not in self._by_name:
+            raise unknown("task", name, self._by_name)
+        return self._by_name[name]
+
+    def text_task(self, name: str) -> Task:
+        """The task of plain text with this name, to pretrain on or to mask beside other tasks.
+        Raises Refusal for an unknown name or another kind."""
+        task = self.get(name)
+        if task.kind is not TaskKind.MLM:
+            texts = [other.name for other in self if other.kind is TaskKind.MLM]
+            raise Refusal(f"task {name!r} is not a text task; expected one of {', '.join(texts)}")
+        return task
+
+    def source(self, text: str) -> Source:
+        """The source written as `text`: `mnli` or `mnli@de`. Raises Refusal for an unknown task or
+        language, and for a task without training rows of its own."""
         name, _, language = text.partition("@")
-        task = get_task(name)
-        if not task.trains:
-            raise Refusal(f"task {name!r} is a {task.kind} task and has no training rows")
-        if task.train_on:
-            raise Refusal(f"task {name!r} has no training rows of its own; use {task.train_on!r}")
-        language = language or task.source_language
-        if language not in task.languages:
-            get_language(language)
-            raise unknown(f"language of task {name!r}", language, task.languages)
-        return cls(name, language)
+        task = self.get(name)
+        return Source(task, language or task.source_language)
 
-    def __str__(self) -> str:
-        """The short form: `mnli` in the source language of the task, else `mnli@de`."""
-        is_source_language = get_task(self.task).source_language == self.language
-        return self.task if is_source_language else f"{self.task}@{self.language}"
+    def with_tasks(self, tasks: Iterable[Task]) -> "Catalogue":
+        """This catalogue and further tasks. Raises Refusal for a name that is taken."""
+        return Catalogue((*self.tasks, *tasks))
+
+    def with_rows(self, name: str, origin: Origin) -> "Catalogue":
+        """This catalogue with rows of a task in further languages, or with other rows in its
+        languages. Raises Refusal for an unknown task."""
+        more = self.get(name).with_rows(origin)
+        return Catalogue(tuple(more if task.name == name else task for task in self))
 
 
-def tabulate(tasks: Iterable[Task], own_rows: Mapping[str, Origin]) -> Mapping[str, Task]:
-    """The catalogue by task name; `own_rows` adds rows to its tasks. Raises Refusal for a name that
-    is used twice or unknown."""
-    table: dict[str, Task] = {}
-    for task in tasks:
-        if task.name in table:
-            raise Refusal(f"task {task.name!r} is defined twice; give one of the two another name")
-        table[task.name] = task
-    for name, origin in own_rows.items():
-        if name not in table:
-            raise unknown("task in OWN_ROWS", name, table)
-        table[name] = table[name].with_rows(origin)
-    return MappingProxyType(table)
+def _linked(task: Task, given: Mapping[str, Task]) -> Task:
+    """The task, referring to the tasks that are `given` under the names of those it refers to."""
+    if task.train_on is None and not task.parts:
+        return task
+    trained = task.train_on and _linked(given.get(task.train_on.name, task.train_on), given)
+    parts = tuple(_linked(given.get(part.name, part), given) for part in task.parts)
+    if (trained, parts) == (task.train_on, task.parts):
+        return task
+    return replace(task, train_on=trained, parts=parts)
 
 
-TASKS: Mapping[str, Task] = tabulate(
-    (
-        *POCKET_TASKS,
-        *INTERMEDIATE_TASKS,
-        *XTREME_TASKS,
-        *OTHER_TARGETS,
-        *TEXT_TASKS,
-        *OWN_TASKS,
-    ),
-    OWN_ROWS,
+SHIPPED = Catalogue(
+    (*POCKET_TASKS, *INTERMEDIATE_TASKS, *XTREME_TASKS, *OTHER_TARGETS, *TEXT_TASKS)
 )
-
-
-def get_task(name: str) -> Task:
-    """The task of this name. Raises Refusal for an unknown name."""
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name]
-
-
-def text_task(name: str) -> Task:
-    """The task of plain text with this name, to pretrain on or to mask beside other tasks. Raises
-    Refusal for an unknown name or another kind."""
-    if name in TASKS and TASKS[name].kind is not TaskKind.MLM:
-        texts = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM]
-        raise Refusal(f"task {name!r} is not a text task; expected one of {', '.join(texts)}")
-    return get_task(name)

@@ -99,110 +99,122 @@ def _chance(kind: TaskKind, labels: tuple[str, ...]) -> float:
     return SPAN_CHANCE if kind is TaskKind.SPAN else 0.0
 
 
+MNLI = hub_task(
+    "mnli",
+    TaskKind.CLASSIFICATION,
+    "nyu-mll/multi_nli",
+    num_train_rows=392_702,
+    labels=NLI,
+    languages=XNLI,
+    splits=Splits(validation="validation_matched", test="validation_mismatched"),
+    elsewhere=(MNLI_TRANSLATED,),
+)
+SNLI = hub_task(
+    "snli",
+    TaskKind.CLASSIFICATION,
+    "stanfordnlp/snli",
+    num_train_rows=549_367,
+    labels=NLI,
+)
+ANLI = hub_task(
+    "anli",
+    TaskKind.CLASSIFICATION,
+    "facebook/anli",
+    num_train_rows=162_865,
+    labels=NLI,
+    reader="mnli",
+    splits=ANLI_ROUNDS,
+)
+ANLIPLUS = hub_task(
+    "anliplus",
+    TaskKind.CLASSIFICATION,
+    "anli+mnli+snli",
+    num_train_rows=1_104_934,
+    labels=NLI,
+    parts=(ANLI, MNLI, SNLI),
+)
+QQP = hub_task(
+    "qqp",
+    TaskKind.CLASSIFICATION,
+    "nyu-mll/glue",
+    "qqp",
+    num_train_rows=363_846,
+    labels=("not_duplicate", "duplicate"),
+    is_symmetric=True,
+    splits=ONE_SPLIT,
+    single_split=("en",),
+)
+SQUAD = hub_task(
+    "squad",
+    TaskKind.SPAN,
+    "rajpurkar/squad",
+    num_train_rows=87_599,
+    holds=("squad2", "xquad"),  # Artetxe et al. 2020: 240 paragraphs of its dev set
+    splits=ONE_SPLIT,
+    single_split=("en",),
+)
+SQUAD2 = hub_task(
+    "squad2",
+    TaskKind.SPAN,
+    "rajpurkar/squad_v2",
+    num_train_rows=130_319,
+    chance=0.5,  # half of the validation rows have no answer
+    includes=("squad",),  # Rajpurkar et al. 2018: its questions, and unanswerable ones
+    holds=("squad", "xquad"),
+    splits=ONE_SPLIT,
+    single_split=("en",),
+    answer_rules=AnswerRules.SQUAD_V2,
+)
+HELLASWAG = hub_task(
+    "hellaswag",
+    TaskKind.CHOICE,
+    "Rowan/hellaswag",
+    num_train_rows=39_905,
+    chance=1 / 4,
+    splits=ONE_SPLIT,
+    single_split=("en",),
+)
+CSQA = hub_task(
+    "csqa",
+    TaskKind.CHOICE,
+    "tau/commonsense_qa",
+    num_train_rows=9_741,
+    chance=1 / 5,
+    splits=ONE_SPLIT,
+    single_split=("en",),
+)
+COSMOSQA = hub_task(
+    "cosmosqa",
+    TaskKind.CHOICE,
+    "allenai/cosmos_qa",
+    num_train_rows=25_262,
+    chance=1 / 4,
+    splits=ONE_SPLIT,
+    single_split=("en",),
+)
+CCG = hub_task(
+    "ccg",
+    TaskKind.TAGGING,
+    "ccgbank",
+    num_train_rows=39_604,
+    metric="accuracy",
+    labels=SUPERTAGS,
+    splits=Splits("02-21", "00", "23"),
+    layout=Layout.CCGBANK,
+)
+
 INTERMEDIATE_TASKS: tuple[Task, ...] = (
-    hub_task(
-        "mnli",
-        TaskKind.CLASSIFICATION,
-        "nyu-mll/multi_nli",
-        num_train_rows=392_702,
-        labels=NLI,
-        languages=XNLI,
-        splits=Splits(validation="validation_matched", test="validation_mismatched"),
-        elsewhere=(MNLI_TRANSLATED,),
-    ),
-    hub_task(
-        "snli",
-        TaskKind.CLASSIFICATION,
-        "stanfordnlp/snli",
-        num_train_rows=549_367,
-        labels=NLI,
-    ),
-    hub_task(
-        "anli",
-        TaskKind.CLASSIFICATION,
-        "facebook/anli",
-        num_train_rows=162_865,
-        labels=NLI,
-        reader="mnli",
-        splits=ANLI_ROUNDS,
-    ),
-    hub_task(
-        "anliplus",
-        TaskKind.CLASSIFICATION,
-        "anli+mnli+snli",
-        num_train_rows=1_104_934,
-        labels=NLI,
-        parts=("anli", "mnli", "snli"),
-    ),
-    hub_task(
-        "qqp",
-        TaskKind.CLASSIFICATION,
-        "nyu-mll/glue",
-        "qqp",
-        num_train_rows=363_846,
-        labels=("not_duplicate", "duplicate"),
-        is_symmetric=True,
-        splits=ONE_SPLIT,
-        single_split=("en",),
-    ),
-    hub_task(
-        "squad",
-        TaskKind.SPAN,
-        "rajpurkar/squad",
-        num_train_rows=87_599,
-        holds=("squad2", "xquad"),  # Artetxe et al. 2020: 240 paragraphs of its dev set
-        splits=ONE_SPLIT,
-        single_split=("en",),
-    ),
-    hub_task(
-        "squad2",
-        TaskKind.SPAN,
-        "rajpurkar/squad_v2",
-        num_train_rows=130_319,
-        chance=0.5,  # half of the validation rows have no answer
-        includes=("squad",),  # Rajpurkar et al. 2018: its questions, and unanswerable ones
-        holds=("squad", "xquad"),
-        splits=ONE_SPLIT,
-        single_split=("en",),
-        answer_rules=AnswerRules.SQUAD_V2,
-    ),
-    hub_task(
-        "hellaswag",
-        TaskKind.CHOICE,
-        "Rowan/hellaswag",
-        num_train_rows=39_905,
-        chance=1 / 4,
-        splits=ONE_SPLIT,
-        single_split=("en",),
-    ),
-    hub_task(
-        "csqa",
-        TaskKind.CHOICE,
-        "tau/commonsense_qa",
-        num_train_rows=9_741,
-        chance=1 / 5,
-        splits=ONE_SPLIT,
-        single_split=("en",),
-    ),
-    hub_task(
-        "cosmosqa",
-        TaskKind.CHOICE,
-        "allenai/cosmos_qa",
-        num_train_rows=25_262,
-        chance=1 / 4,
-        splits=ONE_SPLIT,
-        single_split=("en",),
-    ),
-    hub_task(
-        "ccg",
-        TaskKind.TAGGING,
-        "ccgbank",
-        num_train_rows=39_604,
-        metric="accuracy",
-        labels=SUPERTAGS,
-        splits=Splits("02-21", "00", "23"),
-        layout=Layout.CCGBANK,
-    ),
+    MNLI,
+    SNLI,
+    ANLI,
+    ANLIPLUS,
+    QQP,
+    SQUAD,
+    SQUAD2,
+    HELLASWAG,
+    CSQA,
+    COSMOSQA,
+    CCG,
 )
 
 # Plain text for masked language modelling; training reads its `dev` rows.

@@ -39,6 +39,8 @@ def _pocket(
     )
 
 
+TEXT = _pocket("text", TaskKind.MLM, chance=0.0, num_train_rows=1000)
+
 POCKET_TASKS: tuple[Task, ...] = (
     _pocket("pos", TaskKind.TAGGING, chance=0.0, num_train_rows=1000, labels=POCKET_POS),
     _pocket("ner", TaskKind.TAGGING, chance=0.0, num_train_rows=1000, labels=POCKET_NER),
@@ -61,5 +63,5 @@ POCKET_TASKS: tuple[Task, ...] = (
     ),
     _pocket("qakind", TaskKind.SPAN, chance=0.0, num_train_rows=2000),
     _pocket("retrieval", TaskKind.RETRIEVAL, chance=1 / 200, num_train_rows=0),
-    _pocket("text", TaskKind.MLM, chance=0.0, num_train_rows=1000),
+    TEXT,
 )

@@ -4,6 +4,7 @@ hub."""
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from spaces.tasks import hub_tasks
 from spaces.tasks.hub_tasks import NLI, ONE_SPLIT, XNLI, hub_task
 from spaces.tasks.origin import Layout, Splits
 from spaces.tasks.task import AnswerRules, Task, TaskKind
@@ -75,7 +76,7 @@ XTREME_TASKS: tuple[Task, ...] = (
         num_dev_rows=2_490,
         languages=XNLI,
         labels=NLI,
-        train_on="mnli",
+        train_on=hub_tasks.MNLI,
         splits=Splits(train=None),
     ),
     hub_task(
@@ -120,7 +121,7 @@ XTREME_TASKS: tuple[Task, ...] = (
         num_train_rows=87_599,
         num_dev_rows=1_190,
         languages=XQUAD,
-        train_on="squad",
+        train_on=hub_tasks.SQUAD,
         splits=Splits(train=None, test="validation"),
         single_split=XQUAD,
     ),
@@ -132,7 +133,7 @@ XTREME_TASKS: tuple[Task, ...] = (
         num_train_rows=87_599,
         num_dev_rows=600,
         languages=MLQA,
-        train_on="squad",
+        train_on=hub_tasks.SQUAD,
         splits=Splits(train=None),
         answer_rules=AnswerRules.MLQA,
     ),
@@ -196,7 +197,7 @@ OTHER_TARGETS: tuple[Task, ...] = (
         num_dev_rows=100,
         chance=1 / 2,
         languages=XCOPA,
-        train_on="cosmosqa",
+        train_on=hub_tasks.COSMOSQA,
         splits=Splits(train=None),
     ),
 )

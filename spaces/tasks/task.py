@@ -54,7 +54,7 @@ class TaskFields(TypedDict, total=False):
     """The fields of `Task` that an entry of the catalogue may set by keyword."""
 
     labels: tuple[str, ...]
-    train_on: str | None
+    train_on: "Task | None"
     reader: str
     splits: Splits
     single_split: tuple[str, ...]
@@ -62,7 +62,7 @@ class TaskFields(TypedDict, total=False):
     is_symmetric: bool
     layout: Layout
     elsewhere: tuple[Origin, ...]
-    parts: tuple[str, ...]
+    parts: "tuple[Task, ...]"
     includes: tuple[str, ...]
     answer_rules: AnswerRules
     train_rows: Mapping[str, int]
@@ -82,17 +82,19 @@ class Task:
         train_rows: training rows in languages that have another number of them.
         num_dev_rows: evaluation rows in a language, before a single split is cut; for estimates
             alone.
-        train_on: the task whose training rows and head this task uses (XQuAD trains on SQuAD).
+        train_on: the task whose training rows and head this task uses (XQuAD trains on SQuAD);
+            None: its own.
         reader: the reader that turns its rows into examples; "": rows have the columns of the kind.
         single_split: languages that have one evaluation split alone, `splits.test`. It is cut in
             halves by a hash of what rows share (a paragraph, a text), unless a study takes it
             whole.
-        holds: other tasks whose evaluation rows are in part among its validation rows (SQuAD:
-            XQuAD).
+        holds: names of other tasks whose evaluation rows are in part among its validation rows
+            (SQuAD: XQuAD).
         is_symmetric: the order of a pair has no meaning: (a, b) and (b, a) are the same row.
         elsewhere: the origins of languages whose rows lie elsewhere (the translations of MNLI).
         parts: tasks whose rows are this task's rows, one after the other, under one head.
-        includes: tasks whose training rows are among its own (SQuAD 2.0 includes SQuAD 1.1).
+        includes: names of tasks whose training rows are among its own (SQuAD 2.0 includes SQuAD
+            1.1).
     """
 
     name: str
@@ -104,7 +106,7 @@ class Task:
     num_train_rows: int
     labels: tuple[str, ...] = ()
     source_language: str = "en"
-    train_on: str | None = None
+    train_on: "Task | None" = None
     config: str | None = None
     revision: str | None = None
     reader: str = ""
@@ -114,7 +116,7 @@ class Task:
     is_symmetric: bool = False
     layout: Layout = Layout.HUB
     elsewhere: tuple[Origin, ...] = ()
-    parts: tuple[str, ...] = ()
+    parts: "tuple[Task, ...]" = ()
     includes: tuple[str, ...] = ()
     answer_rules: AnswerRules = AnswerRules.SQUAD_V1
     train_rows: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -155,6 +157,28 @@ class Task:
                 f"task {self.name!r}: labels {self.labels!r} do not fit the kind {self.kind}; "
                 "classification and tagging need labels, each once; other kinds have none"
             )
+        self._check_others()
+
+    def _check_others(self) -> None:
+        """Check that the tasks that it refers to have training rows, or rows, of their own."""
+        trained = self.train_on
+        if trained is not None and (trained.train_on or not trained.trains):
+            raise Refusal(
+                f"task {self.name!r} trains on {trained.name!r}, which has no training rows of its "
+                "own; name a task that has some"
+            )
+        for other in (*self.parts, *([trained] if trained else [])):
+            if (other.kind, other.labels) != (self.kind, self.labels):
+                raise Refusal(
+                    f"task {self.name!r} cannot use rows of {other.name!r}: it needs a task of the "
+                    "same kind, with the same labels in the same order"
+                )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def zero_shot_languages(self) -> tuple[str, ...]:
@@ -168,14 +192,14 @@ class Task:
         return self.kind is not TaskKind.RETRIEVAL
 
     @property
-    def training_task(self) -> str:
+    def training_task(self) -> "Task":
         """The task whose training rows and head this task uses."""
-        return self.train_on or self.name
+        return self.train_on or self
 
     @property
     def contents(self) -> frozenset[str]:
         """The tasks whose training rows a phase on this task sees."""
-        return frozenset((self.name, *self.parts, *self.includes))
+        return frozenset((self.name, *(part.name for part in self.parts), *self.includes))
 
     def origin_of(self, language: str) -> Origin:
         """Where the rows of the language lie: the last entry of `elsewhere` that lists it, else the

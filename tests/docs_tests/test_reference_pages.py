@@ -144,7 +144,7 @@ def test_links_outside_the_site_lead_somewhere() -> None:
         "README.md",
         "CONTRIBUTING.md",
         "examples/README.md",
-        "examples/own-data/README.md",
+        "examples/tickets/README.md",
     ):
         text = (ROOT / page).read_text()
         links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

@@ -25,6 +25,7 @@ from spaces.study_file.sections import (
     TrainingSection,
 )
 from spaces.study_file.study import StudySettings
+from spaces.study_file.task_sections import RowsSection, TaskSection
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "reference" / "study-file.md"
@@ -39,6 +40,8 @@ SECTIONS: dict[str, type[Section]] = {
     "`[resources]`": ResourcesSection,
     "`[tracking]`": TrackingSection,
     "`[budget]`": BudgetSection,
+    "`[tasks.NAME]`": TaskSection,
+    "`[rows.TASK]`": RowsSection,
 }
 
 
@@ -63,7 +66,9 @@ def written(default: Any) -> str:
 
 def defaults_of(section: type[Section]) -> dict[str, str]:
     return {
-        name: REQUIRED if field.is_required() else written(field.default)
+        name: REQUIRED
+        if field.is_required()
+        else written(field.get_default(call_default_factory=True))
         for name, field in section.model_fields.items()
     }
 

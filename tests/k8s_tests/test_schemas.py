@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from search.cluster.manifests import Command, Manifest, Overlay, ray_objects, study_objects
-from spaces.study_file.study import read_text
+from spaces.study_file.study_text import read_text
 from tests.k8s_objects import BUILT, RENDERED, ROOT, build, render
 
 VERSION = "1.33"  # of Kubernetes: the oldest that docs/how-to/kubernetes.md speaks of

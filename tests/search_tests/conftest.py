@@ -24,10 +24,10 @@ from search.record.writer import RecordWriter
 from search.recorded_settings import RecordedSettings
 from search.trials.language_verdicts import LanguageVerdict
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Pooling, Recipe, Target, TrialPlan
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
+from tests.by_name import mixture_of
 from trainables.exporting.model_folder import ModelDescription, export_target
 from trainables.scoring.scores import Mark, Scores, ScoringProtocol, TargetScores
 from trainables.training.context import TrialContext
@@ -38,7 +38,7 @@ RECIPE = Recipe(num_steps=20, batch_size=8, max_length=32)
 
 
 def phase(source: str, rate: float, seed: int = 0) -> Phase:
-    return Phase(mixture=Mixture.of({source: 1.0}), learning_rate=rate, seed=seed, recipe=RECIPE)
+    return Phase(mixture=mixture_of({source: 1.0}), learning_rate=rate, seed=seed, recipe=RECIPE)
 
 
 def plan(source: str | None, rate: float = 2e-4, target_rate: float = 1e-4) -> TrialPlan:
@@ -47,9 +47,9 @@ def plan(source: str | None, rate: float = 2e-4, target_rate: float = 1e-4) -> T
         encoder="tiny",
         intermediate=phase(source, rate) if source else None,
         targets=(
-            Target(task="rel", phase=phase("rel", target_rate)),
-            Target(task="coh", phase=phase("coh", target_rate)),
-            Target(task="retrieval", phase=None),
+            Target(task=SHIPPED.get("rel"), phase=phase("rel", target_rate)),
+            Target(task=SHIPPED.get("coh"), phase=phase("coh", target_rate)),
+            Target(task=SHIPPED.get("retrieval"), phase=None),
         ),
     )
 
@@ -485,12 +485,12 @@ def model_folder(
             if pooling == "first":
                 recipe = Recipe(num_steps=2, batch_size=4, max_length=64, pooling=Pooling.FIRST)
                 recipe = replace(recipe, max_train_rows=8)
-                mixture = Mixture.of({task: 1.0})
+                mixture = mixture_of({task: 1.0})
                 phase = Phase(mixture=mixture, learning_rate=1e-3, seed=0, recipe=recipe)
                 key = get_or_train(phase, None, context, lambda event: None).key
             about = ModelDescription(
                 task=task,
-                labels=get_task(task).labels,
+                labels=SHIPPED.get(task).labels,
                 max_length=64,
                 phase_key=key,
                 plan={},

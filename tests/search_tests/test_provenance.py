@@ -12,6 +12,7 @@ import pytest
 from search import provenance as lock
 from search.trials.ranking import TrialRow, ranked
 from spaces.json_values import to_json
+from spaces.tasks.catalogue import SHIPPED
 from trainables.training.context import TrialContext
 from trainables.training.key_facts import TRAINING_VERSION
 from trainables.training.workers import Workers
@@ -46,7 +47,7 @@ def test_the_record_has_what_the_search_trained_on(finished: Any, context: Trial
     facts = lock.world_facts(finished.settings, context.base, context.data.rows)
     assert record.world == to_json(facts)
     assert set(facts.train) == {"fact@en", "coh@en", "rel@en"}
-    assert facts.train["rel@en"] == context.data.rows.fingerprint("rel", "en", "train")
+    assert facts.train["rel@en"] == context.data.rows.fingerprint(SHIPPED.get("rel"), "en", "train")
     assert record.versions == lock.versions()
     assert record.versions["ray"] == metadata.version("ray")
 

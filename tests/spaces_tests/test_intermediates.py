@@ -6,14 +6,20 @@ import pytest
 
 from spaces.intermediates import Intermediates, read
 from spaces.masking import PROPORTIONAL, Masking
-from spaces.mixture import Mixture
 from spaces.refusal import Refusal
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.pocket_tasks import TEXT
+from tests.by_name import mixture_of, sources_of
 
 CHOICE = Intermediates(
-    mixture="choice", listed=("fact", "rel@de", "fact+rel", "all"), temperature=1.0, cap=None
+    catalogue=SHIPPED,
+    mixture="choice",
+    listed=("fact", "rel@de", "fact+rel", "all"),
+    temperature=1.0,
+    cap=None,
 )
 SHARES = dataclasses.replace(CHOICE, mixture="shares", listed=("fact", "rel"))
-MASKING = Masking(text="text", languages=("de", "es"), shares=(PROPORTIONAL, 0.5))
+MASKING = Masking(text=TEXT, languages=("de", "es"), shares=(PROPORTIONAL, 0.5))
 
 
 def test_the_baseline_is_an_option_even_if_it_is_not_named() -> None:
@@ -23,15 +29,15 @@ def test_the_baseline_is_an_option_even_if_it_is_not_named() -> None:
 
 def test_the_members_of_an_option_are_sources() -> None:
     assert CHOICE.sources == ("fact", "rel@de", "rel")
-    assert CHOICE.members("all") == CHOICE.sources
-    assert CHOICE.members("fact+rel") == ("fact", "rel")
-    assert SHARES.members("mixture") == ("fact", "rel")
+    assert CHOICE.members("all") == tuple(sources_of(CHOICE.sources))
+    assert CHOICE.members("fact+rel") == tuple(sources_of(["fact", "rel"]))
+    assert SHARES.members("mixture") == tuple(sources_of(["fact", "rel"]))
     assert CHOICE.members("none") == ()
 
 
 def test_an_option_and_a_share_mean_a_mixture() -> None:
     result = CHOICE.mixture_of("fact+rel", 0.0, {}, max_train_rows=10)
-    assert result == Mixture.of({"fact": 0.5, "rel": 0.5})
+    assert result == mixture_of({"fact": 0.5, "rel": 0.5})
     drawn = SHARES.mixture_of("mixture", 0.0, {"mix.fact": 0.5, "mix.rel": 0.5}, max_train_rows=10)
     assert drawn == result
     masked = dataclasses.replace(CHOICE, masking=MASKING)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spaces.languages import LANGUAGES, Language, get_language, known_language
+from spaces.languages import (
+    LANGUAGES,
+    Language,
+    find_language,
+    get_language,
+    known_language,
+)
 from spaces.refusal import Refusal
 
 
@@ -138,3 +144,16 @@ def test_the_table_needs_no_library() -> None:
         "sys.exit('langcodes' in sys.modules or 'babel' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("de", "de"), ("deu", "de"), ("deu_Latn", "de"), ("German", "de"), ("Deutsch", "de"),
+        ("EN", "en"), ("iw", "he"), ("zh_Hans", "zh"), ("zh-Hant", "zh-Hant"), ("pt_BR", "pt-BR"),
+        ("Svenska", "sv"), ("data", None), ("train", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_language_is_found_by_any_of_its_codes_and_names(name: str, code: str | None) -> None:
+    found = find_language(name)
+    assert (found and found.code) == code

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Pooling, Recipe, Role, Target, TrialPlan
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
+from tests.by_name import mixture_of
 
-SOURCES = [
-    t.name for t in TASKS.values() if t.trains and not t.train_on and t.kind is not TaskKind.MLM
-]
+SOURCES = [t.name for t in SHIPPED if t.trains and not t.train_on and t.kind is not TaskKind.MLM]
 optional = st.none() | st.integers(1, 10**6)
 shares = st.floats(0, 1)
 
@@ -45,7 +44,7 @@ def phases(draw: st.DrawFn, *, task: str | None = None) -> Phase:
     names = [task] if task else draw(st.lists(st.sampled_from(SOURCES), min_size=1, unique=True))
     weights = {name: draw(st.floats(0.01, 1)) for name in names}
     return Phase(
-        mixture=Mixture.of(weights),
+        mixture=mixture_of(weights),
         learning_rate=draw(st.floats(1e-7, 0.9)),
         seed=draw(st.integers(0, 2**32)),
         recipe=draw(recipes()),
@@ -55,9 +54,9 @@ def phases(draw: st.DrawFn, *, task: str | None = None) -> Phase:
 @st.composite
 def plans(draw: st.DrawFn) -> TrialPlan:
     names = draw(st.lists(st.sampled_from(SOURCES), min_size=1, max_size=3, unique=True))
-    targets = [Target(task=name, phase=draw(phases(task=name))) for name in names]
+    targets = [Target(task=SHIPPED.get(name), phase=draw(phases(task=name))) for name in names]
     if draw(st.booleans()):
-        targets.append(Target(task="retrieval", phase=None))
+        targets.append(Target(task=SHIPPED.get("retrieval"), phase=None))
     return TrialPlan(
         encoder=draw(st.text(max_size=20)),
         intermediate=draw(st.none() | phases()),
@@ -66,16 +65,16 @@ def plans(draw: st.DrawFn) -> TrialPlan:
 
 
 RECIPE = Recipe(num_steps=10, batch_size=4, max_length=64, evaluate_every=5, patience=2)
-PHASE = Phase(mixture=Mixture.of({"rel": 1, "fact": 1}), learning_rate=1e-5, seed=0, recipe=RECIPE)
+PHASE = Phase(mixture=mixture_of({"rel": 1, "fact": 1}), learning_rate=1e-5, seed=0, recipe=RECIPE)
 WORLD = {"encoder": "abc", "tokenizer": "def"}
-COH = Mixture.of({"coh": 1})
+COH = mixture_of({"coh": 1})
 
 
 @settings(max_examples=200)
 @given(plans())
 def test_a_plan_comes_back_from_json(plan: TrialPlan) -> None:
     text = json.dumps(plan.to_dict(), allow_nan=False)
-    assert TrialPlan.from_dict(json.loads(text)) == plan
+    assert TrialPlan.from_dict(json.loads(text), SHIPPED) == plan
     assert [pair.target for pair in plan.pairs] == list(plan.targets)
     assert all(pair.intermediate == plan.intermediate for pair in plan.pairs)
     assert plan.baseline().is_baseline
@@ -84,7 +83,7 @@ def test_a_plan_comes_back_from_json(plan: TrialPlan) -> None:
 
 @given(phases())
 def test_equal_content_has_an_equal_key(phase: Phase) -> None:
-    again = Phase.from_dict(json.loads(json.dumps(phase.to_dict())))
+    again = Phase.from_dict(json.loads(json.dumps(phase.to_dict())), SHIPPED)
     turned = dict(reversed(list(WORLD.items())))
     assert again.key(turned, "parent") == phase.key(WORLD, "parent")
 
@@ -138,13 +137,13 @@ def test_a_phase_without_pooled_heads_has_one_key(source: str) -> None:
     phases = [
         dataclasses.replace(
             PHASE,
-            mixture=Mixture.of({source: 1}),
+            mixture=mixture_of({source: 1}),
             recipe=dataclasses.replace(RECIPE, pooling=pooling, evaluate_every=None, patience=None),
         )
         for pooling in Pooling
     ]
     assert len({phase.key(WORLD, None) for phase in phases}) == 1
-    mixed = dataclasses.replace(phases[0], mixture=Mixture.of({source: 1, "rel": 1}))
+    mixed = dataclasses.replace(phases[0], mixture=mixture_of({source: 1, "rel": 1}))
     first = dataclasses.replace(mixed, recipe=dataclasses.replace(mixed.recipe, pooling="first"))
     assert mixed.key(WORLD, None) != first.key(WORLD, None)
 
@@ -152,9 +151,9 @@ def test_a_phase_without_pooled_heads_has_one_key(source: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"mixture": Mixture.of({"rel": 1})},
-        {"mixture": Mixture.of({"rel": 1, "fact": 2})},
-        {"mixture": Mixture.of({"rel": 1, "fact@de": 1})},
+        {"mixture": mixture_of({"rel": 1})},
+        {"mixture": mixture_of({"rel": 1, "fact": 2})},
+        {"mixture": mixture_of({"rel": 1, "fact@de": 1})},
         {"learning_rate": math.nextafter(1e-5, 1)},
         {"seed": 1},
         {"role": Role.INTERMEDIATE},
@@ -177,12 +176,12 @@ def test_where_a_phase_stands_is_its_role(plan: TrialPlan) -> None:
     for phase in (older["intermediate"], *(target["phase"] for target in older["targets"])):
         if phase is not None:
             del phase["role"]
-    assert TrialPlan.from_dict(older) == plan
+    assert TrialPlan.from_dict(older, SHIPPED) == plan
     phases = [target.phase for target in plan.targets if target.phase is not None]
     assert {phase.role for phase in phases} == {Role.TARGET}
     if plan.intermediate is not None:
         assert plan.intermediate.role is Role.INTERMEDIATE
-        turned = Target(task="coh", phase=dataclasses.replace(PHASE, mixture=COH))
+        turned = Target(task=SHIPPED.get("coh"), phase=dataclasses.replace(PHASE, mixture=COH))
         assert turned.phase is not None
         swapped = dataclasses.replace(plan, intermediate=turned.phase)
         assert swapped.intermediate is not None
@@ -190,11 +189,14 @@ def test_where_a_phase_stands_is_its_role(plan: TrialPlan) -> None:
 
 
 def test_another_seed_goes_into_every_phase() -> None:
-    target = dataclasses.replace(PHASE, mixture=Mixture.of({"coh": 1}))
+    target = dataclasses.replace(PHASE, mixture=mixture_of({"coh": 1}))
     plan = TrialPlan(
         encoder="e",
         intermediate=PHASE,
-        targets=(Target(task="coh", phase=target), Target(task="retrieval", phase=None)),
+        targets=(
+            Target(task=SHIPPED.get("coh"), phase=target),
+            Target(task=SHIPPED.get("retrieval"), phase=None),
+        ),
     )
     other = plan.with_seed(7)
     assert other.intermediate is not None
@@ -246,43 +248,49 @@ def test_a_learning_rate_out_of_range_is_refused(rate: float) -> None:
 
 def test_targets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(Refusal, match="cannot be scored this way"):
-        Target(task="retrieval", phase=PHASE)
+        Target(task=SHIPPED.get("retrieval"), phase=PHASE)
     with pytest.raises(Refusal, match="cannot be scored this way"):
-        Target(task="coh", phase=None)
+        Target(task=SHIPPED.get("coh"), phase=None)
     with pytest.raises(Refusal, match="unknown training task of target 'coh'"):
-        Target(task="coh", phase=PHASE)
+        Target(task=SHIPPED.get("coh"), phase=PHASE)
     with pytest.raises(Refusal, match="needs targets, each once"):
         TrialPlan(encoder="e", intermediate=None, targets=())
-    target = Target(task="retrieval", phase=None)
+    target = Target(task=SHIPPED.get("retrieval"), phase=None)
     with pytest.raises(Refusal, match="each once"):
         TrialPlan(encoder="e", intermediate=None, targets=(target, target))
 
 
 def test_a_target_has_heads_of_the_tasks_that_its_phase_trains_on() -> None:
-    both = Mixture.of({"rel": 1, "rel@de": 1, "coh": 2})
+    both = mixture_of({"rel": 1, "rel@de": 1, "coh": 2})
     phase = dataclasses.replace(PHASE, mixture=both)
-    target, untrained = Target(task="coh", phase=phase), Target(task="retrieval", phase=None)
-    assert (target.trained_tasks, target.recipe) == (("coh", "rel"), RECIPE)
+    target, untrained = (
+        Target(task=SHIPPED.get("coh"), phase=phase),
+        Target(task=SHIPPED.get("retrieval"), phase=None),
+    )
+    assert (target.trained_tasks, target.recipe) == (
+        (SHIPPED.get("coh"), SHIPPED.get("rel")),
+        RECIPE,
+    )
     assert (untrained.trained_tasks, untrained.recipe) == ((), None)
 
 
 def test_text_alone_has_no_validation_rows() -> None:
-    texts = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM]
+    texts = [task.name for task in SHIPPED if task.kind is TaskKind.MLM]
     if not texts:
         pytest.skip("no mlm task in the table")
     with pytest.raises(Refusal, match="leave evaluate_every out"):
-        dataclasses.replace(PHASE, mixture=Mixture.of({texts[0]: 1}))
-    dataclasses.replace(PHASE, mixture=Mixture.of({texts[0]: 1, "rel": 1}))
+        dataclasses.replace(PHASE, mixture=mixture_of({texts[0]: 1}))
+    dataclasses.replace(PHASE, mixture=mixture_of({texts[0]: 1, "rel": 1}))
 
 
 def test_a_plan_in_a_few_words() -> None:
     def phase(source: str, rate: float) -> Phase:
         recipe = Recipe(num_steps=1, batch_size=1, max_length=8)
-        mixture = Mixture.of({source: 1.0})
+        mixture = mixture_of({source: 1.0})
         return Phase(mixture=mixture, learning_rate=rate, seed=0, recipe=recipe)
 
-    target = Target(task="coh", phase=phase("coh", 1e-4))
-    scored = Target(task="retrieval", phase=None)
+    target = Target(task=SHIPPED.get("coh"), phase=phase("coh", 1e-4))
+    scored = Target(task=SHIPPED.get("retrieval"), phase=None)
     fact = phase("fact", 2.5e-4)
     plans = [
         TrialPlan(encoder="e", intermediate=fact, targets=(target, scored)),

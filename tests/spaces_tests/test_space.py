@@ -15,7 +15,10 @@ from spaces.mixture import Mixture
 from spaces.phases import Recipe, TrialPlan
 from spaces.refusal import Refusal
 from spaces.space import SearchSpace
-from spaces.tasks.catalogue import TASKS, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.pocket_tasks import TEXT
+from spaces.tasks.task import TaskKind
+from tests.by_name import mixture_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -24,6 +27,7 @@ CHOICE = SearchSpace(
     encoder="folder",
     seeds=(3,),
     intermediates=Intermediates(
+        catalogue=SHIPPED,
         mixture="choice",
         listed=("none", "fact", "rel", "fact+rel@de", "all"),
         temperature=2.0,
@@ -32,7 +36,7 @@ CHOICE = SearchSpace(
     intermediate_learning_rate=Grid((1e-5, 2e-5)),
     target_learning_rate=Grid((1e-5, 3e-5)),
     intermediate_recipe=RECIPE,
-    targets=(("coh", RECIPE), ("retrieval", RECIPE)),
+    targets=((SHIPPED.get("coh"), RECIPE), (SHIPPED.get("retrieval"), RECIPE)),
     points=(),
     num_baselines=3,
 )
@@ -57,7 +61,7 @@ SHARES = changed(
 MASKED = changed(
     CHOICE,
     masking=Masking(
-        text="text",
+        text=TEXT,
         languages=("de", "es"),
         shares=(PROPORTIONAL, 0.5),
         learning_rate=Grid((5e-6,)),
@@ -65,7 +69,7 @@ MASKED = changed(
 )
 ADAPTED = dataclasses.replace(CHOICE, adapters=Adapters(ranks=(4, 8)))
 GRID = dataclasses.replace(MASKED, is_grid=True, seeds=(1, 2), target_learning_rate=Grid((1e-5,)))
-RETRIEVAL_ONLY = dataclasses.replace(CHOICE, targets=(("retrieval", RECIPE),))
+RETRIEVAL_ONLY = dataclasses.replace(CHOICE, targets=((SHIPPED.get("retrieval"), RECIPE),))
 SPACES = {
     "choice": CHOICE,
     "shares": SHARES,
@@ -92,7 +96,7 @@ def test_sampled_trials_decode_to_valid_plans(name: str) -> None:
     plans = []
     for params in sampled(space, 50):
         plan = space.decode(params)
-        assert TrialPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+        assert TrialPlan.from_dict(json.loads(json.dumps(plan.to_dict())), SHIPPED) == plan
         assert plan == space.decode(json.loads(json.dumps(params)))
         assert [target.task for target in plan.targets] == [task for task, _ in space.targets]
         if plan.intermediate is not None:
@@ -122,25 +126,25 @@ def test_options_mean_their_mixtures() -> None:
         return intermediate.mixture if intermediate else None
 
     assert mixture("none") is None
-    assert mixture("fact") == Mixture.of({"fact": 1})
+    assert mixture("fact") == mixture_of({"fact": 1})
     weights = {"fact": 1000**0.5, "rel@de": 1500**0.5}
     result = mixture("fact+rel@de")
     assert result is not None
-    assert result.to_dict() == pytest.approx(Mixture.of(weights).to_dict())
+    assert result.to_dict() == pytest.approx(mixture_of(weights).to_dict())
     result = mixture("all")
     assert result is not None
     assert {str(source) for source in result.sources} == {"fact", "rel", "rel@de"}
 
 
 def test_a_target_trains_on_its_training_task() -> None:
-    for task in TASKS.values():
+    for task in SHIPPED:
         if task.kind in (TaskKind.RETRIEVAL, TaskKind.MLM):
             continue
-        space = dataclasses.replace(CHOICE, targets=((task.name, RECIPE),))
+        space = dataclasses.replace(CHOICE, targets=((task, RECIPE),))
         plan = space.decode({"intermediate": "none", "target.learning_rate": 1e-5})
         phase = plan.targets[0].phase
         assert phase is not None
-        assert phase.mixture == Mixture.of({task.training_task: 1})
+        assert phase.mixture == mixture_of({task.training_task.name: 1})
 
 
 def test_baselines_come_first_at_every_value_of_a_grid() -> None:
@@ -244,7 +248,7 @@ def test_a_point_of_shares_is_taken() -> None:
     ("change", "message"),
     [
         ({"targets": ()}, "needs targets"),
-        ({"targets": (("coh", RECIPE), ("coh", RECIPE))}, "each once"),
+        ({"targets": ((SHIPPED.get("coh"), RECIPE), (SHIPPED.get("coh"), RECIPE))}, "each once"),
     ],
 )
 def test_a_space_that_makes_no_plans_is_refused(change: dict[str, Any], message: str) -> None:

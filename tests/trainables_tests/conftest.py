@@ -10,10 +10,12 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import TASKS, Source, Task, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
+from tests.by_name import mixture_of
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     Answer,
@@ -209,12 +211,12 @@ def make_features(
     def make(*names: str, num_rows: int = 60) -> dict[Source, Features]:
         made = {}
         for name in names:
-            task, rng = get_task(name), random.Random(name)
+            task, rng = SHIPPED.get(name), random.Random(name)
             rows = [made_row(task, number, rng) for number in range(num_rows)]
             task_format = format_of_kind(task.kind)
             for row in rows:
                 task_format.check(row, task)
-            made[Source(name, "en")] = task_format.encode(
+            made[Source(SHIPPED.get(name), "en")] = task_format.encode(
                 rows, task, tokenizer=tokenizer, max_length=64
             )
         return made
@@ -227,7 +229,7 @@ def task_of_kind() -> Callable[[TaskKind], str]:
     """The first trainable task of a kind in the table."""
 
     def find(kind: TaskKind) -> str:
-        names = [task.name for task in TASKS.values() if task.kind is kind and not task.train_on]
+        names = [task.name for task in SHIPPED if task.kind is kind and not task.train_on]
         if not names:
             pytest.skip(f"no {kind} task in the table")
         return names[0]
@@ -242,7 +244,7 @@ def make_phase() -> Callable[..., Phase]:
     def make(*names: str, learning_rate: float = 3e-3, seed: int = 0, **recipe: Any) -> Phase:
         settings = {"num_steps": 30, "batch_size": 8, "max_length": 64, **recipe}
         return Phase(
-            mixture=Mixture.of(dict.fromkeys(names, 1.0)),
+            mixture=mixture_of(dict.fromkeys(names, 1.0)),
             learning_rate=learning_rate,
             seed=seed,
             recipe=Recipe(**settings),

@@ -3,7 +3,7 @@ import typing
 
 import pytest
 
-from spaces.tasks.catalogue import TaskKind
+from spaces.tasks.task import TaskKind
 from trainables import examples
 from trainables.examples import PairExample
 from trainables.formats.kinds import format_of_kind

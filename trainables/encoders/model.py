@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import POOLED, Pooling
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Task, get_task
+from spaces.tasks.task import Task
 from trainables.encoders.loading import read_encoder
 from trainables.encoders.prefix import add_prefix
 from trainables.encoders.states import hidden_states as hidden_states
@@ -60,13 +60,20 @@ HEAD_SETTINGS = ("classifier_dropout", "initializer_range")
 POSITIONS, EMBEDDINGS, LAYERS = "position_embeddings", "embeddings", "encoder.layer"
 
 
+class _Heads(nn.ModuleDict):
+    """Heads by task. A task may have the name of a method of modules, such as `type`."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        self._modules[key] = module
+
+
 class TransferModel(nn.Module):
     """An encoder with one head per task. The head of a task serves all its languages."""
 
     def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleDict(dict(heads))
+        self.heads = _Heads(dict(heads))
 
     def forward(self, batch: Batch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
         """The hidden states of the encoder, as `hidden_states` returns them."""
@@ -136,7 +143,7 @@ class BaseEncoder:
 
     def model(
         self,
-        tasks: Iterable[str],
+        tasks: Iterable[Task],
         *,
         encoder: State | None,
         seed: int | str,
@@ -152,12 +159,11 @@ class BaseEncoder:
         """
         body = self._copy(encoder, {} if trains_embeddings else self._equal_embeddings(encoder))
         heads = {}
-        for name in sorted(tasks):
-            torch.manual_seed(random.Random(f"head:{seed}:{name}").getrandbits(63))
-            task = get_task(name)
+        for task in sorted(tasks, key=lambda task: task.name):
+            torch.manual_seed(random.Random(f"head:{seed}:{task.name}").getrandbits(63))
             head = self._head(task, body, pooling)
             if head is not None:
-                heads[name] = head
+                heads[task.name] = head
         return TransferModel(body, heads)
 
     def _copy(self, state: State | None, shared: Mapping[str, nn.Parameter]) -> nn.Module:

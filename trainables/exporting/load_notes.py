@@ -6,7 +6,7 @@ from types import MappingProxyType
 from torch import nn
 
 from spaces.phases import POOLED, Pooling
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 
 _COMMAND = "`transfer-search predict` and `mlflow.pyfunc` load the whole model."
 _PAIR = (

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
 
 from spaces.phases import POOLED, Pooling
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.task import METRICS, AnswerRules, Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.exporting.load_notes import load_notes
 from trainables.exporting.plain_tokenizer import plain_tokenizer
@@ -45,8 +45,9 @@ SAME_HEAD: Mapping[TaskKind, tuple[Any, str]] = MappingProxyType(
 class ModelDescription:
     """A model folder's task, and the plan that trained it. `layer` is that of retrieval, as in
     `RetrievalFormat`. `learning_rates` has, by role, the rates that its phases were trained at:
-    half of the plan's rate where that rate diverged. Folders of earlier versions have neither it
-    nor `pooling` (`Recipe.pooling`)."""
+    half of the plan's rate where that rate diverged. `kind`, `head` (the task whose head it is) and
+    `answer_rules` describe a task that is not shipped. Folders of earlier versions have none of
+    these, nor `pooling` (`Recipe.pooling`)."""
 
     task: str
     labels: tuple[str, ...]
@@ -56,6 +57,29 @@ class ModelDescription:
     layer: int | None = None
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     pooling: str = Pooling.MEAN.value
+    kind: str | None = None
+    head: str | None = None
+    answer_rules: str = AnswerRules.SQUAD_V1.value
+
+    def described_task(self) -> Task | None:
+        """The task as the folder describes it; None in folders of earlier versions."""
+        if self.kind is None:
+            return None
+        kind = TaskKind(self.kind)
+        task = Task(
+            name=self.task,
+            kind=kind,
+            dataset=self.task,
+            languages=("en",),
+            metric=METRICS[kind][0],
+            chance=0.0,
+            num_train_rows=0,
+            labels=self.labels,
+            answer_rules=AnswerRules(self.answer_rules),
+        )
+        if self.head in (None, self.task):
+            return task
+        return replace(task, train_on=replace(task, name=self.head or ""))
 
 
 def export_target(
@@ -70,7 +94,7 @@ def export_target(
     `add` writes more into the draft before it gets its name. Raises Refusal where the folder exists
     or cannot be written."""
     check_new(folder)
-    task, base = get_task(about.task), context.base
+    task, base = context.settings.catalogue.get(about.task), context.base
     tasks = (task.training_task,) if task.trains else ()
     model = model_after(about.phase_key, tasks, context)
     whole: Any = whole_model(model, task)
@@ -100,7 +124,7 @@ def export_target(
 def whole_model(model: TransferModel, task: Task) -> nn.Module:
     """The model of transformers with our encoder and head, where transformers has such a class,
     else the encoder alone. A head that reads the mean of all tokens has no class."""
-    head = model.heads[task.training_task] if task.trains else None
+    head = model.heads[task.training_task.name] if task.trains else None
     if isinstance(head, OwnHead):
         return head.completed(model.encoder)
     if task.kind not in SAME_HEAD:
@@ -120,6 +144,6 @@ def whole_model(model: TransferModel, task: Task) -> nn.Module:
     if len(whole.state_dict()) != len(encoder) + len(linear.state_dict()):
         return model.encoder  # ModernBERT's class has a layer more, which would be random
     body.load_state_dict(encoder)
-    linear.load_state_dict(model.heads[task.training_task].state_dict())
+    linear.load_state_dict(model.heads[task.training_task.name].state_dict())
     assert isinstance(whole, nn.Module)
     return whole

@@ -18,7 +18,7 @@ import torch
 
 from spaces.refusal import Refusal
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.exporting import onnx_graph
 from trainables.exporting.onnx_graph import Graph, Runner

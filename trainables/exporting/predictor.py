@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal, shown
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.examples import (
     ChoiceExample,
@@ -30,7 +31,7 @@ from trainables.formats.base import Features, Format, collate
 from trainables.formats.kinds import format_of_task
 from trainables.formats.mining import MiningFormat
 from trainables.formats.span import SpanFormat
-from trainables.rows.raw import half_pair
+from trainables.row_files.raw import half_pair
 from trainables.training.batches import by_length, units_of
 from trainables.training.loop import to_device
 from trainables.training.workers import best_device, reading_tokens
@@ -62,13 +63,15 @@ class _Outputs:
 class Predictor:
     """An exported model that answers rows of its task's kind."""
 
-    def __init__(self, model: TransferModel, base: BaseEncoder, about: ModelDescription) -> None:
+    def __init__(
+        self, model: TransferModel, base: BaseEncoder, about: ModelDescription, task: Task
+    ) -> None:
         self.about = about
         self._device = best_device()
         self._model = model.eval().to(self._device)
         self._base = base
-        self._task = get_task(about.task)
-        self._format = _format_of_exported(self._task, about)
+        self._task = task
+        self._format = _format_of_exported(task, about)
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """One prediction per row: a label, the index of a choice, an answer, a list of tags, or the
@@ -110,7 +113,7 @@ class Predictor:
         features = task_format.encode(
             examples, task, tokenizer=tokenizer, max_length=self.about.max_length
         )
-        head = self._model.heads[task.training_task] if task.trains else None
+        head = self._model.heads[task.training_task.name] if task.trains else None
         lengths, units = features.input_ids.lengths, units_of(features, task.kind)
         by_sequence: dict[int, npt.NDArray[np.float32]] = {}
         for sequences in by_length(lengths, units, max_tokens=reading_tokens(self._device)):
@@ -129,11 +132,12 @@ def load_predictor(folder: Path) -> Predictor:
     try:
         content = json.loads((folder / ABOUT).read_text())
         about = ModelDescription(**{**content, "labels": tuple(content["labels"])})
+        described = about.described_task()
         pooling = Pooling(about.pooling)
         heads = load_file(folder / HEAD)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise Refusal(f"{folder} is not a folder that `export` wrote: {error}") from error
-    task = get_task(about.task)
+    task = SHIPPED.get(about.task) if about.task in SHIPPED or not described else described
     if about.labels != task.labels:
         raise Refusal(
             f"the model was trained for the labels {list(about.labels)}, but task {task.name!r} "
@@ -148,7 +152,7 @@ def load_predictor(folder: Path) -> Predictor:
         raise Refusal(
             f"the head in {folder} does not fit task {task.name!r}; export it again"
         ) from error
-    return Predictor(model, base, about)
+    return Predictor(model, base, about, task)
 
 
 def _format_of_exported(task: Task, about: ModelDescription) -> Format[Any, Any]:

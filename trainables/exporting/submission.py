@@ -37,7 +37,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import Example, RetrievalExample
 from trainables.formats.base import Format
 from trainables.formats.mining import MiningFormat

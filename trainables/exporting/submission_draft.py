@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.task import Task
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example, PairExample, RetrievalExample, TaggingExample
 from trainables.exporting.submission import (
@@ -21,7 +21,6 @@ from trainables.exporting.submission import (
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import Rows
 from trainables.rows.xtreme_files import BY_PLACE, HINT, find_test_rows
-from trainables.scoring.scores import TargetScores
 from trainables.training.context import TrialContext
 from trainables.training.evaluate import Predictions, Scoring, predict
 
@@ -54,6 +53,7 @@ class Draft:
     """A submission that is being made. `rows` is the folder of XTREME's own files, if any."""
 
     rows: Path | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     own_rows: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unlike_hub: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -63,11 +63,12 @@ class Draft:
     ) -> None:
         """The files of one target. `predicted` are the answers that were scored; where XTREME's own
         rows are there, these are answered too, and take their place."""
-        task = get_task(scoring.task)
+        task = scoring.task
         if task.name not in FOLDERS:
             return
+        self.tasks[task.name] = task
         self._write(predicted.by_language, predicted, scoring, context)
-        theirs = languages_with_rows(task.name, self.rows)
+        theirs = languages_with_rows(task, self.rows)
         if not theirs:
             return
         known = context.data.rows
@@ -75,7 +76,7 @@ class Draft:
         context = replace(context, data=replace(context.data, rows=rows))
         scoring = replace(scoring, languages=theirs)
         self._write(predict(model, scoring, context), predicted, scoring, context)
-        unlike = tuple(code for code in theirs if _are_unlike(known, rows, task.name, code))
+        unlike = tuple(code for code in theirs if _are_unlike(known, rows, task, code))
         self.own_rows[task.name] = theirs
         self.unlike_hub.update({task.name: unlike} if unlike else {})
 
@@ -86,9 +87,9 @@ class Draft:
         scoring: Scoring,
         context: TrialContext,
     ) -> None:
-        task, rows = get_task(scoring.task), context.data.rows
+        task, rows = scoring.task, context.data.rows
         for language, predictions in answers.items():
-            loaded = rows.load(task.name, language, scoring.split)
+            loaded = rows.load(task, language, scoring.split)
             of_language = Predicted(
                 examples=loaded.examples,
                 predictions=predictions,
@@ -97,28 +98,23 @@ class Draft:
             )
             self.files[file_name(task, language)] = content_of(task, of_language)
 
-    def finish(self, folder: Path, scored: Sequence[TargetScores]) -> Submission:
+    def finish(self, folder: Path) -> Submission:
         """Write all files to a new folder. Raises Refusal."""
         write_submission(folder, self.files)
-        there = [target.task for target in scored if target.task in FOLDERS]
         absent = {
-            name: [
-                code
-                for code in get_task(name).languages
-                if file_name(get_task(name), code) not in self.files
-            ]
-            for name in there
+            name: [code for code in task.languages if file_name(task, code) not in self.files]
+            for name, task in self.tasks.items()
         }
+        udpos = self.tasks.get(UDPOS)
         of_hub = [
             code
-            for code in get_task(UDPOS).languages
-            if file_name(get_task(UDPOS), code) in self.files
-            and code not in self.own_rows.get(UDPOS, ())
+            for code in (udpos.languages if udpos else ())
+            if code not in (*absent[UDPOS], *self.own_rows.get(UDPOS, ()))
         ]
         return Submission(
             folder=folder,
             files=tuple(sorted(self.files)),
-            missing=tuple(task for task in FOLDERS if task not in there),
+            missing=tuple(task for task in FOLDERS if task not in self.tasks),
             missing_languages={task: codes for task, codes in absent.items() if codes},
             own_rows=self.own_rows,
             unlike_hub=self.unlike_hub,
@@ -127,39 +123,39 @@ class Draft:
         )
 
 
-def languages_with_rows(name: str, rows: Path | None) -> tuple[str, ...]:
+def languages_with_rows(task: Task, rows: Path | None) -> tuple[str, ...]:
     """The languages of a task in which XTREME's own files have test rows."""
     if rows is None:
         return ()
-    task = get_task(name)
     return tuple(
         code for code in task.languages if find_test_rows(task, code, str(rows)) is not None
     )
 
 
-def check_targets(targets: Sequence[str], rows: Path | None, *, trial: str) -> None:
+def check_targets(targets: Sequence[Task], rows: Path | None, *, trial: str) -> None:
     """Raise Refusal where a submission of the targets would be empty, or where the folder of
     XTREME's own files has no test rows of them."""
-    if not any(name in FOLDERS for name in targets):
+    if not any(target.name in FOLDERS for target in targets):
         raise Refusal(
-            f"{trial} has the targets {', '.join(targets)}; a submission needs at least one of "
-            f"XTREME's nine tasks ({', '.join(FOLDERS)})"
+            f"{trial} has the targets {', '.join(map(str, targets))}; a submission needs at least "
+            f"one of XTREME's nine tasks ({', '.join(FOLDERS)})"
         )
-    asked = [name for name in targets if name in BY_PLACE]
+    asked = [target for target in targets if target.name in BY_PLACE]
     if rows is not None and not asked:
         raise Refusal(
             f"--xtreme-rows is for targets whose files have no ids, and the trial has none of "
             f"{', '.join(BY_PLACE)}; leave it out"
         )
-    if rows is not None and not any(languages_with_rows(name, rows) for name in asked):
-        example = "tatoeba/de-en.de" if asked[0] == "tatoeba" else f"{asked[0]}/test-de.tsv"
+    if rows is not None and not any(languages_with_rows(target, rows) for target in asked):
+        names = [target.name for target in asked]
+        example = "tatoeba/de-en.de" if names[0] == "tatoeba" else f"{names[0]}/test-de.tsv"
         raise Refusal(
-            f"--xtreme-rows {str(rows)!r} has no test rows of {', '.join(asked)}, such as "
+            f"--xtreme-rows {str(rows)!r} has no test rows of {', '.join(names)}, such as "
             f"{example}; {HINT}"
         )
 
 
-def _are_unlike(hub: Rows, own: Rows, task: str, language: str) -> bool:
+def _are_unlike(hub: Rows, own: Rows, task: Task, language: str) -> bool:
     """Whether the texts of the rows, or their order, differ; XTREME's files hide the labels."""
     try:
         return _texts(hub, task, language) != _texts(own, task, language)
@@ -167,7 +163,7 @@ def _are_unlike(hub: Rows, own: Rows, task: str, language: str) -> bool:
         return True
 
 
-def _texts(rows: Rows, task: str, language: str) -> tuple[list[str], list[str]]:
+def _texts(rows: Rows, task: Task, language: str) -> tuple[list[str], list[str]]:
     """The texts of the rows as they stand, and English translations in the order of XTREME's."""
     examples = rows.examples(task, language, "test")
     pivots = [row.pivot for row in examples if isinstance(row, RetrievalExample)]

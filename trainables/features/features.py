@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import Example, SentenceExample
 from trainables.features.fertility import fertility
@@ -46,7 +47,7 @@ def take(examples: Sequence[Example], max_rows: int | None) -> tuple[Example, ..
 def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
     """The splits of a source that a phase reads. Validation rows serve early stopping; masked text
     has none."""
-    is_masked = get_task(source.task).kind is TaskKind.MLM
+    is_masked = source.task.kind is TaskKind.MLM
     return ("train", "validation") if recipe.evaluate_every and not is_masked else ("train",)
 
 
@@ -54,7 +55,7 @@ def splits_read(source: Source, recipe: Recipe) -> tuple[str, ...]:
 class RowsToEncode:
     """Rows to encode: at most `max_rows` of them, in sequences of at most `max_length` tokens."""
 
-    task: str
+    task: Task
     language: str
     split: str
     max_rows: int | None
@@ -70,20 +71,20 @@ class Data:
     rows: Rows = Rows()  # noqa: RUF009, it is frozen
 
     def examples(
-        self, task: str, language: str, split: str, *, max_rows: int | None
+        self, task: Task, language: str, split: str, *, max_rows: int | None
     ) -> tuple[Example, ...]:
         """The rows of a split, at most `max_rows`, as `take` chooses them."""
         return take(self.rows.examples(task, language, split), max_rows)
 
     def groups(
-        self, task: str, language: str, split: str, *, max_rows: int | None
+        self, task: Task, language: str, split: str, *, max_rows: int | None
     ) -> Groups | None:
         """The groups of the rows of `examples`, as `groups_of` finds them; computed once per
         process."""
         return _groups(self.rows, task, language, split, max_rows)
 
     def features(
-        self, task: str, language: str, split: str, *, max_rows: int | None, max_length: int
+        self, task: Task, language: str, split: str, *, max_rows: int | None, max_length: int
     ) -> Features:
         """The encoded rows of `examples`, read from disk, and tokenised first where they are not
         there yet. Raises Refusal for a length that the encoder cannot read."""
@@ -97,9 +98,9 @@ class Data:
 
 @lru_cache(maxsize=1024)
 def _groups(
-    rows: Rows, task: str, language: str, split: str, max_rows: int | None
+    rows: Rows, task: Task, language: str, split: str, max_rows: int | None
 ) -> Groups | None:
-    return groups_of(take(rows.examples(task, language, split), max_rows), get_task(task))
+    return groups_of(take(rows.examples(task, language, split), max_rows), task)
 
 
 def encode_rows(
@@ -111,10 +112,10 @@ def encode_rows(
 ) -> Path:
     """The path of the file with the encoded rows; they are encoded first where it does not exist.
     Its name holds a digest of all that decides its content."""
-    task = get_task(wanted.task)
-    names = (wanted.task, wanted.language, wanted.split)
+    task = wanted.task
+    cell = (task, wanted.language, wanted.split)
     content = [
-        rows.fingerprint(*names),
+        rows.fingerprint(*cell),
         list(task.labels),
         tokenizer_digest,
         wanted.max_rows,
@@ -122,9 +123,9 @@ def encode_rows(
         ENCODING_VERSION,
     ]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    path = folder / f"{'-'.join(names)}-{key}.arrow"
+    path = folder / f"{task}-{wanted.language}-{wanted.split}-{key}.arrow"
     if not path.exists():
-        examples = take(rows.examples(*names), wanted.max_rows)
+        examples = take(rows.examples(*cell), wanted.max_rows)
         features = format_of_task(task).encode(
             examples, task, tokenizer=tokenizer, max_length=wanted.max_length
         )

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from spaces.phases import Recipe
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.source import Source
 from trainables.features.features import Data, RowsToEncode, encode_rows, read_features, splits_read
 from trainables.quiet import quiet_libraries
 from trainables.rows.hub import NoRowsError
@@ -63,7 +63,7 @@ def prepare(
     Raises:
         Refusal: training rows are missing, or rows cannot be used.
     """
-    wanted = [w for w in wanted_by(settings) if get_task(w.task).dataset != POCKET]
+    wanted = [w for w in wanted_by(settings) if w.task.dataset != POCKET]
     encode = partial(_encode, _Encoding.of(data))
     num_processes = min(num_processes, len(wanted))
     prepared: list[Prepared] = []
@@ -96,18 +96,17 @@ def wanted_by(settings: StudySettings) -> list[RowsToEncode]:
     wanted: dict[RowsToEncode, None] = {}
     for source, recipe in space.reads():
         wanted.update(dict.fromkeys(_of_phase(source, recipe)))
-    for name, recipe in space.targets:
-        task = get_task(name)
+    for task, recipe in space.targets:
         if task.trains:
-            trained = Source(task.training_task, get_task(task.training_task).source_language)
+            trained = Source(task.training_task, task.training_task.source_language)
             wanted.update(dict.fromkeys(_of_phase(trained, recipe)))
-        for language in settings.languages_of(name):
+        for language in settings.languages_of(task):
             scored = RowsToEncode(
-                task=name,
+                task=task,
                 language=language,
                 split="validation",
                 max_rows=evaluation.max_rows,
-                max_length=settings.max_length_of(name),
+                max_length=settings.max_length_of(task),
             )
             wanted[scored] = None
     return list(wanted)

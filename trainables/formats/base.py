@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal, one_line, shown
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.examples import Example
 from trainables.scoring import metrics
 from trainables.scoring.outcomes import Outcomes, of_values

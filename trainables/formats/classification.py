@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.examples import PairExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Judgement, judge_equal

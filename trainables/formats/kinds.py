@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spaces.tasks.catalogue import AnswerRules, Task, TaskKind
+from spaces.tasks.task import AnswerRules, Task, TaskKind
 from trainables.formats.base import Format
 from trainables.formats.choice import ChoiceFormat
 from trainables.formats.classification import ClassificationFormat

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.examples import SentenceExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Judgement

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.examples import TextExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import IGNORED, Batch, Features, Format, Judgement

@@ -12,7 +12,7 @@ from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassif
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from spaces.phases import Pooling
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.formats.heads import PooledHead, width_of
 
 # The classes of transformers for a kind, the best one first. A class for sequences with one output

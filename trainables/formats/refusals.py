@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 
 from spaces.refusal import shown, unknown
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.formats.base import RowError
 
 

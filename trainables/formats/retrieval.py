@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from spaces.tasks.catalogue import Task
+from spaces.tasks.task import Task
 from trainables.examples import RetrievalExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, E, Features, Format, Judgement, P, judge_equal

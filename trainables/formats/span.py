@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from spaces.refusal import shown
-from spaces.tasks.catalogue import AnswerRules, Task
+from spaces.tasks.task import AnswerRules, Task
 from trainables.examples import Answer, SpanExample
 from trainables.formats import encoding, refusals
 from trainables.formats.base import Batch, Features, Format, Ints, Judgement, Ragged, RowError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spaces.refusal import Refusal, shown, unknown
+from spaces.tasks.task import Task
 from trainables.examples import TextExample
 from trainables.pocket.text import pretraining_text
 from trainables.rows.hub import raw_rows
@@ -80,7 +81,7 @@ class TaskText:
     """The training rows of a text task in several languages. Rows of one id are translations.
     `pair_share` of the rows become pairs of translations, half of them with English."""
 
-    task: str
+    task: Task
     languages: tuple[str, ...]
     pair_share: float
     seed: int
@@ -88,14 +89,14 @@ class TaskText:
 
     @classmethod
     def of(
-        cls, task: str, languages: Sequence[str], *, pair_share: float, seed: int, source: Rows
+        cls, task: Task, languages: Sequence[str], *, pair_share: float, seed: int, source: Rows
     ) -> "TaskText":
         """The text in those of the languages that have rows. Raises Refusal where none has."""
         with_rows = source.languages(task, languages, "train")
         if not with_rows:
             raise Refusal(
-                f"text task {task!r} has no rows in {', '.join(languages)}; name a data root that "
-                "holds it with --data-root DIR"
+                f"text task {task.name!r} has no rows in {', '.join(languages)}; name a data root "
+                "that holds it with --data-root DIR"
             )
         return cls(task=task, languages=with_rows, pair_share=pair_share, seed=seed, source=source)
 
@@ -124,7 +125,7 @@ class TaskText:
 
     def digest(self) -> str:
         prints = [self.source.fingerprint(self.task, code, "train") for code in self.languages]
-        return _digest([], self.task, self.languages, prints, self.pair_share, self.seed)
+        return _digest([], self.task.name, self.languages, prints, self.pair_share, self.seed)
 
     def _texts(self, language: str) -> list[TextExample]:
         rows = self.source.examples(self.task, language, "train")

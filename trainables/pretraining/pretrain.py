@@ -24,14 +24,14 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.pocket_tasks import TEXT
 from trainables.encoders.model import TransferModel
 from trainables.formats.kinds import format_of_kind
 from trainables.formats.mlm import MlmHead
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.pretraining.corpus import TaskText
 from trainables.pretraining.parallel_embeddings import parallel_embeddings
-from trainables.pretraining.recipe import TASK, BaseRecipe
+from trainables.pretraining.recipe import BaseRecipe
 from trainables.quiet import quiet_libraries
 from trainables.store.folders import rename_new
 from trainables.store.phase_store import Attempt, newest_whole
@@ -99,7 +99,7 @@ def pretrain_into(
 
 def masked_lm(model: TransferModel) -> XLMRobertaForMaskedLM:
     """The encoder with its head as transformers' class, under its names."""
-    head = model.heads[TASK]
+    head = model.heads[TEXT.name]
     assert isinstance(head, MlmHead)
     whole = XLMRobertaForMaskedLM(model.encoder.config)  # type: ignore[arg-type]
     whole.roberta.load_state_dict(model.encoder.state_dict())
@@ -122,16 +122,16 @@ def train_base(
     encoder = new_encoder(recipe, tokenizer)
     if recipe.has_parallel_embeddings:
         _start_from_translations(encoder, recipe, tokenizer, workers)
-    task = get_task(TASK)
+    task = TEXT
     task_format = format_of_kind(task.kind)
     head = task_format.build_head(task, encoder)
     assert head is not None
     features = task_format.encode(text, task, tokenizer=tokenizer, max_length=max_length)
-    model = TransferModel(encoder, {TASK: head}).to(workers.device)
+    model = TransferModel(encoder, {TEXT.name: head}).to(workers.device)
     progress = train_phase(
         model,
         recipe.phase,
-        {Source.parse(TASK): features},
+        {recipe.phase.mixture.sources[0]: features},
         tokenizer=tokenizer,
         workers=workers,
         max_device_tokens=recipe.phase.recipe.max_batch_tokens or 16_384,

@@ -9,14 +9,14 @@ from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.refusal import Refusal
 from spaces.study_file.sections import PretrainingSection
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.pocket_tasks import TEXT
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task
 from trainables.features.features import ENCODING_VERSION
 from trainables.pocket.cldr import LANGUAGES
 from trainables.pretraining.corpus import Corpus, PocketText, TaskText
 from trainables.rows.rows import Rows
 from trainables.training.key_facts import TRAINING_VERSION
-
-TASK = "text"  # the task whose head and format pretraining uses for every text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +109,19 @@ def mlm_phase(
         mask_share=0.35,
         adam_beta2=0.95,
     )
-    mixture = Mixture.of({TASK: 1.0})
-    return Phase(mixture=mixture, learning_rate=learning_rate, seed=seed, recipe=recipe)
+    return Phase(mixture=_text_alone(), learning_rate=learning_rate, seed=seed, recipe=recipe)
 
 
-def study_base(pretraining: PretrainingSection, rows: Rows) -> BaseRecipe:
-    """The base encoder that a study file describes, in the languages that have text. Raises Refusal
-    where none has."""
-    task = get_task(pretraining.text)
+def _text_alone() -> Mixture:
+    """The mixture of every pretraining: the head and the format of one task serve every text."""
+    return Mixture.of([(Source(TEXT, TEXT.source_language), 1.0)])
+
+
+def study_base(pretraining: PretrainingSection, task: Task, rows: Rows) -> BaseRecipe:
+    """The base encoder that a study file describes, on the text of `task`, in the languages that
+    have text. Raises Refusal where none has."""
     text = TaskText.of(
-        task.name,
+        task,
         pretraining.languages or task.languages,
         pair_share=pretraining.pair_share,
         seed=pretraining.seed,
@@ -132,7 +135,7 @@ def study_base(pretraining: PretrainingSection, rows: Rows) -> BaseRecipe:
         num_heads=pretraining.num_heads,
         feed_forward_size=pretraining.feed_forward_size,
         phase=Phase(
-            mixture=Mixture.of({TASK: 1.0}),
+            mixture=_text_alone(),
             learning_rate=pretraining.learning_rate,
             seed=pretraining.seed,
             recipe=pretraining.recipe,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.examples import Example, RetrievalExample, SentenceExample
 from trainables.features.features import Data, RowsToEncode
@@ -78,7 +78,7 @@ def probe_rows(wanted: RowsToEncode, data: Data, *, layer: int, with_labels: boo
         max_rows=wanted.max_rows,
         max_length=wanted.max_length,
     )
-    kind = get_task(wanted.task).kind
+    kind = wanted.task.kind
     texts: dict[int, Vectors] = {}
     labelled: dict[int, Labelled] = {}
     for sequences, batch, hidden in _passes(

@@ -1,1 +1,1 @@
-"""Text files of rows as others write them: CSV, TSV, CoNLL and CoNLL-U, and their columns."""
+"""The rows of single files (JSONL, Parquet, CSV, CoNLL), and their columns by our names."""

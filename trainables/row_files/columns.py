@@ -15,7 +15,7 @@ LISTS = (
 )  # several columns become a list here, a longer text elsewhere
 _NOTHING = object()
 
-Raw = Mapping[str, Any]
+Raw = Mapping[str, object]
 
 
 def check_columns(rows: Sequence[Raw], origin: Origin, name: str) -> None:
@@ -40,7 +40,7 @@ def is_kept(row: Raw, where: Iterable[tuple[str, Sequence[Any]]]) -> bool:
     )
 
 
-def with_our_columns(row: Raw, origin: Origin) -> dict[str, Any]:
+def with_our_columns(row: Raw, origin: Origin) -> dict[str, object]:
     """The row with our names of columns and labels.
 
     A column that has got another name loses its own. `a+b` names several columns: their texts are

@@ -16,7 +16,7 @@ DOCUMENT = "-DOCSTART-"  # in CoNLL 2003 in place of a word, where a document be
 Line = tuple[int, str]
 
 
-def conll_rows(text: str, name: str) -> list[dict[str, Any]]:
+def conll_rows(text: str, name: str) -> list[dict[str, list[str]]]:
     """The sentences of a CoNLL file. Its columns are separated by tabs, or by blanks in a line
     without a tab. The words are in the first column and the tags in the last one.
 
@@ -49,7 +49,7 @@ def conll_rows(text: str, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def conllu_rows(text: str, name: str) -> list[dict[str, Any]]:
+def conllu_rows(text: str, name: str) -> list[dict[str, object]]:
     """The sentences of a CoNLL-U file, with their syntactic words (`form`) and UPOS tags (`upos`).
 
     Columns have their names in CoNLL-U as well as numbers, and are text as in the file. A comment
@@ -65,7 +65,7 @@ def conllu_rows(text: str, name: str) -> list[dict[str, Any]]:
     return [_annotated(sentence, name) for sentence in _sentences(text)]
 
 
-def _annotated(sentence: list[Line], name: str) -> dict[str, Any]:
+def _annotated(sentence: list[Line], name: str) -> dict[str, object]:
     from conllu import parse_token_and_metadata
     from conllu.exceptions import ParseException
     from conllu.parser import DEFAULT_FIELDS, parse_id_value
@@ -86,7 +86,7 @@ def _annotated(sentence: list[Line], name: str) -> dict[str, Any]:
     except ParseException as error:
         raise Refusal(f"{name}, the sentence from line {sentence[0][0]}: {error}") from error
     words = [word for word in parsed if isinstance(word["id"], int)]
-    row: dict[str, Any] = dict(parsed.metadata)
+    row: dict[str, object] = dict(parsed.metadata)
     if isinstance(row.get("sent_id"), str):
         row["id"] = row["sent_id"]
     for place, field in enumerate(DEFAULT_FIELDS[1:], start=2):

@@ -10,14 +10,15 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Literal
 
 from spaces.refusal import Refusal, shown
 
+Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 Record = tuple[int, list[str]]  # the number of its first line, and its cells
 
 
-def csv_rows(text: str, name: str, *, header: bool) -> list[dict[str, Any]]:
+def csv_rows(text: str, name: str, *, header: bool) -> list[dict[str, object]]:
     """The rows of a CSV file. Without a `header` the columns are called `1`, `2` and so on.
 
     Args:
@@ -32,7 +33,7 @@ def csv_rows(text: str, name: str, *, header: bool) -> list[dict[str, Any]]:
     return _rows(_records(text, name, delimiter, quoting=csv.QUOTE_MINIMAL), name, header)
 
 
-def tsv_rows(text: str, name: str, *, header: bool) -> list[dict[str, Any]]:
+def tsv_rows(text: str, name: str, *, header: bool) -> list[dict[str, object]]:
     """The rows of a TSV file. Raises as `csv_rows` does."""
     quoted = None
     with suppress(Refusal):
@@ -48,7 +49,7 @@ def tsv_rows(text: str, name: str, *, header: bool) -> list[dict[str, Any]]:
     return _rows(plain, name, header)
 
 
-def _rows(records: list[Record], name: str, header: bool) -> list[dict[str, Any]]:
+def _rows(records: list[Record], name: str, header: bool) -> list[dict[str, object]]:
     if not records:
         return []
     _, first = records[0]
@@ -65,7 +66,7 @@ def _rows(records: list[Record], name: str, header: bool) -> list[dict[str, Any]
     return [dict(zip(names, (cell or None for cell in cells), strict=True)) for cells in rows]
 
 
-def _records(text: str, name: str, delimiter: str, *, quoting: Any) -> list[Record]:
+def _records(text: str, name: str, delimiter: str, *, quoting: Quoting) -> list[Record]:
     """The records of all lines that are not blank, each with as many cells as the first."""
     records: list[Record] = []
     with _cells_of_any_length(len(text)):
@@ -81,7 +82,7 @@ def _records(text: str, name: str, delimiter: str, *, quoting: Any) -> list[Reco
     return records
 
 
-def _numbered(text: str, name: str, delimiter: str, quoting: Any) -> Iterator[Record]:
+def _numbered(text: str, name: str, delimiter: str, quoting: Quoting) -> Iterator[Record]:
     lines = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spaces.refusal import Refusal, shown
-from trainables.rows.folders import read_text
+from trainables.row_files.files import read_text
 from trainables.rows.hub import NoRowsError
 
 HINT = (

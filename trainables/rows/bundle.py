@@ -24,7 +24,7 @@ from spaces.study_file.study import StudySettings
 from spaces.tasks.origin import Layout
 from trainables.encoder_files import ENCODERS
 from trainables.rows.cards import CARD, LICENCES, licence_of
-from trainables.rows.folders import copy_own
+from trainables.rows.folders import copy_own, is_below
 from trainables.rows.hub import copy_split
 
 SUMS, SOURCES = "SHA256SUMS", "SOURCES.json"
@@ -82,6 +82,7 @@ def write_bundle(
     own_parts: Sequence[OwnPart] = (),
     *,
     data_root: str | None,
+    rows_folder: str | None = None,
     encoder: Mapping[str, Mapping[str, str]] | None = None,
     on_done: Callable[[int, int], None],
 ) -> None:
@@ -93,7 +94,8 @@ def write_bundle(
         folder, parts, data_root, lambda done: on_done(done, len(parts) + len(copied))
     )
     for done, part in enumerate(copied, start=len(parts) + 1):
-        copy_own(part.folder, part.config or None, part.split, folder, data_root=data_root)
+        root = data_root if is_below(part.folder, data_root) else rows_folder or data_root
+        copy_own(part.folder, part.config or None, part.split, folder, data_root=root)
         on_done(done, len(parts) + len(copied))
     licences: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
     for dataset, config in sorted({(part.dataset, part.config) for part in parts}):

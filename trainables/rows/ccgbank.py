@@ -15,7 +15,7 @@ from typing import Any
 
 from spaces.refusal import Refusal
 from spaces.tasks.hub_tasks import NUM_SUPERTAGS, SUPERTAGS
-from trainables.rows.folders import read_text
+from trainables.row_files.files import read_text
 
 TRAIN_SECTIONS = "02-21"
 HINT = (

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from spaces.refusal import Refusal, first_line
 from trainables.encoder_files import READ, fault_on_hub
+from trainables.row_files.class_labels import with_names
 from trainables.rows.cards import CARD, configs, default_config, find_folder
 
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -281,31 +282,6 @@ def _refusing(name: str) -> Iterator[None]:
         raise Refusal(f"{name}: its Parquet files cannot be read ({first_line(cause)})") from error
     except (ValueError, RuntimeError) as error:
         raise Refusal(f"{name} cannot be loaded: {first_line(error)}") from error
-
-
-def with_names(rows: list[dict[str, Any]], features: Any) -> list[dict[str, Any]]:
-    """The rows with class labels (single ones or lists) replaced by their names; a hidden label
-    (-1) becomes None."""
-    from datasets import ClassLabel
-
-    for column, kind in (features or {}).items():
-        inner = getattr(kind, "feature", kind)
-        if not isinstance(inner, ClassLabel):
-            continue
-        names = inner.names
-        for row in rows:
-            value = row[column]
-            if isinstance(value, list):
-                row[column] = [_name(item, names) for item in value]
-            else:
-                row[column] = _name(value, names)
-    return rows
-
-
-def _name(value: int | None, names: list[str]) -> str | None:
-    if value is None or value == -1:
-        return None
-    return names[value] if 0 <= value < len(names) else str(value)
 
 
 def _no_config(dataset: str, config: str | None) -> NoRowsError:

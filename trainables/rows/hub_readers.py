@@ -16,8 +16,8 @@ from trainables.examples import (
     TextExample,
 )
 from trainables.formats.base import RowError
+from trainables.row_files.raw import half_pair
 from trainables.rows.own_readers import KIND_READERS
-from trainables.rows.raw import half_pair
 from trainables.rows.reading import Reader, Reading, Row, read_squad, read_tagged
 
 PLACEHOLDER = "NS"  # in PAWS-X in place of a sentence that was not translated

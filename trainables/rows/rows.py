@@ -2,21 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
-from spaces.refusal import unknown
+from spaces.refusal import Refusal, unknown
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import SPLITS, Task, get_task
 from spaces.tasks.origin import Layout
+from spaces.tasks.task import SPLITS, Task
 from trainables.examples import Example
 from trainables.formats.base import RowError
 from trainables.formats.kinds import format_of_task
 from trainables.pocket import rows as pocket
 from trainables.rows import origin_rows, xtreme_files
 from trainables.rows.bundle import OwnPart, Part
+from trainables.rows.folders import own_root
 from trainables.rows.hub import NoRowsError
 from trainables.rows.hub_readers import read_row, reader_of
 from trainables.rows.older_stages import modern
@@ -78,6 +80,8 @@ class Rows:
     Without `older_stages` the hub's rows of udpos in some languages lose those of an older stage of
     the language (`older_stages.py`).
 
+    Own rows are read below the data root, or below `rows_folder` where that does not have them.
+
     `xtreme` is the folder that XTREME's download script wrote. Where it has test rows of a task in
     a language, these are read. They have no labels: the first label of the task stands in for them,
     and they can be answered but not scored.
@@ -87,15 +91,21 @@ class Rows:
     halves: bool = True
     older_stages: bool = True
     xtreme: str | None = None
+    rows_folder: str | None = None
 
     @classmethod
     def of(cls, settings: StudySettings) -> "Rows":
         """The rows of a study, equal for everything that reads, checks, trains on or scores
         them."""
         evaluation = settings.evaluation
-        return cls(settings.study.data_root, evaluation.halves, evaluation.older_stages)
+        return cls(
+            settings.study.data_root,
+            evaluation.halves,
+            evaluation.older_stages,
+            rows_folder=settings.study.rows_folder,
+        )
 
-    def load(self, task: str, language: str, split: str) -> LoadedRows:
+    def load(self, task: Task, language: str, split: str) -> LoadedRows:
         """Every row, checked against its task.
 
         Raises:
@@ -104,39 +114,39 @@ class Rows:
         """
         return _load(self, task, language, split)
 
-    def examples(self, task: str, language: str, split: str) -> tuple[Example, ...]:
+    def examples(self, task: Task, language: str, split: str) -> tuple[Example, ...]:
         """The examples of `load`. Raises as `load` does."""
         return self.load(task, language, split).examples
 
-    def fingerprint(self, task: str, language: str, split: str) -> str:
+    def fingerprint(self, task: Task, language: str, split: str) -> str:
         """A SHA-256 digest of the content of every row; it does not depend on where the rows were
         read."""
         return _fingerprint(self, task, language, split)
 
-    def languages(self, task: str, languages: Iterable[str], split: str) -> tuple[str, ...]:
+    def languages(self, task: Task, languages: Iterable[str], split: str) -> tuple[str, ...]:
         """The languages in `languages` that have rows."""
         return tuple(code for code in languages if self._has_rows(task, code, split))
 
-    def commits(self, task: str, languages: Iterable[str], split: str) -> str:
+    def commits(self, task: Task, languages: Iterable[str], split: str) -> str:
         """The commits of the hub's data set that the rows were read from; usually one."""
         commits = {self.load(task, language, split).commit for language in languages}
         return " ".join(sorted(commits - {""}))
 
-    def describe(self, task: str, language: str, split: str) -> RowsDescription:
+    def describe(self, task: Task, language: str, split: str) -> RowsDescription:
         """The description of the rows of one (task, language, split). Raises as `load` does."""
-        entry, loaded = get_task(task), self.load(task, language, split)
-        tasks = [entry] if not entry.parts else [get_task(part) for part in entry.parts]
+        loaded = self.load(task, language, split)
+        tasks = task.parts or (task,)
         all_parts = [part for member in tasks for part in _parts(member, language, split)]
         parts = tuple(part for part in all_parts if isinstance(part, Part))
-        is_pocket = entry.dataset == POCKET
-        origin = entry.origin_of(language)
+        is_pocket = task.dataset == POCKET
+        origin = task.origin_of(language)
         return RowsDescription(
-            task=task,
+            task=task.name,
             language=language,
             split=split,
             dataset=origin.dataset,
             config=origin.config_of(language),
-            hub_split=entry.hub_split(language, split) if parts else None,
+            hub_split=task.hub_split(language, split) if parts else None,
             revision=origin.revision,
             commit=loaded.commit,
             num_rows=len(loaded.examples),
@@ -152,24 +162,23 @@ class Rows:
         """The licences of all the data sets, each once."""
         licences = []
         for entry in entries:
-            commit = self.load(entry.name, language, split).commit
+            commit = self.load(entry, language, split).commit
             origin = entry.origin_of(language)
             licences.append(origin_rows.licence(origin, language, self.data_root, commit))
         return "; ".join(dict.fromkeys(filter(None, licences))) or None
 
-    def describe_cut(self, task: str, languages: Sequence[str], split: str) -> str:
+    def describe_cut(self, task: Task, languages: Sequence[str], split: str) -> str:
         """How a single evaluation split is used, for the protocol: cut by what, or whole; "" where
         no language has one."""
-        entry = get_task(task)
-        single = [code for code in languages if entry.is_cut(code, split)]
+        single = [code for code in languages if task.is_cut(code, split)]
         if not single:
             return ""
         named = "" if len(single) == len(languages) else f" ({' '.join(single)})"
         if self.halves:
-            return f"half of {entry.splits.test} by {unit_of_cut(entry)}{named}"
-        return f"whole {entry.splits.test} as validation and test{named}"
+            return f"half of {task.splits.test} by {unit_of_cut(task)}{named}"
+        return f"whole {task.splits.test} as validation and test{named}"
 
-    def _has_rows(self, task: str, language: str, split: str) -> bool:
+    def _has_rows(self, task: Task, language: str, split: str) -> bool:
         try:
             return bool(self.load(task, language, split).examples)
         except NoRowsError:
@@ -177,24 +186,37 @@ class Rows:
 
 
 @lru_cache(maxsize=1024)
-def _load(source: Rows, task: str, language: str, split: str) -> LoadedRows:
-    entry = get_task(task)
-    if language not in entry.languages and language != entry.source_language:
-        raise unknown(f"language of task {task!r}", language, entry.languages)
+def _load(source: Rows, task: Task, language: str, split: str) -> LoadedRows:
+    if language not in task.languages and language != task.source_language:
+        raise unknown(f"language of task {task.name!r}", language, task.languages)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    if entry.dataset == POCKET:
-        loaded = LoadedRows(examples=pocket.rows(task, language, split))
-    elif entry.parts:
-        loaded = _joined(entry, language, split, source)
+    if task.dataset == POCKET:
+        loaded = LoadedRows(examples=pocket.rows(task.name, language, split))
+    elif task.parts:
+        loaded = _joined(task, language, split, source)
     else:
-        loaded = _read(entry, language, split, source)
+        with _naming(task, language, split):
+            loaded = _read(task, language, split, source)
     if not loaded.examples:
-        raise NoRowsError(f"task {task!r} has no {split} rows in {language!r}")
-    task_format = format_of_task(entry)
-    for example in loaded.examples:
-        task_format.check(example, entry)
+        raise NoRowsError(f"task {task.name!r} has no {split} rows in {language!r}")
+    task_format = format_of_task(task)
+    with _naming(task, language, split):
+        for example in loaded.examples:
+            task_format.check(example, task)
     return loaded
+
+
+@contextmanager
+def _naming(task: Task, language: str, split: str) -> Iterator[None]:
+    """Adds the language and split to the refusal of a row of your own: translations may share their
+    ids."""
+    try:
+        yield
+    except RowError as error:
+        if task.origin_of(language).layout is not Layout.ROWS:
+            raise
+        raise Refusal(f"{language} {split}, {error}") from error
 
 
 def _joined(task: Task, language: str, split: str, source: Rows) -> LoadedRows:
@@ -229,7 +251,8 @@ def _raw(task: Task, language: str, split: str, source: Rows) -> origin_rows.Ori
     if hub_split is None:
         raise NoRowsError(f"task {task.name!r} has no {split} rows with labels in {language!r}")
     origin = task.origin_of(language)
-    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), source.data_root)
+    root = own_root(origin, source.data_root, source.rows_folder)
+    raw = origin_rows.read_origin(origin, language, hub_split.split("+"), root)
     if source.older_stages:
         return raw
     return replace(raw, rows=modern(raw.rows, task, language, split))
@@ -306,7 +329,7 @@ def _twins(task: Task, language: str, split: str, source: Rows) -> dict[str, str
     ):
         return {}
     try:
-        whole = replace(source, halves=False).examples(task.name, source_language, split)
+        whole = replace(source, halves=False).examples(task, source_language, split)
     except NoRowsError:
         return {}
     return {row.id: key for row, key in zip(whole, group_names(whole, task), strict=True)}
@@ -320,7 +343,7 @@ def _parts(task: Task, language: str, split: str) -> tuple[Part, ...] | tuple[Ow
 
 
 @lru_cache(maxsize=1024)
-def _fingerprint(source: Rows, task: str, language: str, split: str) -> str:
+def _fingerprint(source: Rows, task: Task, language: str, split: str) -> str:
     digest = hashlib.sha256()
     for example in source.examples(task, language, split):
         content = asdict(example)

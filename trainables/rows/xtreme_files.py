@@ -21,7 +21,7 @@ from spaces.languages import get_language
 from spaces.refusal import Refusal
 from spaces.tasks.origin import Layout, Origin
 from spaces.tasks.task import Task
-from trainables.rows.folders import read_text
+from trainables.row_files.files import read_text
 from trainables.rows.hub import NoRowsError
 
 HINT = "expected a folder that XTREME's scripts/download_data.sh wrote (download/udpos and so on)"

@@ -18,7 +18,8 @@ from transformers import PreTrainedTokenizerFast
 
 from spaces.mixture import Mixture
 from spaces.phases import Phase
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import TaskKind
 from trainables.formats.base import Batch, Features, collate
 from trainables.formats.mlm import mask_tokens
 
@@ -67,7 +68,7 @@ class Steps:
         self._batches = {
             source: Batches(
                 features[source],
-                get_task(source.task).kind,
+                source.task.kind,
                 batch_size=phase.recipe.batch_size,
                 max_batch_tokens=phase.recipe.max_batch_tokens,
                 seed=f"{phase.draws}:{source}",
@@ -84,7 +85,7 @@ class Steps:
         sequences = [sequence for unit in units for sequence in unit]
         pad_id = self._tokenizer.pad_token_id
         batch = collate(self._features[source], sequences, pad_id=pad_id)
-        if get_task(source.task).kind is TaskKind.MLM:
+        if source.task.kind is TaskKind.MLM:
             batch = mask_tokens(
                 batch,
                 generator=torch.Generator().manual_seed(step_seed("mask", self._phase.draws, step)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from spaces.refusal import Refusal
 from spaces.study_file.sections import EvaluationSection
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.task import TaskKind
 from trainables.encoders.adapters import check_adaptable
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
@@ -83,7 +83,7 @@ class TrialContext:
 def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
     """Raises Refusal, before anything starts, for a study that cannot train or score on this
     encoder."""
-    if any(get_task(name).kind is TaskKind.RETRIEVAL for name in settings.space.targets):
+    if any(target.kind is TaskKind.RETRIEVAL for target in settings.targets):
         _check_layer(settings.evaluation.retrieval_layer, base)
     if settings.resources.gradient_checkpointing and not getattr(
         base.encoder, "supports_gradient_checkpointing", False
@@ -110,14 +110,12 @@ def check_encoder(settings: StudySettings, base: BaseEncoder) -> None:
 def _check_masks_nothing(settings: StudySettings) -> None:
     """Raises Refusal where the study masks tokens, be it of an intermediate task or of a text
     beside all of them."""
-    masked = [Source.parse(name).task for name in settings.search_space().sources]
-    if settings.space.mlm is not None:
-        masked.append(settings.space.mlm.text)
-    for name in masked:
-        if get_task(name).kind is TaskKind.MLM:
+    trained = [source.task for source, _ in settings.search_space().reads()]
+    for task in trained:
+        if task.kind is TaskKind.MLM:
             raise Refusal(
-                f"{name!r} masks tokens, but the encoder's tokenizer has no mask_token; leave "
-                f"{name!r} out, or give the tokenizer a mask_token that the encoder has an "
+                f"{task.name!r} masks tokens, but the encoder's tokenizer has no mask_token; leave "
+                f"{task.name!r} out, or give the tokenizer a mask_token that the encoder has an "
                 "embedding for"
             )
 

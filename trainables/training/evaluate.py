@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from spaces.study_file.sections import RetrievalDirection
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.examples import Example
 from trainables.formats.base import Features, Format, Judgement, collate
@@ -43,7 +43,7 @@ class Scoring:
     """What is scored and how, without the model. `selection` and `text_prefix` are only recorded in
     the protocol: the tokenizer adds the prefix."""
 
-    task: str
+    task: Task
     languages: tuple[str, ...]
     split: str
     max_rows: int | None
@@ -57,7 +57,7 @@ class Scoring:
     def format(self) -> Format[Any, Any]:
         """The format that predicts and judges the rows."""
         return format_of_task(
-            get_task(self.task), retrieval_layer=self.retrieval_layer, to_english=self.to_english
+            self.task, retrieval_layer=self.retrieval_layer, to_english=self.to_english
         )
 
 
@@ -108,7 +108,7 @@ def _scores_of(
     *,
     loss_fell: bool,
 ) -> TargetScores:
-    task, predictions = get_task(scoring.task), predicted.by_language
+    task, predictions = scoring.task, predicted.by_language
     features = {code: _features(scoring, code, context) for code in scoring.languages}
     fertility = {code: f.fertility for code, f in features.items() if f.fertility is not None}
     num_rows = {language: len(predicted) for language, predicted in predictions.items()}
@@ -146,7 +146,7 @@ def judge(
     formats: Mapping[str, Format[Any, Any]],
 ) -> dict[str, Judgement]:
     """Language -> metrics and outcomes of these predictions. `formats` as in `Predictions`."""
-    task = get_task(scoring.task)
+    task = scoring.task
     return {
         language: formats.get(language, scoring.format).judge(
             predicted, _examples(scoring, language, context), task, language
@@ -188,7 +188,7 @@ def predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> di
 
 def _predict(model: TransferModel, scoring: Scoring, context: TrialContext) -> dict[str, list[Any]]:
     """The predictions for all languages of `scoring` in one pass."""
-    task = get_task(scoring.task)
+    task = scoring.task
     by_language = {code: _features(scoring, code, context) for code in scoring.languages}
     outputs = _outputs(model, scoring, join_features(list(by_language.values())), context)
     predictions = {}
@@ -220,8 +220,8 @@ def _outputs(
     model: TransferModel, scoring: Scoring, features: Features, context: TrialContext
 ) -> list[npt.NDArray[np.float32]]:
     """The model's output for every sequence, in order."""
-    task, task_format, workers = get_task(scoring.task), scoring.format, context.workers
-    head = model.heads[task.training_task] if task.trains else None
+    task, task_format, workers = scoring.task, scoring.format, context.workers
+    head = model.heads[task.training_task.name] if task.trains else None
     batches = by_length(
         features.input_ids.lengths,
         units_of(features, task.kind),
@@ -251,10 +251,10 @@ def protocol_of(
     rows: Rows = Rows(),  # noqa: B008, it is frozen
 ) -> ScoringProtocol:
     """The protocol of a scoring: what must agree for two scores to be comparable."""
-    task, task_format = get_task(scoring.task), scoring.format
+    task, task_format = scoring.task, scoring.format
     layer = task_format.layer_of(num_layers) if isinstance(task_format, SentenceFormat) else None
-    cell = (task.name, scoring.languages, scoring.split)
-    data = [[code, rows.fingerprint(task.name, code, scoring.split)] for code in scoring.languages]
+    cell = (task, scoring.languages, scoring.split)
+    data = [[code, rows.fingerprint(task, code, scoring.split)] for code in scoring.languages]
     return ScoringProtocol(
         task=task.name,
         metric=task.metric,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spaces.phases import Phase, Pooling, TrialPlan
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.task import AnswerRules, Task
 from trainables.encoders.model import BaseEncoder, settings_digest
 from trainables.features.features import ENCODING_VERSION, splits_read
 from trainables.rows.rows import Rows
@@ -66,11 +66,11 @@ class KeyFacts:
         if phase.recipe.pooling is Pooling.FIRST:
             facts["head"] = self.head_digest
         for source in phase.mixture.sources:
-            task = get_task(source.task)
-            facts[f"{task.name}/contract"] = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
+            task = source.task
+            facts[f"{task.name}/contract"] = _contract(task)
             for split in splits_read(source, phase.recipe):
-                digest = self.rows.fingerprint(source.task, source.language, split)
-                facts[f"{source.task}@{source.language}/{split}"] = digest
+                digest = self.rows.fingerprint(task, source.language, split)
+                facts[f"{source.full_name}/{split}"] = digest
         return facts
 
     def key(self, phase: Phase, parent: str | None) -> str:
@@ -97,3 +97,15 @@ class KeyFacts:
                     (self.key(target.phase, intermediate_key), intermediate_key, target.phase)
                 )
         return stages
+
+
+def _contract(task: Task) -> str:
+    """What the training depends on of a task besides its rows. The language of its draws and the
+    rules of its answers are named where they differ from those of the shipped tasks, whose keys are
+    older."""
+    contract = f"{task.kind} {task.metric} {'|'.join(task.labels)}"
+    if task.source_language != "en":
+        contract += f" from {task.source_language}"
+    if task.answer_rules is not AnswerRules.SQUAD_V1 and not task.reader:
+        contract += f" by {task.answer_rules}"
+    return contract

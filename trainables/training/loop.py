@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedTokenizerFast
 
 from spaces.phases import Phase, Recipe
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.source import Source
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
 from trainables.formats.base import Batch, Features
@@ -198,7 +198,7 @@ def _backward(
     The loss is divided by the global number of items. So the number of workers and of micro-batches
     changes only the order of summation.
     """
-    task_format, head = format_of_kind(get_task(step.source.task).kind), heads[step.source.task]
+    task_format, head = format_of_kind(step.source.task.kind), heads[step.source.task.name]
     num_items = max(1, task_format.num_items(step.batch))
     parts = shard(
         step.batch, step.sizes, rank=workers.rank, size=workers.size, max_tokens=max_tokens

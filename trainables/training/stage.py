@@ -1,7 +1,7 @@
 """get_or_train: a phase of the stage tree, read from the phase store or trained and stored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -10,7 +10,8 @@ import torch
 
 from spaces.phases import Phase, Pooling
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Source, TaskKind, get_task
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import State, TransferModel
 from trainables.formats.base import Features
 from trainables.store.phase_store import PhaseRecord
@@ -65,7 +66,7 @@ def get_or_train(
     return record
 
 
-def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) -> TransferModel:
+def model_after(key: str | None, tasks: Collection[Task], context: TrialContext) -> TransferModel:
     """The encoder after the phase of this key (None: the study's encoder), with its heads of
     `tasks`."""
     if key is None:
@@ -78,7 +79,8 @@ def model_after(key: str | None, tasks: tuple[str, ...], context: TrialContext) 
     model = context.base.model(
         tasks, encoder=encoder, seed=0, pooling=pooling, trains_embeddings=False
     )
-    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in tasks}
+    names = {task.name for task in tasks}
+    kept = {name: value for name, value in heads.items() if name.partition(".")[0] in names}
     model.heads.load_state_dict(kept)
     return model.to(context.workers.device)
 
@@ -244,11 +246,11 @@ def dev_score(model: TransferModel, phase: Phase, context: TrialContext) -> floa
     language; sources of masked text are left out."""
     values = []
     for source in phase.mixture.sources:
-        task = get_task(source.task)
+        task = source.task
         if task.kind is TaskKind.MLM:
             continue
         scoring = Scoring(
-            task=source.task,
+            task=task,
             languages=(source.language,),
             split="validation",
             max_rows=phase.recipe.max_dev_rows,

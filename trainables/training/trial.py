@@ -9,7 +9,6 @@ from typing import Any
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import RetrievalDirection
-from spaces.tasks.catalogue import get_task
 from trainables.encoders.model import TransferModel
 from trainables.scoring import outcomes
 from trainables.scoring.groups import Groups
@@ -75,7 +74,7 @@ def run_trial(
                 split_scores.append(stored.scores)
                 seconds["evaluation"] += stored.seconds
                 if name == split:
-                    files[target.task] = str(path)
+                    files[target.task.name] = str(path)
     except DivergedError as error:
         report(_end("failed", started, seconds, reason=str(error)))
         return None
@@ -140,9 +139,9 @@ def scoring_of(target: Target, context: TrialContext, *, split: str) -> Scoring:
     evaluation = context.settings.evaluation
     wanted = context.settings.languages_of(target.task)
     languages = context.data.rows.languages(target.task, wanted, split)
-    if not set(languages) - {get_task(target.task).source_language}:
+    if not set(languages) - {target.task.source_language}:
         raise Refusal(
-            f"target {target.task!r} has no {split} rows in a zero-shot language of the study "
+            f"target {target.task.name!r} has no {split} rows in a zero-shot language of the study "
             f"({', '.join(wanted)}); add rows, or list other languages"
         )
     return Scoring(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.common.small_model import ForTrainer, Shape, rows_of, write_encoder
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.formats.base import Features, Ragged, collate
 from trainables.formats.kinds import format_of_kind
@@ -40,12 +40,12 @@ def features(labels: list[list[int]]) -> Features:
 @pytest.mark.parametrize("padded_to", [None, 9])
 def test_both_sides_lose_the_same(base, task, labels, padded_to) -> None:
     """Padded or not, the Trainer's mean loss is our sum over its items."""
-    model = base.model((task,), encoder=None, seed=0).eval()
-    form, is_tagged = format_of_kind(get_task(task).kind), task == "panx"
+    model = base.model((SHIPPED.get(task),), encoder=None, seed=0).eval()
+    form, is_tagged = format_of_kind(SHIPPED.get(task).kind), task == "panx"
     batch = collate(features(labels), [0, 1], pad_id=1)
     ours = form.loss(model.heads[task], hidden_states(model.encoder, batch)[0], batch)
     rows = rows_of(features(labels), is_tagged=is_tagged, padded_to=padded_to or 4, pad_id=1)
-    theirs = ForTrainer(model, task)(
+    theirs = ForTrainer(model, SHIPPED.get(task))(
         **{name: torch.tensor([r[name] for r in rows]) for name in rows[0]}
     )
     assert theirs["loss"].item() == pytest.approx(ours.item() / form.num_items(batch), abs=1e-5)

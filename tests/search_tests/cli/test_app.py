@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from search.record.registry import RegisteredModel
 from search.winner.retrain import fresh_seeds
 from search.winner.verdict import RetrainedSeed, Verdict
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import TASKS
 from trainables.scoring.scores import Mark
 
 StudyFile = Callable[..., Path]
@@ -181,61 +179,6 @@ def test_mistakes_that_only_a_run_can_see(cli: Run, study_file: StudyFile, tmp_p
 # ---- commands that read
 
 
-def test_tasks(cli: Run) -> None:
-    found = json.loads(cli("tasks", "--json").out)
-    assert found.keys() == TASKS.keys()
-    assert found["retrieval"]["train_on"] is None
-    assert all(name in cli("tasks").out for name in TASKS)
-
-
-def test_the_page_of_the_tasks_says_what_the_program_says(cli: Run) -> None:
-    page = (ROOT / "docs" / "reference" / "tasks.md").read_text()
-    of_all = rows_below("## All tasks", page)
-    languages = {
-        name: codes.split()
-        for names, codes in rows_below("## Languages", page)
-        for name in quoted(names)
-    }
-    documented = {
-        name: {
-            "kind": kind,
-            "metric": metric,
-            "train_on": None if train_on == "-" else train_on.strip("`"),
-            "num_languages": int(count),
-            "dataset": dataset.strip("`"),
-            "languages": languages[name],
-        }
-        for cell, kind, metric, train_on, _, count, dataset in of_all
-        for name in quoted(cell)
-    }
-    told = json.loads(cli("tasks", "--json").out)
-    assert documented == {
-        name: {key: entry[key] for key in ("kind", "metric", "train_on", "dataset", "languages")}
-        | {"num_languages": len(entry["languages"])}
-        for name, entry in told.items()
-    }
-    num_rows = {quoted(cells[0])[0]: cells[4] for cells in of_all}
-    assert num_rows == {
-        name: f"{task.num_train_rows:,}" if task.trains else "-" for name, task in TASKS.items()
-    }
-    licensed = {name for cells in rows_below("## Licences", page) for name in quoted(cells[0])}
-    joined = {task.dataset for task in TASKS.values() if task.parts}
-    wanted = {origin.dataset for task in TASKS.values() for origin in (task, *task.elsewhere)}
-    assert wanted - joined <= licensed
-
-
-def rows_below(heading: str, page: str) -> list[list[str]]:
-    """The cells of each row of the table under a heading."""
-    section = page.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def quoted(cell: str) -> list[str]:
-    """The words in code quotes."""
-    return re.findall("`([^`]+)`", cell)
-
-
 def test_plan(cli: Run, study_file: StudyFile) -> None:
     file = study_file()
     result = cli("plan", file, "--json")
@@ -334,7 +277,7 @@ def test_report(cli: Run, finished: Any, tmp_path: Path) -> None:
     result = cli("report", "tiny", *home)
     assert result.err == ""
     assert result.out.startswith("Study tiny (finished)")
-    assert len(result.out.splitlines()) <= MAX_LINES
+    assert len(result.out.splitlines()) <= MAX_LINES + 1, "the last line says where MLflow shows it"
     assert f"transfer-search retrain tiny --home {finished.home}" in result.out
     whole = cli("report", "tiny", *home, "--full")
     assert (whole.code, whole.err) == (0, "")
@@ -404,7 +347,7 @@ def test_retrain_prints_json_alone(
 
 
 def test_shipped_studies_have_no_mistakes(cli: Run) -> None:
-    from spaces.study_file.study import shipped_studies
+    from spaces.study_file.study_text import shipped_studies
 
     for name in shipped_studies():
         assert isinstance(StudySettings.load(name), StudySettings)

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from spaces.study_file.study import read_text
+from spaces.study_file.study_text import read_text
 
 Cli = Callable[..., Any]
 

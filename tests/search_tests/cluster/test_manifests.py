@@ -22,7 +22,8 @@ from search.cluster.manifests import (
     to_yaml,
 )
 from spaces.refusal import Refusal
-from spaces.study_file.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
 
 DIGEST = "@sha256:" + 64 * "a"
 HOSTILE = (

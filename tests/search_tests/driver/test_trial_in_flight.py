@@ -5,11 +5,12 @@ import pytest
 from search.driver.trial_in_flight import TrialInFlight
 from search.sampling.study import AskedTrial
 from spaces.phases import Target, TrialPlan
+from spaces.tasks.catalogue import SHIPPED
 
 
 @pytest.fixture
 def live() -> TrialInFlight:
-    target = Target(task="retrieval", phase=None)
+    target = Target(task=SHIPPED.get("retrieval"), phase=None)
     plan = TrialPlan(encoder="x", intermediate=None, targets=(target,))
     return TrialInFlight(AskedTrial(number=3, params={}, plan=plan), {"key"}, 0, is_heard=True)
 

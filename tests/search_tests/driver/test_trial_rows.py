@@ -12,6 +12,7 @@ from search.sampling.study import AskedTrial
 from search.trials.ranking import TrialState
 from search.trials.spending import TrialSpending
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 from trainables.store.phase_store import PhaseRecord
 
 Settings = Callable[..., StudySettings]
@@ -85,7 +86,7 @@ def test_a_phase_s_record_as_a_row(planted: Any) -> None:
         num_steps=20,
         seconds=1.5,
     )
-    row = phase_row(record)
+    row = phase_row(record, SHIPPED)
     assert (row.key, row.parent, row.name, row.learning_rate) == ("half", "stem", "fact", 1e-4)
     assert (row.retried, row.loss_fell, row.dev_score, row.seconds) == (True, True, 0.6, 1.5)
 

@@ -23,9 +23,9 @@ from search.planning.data import (
 )
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import TASKS, tabulate
-from spaces.tasks.own_tasks import own_rows, own_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.task import TaskKind
+from tests.by_name import own_rows, own_task
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
 
@@ -99,7 +99,7 @@ def test_a_check_tells_what_is_there(mirror: Path) -> None:
     german = by_place["xquad", "de", "validation"]
     assert (german.config, german.hub_split, german.num_rows) == ("XQuAD.de", "validation", 550)
     assert german.licence == "CC BY-SA 4.0"
-    assert german.digest == Rows(str(mirror)).fingerprint("xquad", "de", "validation")
+    assert german.digest == Rows(str(mirror)).fingerprint(SHIPPED.get("xquad"), "de", "validation")
     assert by_place["squad", "en", "train"].licence == "CC BY-SA 4.0"
 
 
@@ -296,8 +296,8 @@ def own_root(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         labels=("bug", "wish"),
         num_train_rows=1,
     )
-    table = tabulate((*TASKS.values(), mine), {"qqp": own_rows("mine/qqp", "de")})
-    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", table)
+    catalogue = SHIPPED.with_tasks([mine]).with_rows("qqp", own_rows("mine/qqp", "de"))
+    monkeypatch.setattr(StudySettings, "catalogue", catalogue)
     return root
 
 

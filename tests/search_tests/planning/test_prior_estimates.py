@@ -8,7 +8,9 @@ import pytest
 
 from search.planning.prior_estimates import explain, sources_of
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from spaces.tasks.task import Task
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import Data
 from trainables.rows.rows import Rows
@@ -30,9 +32,9 @@ def test_every_source_is_looked_at_once(settings_of: Settings) -> None:
         },
     ).search_space()
     assert sources_of(space) == {
-        Source("fact", "en"): 48,
-        Source("coh", "en"): 48,
-        Source("fact", "de"): 32,
+        Source(SHIPPED.get("fact"), "en"): 48,
+        Source(SHIPPED.get("coh"), "en"): 48,
+        Source(SHIPPED.get("fact"), "de"): 32,
     }
 
 
@@ -42,8 +44,8 @@ def test_the_small_base_ranks_the_options(
     read: set[tuple[str, str, str]] = set()
     whole = Rows.load
 
-    def load(self: Rows, task: str, language: str, split: str) -> Any:
-        read.add((task, language, split))
+    def load(self: Rows, task: Task, language: str, split: str) -> Any:
+        read.add((task.name, language, split))
         return whole(self, task, language, split)
 
     monkeypatch.setattr(Rows, "load", load)

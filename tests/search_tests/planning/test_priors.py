@@ -24,11 +24,13 @@ from search.planning.priors import (
 from search.trials.ranking import TrialState
 from spaces.json_values import to_json
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from tests.by_name import sources_of
 from trainables.scoring.scores import Mark
 
 Settings = Callable[..., StudySettings]
-FACT, COH, REL = Source("fact", "en"), Source("coh", "en"), Source("rel", "en")
+FACT, COH, REL = sources_of(["fact", "coh", "rel"])
 ESTIMATES = {
     FACT: Estimate(logme=0.4, similarity={"rel": 0.9, "retrieval": 0.5}),
     COH: Estimate(logme=0.1, similarity={"rel": 0.6, "retrieval": 0.4}),
@@ -75,7 +77,7 @@ def test_typology_counts_where_sources_are_in_several_languages(settings_of: Set
     space = settings_of(space={"intermediate": ["fact@en", "fact@es"]}).search_space()
     near = {
         FACT: Estimate(logme=0.1, typology=0.4),
-        Source("fact", "es"): Estimate(logme=0.1, typology=0.9),
+        Source(SHIPPED.get("fact"), "es"): Estimate(logme=0.1, typology=0.9),
     }
     rows = rank_options(space, near)
     assert [row.option for row in rows] == ["fact@es", "fact@en"]

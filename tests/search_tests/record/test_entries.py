@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from search.record import entries
 from search.trials.ranking import PhaseRow, TrialRow, TrialState
+from spaces.tasks.catalogue import SHIPPED
 
 
 def through_json(value: Any) -> Any:
@@ -20,7 +21,7 @@ def through_json(value: Any) -> Any:
 @given(st.floats(0, 1), st.floats(1e-7, 0.5, exclude_max=True))
 def test_a_trial_comes_back_to_the_last_bit(planted: Any, score: float, rate: float) -> None:
     row = planted.scored(3, score, "fact", rate=rate)
-    back = TrialRow.from_dict(through_json(row.to_dict()))
+    back = TrialRow.from_dict(through_json(row.to_dict()), SHIPPED)
     assert back == row
     assert back.objective == score
     assert back.plan.intermediate.learning_rate == rate
@@ -28,12 +29,12 @@ def test_a_trial_comes_back_to_the_last_bit(planted: Any, score: float, rate: fl
 
 def test_trials_of_every_end_come_back(planted: Any) -> None:
     for row in planted.study_rows():
-        assert TrialRow.from_dict(through_json(row.to_dict())) == row
+        assert TrialRow.from_dict(through_json(row.to_dict()), SHIPPED) == row
 
 
 def test_a_score_that_is_no_number_comes_back_too(planted: Any) -> None:
     row = replace(planted.scored(0, 0.5, None), objective=math.nan)
-    back = TrialRow.from_dict(through_json(row.to_dict()))
+    back = TrialRow.from_dict(through_json(row.to_dict()), SHIPPED)
     assert math.isnan(back.objective)
 
 

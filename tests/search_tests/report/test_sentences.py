@@ -12,6 +12,7 @@ from search.recorded_settings import RecordedSettings
 from search.report.sentences import closing, sentences
 from search.trials.ranking import TrialRow, TrialState
 from spaces.phases import Target, TrialPlan
+from spaces.tasks.catalogue import SHIPPED
 from trainables.scoring.scores import Mark, Scores
 
 
@@ -174,7 +175,7 @@ def test_test_rows_that_selection_has_seen(planted: Any) -> None:
     plan = TrialPlan(
         encoder="tiny",
         intermediate=None,
-        targets=(Target(task="xquad", phase=planted.phase("squad", 1e-4)),),
+        targets=(Target(task=SHIPPED.get("xquad"), phase=planted.phase("squad", 1e-4)),),
     )
     row = replace(planted.scored(0, 0.55, None), plan=plan, scores=Scores(targets=(target,)))
     text = said((row,), settings=RecordedSettings.parse({"evaluation": {"halves": False}}))

@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 from search.sampling.study import AskedTrial, OptunaStudy
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
-from spaces.study_file.study import StudySettings, parse_text, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text, read_text
 
 Settings = Callable[..., StudySettings]
 BASELINES = [

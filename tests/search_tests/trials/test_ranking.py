@@ -18,10 +18,11 @@ from search.trials.ranking import (
     seen_languages,
     transfer_gain,
 )
-from spaces.mixture import Mixture
 from spaces.phases import Target, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import SelectionRule
+from spaces.tasks.catalogue import SHIPPED
+from tests.by_name import mixture_of
 from trainables.scoring.scores import Mark, Scores
 
 
@@ -160,7 +161,7 @@ def test_what_had_a_say_where_there_is_one_split(planted: Any) -> None:
     plan = TrialPlan(
         encoder="tiny",
         intermediate=None,
-        targets=tuple(Target(task=t.task, phase=phases.get(t.task)) for t in targets),
+        targets=tuple(Target(task=SHIPPED.get(t.task), phase=phases.get(t.task)) for t in targets),
     )
     scores = Scores(targets=targets, of_interest=("xquad", "udpos", "panx"))
     row = replace(planted.scored(0, 0.5, None), plan=plan, scores=scores)
@@ -192,14 +193,16 @@ def test_an_early_end_sees_rows_that_were_drawn_from_those_it_is_chosen_by(
     """XQuAD's rows are SQuAD's validation rows, in English; MLQA has its own, and XNLI has test
     rows apart from MNLI's and from its own validation rows."""
     recipe = replace(planted.phase("fact", 1e-4).recipe, evaluate_every=steps)
-    phase = replace(planted.phase("fact", 1e-4), recipe=recipe, mixture=Mixture.of({source: 1}))
+    phase = replace(planted.phase("fact", 1e-4), recipe=recipe, mixture=mixture_of({source: 1}))
     trained = {"xquad": "squad", "mlqa": "squad", "xnli": "mnli"}
     bare = {task: planted.phase(name, 1e-4) for task, name in trained.items()}
     own = {t: phase if name == source else bare[t] for t, name in trained.items()}
     for intermediate, phases in ((phase, bare), (None, own)):
         if intermediate is None and source not in trained.values():
             continue  # a target cannot be trained on it
-        targets = tuple(Target(task=task, phase=of_task) for task, of_task in phases.items())
+        targets = tuple(
+            Target(task=SHIPPED.get(task), phase=of_task) for task, of_task in phases.items()
+        )
         plan = TrialPlan(encoder="tiny", intermediate=intermediate, targets=targets)
         row = replace(planted.scored(0, 0.5, None), plan=plan, scores=None)
         assert seen_languages(row, SelectionRule.SOURCE_DEV) == seen

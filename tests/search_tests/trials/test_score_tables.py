@@ -1,5 +1,6 @@
 """The language matrix as a table, and the scored rows as data sets."""
 
+from dataclasses import replace
 from typing import Any
 
 from search.trials.score_tables import matrix, scored_rows
@@ -19,10 +20,11 @@ def test_a_row_a_target_language_and_metric(planted: Any) -> None:
 
 
 def test_a_data_set_a_target(planted: Any) -> None:
-    scores = planted.scores(0.6)
-    found = scored_rows(scores)
+    row = planted.scored(0, 0.6, None)
+    scores, found = row.scores, scored_rows(row)
     assert [one["name"] for one in found] == [
         f"{t.task} {t.protocol.split}" for t in scores.targets
     ]
     assert [one["digest"] for one in found] == [t.protocol.data for t in scores.targets]
-    assert scored_rows(None) == []
+    assert [one["path"] for one in found] == ["pocket"] * len(found)
+    assert scored_rows(replace(row, scores=None)) == []

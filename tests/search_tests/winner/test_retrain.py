@@ -30,6 +30,7 @@ from search.winner.verdict_json import verdict_json
 from spaces.phases import Phase, TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 from trainables.exporting.predictor import load_predictor
 from trainables.scoring.outcomes import score_of
 from trainables.training.context import TrialContext
@@ -220,7 +221,7 @@ def test_what_it_was_made_of_is_locked(done: Done, finished: Any) -> None:
     tracker = Tracker(client, ExperimentAddress(done.uri))
     (run,) = tracker.find("tiny", role="retrain", retrain=f"trial-{done.trial}")
     lock, row = tracker.read_json(run, "lock.json"), done.row
-    plans = {role: TrialPlan.from_dict(plan) for role, plan in lock["plans"].items()}
+    plans = {role: TrialPlan.from_dict(plan, SHIPPED) for role, plan in lock["plans"].items()}
     assert plans == roles(row.plan, best_baseline(done.record.rows).plan)  # type: ignore[union-attr]
     assert lock["digest"] == done.verdict.lock
     scores = done.verdict.runs[0].scores

@@ -24,7 +24,7 @@ def test_the_best_for_one_target(settings_of: Callable[..., StudySettings], plan
         assert narrowed.settings.objective_targets == (task,)
         row = narrowed.choose(None)
         assert row.number == 3
-        assert [target.task for target in row.plan.targets] == [task]
+        assert [target.task.name for target in row.plan.targets] == [task]
         scores = next(t for t in rows[3].scores.targets if t.task == task)
         assert row.objective == pytest.approx(scores.zero_shot_mean)
         assert row.scores is not None

@@ -21,6 +21,7 @@ from spaces.study_file.checks import (
 )
 from spaces.study_file.sections import Objective
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 
 
 def unchecked(content: dict[str, Any]) -> StudySettings:
@@ -55,10 +56,10 @@ def test_limits_in_gpu_hours_need_gpus(tables) -> None:
 
 def test_what_may_choose_between_trials_and_what_can_be_told_of_them(tables) -> None:
     settings = unchecked(tables({"evaluation.selection": "source_dev"}))
-    assert settings.selecting_languages("coh") == ["en"]
+    assert settings.selecting_languages(SHIPPED.get("coh")) == ["en"]
     assert possible_objectives(settings) == [Objective.SOURCE_SCORE, Objective.HOURS]
     gpus = unchecked(tables({"resources.gpus_per_worker": 1}))
-    assert len(gpus.selecting_languages("coh")) == 11
+    assert len(gpus.selecting_languages(SHIPPED.get("coh"))) == 11
     assert possible_objectives(gpus) == list(Objective)
 
 

@@ -27,7 +27,9 @@ from spaces.study_file.sections import (
     TrackingSection,
     TrainingSection,
 )
-from spaces.study_file.study import StudySettings, parse_text, read_text, shipped_studies
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import parse_text, read_text, shipped_studies
+from spaces.tasks.catalogue import SHIPPED
 
 MINIMAL = """
 [study]
@@ -104,7 +106,7 @@ def test_settings_survive_json(tables) -> None:
 
 def test_a_targets_table_says_what_differs(tables) -> None:
     result = StudySettings.parse(tables({"training.targets.coh": {"num_steps": 7}}))
-    recipes = dict(result.search_space().targets)
+    recipes = {task.name: recipe for task, recipe in result.search_space().targets}
     assert (recipes["coh"].num_steps, recipes["fact"].num_steps) == (7, 40)
     assert recipes["coh"].batch_size == recipes["fact"].batch_size
 
@@ -112,7 +114,7 @@ def test_a_targets_table_says_what_differs(tables) -> None:
 def test_every_length_is_named_by_its_key(tables) -> None:
     changes = {"training.targets.coh": {"max_length": 24}, "evaluation.retrieval_max_length": 48}
     settings = StudySettings.parse(tables(changes))
-    assert {t: settings.max_length_of(t) for t in settings.space.targets} == {
+    assert {t.name: settings.max_length_of(t) for t in settings.targets} == {
         "coh": 24,
         "fact": 64,
         "retrieval": 48,
@@ -361,14 +363,14 @@ def test_the_languages_of_a_target_that_may_choose(
 ) -> None:
     wanted = {"languages": ["de", "es"], **evaluation}
     settings = StudySettings.parse(tables({"evaluation": wanted}))
-    assert {task: settings.selecting_languages(task) for task in expected} == expected
+    assert {task: settings.selecting_languages(SHIPPED.get(task)) for task in expected} == expected
 
 
 def test_languages_are_those_asked_for_and_the_source(tables) -> None:
     result = StudySettings.parse(tables({"evaluation.languages": ["sw", "ja"]}))
-    assert result.languages_of("coh") == ("en", "ja", "sw")
-    assert result.languages_of("retrieval") == ("ja", "sw")
-    assert len(StudySettings.parse(tables()).languages_of("coh")) == 12
+    assert result.languages_of(SHIPPED.get("coh")) == ("en", "ja", "sw")
+    assert result.languages_of(SHIPPED.get("retrieval")) == ("ja", "sw")
+    assert len(StudySettings.parse(tables()).languages_of(SHIPPED.get("coh"))) == 12
 
 
 def test_retrieval_enters_the_objective_by_name_alone(tables) -> None:

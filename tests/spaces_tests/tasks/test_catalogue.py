@@ -5,7 +5,8 @@ import pytest
 from torch import nn
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import METRICS, TASKS, Source, Task, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import METRICS, Task, TaskKind
 
 TASK = Task(
     name="pairs",
@@ -19,56 +20,27 @@ TASK = Task(
 )
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [task.name for task in SHIPPED])
 def test_every_entry_of_the_table_is_whole(name: str) -> None:
-    task = get_task(name)
+    task = SHIPPED.get(name)
     assert task.name == name
     assert task.metric in METRICS[task.kind]
     assert 0 <= task.chance < 1
     assert len(set(task.languages)) == len(task.languages)
     assert task.source_language not in task.zero_shot_languages
     assert task.trains == (task.num_train_rows > 0)
-    trained = get_task(task.training_task)
+    trained = task.training_task
     assert trained.kind is task.kind
     assert trained.labels == task.labels
     if task.kind is TaskKind.CLASSIFICATION:
         assert task.chance >= 1 / len(task.labels)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [task.name for task in SHIPPED])
 def test_every_name_can_name_a_head_a_file_and_a_parameter(name: str) -> None:
     assert re.fullmatch("[a-z][a-z0-9_-]*", name)
     assert name not in ("none", "all", "mixture")
     nn.ModuleDict({name: nn.Identity()})
-
-
-@pytest.mark.parametrize("name", [t.name for t in TASKS.values() if t.trains and not t.train_on])
-def test_a_source_is_read_as_it_is_written(name: str) -> None:
-    task = get_task(name)
-    for language in task.languages:
-        source = Source.parse(f"{name}@{language}")
-        assert source == Source(name, language)
-        assert Source.parse(str(source)) == source
-    assert Source.parse(name) == Source(name, task.source_language)
-    assert str(Source.parse(name)) == name
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("fcat", "unknown task 'fcat'. Did you mean 'fact'"),
-        ("fact@xx", "unknown language 'xx': expected a code of ISO 639"),
-        ("fact@iw", "the code of Hebrew is 'he'; write that"),
-        ("fact@sv", "unknown language of task 'fact' 'sv'"),
-        ("retrieval", "has no training rows"),
-        ("xquad", "has no training rows of its own; use 'squad'"),
-        ("", "unknown task ''"),
-        ("../fact", "unknown task '../fact'"),
-    ],
-)
-def test_a_source_that_is_none_is_refused(text: str, message: str) -> None:
-    with pytest.raises(Refusal, match=re.escape(message)):
-        Source.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.task import MLQA_LANGUAGES, SPLITS, AnswerRules, Splits, Task, TaskKind
 
 TASK = Task(
@@ -55,7 +55,7 @@ def test_a_pair_without_an_order_is_a_pair() -> None:
 @pytest.mark.parametrize("language", ["ru", "zh-Hant", "sv"])
 def test_mlqas_rules_are_for_its_languages_alone(language: str) -> None:
     """Said when the task is made: a trial would learn of it after it has trained."""
-    mlqa = get_task("mlqa")
+    mlqa = SHIPPED.get("mlqa")
     assert mlqa.answer_rules is AnswerRules.MLQA
     assert set(mlqa.languages) == set(MLQA_LANGUAGES)
     more = (*mlqa.languages, language)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spaces.refusal import Refusal
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.adapters import add_adapters, check_adaptable
 from trainables.encoders.model import state_digest
 from trainables.store.folders import write_folder
@@ -66,7 +67,7 @@ def test_adapters_and_heads_alone_are_trained(base, make_phase, make_features, t
     phase = make_phase("rel", num_steps=30, batch_size=16, **ADAPTED)
     model, progress = train(phase, features)
     assert progress.losses[-1] < progress.losses[0]
-    start = base.model(["rel"], encoder=None, seed=0)
+    start = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     moved = changed(model.encoder.state_dict(), start.encoder.state_dict())
     assert {name.rpartition(".attention.self.")[2] for name in moved} == {
         "query.weight",
@@ -107,7 +108,7 @@ def test_the_key_is_of_the_rank_and_without_one_as_it_was(make_phase) -> None:
     assert world.key(plain, None) in keys
     assert "lora_rank" not in plain.to_dict()["recipe"]
     adapted = make_phase("rel", lora_rank=4)
-    assert type(adapted).from_dict(adapted.to_dict()) == adapted
+    assert type(adapted).from_dict(adapted.to_dict(), SHIPPED) == adapted
 
 
 def test_what_a_phase_leaves_is_an_encoder_as_any_other(open_context, make_phase, events) -> None:
@@ -119,7 +120,7 @@ def test_what_a_phase_leaves_is_an_encoder_as_any_other(open_context, make_phase
     encoder, _ = context.store.load(intermediate.key)
     assert encoder.keys() == context.base.encoder.state_dict().keys()
     assert state_digest(encoder) != context.base.weights_digest
-    model = model_after(intermediate.key, ("rel",), context)
+    model = model_after(intermediate.key, (SHIPPED.get("rel"),), context)
     assert state_digest(model.encoder.state_dict()) == state_digest(encoder)
     after = get_or_train(make_phase("coh", **options), intermediate.key, context, events.append)
     assert after.parent == intermediate.key

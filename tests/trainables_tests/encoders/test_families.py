@@ -22,7 +22,8 @@ from transformers import (
 
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS, Task, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import Task, TaskKind
 from tests.trainables_tests.conftest import made_row
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest
 from trainables.examples import RetrievalExample
@@ -167,7 +168,7 @@ def load_family(save_family: SaveFamily) -> Callable[[str], BaseEncoder]:
 
 
 def first_task(kind: TaskKind) -> Task:
-    return next(task for task in TASKS.values() if task.kind is kind and not task.train_on)
+    return next(task for task in SHIPPED if task.kind is kind and not task.train_on)
 
 
 def rows_of(task: Task) -> list[Any]:
@@ -197,7 +198,7 @@ def test_every_head_is_trained_and_read(family: str, load_family) -> None:
     base = load_family(family)
     tasks = [first_task(kind) for kind in TaskKind]
     trained = [task for task in tasks if task.trains]
-    model = base.model([task.name for task in trained], encoder=None, seed=0).train()
+    model = base.model(trained, encoder=None, seed=0).train()
     for task in tasks:
         form, rows = format_of_task(task), rows_of(task)
         features = form.encode(rows, task, tokenizer=base.tokenizer, max_length=64)
@@ -238,7 +239,7 @@ def test_the_exported_model_says_what_encoder_and_head_say(
     base = load_family(family)
     for kind in (TaskKind.TAGGING, TaskKind.SPAN, TaskKind.CLASSIFICATION):
         task = first_task(kind)
-        model = base.model([task.name], encoder=None, seed=0).eval()
+        model = base.model([task], encoder=None, seed=0).eval()
         whole: Any = whole_model(model, task).eval()
         if kind in SAME_HEAD and whole is not model.encoder:
             batch = a_batch(
@@ -277,7 +278,7 @@ def test_heads_on_the_first_token_are_those_of_transformers(
     base = load_family(family)
     for kind in (TaskKind.CLASSIFICATION, TaskKind.CHOICE):
         task = first_task(kind)
-        model = base.model([task.name], encoder=None, seed=0, pooling=Pooling.FIRST)
+        model = base.model([task], encoder=None, seed=0, pooling=Pooling.FIRST)
         form, head = format_of_task(task), model.heads[task.name]
         features = form.encode(rows_of(task), task, tokenizer=base.tokenizer, max_length=64)
         batch = a_batch(features, task, base.tokenizer)

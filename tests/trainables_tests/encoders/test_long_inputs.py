@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from tests.by_name import mixture_of
 from trainables.encoders.model import BaseEncoder
 from trainables.examples import Answer, SpanExample
 from trainables.formats.base import collate
@@ -61,17 +62,17 @@ def a_row(num_words: int) -> SpanExample:
 def test_long_rows_are_trained_and_scored(
     family: str, max_length: int, load_long: Callable[[str], BaseEncoder]
 ) -> None:
-    base, task = load_long(family), get_task("squad")
+    base, task = load_long(family), SHIPPED.get("squad")
     form, rows = format_of_task(task), [a_row(9000)]
     features = form.encode(rows, task, tokenizer=base.tokenizer, max_length=max_length)
     assert features.input_ids.lengths.max() == max_length
-    model = base.model(["squad"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("squad")], encoder=None, seed=0)
     before = [weight.clone() for weight in model.parameters()]
     recipe = Recipe(num_steps=1, batch_size=1, max_length=max_length)
     train_phase(
         model,
-        Phase(mixture=Mixture.of({"squad": 1.0}), learning_rate=1e-3, seed=0, recipe=recipe),
-        {Source("squad", "en"): features},
+        Phase(mixture=mixture_of({"squad": 1.0}), learning_rate=1e-3, seed=0, recipe=recipe),
+        {Source(SHIPPED.get("squad"), "en"): features},
         tokenizer=base.tokenizer,
         workers=Workers.alone(),
         max_device_tokens=2 * POSITIONS,

@@ -20,7 +20,9 @@ from transformers import (
 from spaces.phases import Pooling
 from spaces.refusal import Refusal
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import TASKS, Source, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states, state_digest, text_digest
 from trainables.formats.base import collate
 from trainables.formats.kinds import format_of_kind
@@ -75,14 +77,16 @@ def test_encoders_are_loaded_trained_and_read(
     other = replace(base, pooler={"dense.weight": torch.ones(1)})
     assert other.head_digest != base.head_digest
     assert other.weights_digest == base.weights_digest
-    first = base.model(["rel"], encoder=None, seed=0, pooling=Pooling.FIRST).heads.state_dict()
+    first = base.model(
+        [SHIPPED.get("rel")], encoder=None, seed=0, pooling=Pooling.FIRST
+    ).heads.state_dict()
     kept = [name for name in first if name.endswith("pooler.dense.weight")]
     if name == "bert":
         assert torch.equal(first[kept[0]], base.pooler["dense.weight"])
 
     names = ["rel", "fact", task_of_kind(TaskKind.MLM)]
     features = make_features(*names)
-    model = base.model(names, encoder=None, seed=0)
+    model = base.model([SHIPPED.get(name) for name in names], encoder=None, seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model, progress = train(make_phase(*names, num_steps=4), features, model=model)
     assert progress.step == 4
@@ -90,7 +94,9 @@ def test_encoders_are_loaded_trained_and_read(
         k for k, v in model.encoder.state_dict().items() if torch.equal(v, before[f"encoder.{k}"])
     ]
     assert not [key for key in unchanged if "position_ids" not in key and "embeddings" not in key]
-    batch = collate(features[Source("rel", "en")], [0, 1], pad_id=tokenizer.pad_token_id)
+    batch = collate(
+        features[Source(SHIPPED.get("rel"), "en")], [0, 1], pad_id=tokenizer.pad_token_id
+    )
     layers = model(batch, all_layers=True)
     assert len(layers) == 3
     assert layers[-1].shape == (*batch.input_ids.shape, 32)
@@ -161,7 +167,7 @@ def test_a_config_is_the_same_however_it_is_written(
 
 
 def test_padding_changes_nothing(base, make_features) -> None:
-    features = make_features("rel")[Source("rel", "en")]
+    features = make_features("rel")[Source(SHIPPED.get("rel"), "en")]
     order = features.input_ids.lengths.argsort()
     short, long = int(order[0]), int(order[-1])
     pad_id = base.tokenizer.pad_token_id
@@ -174,16 +180,20 @@ def test_padding_changes_nothing(base, make_features) -> None:
 def test_a_head_is_drawn_from_seed_and_task_alone(base) -> None:
     def head(tasks: list[str], seed: int) -> torch.Tensor:
         torch.manual_seed(len(tasks))
-        return base.model(tasks, encoder=None, seed=seed).heads["rel"].dense.weight
+        return (
+            base.model([SHIPPED.get(name) for name in tasks], encoder=None, seed=seed)
+            .heads["rel"]
+            .dense.weight
+        )
 
     assert torch.equal(head(["rel"], 1), head(["fact", "rel", "coh"], 1))
     assert not torch.equal(head(["rel"], 1), head(["rel"], 2))
-    both = base.model(["rel", "coh"], encoder=None, seed=1).heads
+    both = base.model([SHIPPED.get("rel"), SHIPPED.get("coh")], encoder=None, seed=1).heads
     assert not torch.equal(both["rel"].dense.weight, both["coh"].dense.weight)
 
 
 def test_a_model_is_a_copy(base) -> None:
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     with torch.no_grad():
         next(model.encoder.parameters()).zero_()
     assert state_digest(base.encoder.state_dict()) == base.weights_digest
@@ -192,9 +202,9 @@ def test_a_model_is_a_copy(base) -> None:
     assert len(other.heads) == 0
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+@pytest.mark.parametrize("task", SHIPPED, ids=str)
 def test_every_task_has_the_head_of_its_kind(base, task) -> None:
-    model = base.model([task.name], encoder=None, seed=0)
+    model = base.model([task], encoder=None, seed=0)
     head = format_of_kind(task.kind).build_head(task, base.encoder)
     shapes = {} if head is None else {k: v.shape for k, v in head.state_dict().items()}
     result = {k.split(".", 1)[1]: v.shape for k, v in model.heads.state_dict().items()}

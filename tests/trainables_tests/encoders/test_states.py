@@ -1,12 +1,13 @@
 import torch
 
-from spaces.tasks.catalogue import Source
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
 from trainables.encoders.states import hidden_states
 from trainables.formats.base import collate
 
 
 def test_the_last_layer_is_the_last_of_all_layers(base, make_features) -> None:
-    batch = collate(make_features("rel")[Source("rel", "en")], [0, 1], pad_id=1)
+    batch = collate(make_features("rel")[Source(SHIPPED.get("rel"), "en")], [0, 1], pad_id=1)
     layers = hidden_states(base.encoder.eval(), batch, all_layers=True)
     assert [tuple(layer.shape) for layer in layers] == [(*batch.input_ids.shape, 32)] * 3
     (last,) = hidden_states(base.encoder, batch)
@@ -15,7 +16,7 @@ def test_the_last_layer_is_the_last_of_all_layers(base, make_features) -> None:
 
 def test_segments_are_read_where_the_encoder_has_them(tiny_encoder, make_features) -> None:
     """The tiny one has many, the base has one."""
-    batch = collate(make_features("rel")[Source("rel", "en")], [0, 1], pad_id=1)
+    batch = collate(make_features("rel")[Source(SHIPPED.get("rel"), "en")], [0, 1], pad_id=1)
     assert batch.token_type_ids.any()
     read = hidden_states(tiny_encoder, batch)[0]
     batch.token_type_ids.zero_()

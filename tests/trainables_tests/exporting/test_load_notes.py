@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.exporting.load_notes import load_notes
 
 
@@ -32,18 +32,18 @@ class XModel(nn.Module):
     ],
 )
 def test_the_class_decides(task: str, whole: type[nn.Module], words: tuple[str, ...]) -> None:
-    text = load_notes(get_task(task), whole())
+    text = load_notes(SHIPPED.get(task), whole())
     assert text.startswith("## Load\n\n")
     assert all(word in text for word in words)
 
 
 def test_what_the_head_reads() -> None:
-    first = load_notes(get_task("rel"), XForSequenceClassification(), pooling="first")
+    first = load_notes(SHIPPED.get("rel"), XForSequenceClassification(), pooling="first")
     assert "Its head reads the first token. `AutoModelForSequenceClassification`" in first
-    assert "the mean of all tokens." in load_notes(get_task("fact"), XModel())
-    assert "head reads" not in load_notes(get_task("pos"), XModel(), pooling="first")
+    assert "the mean of all tokens." in load_notes(SHIPPED.get("fact"), XModel())
+    assert "head reads" not in load_notes(SHIPPED.get("pos"), XModel(), pooling="first")
 
 
 def test_sentences() -> None:
-    text = load_notes(get_task("retrieval"), XModel(), is_sentence_folder=True)
+    text = load_notes(SHIPPED.get("retrieval"), XModel(), is_sentence_folder=True)
     assert "`SentenceTransformer` loads the folder" in text

@@ -24,7 +24,8 @@ from transformers import (
 
 from spaces.phases import Phase
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from tests.trainables_tests.conftest import save_encoder, study
 from trainables.exporting.model_folder import (
     ABOUT,
@@ -41,7 +42,7 @@ OpenShop = Callable[..., TrialContext]
 
 
 def about(task: str, **fields: Any) -> ModelDescription:
-    given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
+    given = {"labels": SHIPPED.get(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
     return ModelDescription(task=task, **{**given, **fields})
 
 
@@ -77,7 +78,7 @@ def test_the_folder_is_a_plain_one(context: TrialContext, tmp_path: Path) -> Non
 def test_tags_are_those_of_transformers(
     context: TrialContext, tmp_path: Path, task_of_kind: Callable[[TaskKind], str]
 ) -> None:
-    task = get_task(task_of_kind(TaskKind.TAGGING))
+    task = SHIPPED.get(task_of_kind(TaskKind.TAGGING))
     folder = exported(context, tmp_path / "out", task.name)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model, loading = AutoModelForTokenClassification.from_pretrained(
@@ -185,7 +186,7 @@ def trained(
             workers=Workers.alone(),
         )
         key = None
-        if get_task(task).trains:
+        if SHIPPED.get(task).trains:
             phase = make_phase(task, num_steps=4, max_train_rows=16, pooling="first")
             key = get_or_train(phase, None, context, lambda event: None).key
         fields = {"phase_key": key, "pooling": "first", "max_length": 24, **about_it}
@@ -204,7 +205,7 @@ def test_a_classifier_is_a_whole_model_of_transformers(
     )
     assert not loading["missing_keys"]
     assert not loading["unexpected_keys"]
-    assert list(model.config.id2label.values()) == list(get_task("rel").labels)
+    assert list(model.config.id2label.values()) == list(SHIPPED.get("rel").labels)
     assert model.config.problem_type == "single_label_classification"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer(
@@ -294,7 +295,7 @@ def old_folder(folder: Path, tokenizer: PreTrainedTokenizerFast, task: str) -> P
     save_file(head if outputs else {}, folder / HEAD)
     content = {
         "task": task,
-        "labels": get_task(task).labels,
+        "labels": SHIPPED.get(task).labels,
         "max_length": 32,
         "phase_key": None,
         "plan": {},
@@ -340,5 +341,5 @@ def test_a_folder_in_use(context: TrialContext, tmp_path: Path) -> None:
 
 
 def test_every_task_can_be_described() -> None:
-    for task in TASKS.values():
+    for task in SHIPPED:
         assert about(task.name).labels == task.labels

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.model import TransferModel
 from trainables.exporting import onnx_graph
 from trainables.exporting.model_folder import ModelDescription, export_target
@@ -25,9 +25,9 @@ LANGUAGES = ("de", "en")
 
 def export(context: TrialContext, name: str, folder: Path, *, is_int8: bool = False) -> OnnxReport:
     """The folder of a fresh head, with ONNX."""
-    task, reports = get_task(name), list[OnnxReport]()
+    task, reports = SHIPPED.get(name), list[OnnxReport]()
     scoring = Scoring(
-        task=name,
+        task=task,
         languages=LANGUAGES,
         split="validation",
         max_rows=20,
@@ -59,7 +59,7 @@ def test_a_model_of_each_kind(
     assert set(compared.scores) == set(LANGUAGES)
     assert all(whole == part for whole, part in compared.scores.values())
     stored = json.loads((folder / "onnx" / "report.json").read_text())
-    assert stored["outputs"] == list(onnx_graph.OUTPUTS[get_task(name).kind])
+    assert stored["outputs"] == list(onnx_graph.OUTPUTS[SHIPPED.get(name).kind])
     assert stored["model"]["num_bytes"] == (folder / "onnx" / "model.onnx").stat().st_size
     card = (folder / "README.md").read_text()
     assert card.startswith("# a card\n")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder
 from trainables.exporting.model_folder import ABOUT, HEAD, ModelDescription, export_target
 from trainables.exporting.predictor import Predictor, load_predictor
@@ -44,7 +45,7 @@ ROWS: Mapping[TaskKind, list[dict[str, Any]]] = {
 
 
 def about(task: str, **fields: Any) -> ModelDescription:
-    given = {"labels": get_task(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
+    given = {"labels": SHIPPED.get(task).labels, "max_length": 64, "phase_key": None, "plan": {}}
     return ModelDescription(task=task, **{**given, **fields})
 
 
@@ -62,9 +63,9 @@ def exported(context: TrialContext, folder: Path, task: str, **fields: Any) -> P
 def test_rows_without_answers(
     kind: TaskKind, base: BaseEncoder, task_of_kind: Callable[[TaskKind], str]
 ) -> None:
-    task = get_task(task_of_kind(kind))
+    task = SHIPPED.get(task_of_kind(kind))
     tasks = (task.training_task,) if task.trains else ()
-    predictor = Predictor(base.model(tasks, encoder=None, seed=0), base, about(task.name))
+    predictor = Predictor(base.model(tasks, encoder=None, seed=0), base, about(task.name), task)
     rows = ROWS[kind]
     result, answers = predictor.predict(rows), predictor.answer(rows)
     assert len(result) == len(rows)
@@ -102,9 +103,9 @@ def test_vectors_are_of_the_layer_that_was_scored(base: BaseEncoder) -> None:
     with torch.inference_mode():
         layers = base.encoder(**ids, output_hidden_states=True).hidden_states
     for layer in (1, base.num_layers):
-        (vector,) = Predictor(model, base, about("retrieval", layer=layer)).predict(
-            [{"text": "the old cat"}]
-        )
+        (vector,) = Predictor(
+            model, base, about("retrieval", layer=layer), SHIPPED.get("retrieval")
+        ).predict([{"text": "the old cat"}])
         assert np.allclose(vector, layers[layer].mean(dim=1)[0], atol=1e-6)
 
 
@@ -112,8 +113,8 @@ def test_what_was_exported_answers_alike(context: TrialContext, tmp_path: Path) 
     folder = exported(context, tmp_path / "out", "rel", max_length=32, plan={"encoder": "tiny"})
     predictor = load_predictor(folder)
     assert predictor.about == about("rel", max_length=32, plan={"encoder": "tiny"})
-    model = context.base.model(("rel",), encoder=None, seed=0)
-    direct = Predictor(model, context.base, predictor.about)
+    model = context.base.model((SHIPPED.get("rel"),), encoder=None, seed=0)
+    direct = Predictor(model, context.base, predictor.about, SHIPPED.get("rel"))
     rows = ROWS[TaskKind.CLASSIFICATION]
     assert predictor.predict(rows) == direct.predict(rows)
 
@@ -146,10 +147,10 @@ def test_rows_that_are_refused(
     base: BaseEncoder,
     task_of_kind: Callable[[TaskKind], str],
 ) -> None:
-    task = get_task(task_of_kind(kind))
+    task = SHIPPED.get(task_of_kind(kind))
     model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
     with pytest.raises(Refusal, match=message) as caught:
-        Predictor(model, base, about(task.name)).predict([row])
+        Predictor(model, base, about(task.name), task).predict([row])
     assert "\n" not in str(caught.value)
 
 
@@ -206,9 +207,9 @@ def test_any_row_is_checked_or_refused(
     base: BaseEncoder,
     task_of_kind: Callable[[TaskKind], str],
 ) -> None:
-    task = get_task(task_of_kind(kind))
+    task = SHIPPED.get(task_of_kind(kind))
     model = base.model((task.training_task,) if task.trains else (), encoder=None, seed=0)
-    predictor = Predictor(model, base, about(task.name))
+    predictor = Predictor(model, base, about(task.name), task)
     for whole in (row, {**ROWS[kind][0], **row}):
         try:
             checked, message = predictor.check(whole, "line 3"), ""

@@ -10,7 +10,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.examples import (
     Answer,
     PairExample,
@@ -33,16 +33,16 @@ from trainables.scoring.scores import XTREME_GROUPS
 
 
 def predicted(task: str, examples: list[Any], predictions: list[Any], **fields: Any) -> Predicted:
-    fields = {"dropped": (), "format": format_of_task(get_task(task)), **fields}
+    fields = {"dropped": (), "format": format_of_task(SHIPPED.get(task)), **fields}
     return Predicted(examples=examples, predictions=predictions, **fields)
 
 
 def reported(task: str, given: Predicted) -> dict[str, float]:
-    return dict(given.format.score(given.predictions, given.examples, get_task(task), "de"))
+    return dict(given.format.score(given.predictions, given.examples, SHIPPED.get(task), "de"))
 
 
 def content(task: str, given: Predicted) -> str:
-    return content_of(get_task(task), given)
+    return content_of(SHIPPED.get(task), given)
 
 
 def read_tags(text: str) -> list[list[str]]:
@@ -52,9 +52,9 @@ def read_tags(text: str) -> list[list[str]]:
 
 def test_every_task_of_xtreme_has_a_folder() -> None:
     assert set(FOLDERS) == {task for tasks in XTREME_GROUPS.values() for task in tasks}
-    assert file_name(get_task("bucc"), "zh") == "bucc2018/test-zh.tsv"
-    assert file_name(get_task("tydiqa"), "sw") == "tydiqa/test-sw.json"
-    assert file_name(get_task("udpos"), "yo") == "udpos/test-yo.tsv"
+    assert file_name(SHIPPED.get("bucc"), "zh") == "bucc2018/test-zh.tsv"
+    assert file_name(SHIPPED.get("tydiqa"), "sw") == "tydiqa/test-sw.json"
+    assert file_name(SHIPPED.get("udpos"), "yo") == "udpos/test-yo.tsv"
 
 
 def test_labels() -> None:
@@ -90,7 +90,7 @@ def test_rows_that_were_left_out_have_a_line() -> None:
 def test_tags() -> None:
     rng = random.Random(1)
     for task in ("panx", "udpos"):
-        tags = get_task(task).labels
+        tags = SHIPPED.get(task).labels
         golds = [tuple(rng.choices(tags, k=rng.randint(1, 9))) for _ in range(40)]
         examples = [
             TaggingExample(id=str(i), words=("w",) * len(g), tags=g) for i, g in enumerate(golds)
@@ -147,7 +147,7 @@ def test_the_order_of_the_hubs_rows_is_that_of_the_label_files(mirror: Path) -> 
     }
     rows = Rows(str(mirror), halves=False)
     for language, labels in published.items():
-        examples = list(rows.examples("tatoeba", language, "test"))
+        examples = list(rows.examples(SHIPPED.get("tatoeba"), language, "test"))
         right = [(row,) * 3 for row in range(len(examples))]
         lines = content("tatoeba", predicted("tatoeba", examples, right)).splitlines()
         assert lines[:10] == [str(label) for label in labels]

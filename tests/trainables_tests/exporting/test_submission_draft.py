@@ -6,8 +6,7 @@ import pytest
 
 from search.cli.views import _written
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
-from tests.scored import target
+from spaces.tasks.catalogue import SHIPPED
 from trainables.exporting.submission import OTHER_SENTENCES, SPLIT_WORDS
 from trainables.exporting.submission_draft import Draft, check_targets, languages_with_rows
 
@@ -22,28 +21,31 @@ def own_files(folder: Path, *names: str) -> Path:
 def test_languages_of_udpos_whose_rows_are_not_xtremes_are_named(tmp_path: Path) -> None:
     """Those that were answered on the hub's rows, and these alone."""
     codes = ("bg", "de", "el", "zh")
-    draft = Draft(files={f"udpos/test-{code}.tsv": "NOUN\n" for code in codes})
+    draft = Draft(
+        tasks={"udpos": SHIPPED.get("udpos")},
+        files={f"udpos/test-{code}.tsv": "NOUN\n" for code in codes},
+    )
     draft.own_rows["udpos"] = ("zh",)
-    found = draft.finish(tmp_path / "out", [target("udpos", **dict.fromkeys(codes, 0.5))])
+    found = draft.finish(tmp_path / "out")
     assert found.other_sentences == ("el",)
     assert found.split_words == ("de", "el")
     lines = [line for line in _written(found) if line.startswith("not as XTREME's rows")]
     assert [line.partition(" in ")[2].partition(",")[0] for line in lines] == ["el", "de el"]
     assert all("--xtreme-rows DOWNLOAD" in line for line in lines)
-    other = Draft(files={"panx/test-de.tsv": "O\n"})
-    panx = other.finish(tmp_path / "other", [target("panx", de=0.5)])
+    other = Draft(tasks={"panx": SHIPPED.get("panx")}, files={"panx/test-de.tsv": "O\n"})
+    panx = other.finish(tmp_path / "other")
     assert not [line for line in _written(panx) if "not as XTREME's" in line]
 
 
 def test_the_named_languages_are_languages_of_udpos() -> None:
-    assert {*SPLIT_WORDS, *OTHER_SENTENCES} <= set(get_task("udpos").languages)
+    assert {*SPLIT_WORDS, *OTHER_SENTENCES} <= set(SHIPPED.get("udpos").languages)
 
 
 def test_languages_with_rows(tmp_path: Path) -> None:
     rows = own_files(tmp_path, "udpos/test-de.tsv", "udpos/fr/test-fr.tsv", "udpos/dev-it.tsv")
-    assert languages_with_rows("udpos", rows) == ("de", "fr")
-    assert languages_with_rows("panx", rows) == ()
-    assert languages_with_rows("udpos", None) == ()
+    assert languages_with_rows(SHIPPED.get("udpos"), rows) == ("de", "fr")
+    assert languages_with_rows(SHIPPED.get("panx"), rows) == ()
+    assert languages_with_rows(SHIPPED.get("udpos"), None) == ()
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,12 @@ def test_targets_without_rows_to_answer_are_refused(
 ) -> None:
     rows = own_files(tmp_path, *names)
     with pytest.raises(Refusal) as caught:
-        check_targets(tasks, rows, trial="trial 3")
+        check_targets([SHIPPED.get(name) for name in tasks], rows, trial="trial 3")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_targets_with_rows_to_answer_is_not_refused(tmp_path: Path) -> None:
     rows = own_files(tmp_path, "udpos/test-de.tsv")
-    check_targets(["rel", "udpos"], rows, trial="trial 3")
-    check_targets(["xquad"], None, trial="trial 3")
+    check_targets([SHIPPED.get("rel"), SHIPPED.get("udpos")], rows, trial="trial 3")
+    check_targets([SHIPPED.get("xquad")], None, trial="trial 3")

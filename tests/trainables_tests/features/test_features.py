@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS, get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.examples import SentenceExample, TextExample
 from trainables.features.features import (
     Data,
@@ -40,22 +40,22 @@ def assert_equal(one: Features, other: Features) -> None:
     assert one.num_truncated == other.num_truncated
 
 
-@pytest.mark.parametrize("name", [n for n, t in TASKS.items() if t.dataset == "pocket"])
+@pytest.mark.parametrize("name", [t.name for t in SHIPPED if t.dataset == "pocket"])
 def test_what_is_read_is_what_is_encoded(data: Data, base, name: str) -> None:
-    task = get_task(name)
+    task = SHIPPED.get(name)
     options = {"max_rows": 20, "max_length": 32}
     split = "validation" if format_of_kind(task.kind).example_type is not TextExample else "train"
     language = task.languages[0]
-    result = data.features(name, language, split, **options)
-    rows = data.examples(name, language, split, max_rows=20)
+    result = data.features(task, language, split, **options)
+    rows = data.examples(task, language, split, max_rows=20)
     encoded = format_of_kind(task.kind).encode(rows, task, tokenizer=base.tokenizer, max_length=32)
     assert_equal(result, encoded)
-    assert_equal(data.features(name, language, split, **options), encoded)
+    assert_equal(data.features(task, language, split, **options), encoded)
     assert result.fertility == fertility(rows, language, tokenizer=base.tokenizer)
 
 
 def test_rows_of_an_earlier_version_have_no_fertility(data: Data) -> None:
-    result = data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    result = data.features(SHIPPED.get("coh"), "de", "validation", max_rows=5, max_length=32)
     assert result.fertility is not None
     write_features(data.folder / "old.arrow", dataclasses.replace(result, fertility=None))
     old = read_features(data.folder / "old.arrow")
@@ -64,22 +64,22 @@ def test_rows_of_an_earlier_version_have_no_fertility(data: Data) -> None:
 
 
 def test_rows_are_tokenised_once(data: Data) -> None:
-    data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    data.features(SHIPPED.get("coh"), "de", "validation", max_rows=5, max_length=32)
     [path] = data.folder.iterdir()
     written = path.stat().st_mtime_ns
-    data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    data.features(SHIPPED.get("coh"), "de", "validation", max_rows=5, max_length=32)
     assert [p.stat().st_mtime_ns for p in data.folder.iterdir()] == [written]
 
 
 def test_which_rows_go_together_is_found_out_once(data: Data) -> None:
     """Every trial asks it of the same rows; of fewer rows it is another question."""
-    result = data.groups("fact", "en", "validation", max_rows=40)
+    result = data.groups(SHIPPED.get("fact"), "en", "validation", max_rows=40)
     assert result is not None
-    rows = data.examples("fact", "en", "validation", max_rows=40)
+    rows = data.examples(SHIPPED.get("fact"), "en", "validation", max_rows=40)
     assert len(result) == len(rows) == 40
     assert len(set(result.tolist())) == len({row.text for row in rows})  # type: ignore[union-attr]
-    assert data.groups("fact", "en", "validation", max_rows=40) is result
-    fewer = data.groups("fact", "en", "validation", max_rows=30)
+    assert data.groups(SHIPPED.get("fact"), "en", "validation", max_rows=40) is result
+    fewer = data.groups(SHIPPED.get("fact"), "en", "validation", max_rows=30)
     assert fewer is not None
     assert len(fewer) == 30
 
@@ -89,14 +89,19 @@ def test_what_is_cached_depends_on_all_that_is_encoded(data: Data, base) -> None
     for other, changes in (
         (data, {}),
         (data, {"language": "ja"}),
-        (data, {"task": "rel"}),
+        (data, {"task": SHIPPED.get("rel")}),
         (data, {"split": "test"}),
         (data, {"max_length": 40}),
         (data, {"max_rows": 6}),
         (data, {"max_rows": None}),
         (Data(data.folder, base), {}),
     ):
-        wanted = {"task": "coh", "language": "de", "split": "validation", "max_rows": 5}
+        wanted = {
+            "task": SHIPPED.get("coh"),
+            "language": "de",
+            "split": "validation",
+            "max_rows": 5,
+        }
         other.features(**{**wanted, "max_length": 32, **changes})
     assert len(list(data.folder.iterdir())) == 8
 
@@ -115,20 +120,22 @@ def test_a_smaller_choice_lies_inside_a_larger_one(num_rows: int, one: int, othe
 
 def test_the_same_rows_are_taken_in_every_language() -> None:
     ids = {
-        language: [row.id for row in take(Rows().examples("coh", language, "validation"), 15)]
-        for language in get_task("coh").languages
+        language: [
+            row.id for row in take(Rows().examples(SHIPPED.get("coh"), language, "validation"), 15)
+        ]
+        for language in SHIPPED.get("coh").languages
     }
     assert len(set(map(tuple, ids.values()))) == 1
 
 
 @pytest.mark.parametrize("keep", [0, 7, 0.5, -1])
 def test_a_file_cut_short_is_refused(data: Data, keep: float) -> None:
-    data.features("coh", "de", "validation", max_rows=5, max_length=32)
+    data.features(SHIPPED.get("coh"), "de", "validation", max_rows=5, max_length=32)
     [path] = data.folder.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
     with pytest.raises(Refusal, match=r"delete .* and run again") as refused:
-        data.features("coh", "de", "validation", max_rows=5, max_length=32)
+        data.features(SHIPPED.get("coh"), "de", "validation", max_rows=5, max_length=32)
     assert "\n" not in str(refused.value)
 
 
@@ -163,7 +170,7 @@ def test_arrays_lie_in_the_mapped_file(tmp_path: Path, make_features) -> None:
 def test_lengths_that_do_not_fit_are_refused(data: Data) -> None:
     for length in (5, 129):
         with pytest.raises(Refusal, match="max_length"):
-            data.features("coh", "en", "train", max_rows=5, max_length=length)
+            data.features(SHIPPED.get("coh"), "en", "train", max_rows=5, max_length=length)
 
 
 def test_sentences_to_mine_are_taken_with_their_partners() -> None:

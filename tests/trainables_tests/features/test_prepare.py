@@ -5,7 +5,6 @@ import pytest
 
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
-from spaces.tasks.catalogue import TASKS
 from trainables.features.features import Data
 from trainables.features.prepare import prepare, wanted_by
 from trainables.rows.rows import Rows
@@ -43,7 +42,7 @@ def ignore(done: int, of: int) -> None:
 
 def test_what_a_study_reads() -> None:
     wanted = wanted_by(study())
-    result = {(w.task, w.language, w.split): (w.max_rows, w.max_length) for w in wanted}
+    result = {(w.task.name, w.language, w.split): (w.max_rows, w.max_length) for w in wanted}
     assert len(result) == len(wanted)
     assert result["csqa", "en", "train"] == (30, 32)
     assert result["csqa", "en", "validation"] == (9, 32)
@@ -65,10 +64,10 @@ def test_rows_are_tokenised_once_and_in_parallel(
     result = prepare(
         settings, data, num_processes=num_processes, on_done=lambda *at: reported.append(at)
     )
-    hub = [w for w in wanted_by(settings) if TASKS[w.task].dataset != "pocket"]
+    hub = [w for w in wanted_by(settings) if w.task.dataset != "pocket"]
     assert [prepared.wanted for prepared in result] == hub
     assert reported == [(done, len(hub)) for done in range(1, len(hub) + 1)]
-    num_rows = {(p.wanted.task, p.wanted.language, p.wanted.split): p.num_rows for p in result}
+    num_rows = {(p.wanted.task.name, p.wanted.language, p.wanted.split): p.num_rows for p in result}
     assert num_rows["csqa", "en", "train"] == 30
     assert num_rows["xquad", "de", "validation"] == 8
     assert num_rows["xquad", "tr", "validation"] == 0  # no such language in the mirror

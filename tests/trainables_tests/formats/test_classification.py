@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import PairExample
 from trainables.formats.base import RowError, collate
 from trainables.formats.classification import ClassificationFormat

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, XLMRobertaModel
 
-from spaces.tasks.catalogue import METRICS, Task, TaskKind
+from spaces.tasks.task import METRICS, Task, TaskKind
 from trainables.examples import (
     Answer,
     ChoiceExample,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.examples import SentenceExample
 from trainables.formats.base import RowError, collate
 from trainables.formats.kinds import format_of_task
@@ -11,7 +11,7 @@ from trainables.formats.mining import MiningFormat
 from trainables.formats.retrieval import RetrievalFormat
 from trainables.scoring.outcomes import score_of
 
-TASK = get_task("bucc")
+TASK = SHIPPED.get("bucc")
 FORMAT = MiningFormat()
 TEXTS = ("東京", "暑い日でした", "猫", "海 " * 40)
 PIVOTS = ("Tokyo", "A warm day", "sea " * 40, "A mat")
@@ -59,7 +59,7 @@ def features_of(tokenizer, examples):
 
 def test_the_task_of_mined_pairs_has_this_format() -> None:
     assert isinstance(format_of_task(TASK, retrieval_layer=2), MiningFormat)
-    assert isinstance(format_of_task(get_task("buccpairs")), RetrievalFormat)
+    assert isinstance(format_of_task(SHIPPED.get("buccpairs")), RetrievalFormat)
     assert format_of_task(TASK, retrieval_layer=2).layer == 2
 
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import XLMRobertaForMaskedLM
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, collate
 from trainables.formats.mlm import MlmFormat, mask_tokens

@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
 from spaces.phases import Pooling
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.formats.heads import PooledHead
 from trainables.formats.own_heads import OwnHead, first_token_head, num_outputs
 
@@ -16,7 +16,7 @@ SIZES = {
     "num_attention_heads": 2,
     "intermediate_size": 64,
 }
-REL, FACT = get_task("rel"), get_task("fact")
+REL, FACT = SHIPPED.get("rel"), SHIPPED.get("fact")
 HIDDEN, MASK = torch.randn(3, 5, 32), torch.ones(3, 5, dtype=torch.long)
 
 

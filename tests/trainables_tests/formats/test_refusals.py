@@ -1,6 +1,6 @@
 import pytest
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import PairExample, TextExample
 from trainables.formats import refusals
 from trainables.formats.base import RowError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import RetrievalExample
 from trainables.formats.base import collate
 from trainables.formats.retrieval import RetrievalFormat, middle_layer

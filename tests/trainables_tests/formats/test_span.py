@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from spaces.tasks.catalogue import Task, TaskKind
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import Answer, SpanExample
 from trainables.formats.base import Features, RowError, collate
 from trainables.formats.span import SpanFormat, _best_span

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from spaces.tasks.catalogue import Task, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import Task, TaskKind
 from trainables.examples import TaggingExample
 from trainables.formats.base import IGNORED, RowError, collate
 from trainables.formats.tagging import TaggingFormat, _windows
@@ -125,7 +126,7 @@ def test_score_has_span_f1_and_accuracy() -> None:
 
 def test_the_main_f1_is_xtremes_and_seqevals_is_beside_it() -> None:
     """Only where they can differ; the outcomes are those of the main score."""
-    udpos = get_task("udpos")
+    udpos = SHIPPED.get("udpos")
     row = TaggingExample(id="u", words=("a", "b"), tags=("SCONJ", "VERB"))
     judged = FORMAT.judge([("CCONJ", "VERB")], [row], udpos, "en")
     assert judged.metrics == {"f1": 0.5, "accuracy": 0.5, "f1_seqeval": 1.0}
@@ -133,7 +134,7 @@ def test_the_main_f1_is_xtremes_and_seqevals_is_beside_it() -> None:
     assert FORMAT.scoring_version(udpos) == 2
     assert FORMAT.scoring_version(dataclasses.replace(udpos, metric="accuracy")) == 1
     for name in ("panx", "ner", "pos"):
-        assert FORMAT.scoring_version(get_task(name)) == 1
+        assert FORMAT.scoring_version(SHIPPED.get(name)) == 1
 
 
 def test_words_and_tags_of_different_number_are_refused() -> None:

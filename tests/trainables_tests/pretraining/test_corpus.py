@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from spaces.refusal import Refusal
+from spaces.tasks.catalogue import SHIPPED
 from trainables.pretraining.corpus import NUM_PASSES, DatasetText, PocketText, TaskText, TextFiles
 from trainables.rows.rows import Rows
 
@@ -58,14 +59,16 @@ LANGUAGES = ("en", "de", "zh", "az")
 
 def flores(mirror: Path, **fields) -> TaskText:
     options = {"pair_share": 0.8, "seed": 1, "source": Rows(str(mirror)), **fields}
-    return TaskText.of("flores", LANGUAGES, **options)
+    return TaskText.of(SHIPPED.get("flores"), LANGUAGES, **options)
 
 
 def test_rows_of_a_text_task_meet_their_translations(mirror: Path) -> None:
     corpus = flores(mirror)
     assert corpus.languages == ("en", "de", "zh")  # the mirror has no Azerbaijani
     texts = {
-        code: {row.id: row.text for row in corpus.source.examples("flores", code, "train")}
+        code: {
+            row.id: row.text for row in corpus.source.examples(SHIPPED.get("flores"), code, "train")
+        }
         for code in corpus.languages
     }
     rows = corpus.rows()
@@ -104,7 +107,7 @@ def test_the_digest_is_of_what_decides_the_rows(mirror: Path) -> None:
 def test_no_language_with_text(mirror: Path) -> None:
     source = Rows(str(mirror))
     with pytest.raises(Refusal, match=r"'flores' has no rows in az, wo; name a data root"):
-        TaskText.of("flores", ("az", "wo"), pair_share=0.0, seed=0, source=source)
+        TaskText.of(SHIPPED.get("flores"), ("az", "wo"), pair_share=0.0, seed=0, source=source)
 
 
 def dataset(mirror: Path, **fields) -> DatasetText:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spaces.tasks.catalogue import SHIPPED
 from trainables.examples import TextExample
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.pretraining.parallel_embeddings import SCALE, parallel_embeddings
@@ -67,12 +68,16 @@ def test_real_sentences_find_their_translation(mirror: Path) -> None:
     """Far above the random embeddings of the same pieces, in languages of four scripts."""
     rows = Rows(str(mirror))
     codes = ("en", "de", "ru", "ar", "zh")
-    texts = [(r.id, r.text) for code in codes for r in rows.examples("flores", code, "train")]
+    texts = [
+        (r.id, r.text)
+        for code in codes
+        for r in rows.examples(SHIPPED.get("flores"), code, "train")
+    ]
     tokenizer = tokenizer_of(texts, 6000)
     vectors = parallel_embeddings(tokenizer, texts, 64)
     drawn = np.random.default_rng(0).normal(size=vectors.shape)
     for code in codes[1:]:
-        result = rows.examples("tatoeba", code, "validation")[:100]
+        result = rows.examples(SHIPPED.get("tatoeba"), code, "validation")[:100]
         accuracy = {}
         for name, table in (("parallel", vectors), ("random", drawn)):
             sides = []

@@ -5,9 +5,12 @@ from typing import Any
 
 from spaces.phases import Recipe
 from spaces.study_file.sections import PretrainingSection
+from spaces.tasks.catalogue import SHIPPED
 from trainables.pretraining.corpus import TaskText
 from trainables.pretraining.recipe import BaseRecipe, pocket_base, study_base
 from trainables.rows.rows import Rows
+
+FLORES = SHIPPED.get("flores")
 
 
 def section(**keys: Any) -> PretrainingSection:
@@ -26,9 +29,9 @@ def section(**keys: Any) -> PretrainingSection:
 
 
 def test_a_study_describes_its_base(mirror: Path) -> None:
-    recipe = study_base(section(pair_share=0.5, seed=4), Rows(str(mirror)))
+    recipe = study_base(section(pair_share=0.5, seed=4), FLORES, Rows(str(mirror)))
     assert isinstance(recipe.text, TaskText)
-    assert (recipe.text.task, recipe.text.languages) == ("flores", ("en", "de"))
+    assert (recipe.text.task, recipe.text.languages) == (FLORES, ("en", "de"))
     assert (recipe.text.pair_share, recipe.text.seed) == (0.5, 4)
     assert (recipe.hidden_size, recipe.num_layers, recipe.feed_forward_size) == (32, 2, 64)
     assert (recipe.phase.learning_rate, recipe.phase.seed) == (1e-3, 4)
@@ -36,7 +39,7 @@ def test_a_study_describes_its_base(mirror: Path) -> None:
 
 
 def test_all_languages_that_there_is_text_in(mirror: Path) -> None:
-    recipe = study_base(section(languages=()), Rows(str(mirror)))
+    recipe = study_base(section(languages=()), FLORES, Rows(str(mirror)))
     assert isinstance(recipe.text, TaskText)
     assert len(recipe.text.languages) == 43
 
@@ -45,7 +48,7 @@ def test_the_key_is_of_content_wherever_the_rows_lie(
     mirror: Path, tmp_path: Path, monkeypatch
 ) -> None:
     def key(rows: Rows, **keys: Any) -> str:
-        result: BaseRecipe = study_base(section(**keys), rows)
+        result: BaseRecipe = study_base(section(**keys), FLORES, rows)
         return result.key()
 
     rows = Rows(str(mirror))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spaces.tasks.catalogue import TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder, hidden_states
 from trainables.features.features import Data, RowsToEncode
 from trainables.formats.base import IGNORED, collate
@@ -24,7 +25,7 @@ from trainables.probing.transferability import (
 
 def wanted(task: str, language: str = "en", **fields: Any) -> RowsToEncode:
     given: dict[str, Any] = {"split": "validation", "max_rows": 24, "max_length": 64, **fields}
-    return RowsToEncode(task=task, language=language, **given)
+    return RowsToEncode(task=SHIPPED.get(task), language=language, **given)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from spaces.refusal import Refusal
+from spaces.tasks.catalogue import SHIPPED
 from trainables.rows.bucc import bucc_rows
 from trainables.rows.hub import NoRowsError
 from trainables.rows.rows import Rows
@@ -40,18 +41,18 @@ def test_every_sentence_of_both_corpora_is_a_row(corpora: Path) -> None:
 def test_rows_of_the_task(corpora: Path, language: str) -> None:
     rows = Rows(str(corpora.parent))
     for split in ("validation", "test"):
-        assert len(rows.examples("bucc", language, split)) == 6
-        assert rows.describe("bucc", language, split).parts == ()
+        assert len(rows.examples(SHIPPED.get("bucc"), language, split)) == 6
+        assert rows.describe(SHIPPED.get("bucc"), language, split).parts == ()
     with pytest.raises(NoRowsError, match="has no train rows"):
-        rows.load("bucc", language, "train")
+        rows.load(SHIPPED.get("bucc"), language, "train")
 
 
 def test_without_a_copy_a_line_says_what_to_do(corpora: Path, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"no folder .*get the corpora of BUCC 2018"):
-        Rows(str(tmp_path / "nowhere")).load("bucc", "de", "test")
+        Rows(str(tmp_path / "nowhere")).load(SHIPPED.get("bucc"), "de", "test")
     (corpora / "de-en" / "de-en.training.gold").unlink()
     with pytest.raises(NoRowsError, match=r"has no de-en\.training\.gold"):
-        Rows(str(corpora.parent)).load("bucc", "de", "test")
+        Rows(str(corpora.parent)).load(SHIPPED.get("bucc"), "de", "test")
 
 
 def test_files_that_contradict_each_other_are_refused(corpora: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.study_file.study import StudySettings, read_text
+from spaces.study_file.study import StudySettings
+from spaces.study_file.study_text import read_text
 from spaces.tasks.origin import Layout
 from trainables.rows.bundle import (
     SOURCES,

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from spaces.refusal import Refusal
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.hub_tasks import NUM_SUPERTAGS
 from trainables.rows import ccgbank
 from trainables.rows.ccgbank import categories, ccg_rows
@@ -60,22 +61,22 @@ def test_no_more_categories_than_labels(tmp_path: Path) -> None:
 
 def test_rows_of_the_task(bank: Path) -> None:
     rows = Rows(str(bank.parent))
-    assert len(rows.examples("ccg", "en", "train")) == 20
-    assert rows.examples("ccg", "en", "validation")[0].id == "wsj_0001.1"
-    assert rows.describe("ccg", "en", "test").parts == ()
-    assert rows.describe("ccg", "en", "test").licence is None
+    assert len(rows.examples(SHIPPED.get("ccg"), "en", "train")) == 20
+    assert rows.examples(SHIPPED.get("ccg"), "en", "validation")[0].id == "wsj_0001.1"
+    assert rows.describe(SHIPPED.get("ccg"), "en", "test").parts == ()
+    assert rows.describe(SHIPPED.get("ccg"), "en", "test").licence is None
 
 
 def test_without_a_copy_a_line_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         Refusal, match=r"LDC2005T13.*put the folder of your copy.*data/AUTO"
     ) as refused:
-        Rows(str(tmp_path)).load("ccg", "en", "train")
+        Rows(str(tmp_path)).load(SHIPPED.get("ccg"), "en", "train")
     assert not isinstance(refused.value, NoRowsError)
     assert "\n" not in str(refused.value)
     (tmp_path / "ccgbank").mkdir()
     with pytest.raises(Refusal, match=r"02.* has no \.auto files"):
-        Rows(str(tmp_path)).load("ccg", "en", "train")
+        Rows(str(tmp_path)).load(SHIPPED.get("ccg"), "en", "train")
 
 
 def test_what_is_no_derivation_is_refused(bank: Path) -> None:

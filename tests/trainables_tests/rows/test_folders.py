@@ -2,8 +2,6 @@ import json
 import os
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset
 
@@ -136,22 +134,3 @@ def test_a_pipe_among_rows_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "train.jsonl")
     with pytest.raises(Refusal, match=r"train.jsonl is not a regular file"):
         read_own_rows(tmp_path, None, "train")
-
-
-def test_labels_by_name_beside_columns_of_other_types(tmp_path: Path) -> None:
-    made = Dataset.from_list([{"sentence1": "Ein Satz", "label": 1}])
-    made = made.cast_column("label", ClassLabel(names=["wish", "bug"]))
-    made.to_parquet(tmp_path / "plain.parquet")
-    table = pq.read_table(tmp_path / "plain.parquet")
-    counts = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
-    schema = table.schema.append(pa.field("counts", counts.type))
-    pq.write_table(pa.table([*table.columns, counts], schema=schema), tmp_path / "train.parquet")
-    (row,) = read_own_rows(tmp_path, None, "train")
-    assert row == {"sentence1": "Ein Satz", "label": "bug", "counts": [("a", 1)]}
-
-
-def test_a_value_that_python_cannot_hold_says_why(tmp_path: Path) -> None:
-    table = pa.table({"text": pa.array([10_000_000], pa.date32())})
-    pq.write_table(table, tmp_path / "train.parquet")
-    (row,) = read_own_rows(tmp_path, None, "train")
-    assert repr(row["text"]).startswith("unreadable (date32[day]: ")

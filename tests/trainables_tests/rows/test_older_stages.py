@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
-from spaces.tasks.own_tasks import own_rows
+from spaces.tasks.catalogue import SHIPPED
+from tests.by_name import own_rows
 from trainables.rows import older_stages
 from trainables.rows.older_stages import OLDER_STAGES, OlderStage, Place, modern, stage_of
 from trainables.rows.rows import Rows
 
-UDPOS = get_task("udpos")
+UDPOS = SHIPPED.get("udpos")
 # Sentences of the treebanks of UD 2.5 in the order of their folders' names: older stage, modern.
 TREEBANKS = {
     ("el", "train"): ((11_476, 15_014), (1_662,)),
@@ -62,7 +62,7 @@ def test_rows_that_cannot_be_told_apart_are_refused() -> None:
 
 def test_other_rows_are_as_they_are() -> None:
     assert modern([1, 2, 3], UDPOS, "de", "test") == [1, 2, 3]
-    assert stage_of(get_task("panx"), "el") is None
+    assert stage_of(SHIPPED.get("panx"), "el") is None
     assert stage_of(UDPOS.with_rows(own_rows("/own", "el")), "el") is None
 
 
@@ -79,7 +79,7 @@ def test_a_study_reads_modern_rows_alone(
     root = make_root("google/xtreme", "udpos.Greek", {"test": made})
     whole = Rows(str(root))
     rows = replace(whole, older_stages=False)
-    assert [row.words for row in rows.examples("udpos", "el", "test")] == [("νέα",)]
-    assert len(whole.examples("udpos", "el", "test")) == 3
-    digests = {one.fingerprint("udpos", "el", "test") for one in (whole, rows)}
+    assert [row.words for row in rows.examples(SHIPPED.get("udpos"), "el", "test")] == [("νέα",)]
+    assert len(whole.examples(SHIPPED.get("udpos"), "el", "test")) == 3
+    digests = {one.fingerprint(SHIPPED.get("udpos"), "el", "test") for one in (whole, rows)}
     assert len(digests) == 2

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.origin import Layout, Origin, Splits
 from trainables.rows.bundle import OwnPart, Part
 from trainables.rows.hub import NoRowsError
@@ -41,7 +41,7 @@ def test_folders_of_ones_own_are_parts_that_are_copied(tmp_path: Path) -> None:
 
 
 def test_a_real_config_of_a_language(mirror: Path) -> None:
-    origin = get_task("mlqa").origin_of("hi")
+    origin = SHIPPED.get("mlqa").origin_of("hi")
     raw = read_origin(origin, "hi", ("validation",), str(mirror))
     assert raw.rows[0][0] == "validation-000000"
     assert raw.rows[0][1].keys() >= {"id", "context", "question", "answers"}

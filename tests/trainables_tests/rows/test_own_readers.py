@@ -1,6 +1,7 @@
 """One's own rows of every kind, from the file to the format."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import METRICS, TASKS, Task, TaskKind, get_task, tabulate
+from spaces.tasks.catalogue import SHIPPED, Catalogue
 from spaces.tasks.origin import Layout, Origin
-from spaces.tasks.own_tasks import own_rows, own_task
+from spaces.tasks.task import METRICS, Task, TaskKind
+from tests.by_name import own_rows, own_task
 from trainables.examples import Answer, PairExample
 from trainables.formats.kinds import format_of_task
 from trainables.row_files.conll import conll_rows
@@ -34,8 +36,8 @@ LABELED = (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
 
 
 @pytest.fixture
-def rows(tmp_path: Path, monkeypatch) -> Rows:
-    """A root with a folder a kind, and tasks of one's own in the table that read them."""
+def own(tmp_path: Path) -> Iterator[tuple[Rows, Catalogue]]:
+    """A root with a folder a kind, and a catalogue with tasks of one's own that read them."""
     tasks = []
     for kind, row in ROWS.items():
         for language in ("sw", "en"):
@@ -56,21 +58,29 @@ def rows(tmp_path: Path, monkeypatch) -> Rows:
     qqp.parent.mkdir(parents=True)
     pair = {"question1": "Warum?", "question2": "Wieso?", "label": "duplicate"}
     qqp.write_text(json.dumps(pair))
-    table = tabulate((*TASKS.values(), *tasks), {"qqp": own_rows("qqp", "de")})
-    monkeypatch.setattr("spaces.tasks.catalogue.TASKS", table)
-    yield Rows(str(tmp_path))
+    yield Rows(str(tmp_path)), SHIPPED.with_tasks(tasks).with_rows("qqp", own_rows("qqp", "de"))
     _load.cache_clear()
     _fingerprint.cache_clear()
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> None:
-    from spaces.tasks.catalogue import get_task
+@pytest.fixture
+def rows(own: tuple[Rows, Catalogue]) -> Rows:
+    return own[0]
 
-    task = get_task(f"own-{kind}")
+
+@pytest.fixture
+def tasks(own: tuple[Rows, Catalogue]) -> Catalogue:
+    return own[1]
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_ones_own_rows_of_every_kind(
+    rows: Rows, tasks: Catalogue, kind: TaskKind, tokenizer
+) -> None:
+    task = tasks.get(f"own-{kind}")
     assert task.metric == METRICS[kind][0]
     for language in ("sw", "en"):
-        loaded = rows.load(task.name, language, "train")
+        loaded = rows.load(task, language, "train")
         task_format = format_of_task(task)
         features = task_format.encode(loaded.examples, task, tokenizer=tokenizer, max_length=48)
         assert int(features.example[-1]) == 2
@@ -78,12 +88,12 @@ def test_ones_own_rows_of_every_kind(rows: Rows, kind: TaskKind, tokenizer) -> N
             f"train-{number:06d}" for number in range(3)
         ]
     assert loaded.num_mended == (3 if kind is TaskKind.SPAN else 0)
-    assert rows.languages(task.name, ("sw",), "validation") == ()
+    assert rows.languages(task, ("sw",), "validation") == ()
 
 
-def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
+def test_ones_own_rows_of_a_task_that_is_there(rows: Rows, tasks: Catalogue) -> None:
     """They have the columns of the task's own data set."""
-    (result,) = rows.examples("qqp", "de", "train")
+    (result,) = rows.examples(tasks.get("qqp"), "de", "train")
     assert result == PairExample(
         id="train-000000", text_a="Warum?", text_b="Wieso?", label="duplicate"
     )
@@ -107,12 +117,12 @@ def test_ones_own_rows_of_a_task_that_is_there(rows: Rows) -> None:
     ],
 )
 def test_bad_rows_are_refused_with_their_id(
-    rows: Rows, tmp_path: Path, kind: TaskKind, change: dict, message: str
+    rows: Rows, tasks: Catalogue, tmp_path: Path, kind: TaskKind, change: dict, message: str
 ) -> None:
     path = tmp_path / f"own-{kind}" / "sw" / "validation.jsonl"
     path.write_text("\n".join(map(json.dumps, (ROWS[kind], {**ROWS[kind], **change, "id": "r-7"}))))
-    with pytest.raises(Refusal, match=f"task 'own-{kind}', row 'r-7': ") as refused:
-        rows.load(f"own-{kind}", "sw", "validation")
+    with pytest.raises(Refusal, match=f"^sw validation, task 'own-{kind}', row 'r-7': ") as refused:
+        rows.load(tasks.get(f"own-{kind}"), "sw", "validation")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -127,12 +137,12 @@ def test_bad_rows_are_refused_with_their_id(
     ],
 )
 def test_ids_of_a_split_are_texts_and_differ(
-    rows: Rows, tmp_path: Path, ids: tuple[Any, ...], message: str | None
+    rows: Rows, tasks: Catalogue, tmp_path: Path, ids: tuple[Any, ...], message: str | None
 ) -> None:
     made = [{**ROWS[TaskKind.CLASSIFICATION], "id": row_id} for row_id in ids]
     path = tmp_path / f"own-{TaskKind.CLASSIFICATION}" / "sw" / "validation.jsonl"
     path.write_text("\n".join(map(json.dumps, made)))
-    load = partial(rows.load, f"own-{TaskKind.CLASSIFICATION}", "sw", "validation")
+    load = partial(rows.load, tasks.get(f"own-{TaskKind.CLASSIFICATION}"), "sw", "validation")
     if message is None:
         assert [row.id for row in load().examples] == [
             "r-1",
@@ -144,10 +154,8 @@ def test_ids_of_a_split_are_texts_and_differ(
             load()
 
 
-def test_a_label_in_another_unicode_form_is_told(rows: Rows, tmp_path: Path) -> None:
-    from spaces.tasks.catalogue import get_task
-
-    task = replace(get_task(f"own-{TaskKind.CLASSIFICATION}"), labels=("gr\u00f6\u00dfe", "bug"))
+def test_a_label_in_another_unicode_form_is_told(tasks: Catalogue) -> None:
+    task = replace(tasks.get(f"own-{TaskKind.CLASSIFICATION}"), labels=("gr\u00f6\u00dfe", "bug"))
     example = PairExample(id="r-7", text_a="a", text_b=None, label="gro\u0308\u00dfe")
     with pytest.raises(Refusal, match="differs only in its Unicode form"):
         format_of_task(task).check(example, task)
@@ -239,6 +247,6 @@ def test_an_unknown_label_says_how_to_map_it() -> None:
 
 @pytest.mark.parametrize("name", ["udpos", "panx"])
 def test_conll_files_give_a_shipped_task_rows(name: str) -> None:
-    task = get_task(name).with_rows(Origin(dataset="own", languages=("en",), layout=Layout.ROWS))
+    task = SHIPPED.get(name).with_rows(Origin(dataset="own", languages=("en",), layout=Layout.ROWS))
     (row,) = conll_rows(f"Ali {task.labels[0]}\n", "file")
     assert read(task, row).example.tags == (task.labels[0],)

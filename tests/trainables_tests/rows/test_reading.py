@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.examples import Answer, SpanExample
 from trainables.formats.base import RowError
 from trainables.formats.span import SpanFormat
@@ -13,7 +13,7 @@ from trainables.rows.reading import Row, nearest, read_squad, read_tagged
 
 
 def row(**content: object) -> Row:
-    return Row(content, get_task("squad"), "en", "r-1")
+    return Row(content, SHIPPED.get("squad"), "en", "r-1")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_an_answer_in_another_unicode_form_is_found(context: str, answer: str) -
             (found,) = result.example.answers
             assert held[found.start : found.start + len(found.text)] == found.text
             assert unicodedata.normalize("NFD", found.text) == unicodedata.normalize("NFD", answer)
-            SpanFormat().check(result.example, get_task("squad"))
+            SpanFormat().check(result.example, SHIPPED.get("squad"))
 
 
 def test_the_nearest_of_several_equivalent_answers_is_taken() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.origin import Layout, Origin, Splits
-from spaces.tasks.own_tasks import xtreme_rows as own_xtreme_rows
+from tests.by_name import own_rows
 from trainables.examples import PairExample, RetrievalExample, TaggingExample
 from trainables.rows.hub import NoRowsError
 from trainables.rows.origin_rows import read_origin
@@ -121,29 +121,29 @@ def test_test_rows_take_the_place_of_the_hubs_with_stand_ins_for_labels(tmp_path
     write(tmp_path / "tatoeba" / "de-en.de", "zwei\neins\n")
     write(tmp_path / "tatoeba" / "de-en.en", "one\ntwo\n")
     rows = Rows(str(tmp_path / "none"), halves=False, xtreme=str(tmp_path))
-    tagged = rows.load("udpos", "yo", "test")
+    tagged = rows.load(SHIPPED.get("udpos"), "yo", "test")
     assert tagged.examples == (
         TaggingExample(id="test-000000", words=("Ó", "wà"), tags=("ADJ", "ADJ")),
         TaggingExample(id="test-000002", words=("Bẹ́ẹ̀",), tags=("ADJ",)),
     )
     assert tagged.dropped == (1,)
-    pairs = rows.load("pawsx", "de", "test")
+    pairs = rows.load(SHIPPED.get("pawsx"), "de", "test")
     (pair,) = pairs.examples
     assert isinstance(pair, PairExample)
     assert (pair.text_a, pair.label, pairs.dropped) == ("eins", "different", (1,))
-    found = rows.examples("tatoeba", "de", "test")
+    found = rows.examples(SHIPPED.get("tatoeba"), "de", "test")
     assert [(r.text, r.pivot) for r in found if isinstance(r, RetrievalExample)] == [
         ("zwei", "one"),
         ("eins", "two"),
     ]
-    assert rows.languages("udpos", ["yo"], "test") == ("yo",)
+    assert rows.languages(SHIPPED.get("udpos"), ["yo"], "test") == ("yo",)
 
 
 def test_only_files_without_ids_are_asked_for(tmp_path: Path) -> None:
     assert set(BY_PLACE) == {"udpos", "panx", "pawsx", "xnli", "tatoeba"}
     write(tmp_path / "xquad" / "test-de.tsv", "{}")
-    assert find_test_rows(get_task("xquad"), "de", str(tmp_path)) is None
-    assert find_test_rows(get_task("udpos"), "de", str(tmp_path)) is None
+    assert find_test_rows(SHIPPED.get("xquad"), "de", str(tmp_path)) is None
+    assert find_test_rows(SHIPPED.get("udpos"), "de", str(tmp_path)) is None
 
 
 def test_an_origin_of_labelled_rows(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_an_origin_of_labelled_rows(tmp_path: Path) -> None:
 
 def test_an_entry_of_own_rows_reads_train_and_dev(tmp_path: Path) -> None:
     write(tmp_path / "udpos" / "dev-el.tsv", "Το\tDET\n")
-    entry = get_task("udpos").with_rows(own_xtreme_rows(str(tmp_path / "udpos"), "el"))
+    entry = SHIPPED.get("udpos").with_rows(own_rows(str(tmp_path / "udpos"), "el", layout="xtreme"))
     assert entry.hub_split("el", "validation") == "dev"
     assert entry.hub_split("el", "test") is None
     assert entry.hub_split("de", "test") == "test"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from trainables.formats.kinds import format_of_task
 from trainables.rows.hub_readers import read_row, reader_of
 from trainables.rows.origin_rows import read_origin
@@ -42,7 +42,7 @@ DESCRIBED: dict[tuple[str, str, str], tuple[dict[str, str], tuple[tuple[str, str
 def test_a_described_data_set(place: tuple[str, str, str], mirror: Path) -> None:
     name, language, split = place
     columns, label_names = DESCRIBED[place]
-    shipped = get_task(name)
+    shipped = SHIPPED.get(name)
     origin = replace(
         shipped.origin_of(language),
         reader="",

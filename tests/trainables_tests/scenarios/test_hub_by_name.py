@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spaces.tasks.catalogue import get_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.hub_tasks import REVISIONS
+from tests.by_name import cell_of
 from tests.hub_server import DATASETS, MODELS, HubServer, Repo, serving
 from trainables.encoders.model import BaseEncoder
 from trainables.rows.rows import Rows
@@ -28,8 +29,9 @@ from dataclasses import asdict
 from spaces.refusal import Refusal
 
 def rows(*wanted):  # each imports what it needs: all of it together takes seconds
+    from spaces.tasks.catalogue import SHIPPED
     from trainables.rows.rows import Rows
-    source = Rows(None)
+    source, wanted = Rows(None), (SHIPPED.get(wanted[0]), *wanted[1:])
     loaded = source.load(*wanted)
     first = asdict(loaded.examples[0])
     return asdict(source.describe(*wanted)) | {"first": first}
@@ -152,10 +154,10 @@ def filled(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
 def test_rows_by_name_are_those_of_a_data_root(mirror: Path, filled: Filled) -> None:
     rows = Rows(str(mirror))
     for wanted, by_name in zip(TASKS, filled.answers, strict=True):
-        loaded, dataset = rows.load(*wanted), get_task(wanted[0]).dataset
+        loaded, dataset = rows.load(*cell_of(*wanted)), SHIPPED.get(wanted[0]).dataset
         assert by_name["num_rows"] == len(loaded.examples) > 0, wanted
         assert by_name["first"] == json.loads(json.dumps(asdict(loaded.examples[0])))
-        assert by_name["digest"] == rows.fingerprint(*wanted)
+        assert by_name["digest"] == rows.fingerprint(*cell_of(*wanted))
         counts = (by_name["num_dropped"], by_name["num_mended"])
         assert counts == (loaded.num_dropped, loaded.num_mended)
         assert by_name["commit"] == commit_of(dataset), wanted
@@ -163,7 +165,7 @@ def test_rows_by_name_are_those_of_a_data_root(mirror: Path, filled: Filled) -> 
 
 
 def test_the_pinned_revision_is_asked_for_and_no_other(filled: Filled) -> None:
-    for dataset in {get_task(name).dataset for name, _, _ in TASKS}:
+    for dataset in {SHIPPED.get(name).dataset for name, _, _ in TASKS}:
         revision = REVISIONS[dataset]
         paths = [line.split()[1] for line in filled.requests if f"/{dataset}/" in line]
         assert paths[0].startswith(f"/datasets/{dataset}/resolve/{revision}/")
@@ -179,7 +181,7 @@ def test_without_the_hub_the_cache_gives_the_same_rows(filled: Filled, env: dict
     assert answers == [{**answer, "seconds": 0} for answer in filled.answers]
     assert nowhere["error"] == "NoRowsError"  # the mirror has no Thai, and the card says so
     # The client's own retries would take 24 s for each data set.
-    num_data_sets = len({get_task(name).dataset for name, _, _ in TASKS})
+    num_data_sets = len({SHIPPED.get(name).dataset for name, _, _ in TASKS})
     assert sum(answer["seconds"] for answer in again) < 12 * num_data_sets
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spaces.refusal import Refusal
-from spaces.tasks.catalogue import TASKS, get_task
+from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.hub_tasks import XNLI
 from trainables.examples import (
     Answer,
@@ -37,8 +37,8 @@ def nli(language: str, *labels: int) -> list[dict[str, Any]]:
 
 def encoded(rows: Rows, task: str, language: str, split: str, tokenizer) -> int:
     """How many sequences the rows are."""
-    entry = get_task(task)
-    examples = rows.examples(task, language, split)
+    entry = SHIPPED.get(task)
+    examples = rows.examples(entry, language, split)
     task_format = format_of_task(entry)
     return len(task_format.encode(examples, entry, tokenizer=tokenizer, max_length=32))
 
@@ -52,21 +52,21 @@ def test_xnli_in_its_fifteen_languages(make_root: Make, tokenizer) -> None:
         }
         root = make_root("facebook/xnli", code, splits, labels={"label": NLI})
     rows = Rows(str(root))
-    assert rows.languages("xnli", TASKS["xnli"].languages, "validation") == XNLI
+    assert rows.languages(SHIPPED.get("xnli"), SHIPPED.get("xnli").languages, "validation") == XNLI
     for code in XNLI:
-        result = rows.examples("xnli", code, "test")
+        result = rows.examples(SHIPPED.get("xnli"), code, "test")
         assert [e.label for e in result if isinstance(e, PairExample)] == [
             NLI[i] for i in (0, 0, 2, 1)
         ]
         assert encoded(rows, "xnli", code, "validation", tokenizer) == 2
         assert {e.id for e in result} == {f"test-{i:06d}" for i in range(4)}  # parallel in all
     with pytest.raises(NoRowsError, match="'xnli' has no train rows"):
-        rows.load("xnli", "de", "train")
+        rows.load(SHIPPED.get("xnli"), "de", "train")
     for code in set(XNLI) - {"en"}:  # the same data set has MNLI's translations
         assert encoded(rows, "mnli", code, "train", tokenizer) == 3
-        assert len(rows.examples("mnli", code, "validation")) == 2
+        assert len(rows.examples(SHIPPED.get("mnli"), code, "validation")) == 2
         with pytest.raises(NoRowsError, match="has no test rows"):
-            rows.load("mnli", code, "test")
+            rows.load(SHIPPED.get("mnli"), code, "test")
 
 
 def test_labels_in_another_order_are_read_by_name(make_root: Make) -> None:
@@ -75,14 +75,14 @@ def test_labels_in_another_order_are_read_by_name(make_root: Make) -> None:
     root = make_root(
         "facebook/xnli", "de", {"test": nli("de", 0, 1, 2)}, labels={"label": shuffled}
     )
-    result = Rows(str(root)).examples("xnli", "de", "test")
+    result = Rows(str(root)).examples(SHIPPED.get("xnli"), "de", "test")
     assert [e.label for e in result if isinstance(e, PairExample)] == shuffled
 
 
 def test_labels_without_names_are_refused(make_root: Make) -> None:
     root = make_root("facebook/xnli", "de", {"test": nli("de", 0, 1, 2)})
     with pytest.raises(Refusal, match=r"task 'xnli', row 'test-000000': unknown label '0'"):
-        Rows(str(root)).load("xnli", "de", "test")
+        Rows(str(root)).load(SHIPPED.get("xnli"), "de", "test")
 
 
 def test_labels_of_other_names_are_refused(make_root: Make) -> None:
@@ -90,7 +90,7 @@ def test_labels_of_other_names_are_refused(make_root: Make) -> None:
         "facebook/xnli", "de", {"test": nli("de", 1)}, labels={"label": ["yes", "maybe", "no"]}
     )
     with pytest.raises(Refusal, match=r"row 'test-000000': unknown label 'maybe'"):
-        Rows(str(root)).load("xnli", "de", "test")
+        Rows(str(root)).load(SHIPPED.get("xnli"), "de", "test")
 
 
 def test_qqp_is_cut_and_its_empty_questions_are_dropped(make_root: Make, tokenizer) -> None:
@@ -103,17 +103,17 @@ def test_qqp_is_cut_and_its_empty_questions_are_dropped(make_root: Make, tokeniz
     splits = {"train": [*pairs, empty], "validation": pairs, "test": hidden}
     root = make_root("nyu-mll/glue", "qqp", splits, labels={"label": QQP})
     rows = Rows(str(root))
-    train = rows.load("qqp", "en", "train")
+    train = rows.load(SHIPPED.get("qqp"), "en", "train")
     assert (len(train.examples), train.num_dropped) == (200, 1)
     assert {e.label for e in train.examples if isinstance(e, PairExample)} == set(QQP)
-    halves = [rows.examples("qqp", "en", split) for split in ("validation", "test")]
+    halves = [rows.examples(SHIPPED.get("qqp"), "en", split) for split in ("validation", "test")]
     assert sum(map(len, halves)) == 200
     assert not {e.id for e in halves[0]} & {e.id for e in halves[1]}
     assert encoded(rows, "qqp", "en", "train", tokenizer) == 200
 
 
 def test_gold_pairs_of_bucc(make_root: Make, tokenizer) -> None:
-    for code in TASKS["buccpairs"].languages:
+    for code in SHIPPED.get("buccpairs").languages:
         pairs = [
             {
                 "source_sentence": f"Satz {i} {code}.\n",
@@ -127,8 +127,8 @@ def test_gold_pairs_of_bucc(make_root: Make, tokenizer) -> None:
             "google/xtreme", f"bucc18.{code}", {"validation": pairs, "test": pairs[:3]}
         )
     rows = Rows(str(root))
-    for code in TASKS["buccpairs"].languages:
-        first = rows.examples("buccpairs", code, "test")[0]
+    for code in SHIPPED.get("buccpairs").languages:
+        first = rows.examples(SHIPPED.get("buccpairs"), code, "test")[0]
         assert first == RetrievalExample(
             id=f"{code}-000000000", text=f"Satz 0 {code}.", pivot="Sentence 0."
         )
@@ -151,7 +151,7 @@ LONG_ROWS = {
 @pytest.mark.parametrize("task", LONG_ROWS)
 def test_a_text_of_twenty_thousand_words_is_cut_and_counted(task: str, tokenizer) -> None:
     """Contexts and tagged sentences lose nothing: they become windows."""
-    entry, row = get_task(task), LONG_ROWS[task]
+    entry, row = SHIPPED.get(task), LONG_ROWS[task]
     task_format = format_of_task(entry)
     task_format.check(row, entry)
     features = task_format.encode([row], entry, tokenizer=tokenizer, max_length=64)

@@ -9,8 +9,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from spaces.mixture import Mixture
-from spaces.tasks.catalogue import TASKS, AnswerRules, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import AnswerRules, TaskKind
+from tests.by_name import mixture_of
 from trainables.examples import ChoiceExample, PairExample, SpanExample, TaggingExample
 from trainables.features.features import take
 from trainables.formats.base import Features
@@ -22,7 +23,7 @@ from trainables.formats.tagging import TaggingFormat
 from trainables.rows.rows import Rows
 
 NUM_ROWS = 40
-HUB = [task for task in TASKS.values() if task.dataset != "pocket"]
+HUB = [task for task in SHIPPED if task.dataset != "pocket"]
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 
 
@@ -34,11 +35,11 @@ def rows(mirror: Path) -> Rows:
 @pytest.fixture(scope="module")
 def pieces(rows: Rows) -> PreTrainedTokenizerFast:
     """Pieces of many languages, as XLM-R's, so that contexts are not all bytes."""
-    flores = TASKS["flores"].languages
+    flores = SHIPPED.get("flores").languages
     texts = [
         row.text
-        for code in rows.languages("flores", flores, "train")
-        for row in take(rows.examples("flores", code, "train"), 60)
+        for code in rows.languages(SHIPPED.get("flores"), flores, "train")
+        for row in take(rows.examples(SHIPPED.get("flores"), code, "train"), 60)
     ]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -68,8 +69,8 @@ def find_places(rows: Rows, is_mirrored, kind: TaskKind) -> Iterator[tuple]:
     for task in HUB:
         mirrored = [code for code in task.languages if is_mirrored(task.name, code)]
         if task.kind is kind:
-            for language in rows.languages(task.name, mirrored, "validation"):
-                result = rows.examples(task.name, language, "validation")
+            for language in rows.languages(task, mirrored, "validation"):
+                result = rows.examples(task, language, "validation")
                 yield task, language, take(result, NUM_ROWS)
 
 
@@ -133,7 +134,7 @@ def test_answers_in_windows(rows_of_kind: Places, pieces) -> None:
 def test_sources_in_their_own_languages(rows: Rows, pieces) -> None:
     """What the mirror has of non-English rows to train on: they encode as English ones do."""
     there = {
-        name: rows.languages(name, TASKS[name].zero_shot_languages, "train")
+        name: rows.languages(SHIPPED.get(name), SHIPPED.get(name).zero_shot_languages, "train")
         for name in ("panx", "udpos", "tydiqa", "pawsx")
     }
     assert {"de", "ar", "ja", "jv"} <= set(there["panx"])
@@ -141,10 +142,12 @@ def test_sources_in_their_own_languages(rows: Rows, pieces) -> None:
     task_format = TaggingFormat()
     for name, languages in there.items():
         for language in languages:
-            mixture = Mixture.of({f"{name}@{language}": 1})
+            mixture = mixture_of({f"{name}@{language}": 1})
             assert str(mixture) == f"{name}@{language}"
-            examples = take(rows.examples(name, language, "train"), NUM_ROWS)
-            features = task_format.encode(examples, TASKS[name], tokenizer=pieces, max_length=64)
+            examples = take(rows.examples(SHIPPED.get(name), language, "train"), NUM_ROWS)
+            features = task_format.encode(
+                examples, SHIPPED.get(name), tokenizer=pieces, max_length=64
+            )
             assert any(label >= 0 for label in features.labels.values)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.tasks.catalogue import TASKS, Task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import Task
 from trainables.examples import (
     ChoiceExample,
     Example,
@@ -56,7 +57,7 @@ def pair(first: str, second: str | None) -> PairExample:
     ],
 )
 def test_what_rows_share(task: str, row: Example, links: tuple[str, ...]) -> None:
-    assert shared_texts(row, TASKS[task]) == links
+    assert shared_texts(row, SHIPPED.get(task)) == links
 
 
 @pytest.mark.parametrize(
@@ -69,19 +70,19 @@ def test_copies_of_a_text_have_one_normal_form(one: str, other: str) -> None:
 
 def test_rows_are_in_one_group_by_chains_of_what_they_share() -> None:
     rows = [pair("a", "b"), pair("c", "d"), pair("B", "e"), pair("x", "y"), pair(" e", "c")]
-    groups = groups_of(rows, TASKS["pawsx"])
+    groups = groups_of(rows, SHIPPED.get("pawsx"))
     assert groups is not None
     assert groups.dtype == np.uint8
     assert groups.tolist() == [0, 0, 0, 1, 0]
-    assert groups_of(rows, TASKS["mnli"]) is None, "premises alone: no two are the same"
-    assert groups_of([], TASKS["mnli"]) is None
-    assert groups_of([TextExample(id="1", text="a", pair=None)] * 2, TASKS["flores"]) is None
+    assert groups_of(rows, SHIPPED.get("mnli")) is None, "premises alone: no two are the same"
+    assert groups_of([], SHIPPED.get("mnli")) is None
+    assert groups_of([TextExample(id="1", text="a", pair=None)] * 2, SHIPPED.get("flores")) is None
 
 
 @given(st.lists(st.tuples(*[st.sampled_from("abcdefghij")] * 2), max_size=12))
 def test_groups_are_what_can_be_reached(pairs: list[tuple[str, str]]) -> None:
     """Against the slow way: spread from each row as far as it goes."""
-    rows, task = [pair(*texts) for texts in pairs], TASKS["pawsx"]
+    rows, task = [pair(*texts) for texts in pairs], SHIPPED.get("pawsx")
     result = groups_of(rows, task)
     groups = list(range(len(rows))) if result is None else result.tolist()
     for row, texts in enumerate(pairs):
@@ -107,7 +108,7 @@ def test_translations_lie_in_one_half_and_a_paragraph_is_never_torn(
     paragraphs: list[int], name: str
 ) -> None:
     """German rows in another order, one missing, one of a paragraph that English lacks."""
-    task = TASKS[name]
+    task = SHIPPED.get(name)
 
     def rows(language: str) -> list[Example]:
         return [question(str(n), f"{language} {p}") for n, p in enumerate(paragraphs)]
@@ -125,7 +126,7 @@ def test_translations_lie_in_one_half_and_a_paragraph_is_never_torn(
 def test_ids_that_are_no_translations_tear_no_paragraph() -> None:
     """Numbers that mean other rows in each language: the paragraph still lies in one half."""
     german = [question(str(n), "de one") for n in range(9)]
-    keys = group_names(german, TASKS["xquad"], twins={str(n): f"en {n}" for n in range(9)})
+    keys = group_names(german, SHIPPED.get("xquad"), twins={str(n): f"en {n}" for n in range(9)})
     assert set(keys) == {"en 0"}
 
 
@@ -136,11 +137,11 @@ def test_halves_are_about_equal() -> None:
 
 
 def test_what_a_cut_is_by() -> None:
-    words = {name: unit_of_cut(TASKS[name]) for name in ("xquad", "cosmosqa", "qqp", "udpos")}
+    words = {name: unit_of_cut(SHIPPED.get(name)) for name in ("xquad", "cosmosqa", "qqp", "udpos")}
     assert words == {
         "xquad": "paragraph",
         "cosmosqa": "text",
         "qqp": "text",
         "udpos": "parallel id",
     }
-    assert unit_of_cut(TASKS["tatoeba"]) == "parallel id"
+    assert unit_of_cut(SHIPPED.get("tatoeba")) == "parallel id"

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.mixture import Mixture
 from spaces.phases import Role
-from spaces.tasks.catalogue import TaskKind
+from spaces.tasks.task import TaskKind
+from tests.by_name import mixture_of
 from trainables.formats.base import IGNORED, Features, Ragged, collate
 from trainables.training.batches import (
     Batches,
@@ -177,7 +177,7 @@ def test_labels_of_tokens_are_cut_with_them() -> None:
 )
 def test_sources_come_as_often_as_their_shares_at_every_step(weights, seed: int) -> None:
     """Also where some steps mask text. Drawn independently, 500 steps at a half differ by 11."""
-    mixture, drawn = Mixture.of(weights), Counter()
+    mixture, drawn = mixture_of(weights), Counter()
     for step in range(500):
         drawn[source_at(mixture, draws=f"{seed}", step=step)] += 1
         for source, share in mixture.shares:
@@ -185,7 +185,7 @@ def test_sources_come_as_often_as_their_shares_at_every_step(weights, seed: int)
 
 
 def test_long_phases_keep_to_the_shares() -> None:
-    mixture = Mixture.of({"rel": 5, "fact": 3, "coh@de": 2})
+    mixture = mixture_of({"rel": 5, "fact": 3, "coh@de": 2})
     drawn = Counter(source_at(mixture, draws="1", step=step) for step in range(20_000))
     for source, share in mixture.shares:
         assert drawn[source] == pytest.approx(20_000 * share, abs=4)
@@ -194,7 +194,7 @@ def test_long_phases_keep_to_the_shares() -> None:
 @pytest.mark.parametrize("step", [0, 1, 49, 12_345])
 def test_over_seeds_every_step_is_drawn_by_the_shares(step: int) -> None:
     """A share of 0.1 in 4,000 draws has a standard error of 0.005."""
-    mixture = Mixture.of({"rel": 0.1, "fact": 0.3, "text": 0.6})
+    mixture = mixture_of({"rel": 0.1, "fact": 0.3, "text": 0.6})
     drawn = Counter(source_at(mixture, draws=f"{seed}", step=step) for seed in range(4000))
     for source, share in mixture.shares:
         assert drawn[source] / 4000 == pytest.approx(share, abs=0.025)
@@ -204,7 +204,7 @@ def test_over_seeds_every_step_is_drawn_by_the_shares(step: int) -> None:
 @given(st.integers(0, 2**32), st.integers(0, 10**6))
 def test_the_source_of_a_step_needs_no_state(seed: int, step: int) -> None:
     """Neither rank nor what was drawn before enters: there is nothing to pass."""
-    mixture, draws = Mixture.of({"rel": 1, "fact": 1}), f"{seed}"
+    mixture, draws = mixture_of({"rel": 1, "fact": 1}), f"{seed}"
     first = source_at(mixture, draws=draws, step=step)
     source_at(mixture, draws=draws, step=step + 1)
     torch.manual_seed(step)
@@ -240,7 +240,7 @@ def test_steps_are_the_same_from_wherever_they_are_read(
     phase, features = make_phase(*names), make_features(*names)
     whole = Steps(phase, features, tokenizer, start=0)
     read = [whole.read(step) for step in range(20)]
-    assert {step.source.task for step in read} == set(names)
+    assert {step.source.task.name for step in read} == set(names)
     for start in (1, 7, 19):
         later = Steps(phase, features, tokenizer, start=start)
         for step in range(start, 20):

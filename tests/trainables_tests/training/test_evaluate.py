@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import TASKS, TaskKind, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.examples import ChoiceExample, PairExample, TaggingExample
 from trainables.formats.base import Features, Ragged
 from trainables.scoring.scores import Mark, TargetScores
@@ -23,15 +24,13 @@ from trainables.training.evaluate import (
 )
 
 SCORED = [
-    task.name
-    for task in TASKS.values()
-    if task.kind is not TaskKind.MLM and task.dataset == "pocket"
+    task.name for task in SHIPPED if task.kind is not TaskKind.MLM and task.dataset == "pocket"
 ]
 
 
 def scoring_of(task: str, *languages: str, **changes) -> Scoring:
     scoring = Scoring(
-        task=task,
+        task=SHIPPED.get(task),
         languages=languages or ("de", "ja"),
         split="validation",
         max_rows=15,
@@ -43,7 +42,7 @@ def scoring_of(task: str, *languages: str, **changes) -> Scoring:
 
 
 def model_of(context, task: str):
-    entry = get_task(task)
+    entry = SHIPPED.get(task)
     return context.base.model([entry.training_task] if entry.trains else [], encoder=None, seed=0)
 
 
@@ -51,7 +50,7 @@ def model_of(context, task: str):
 def test_languages_do_not_change_each_others_scores(open_context, task: str) -> None:
     context = open_context()
     model = model_of(context, task)
-    languages = ("de", "ja", "sw") if not get_task(task).trains else ("en", "de", "ja")
+    languages = ("de", "ja", "sw") if not SHIPPED.get(task).trains else ("en", "de", "ja")
     scores = evaluate(model, scoring_of(task, *languages), context)
     assert set(scores.languages) == set(languages)
     assert all(0 <= v <= 1 for result in scores.languages.values() for v in result.values())
@@ -105,7 +104,9 @@ def test_rows_that_were_cut_are_counted_by_language(open_context) -> None:
     assert whole.num_truncated == {"en": 0, "de": 0}
     short = evaluate(model, scoring_of("coh", "en", "de", max_length=16), context)
     lengths = {
-        code: context.data.features("coh", code, "validation", max_rows=15, max_length=128)
+        code: context.data.features(
+            SHIPPED.get("coh"), code, "validation", max_rows=15, max_length=128
+        )
         for code in ("en", "de")
     }
     expected = {code: int((f.input_ids.lengths > 16).sum()) for code, f in lengths.items()}
@@ -120,7 +121,7 @@ def test_rows_that_were_cut_are_counted_by_language(open_context) -> None:
 
 
 def scores_of(task: str, source: float, zero_shot: float, num_rows: int = 400) -> TargetScores:
-    entry = get_task(task)
+    entry = SHIPPED.get(task)
     languages = {"de": zero_shot, **({"en": source} if entry.trains else {})}
     return TargetScores(
         task=task,
@@ -172,7 +173,7 @@ EVEN = pairs(*MIXED)
 )
 def test_marks_of_classification(source: float, predictions, loss_fell: bool, mark: Mark) -> None:
     scores = scores_of("coh", source, 0.5)
-    assert mark_of(get_task("coh"), scores, predictions, EVEN, loss_fell=loss_fell) is mark
+    assert mark_of(SHIPPED.get("coh"), scores, predictions, EVEN, loss_fell=loss_fell) is mark
 
 
 def test_uneven_labels_are_guessed_above_chance() -> None:
@@ -180,20 +181,22 @@ def test_uneven_labels_are_guessed_above_chance() -> None:
     uneven = pairs(*["coherent"] * 240, *["incoherent"] * 160)
     for source, mark in ((0.6, Mark.NO_SIGNAL), (0.648, Mark.NO_SIGNAL), (0.65, Mark.NONE)):
         scores = scores_of("coh", source, 0.5)
-        assert mark_of(get_task("coh"), scores, MIXED, uneven, loss_fell=True) is mark
+        assert mark_of(SHIPPED.get("coh"), scores, MIXED, uneven, loss_fell=True) is mark
     scores = scores_of("coh", 0.6, 0.5)
-    assert mark_of(get_task("coh"), scores, MIXED, EVEN, loss_fell=True) is Mark.NONE
+    assert mark_of(SHIPPED.get("coh"), scores, MIXED, EVEN, loss_fell=True) is Mark.NONE
 
 
 def test_skewed_labels_that_are_predicted_rightly_are_no_collapse(task_of_kind) -> None:
     fraud = ["incoherent"] * 5 + ["coherent"] * 995
     scores = scores_of("coh", 1.0, 0.9, num_rows=1000)
-    assert mark_of(get_task("coh"), scores, fraud, pairs(*fraud), loss_fell=True) is Mark.NONE
+    assert mark_of(SHIPPED.get("coh"), scores, fraud, pairs(*fraud), loss_fell=True) is Mark.NONE
     same = ["coherent"] * 1000
     scores = scores_of("coh", 0.995, 0.9, num_rows=1000)
-    assert mark_of(get_task("coh"), scores, same, pairs(*fraud), loss_fell=True) is Mark.COLLAPSED
+    assert (
+        mark_of(SHIPPED.get("coh"), scores, same, pairs(*fraud), loss_fell=True) is Mark.COLLAPSED
+    )
 
-    task = get_task(task_of_kind(TaskKind.TAGGING))
+    task = SHIPPED.get(task_of_kind(TaskKind.TAGGING))
     common, rare = task.labels[:2]
     gold, other = [(common,) * 120 + (rare,)] * 200, [(common,) * 121] * 200
     rows = sentences(*gold)
@@ -207,7 +210,7 @@ def test_skewed_labels_that_are_predicted_rightly_are_no_collapse(task_of_kind) 
     [("accuracy", 0.75), ("f1", 0.0)],  # a word that is no span is none where spans are counted
 )
 def test_the_commonest_tag_is_guessed_by_the_tasks_own_metric(metric: str, expected: float) -> None:
-    task = replace(get_task("ner"), metric=metric)
+    task = replace(SHIPPED.get("ner"), metric=metric)
     rows = sentences(("O", "O", "B-LOC"), ("O",))
     assert _guessing(task, rows, [row.tags for row in rows]) == expected
 
@@ -215,14 +218,17 @@ def test_the_commonest_tag_is_guessed_by_the_tasks_own_metric(metric: str, expec
 def test_the_commonest_label_is_counted_on_source_rows(open_context) -> None:
     context = open_context()
     for name in ("coh", "fact"):
-        task, rows = get_task(name), context.data.examples(name, "en", "validation", max_rows=15)
+        task, rows = (
+            SHIPPED.get(name),
+            context.data.examples(SHIPPED.get(name), "en", "validation", max_rows=15),
+        )
         labels = [row.label for row in rows]
         most = max(labels.count(label) for label in labels) / 15
         assert _guessing(task, rows, labels) == pytest.approx(most)
 
 
 def test_marks_of_other_kinds(task_of_kind) -> None:
-    fact, labels = get_task("fact"), [0, 1, 2, 3] * 100
+    fact, labels = SHIPPED.get("fact"), [0, 1, 2, 3] * 100
     scores, rows = scores_of("fact", 0.9, 0.2), choices(*labels)
     assert mark_of(fact, scores, labels, rows, loss_fell=True) is Mark.NONE
     scores = scores_of("fact", 0.25, 0.2)
@@ -232,7 +238,7 @@ def test_marks_of_other_kinds(task_of_kind) -> None:
     scores = scores_of("fact", 0.63, 0.2)
     assert mark_of(fact, scores, labels, uneven, loss_fell=True) is Mark.NO_SIGNAL
     assert mark_of(fact, scores, labels, rows, loss_fell=True) is Mark.NONE
-    retrieval = get_task("retrieval")
+    retrieval = SHIPPED.get("retrieval")
     # nothing was trained for it: only the signal counts, in the zero-shot languages
     scores = scores_of("retrieval", 0, 0.5)
     assert mark_of(retrieval, scores, [], [], loss_fell=False) is Mark.NONE
@@ -242,11 +248,11 @@ def test_marks_of_other_kinds(task_of_kind) -> None:
 
 def test_chance_of_retrieval_is_one_of_the_candidates() -> None:
     """By hand: one of 100 and one of 50 are 1.5 % on average."""
-    tatoeba, bucc = get_task("tatoeba"), get_task("bucc")
+    tatoeba, bucc = SHIPPED.get("tatoeba"), SHIPPED.get("bucc")
     assert chance_of(tatoeba, {"de": 100, "ja": 50}) == pytest.approx(0.015)
     assert chance_of(tatoeba, {"de": 500}) == pytest.approx(tatoeba.chance)
     assert chance_of(bucc, {"de": 100}) == bucc.chance, "mined from all rows, not looked up"
-    assert chance_of(get_task("coh"), {"en": 100, "de": 100}) == get_task("coh").chance
+    assert chance_of(SHIPPED.get("coh"), {"en": 100, "de": 100}) == SHIPPED.get("coh").chance
 
 
 def test_guessing_among_few_candidates_is_no_signal(open_context) -> None:
@@ -256,12 +262,12 @@ def test_guessing_among_few_candidates_is_no_signal(open_context) -> None:
     scores = evaluate(model, scoring_of("retrieval", "de", "ja"), context)
     assert scores.chance == pytest.approx(1 / 15)
     at_chance = replace(scores, languages={c: {"accuracy": 1 / 15} for c in ("de", "ja")})
-    task = get_task("retrieval")
+    task = SHIPPED.get("retrieval")
     assert mark_of(task, at_chance, [], [], loss_fell=True) is Mark.NO_SIGNAL
 
 
 def test_a_tagger_of_one_tag_is_collapsed(task_of_kind) -> None:
-    task = get_task(task_of_kind(TaskKind.TAGGING))
+    task = SHIPPED.get(task_of_kind(TaskKind.TAGGING))
     scores = scores_of(task.name, 0.9, 0.5)
     one, other = task.labels[:2]
     rows = sentences(*[(one, other, other)] * 100)
@@ -279,23 +285,25 @@ def test_a_collapsed_model_is_marked(open_context) -> None:
     assert scores.mark is Mark.COLLAPSED
 
 
-@pytest.mark.parametrize("task", [name for name in SCORED if get_task(name).trains])
+@pytest.mark.parametrize("task", [name for name in SCORED if SHIPPED.get(name).trains])
 def test_heads_compute_in_float32_whatever_the_encoder_does(open_context, task: str) -> None:
     """In bf16 the logits of a batch would fall on a coarse grid, and tie."""
     context = open_context()
     half = replace(context, workers=replace(context.workers, precision=Precision.BF16))
     model, scoring = model_of(context, task), scoring_of(task, "de")
     seen: dict[str, torch.dtype] = {}
-    head = model.heads[get_task(task).training_task]
+    head = model.heads[SHIPPED.get(task).training_task.name]
     layer = next(module for module in head.modules() if isinstance(module, torch.nn.Linear))
     query = model.encoder.encoder.layer[0].attention.self.query
     layer.register_forward_hook(lambda _, given, out: seen.update(head=out.dtype))
     query.register_forward_hook(lambda _, given, out: seen.update(encoder=out.dtype))
-    features = context.data.features(task, "de", "validation", max_rows=15, max_length=64)
+    features = context.data.features(
+        SHIPPED.get(task), "de", "validation", max_rows=15, max_length=64
+    )
     outputs = _outputs(model, scoring, features, half)
     assert seen == {"encoder": torch.bfloat16, "head": torch.float32}
     values = torch.cat([torch.from_numpy(output).flatten() for output in outputs])
-    if get_task(task).kind is not TaskKind.TAGGING:  # whose outputs are labels already
+    if SHIPPED.get(task).kind is not TaskKind.TAGGING:  # whose outputs are labels already
         assert not torch.equal(values, values.bfloat16().float())
 
 
@@ -389,11 +397,13 @@ def test_mined_pairs_count_from_the_threshold_that_validation_rows_fixed(
     context = open_context(
         study={"name": "tiny", "encoder": "e", "seed": 0, "data_root": str(corpora)}
     )
-    task, model = get_task("bucc"), model_of(context, "bucc")
+    task, model = SHIPPED.get("bucc"), model_of(context, "bucc")
     test = scoring_of("bucc", "de", split="test", max_rows=None, retrieval_layer=1)
     dev = replace(test, split="validation")
     mined = {s.split: predict(model, s, context)["de"] for s in (test, dev)}
-    rows = {s: context.data.rows.examples("bucc", "de", s) for s in ("test", "validation")}
+    rows = {
+        s: context.data.rows.examples(SHIPPED.get("bucc"), "de", s) for s in ("test", "validation")
+    }
 
     fixed = test.format.with_threshold_of(mined["validation"], rows["validation"])
     by_hand = fixed.score(mined["test"], rows["test"], task, "de")

@@ -8,10 +8,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import Source, get_task
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from tests.by_name import mixture_of
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
@@ -32,7 +33,7 @@ def test_facts_name_all_that_a_phase_depends_on(make_phase) -> None:
     assert facts["config"] == "c"
     assert facts["precision"] == "fp32"
     assert facts["training_version"] == str(TRAINING_VERSION)
-    assert facts["rel@en/train"] == Rows().fingerprint("rel", "en", "train")
+    assert facts["rel@en/train"] == Rows().fingerprint(SHIPPED.get("rel"), "en", "train")
     assert facts["rel/contract"] == "classification accuracy follows|wrong|unrelated"
     assert "rel@en/validation" not in facts
     assert "coh@en/validation" in WORLD.facts(make_phase("rel", "coh", evaluate_every=5))
@@ -76,7 +77,9 @@ def test_another_encoder_makes_other_keys(make_phase) -> None:
 def test_the_two_phases_of_a_plan_have_keys_and_draws_of_their_own(make_phase) -> None:
     """Trained on the same rows by the same recipe, as `squad` and then `xquad` are."""
     phase = make_phase("rel")
-    plan = TrialPlan(encoder="e", intermediate=phase, targets=(Target(task="rel", phase=phase),))
+    plan = TrialPlan(
+        encoder="e", intermediate=phase, targets=(Target(task=SHIPPED.get("rel"), phase=phase),)
+    )
     (stem, _, first), (_, _, second) = WORLD.stages(plan)
     assert (first.role, second.role) == (Role.INTERMEDIATE, Role.TARGET)
     assert first.draws != second.draws
@@ -88,9 +91,9 @@ def test_the_two_phases_of_a_plan_have_keys_and_draws_of_their_own(make_phase) -
 def test_stages_are_the_phases_of_a_plan_in_order(make_phase) -> None:
     coh, fact = make_phase("coh"), make_phase("fact")
     targets = (
-        Target(task="coh", phase=coh),
-        Target(task="retrieval", phase=None),
-        Target(task="fact", phase=fact),
+        Target(task=SHIPPED.get("coh"), phase=coh),
+        Target(task=SHIPPED.get("retrieval"), phase=None),
+        Target(task=SHIPPED.get("fact"), phase=fact),
     )
     plan = TrialPlan(encoder="e", intermediate=make_phase("rel"), targets=targets)
     stem = plan.intermediate
@@ -153,7 +156,7 @@ def golden_rows(num_rows: int) -> tuple[list[PairExample], list[ChoiceExample]]:
         letters = rng.sample(LETTERS, rng.randint(3, 8))
         is_same = rng.random() < 0.5
         second = letters if is_same else rng.sample(LETTERS, 4)
-        label = get_task("coh").labels[is_same]
+        label = SHIPPED.get("coh").labels[is_same]
         pairs.append(
             PairExample(
                 id=f"{number}", text_a=" ".join(letters), text_b=" ".join(second), label=label
@@ -183,7 +186,7 @@ def golden_model(tokenizer: PreTrainedTokenizerFast) -> TransferModel:
         attention_probs_dropout_prob=0.0,
     )
     encoder = XLMRobertaModel(config, add_pooling_layer=False)
-    tasks = {name: get_task(name) for name in ("coh", "fact")}
+    tasks = {name: SHIPPED.get(name) for name in ("coh", "fact")}
     heads = {
         name: format_of_kind(task.kind).build_head(task, encoder) for name, task in tasks.items()
     }
@@ -191,7 +194,7 @@ def golden_model(tokenizer: PreTrainedTokenizerFast) -> TransferModel:
 
 
 def score(model: TransferModel, name: str, features: Features, rows: list) -> float:
-    task, outputs = get_task(name), {}
+    task, outputs = SHIPPED.get(name), {}
     task_format = format_of_kind(task.kind)
     lengths, units = features.input_ids.lengths, units_of(features, task.kind)
     for sequences in by_length(lengths, units, max_tokens=200):
@@ -212,13 +215,13 @@ def test_results_change_only_with_the_training_version() -> None:
     tokenizer = golden_tokenizer()
     rows = dict(zip(("coh", "fact"), golden_rows(80), strict=True))
     features = {
-        Source(name, "en"): format_of_kind(get_task(name).kind).encode(
-            examples, get_task(name), tokenizer=tokenizer, max_length=30
+        Source(SHIPPED.get(name), "en"): format_of_kind(SHIPPED.get(name).kind).encode(
+            examples, SHIPPED.get(name), tokenizer=tokenizer, max_length=30
         )
         for name, examples in rows.items()
     }
     phase = Phase(
-        mixture=Mixture.of({"coh": 1, "fact": 1}),
+        mixture=mixture_of({"coh": 1, "fact": 1}),
         learning_rate=3e-3,
         seed=0,
         recipe=Recipe(num_steps=30, batch_size=8, max_length=30, max_batch_tokens=200),
@@ -235,7 +238,7 @@ def test_results_change_only_with_the_training_version() -> None:
     )
     model.eval()
     result = {
-        source.task: score(model, source.task, part, rows[source.task])
+        source.task.name: score(model, source.task.name, part, rows[source.task.name])
         for source, part in features.items()
     }
     assert TRAINING_VERSION == GOLDEN_VERSION, f"pin the new numbers: {progress.losses} {result}"

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spaces.phases import Phase, Recipe
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.task import TaskKind
 from trainables.encoders.model import BaseEncoder, TransferModel
 from trainables.formats.base import Batch
 from trainables.formats.kinds import format_of_kind
@@ -81,7 +82,10 @@ def test_gradients_of_micro_batches_add_up(
 ) -> None:
     name = task_of_kind(kind)
     step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
-    model, task_format = base.model([name], encoder=None, seed=0).eval(), format_of_kind(kind)
+    model, task_format = (
+        base.model([SHIPPED.get(name)], encoder=None, seed=0).eval(),
+        format_of_kind(kind),
+    )
     num_items = task_format.num_items(step.batch)
 
     def gradients(parts: list[Batch]) -> list[Tensor]:
@@ -118,7 +122,7 @@ def test_cut_alike_a_phase_is_trained_alike_to_the_last_bit(
 ) -> None:
     encoder, phase = dropping_base if has_dropout else base, make_phase("rel", num_steps=20)
     features = make_features("rel")
-    models = [encoder.model(["rel"], encoder=None, seed=phase.draws) for _ in range(2)]
+    models = [encoder.model([SHIPPED.get("rel")], encoder=None, seed=phase.draws) for _ in range(2)]
     for number, model in enumerate(models):
         torch.manual_seed(number)
         train(phase, features, model=model, max_device_tokens=200)
@@ -133,7 +137,9 @@ def test_cut_otherwise_only_dropout_tells(
     phase, features = make_phase("rel", num_steps=20, learning_rate=5e-4), make_features("rel")
     result = []
     for encoder in (base, dropping_base):
-        models = [encoder.model(["rel"], encoder=None, seed=phase.draws) for _ in range(2)]
+        models = [
+            encoder.model([SHIPPED.get("rel")], encoder=None, seed=phase.draws) for _ in range(2)
+        ]
         for model, max_tokens in zip(models, (16_384, 200), strict=True):
             train(phase, features, model=model, max_device_tokens=max_tokens)
         result.append(largest_difference(*models))
@@ -146,7 +152,7 @@ def test_a_head_is_trained_in_float32_whatever_the_encoder_computes_in(
 ) -> None:
     name = task_of_kind(kind)
     step = Steps(make_phase(name), make_features(name), tokenizer, start=0).read(0)
-    model, seen = base.model([name], encoder=None, seed=0), {}
+    model, seen = base.model([SHIPPED.get(name)], encoder=None, seed=0), {}
     head = model.heads[name]
     layer = next(module for module in head.modules() if isinstance(module, torch.nn.Linear))
     query = model.encoder.encoder.layer[0].attention.self.query
@@ -175,8 +181,8 @@ def run(
     resume: Path | None = None,
     every_seconds: float = 0.0,
 ) -> tuple[TransferModel, Progress]:
-    names = [source.task for source in phase.mixture.sources]
-    model = base.model(names, encoder=None, seed=phase.seed)
+    tasks = [source.task for source in phase.mixture.sources]
+    model = base.model(tasks, encoder=None, seed=phase.seed)
     progress = train_phase(
         model,
         phase,
@@ -271,7 +277,7 @@ def test_a_loss_that_diverges_before_an_early_stop_is_noticed(
     train, make_phase, make_features, base
 ) -> None:
     phase = make_phase("rel", num_steps=30, evaluate_every=2, patience=1)
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     with torch.no_grad():
         model.heads["rel"].out_proj.weight.fill_(math.inf)
     with pytest.raises(DivergedError, match="by step 4 of 30"):
@@ -286,7 +292,7 @@ def test_a_loss_that_diverges_before_an_early_stop_is_noticed(
 def test_a_loss_that_is_no_number_is_told(
     train, make_phase, make_features, base, part: str, planted: float
 ) -> None:
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     with torch.no_grad():
         next(getattr(model, part).parameters()).fill_(planted)
     with pytest.raises(DivergedError, match=r"loss is nan by step 10 of 30 on rel at .* 0\.9"):
@@ -306,7 +312,7 @@ def test_a_last_update_that_spoils_the_weights_is_told(
     train, make_phase, make_features, base
 ) -> None:
     """The loss of the only step is a number; its gradient is not."""
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     model.heads["rel"].out_proj.weight.register_hook(lambda grad: grad * math.nan)
     with pytest.raises(DivergedError, match="weights are infinite or not a number"):
         train(make_phase("rel", num_steps=1), make_features("rel"), model=model)
@@ -335,7 +341,7 @@ def test_frozen_layers_stay_as_they_are(
 def test_heads_that_are_not_trained_stay_as_they_are(
     train, make_phase, make_features, base
 ) -> None:
-    model = base.model(["rel", "fact"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel"), SHIPPED.get("fact")], encoder=None, seed=0)
     before = state_of(model)
     train(make_phase("rel", num_steps=3), make_features("rel"), model=model)
     after = model.state_dict()
@@ -349,12 +355,14 @@ def test_the_encoder_crosses_a_phase_boundary_and_heads_do_not(
     train, make_phase, make_features, base
 ) -> None:
     first, _ = train(make_phase("rel", num_steps=5), make_features("rel"))
-    second = base.model(["rel", "coh"], encoder=first.encoder.state_dict(), seed=0)
+    second = base.model(
+        [SHIPPED.get("rel"), SHIPPED.get("coh")], encoder=first.encoder.state_dict(), seed=0
+    )
     assert_equal(
         {k: v for k, v in state_of(second).items() if k.startswith("encoder.")},
         {k: v for k, v in state_of(first).items() if k.startswith("encoder.")},
     )
-    fresh = base.model(["rel", "coh"], encoder=None, seed=0)
+    fresh = base.model([SHIPPED.get("rel"), SHIPPED.get("coh")], encoder=None, seed=0)
     for name in ("rel", "coh"):
         assert torch.equal(second.heads[name].dense.weight, fresh.heads[name].dense.weight)
     assert not torch.equal(second.heads["rel"].dense.weight, first.heads["rel"].dense.weight)
@@ -383,7 +391,7 @@ def test_every_step_has_a_rate_above_zero_and_not_above_one(warmup: float, num_s
 
 
 def test_biases_and_norms_do_not_decay(base) -> None:
-    model = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     recipe = Recipe(num_steps=1, batch_size=1, max_length=8, weight_decay=0.25)
     decayed, others = build_optimizer(model, recipe).param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.25, 0.0)

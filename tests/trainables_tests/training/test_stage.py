@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from spaces.phases import Role
 from spaces.refusal import Refusal
 from spaces.study_file.sections import Precision
+from spaces.tasks.catalogue import SHIPPED
 from trainables.encoders.model import state_digest
 from trainables.store.folders import write_folder
 from trainables.store.phase_store import PhaseRecord
@@ -95,7 +96,7 @@ def test_the_model_after_a_phase(open_context, make_phase, events) -> None:
     phase = make_phase("rel", "fact", num_steps=4, max_train_rows=30)
     record = get_or_train(phase, None, context, events.append)
     encoder, heads = context.store.load(record.key)
-    model = model_after(record.key, ("fact",), context)
+    model = model_after(record.key, (SHIPPED.get("fact"),), context)
     assert state_digest(model.encoder.state_dict()) == state_digest(encoder)
     assert list(model.heads) == ["fact"]
     assert torch.equal(model.heads["fact"].dense.weight, heads["fact.dense.weight"])
@@ -163,7 +164,9 @@ def test_a_compiled_encoder_trains_the_same(open_context, make_phase, tmp_path, 
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
     assert 1 <= graphs <= 4
     assert result.losses == pytest.approx(plain.losses, abs=1e-4)
-    one, two = (model_after(result.key, ("rel",), context) for context in (compiled, compiled))
+    one, two = (
+        model_after(result.key, (SHIPPED.get("rel"),), context) for context in (compiled, compiled)
+    )
     assert state_digest(one.state_dict()) == state_digest(two.state_dict())
 
 
@@ -198,7 +201,7 @@ def test_a_diverged_phase_is_done_again_at_half_the_rate(open_context, edge, eve
     assert record.retry_of == key
     assert record.phase["learning_rate"] == edge.learning_rate / 2
     assert not record.has_diverged
-    assert model_after(record.key, ("rel",), context).heads
+    assert model_after(record.key, (SHIPPED.get("rel"),), context).heads
     first = context.store.record(key)
     assert first is not None
     assert first.retried_as == retry_key

@@ -6,6 +6,7 @@ import torch
 
 from spaces.refusal import Refusal
 from spaces.study_file.sections import SelectionRule
+from spaces.tasks.catalogue import SHIPPED
 from trainables.rows.rows import _fingerprint, _load
 from trainables.scoring.outcomes import read, score_of
 from trainables.scoring.scores import Scores, objective
@@ -117,7 +118,7 @@ def test_a_trial_keeps_which_rows_go_together(open_context, events) -> None:
     kept = read(Path(events[-1]["outcomes"]["fact"]))
     assert kept.groups.keys() == kept.rows.keys() == scores.targets[0].languages.keys()
     for language, groups in kept.groups.items():
-        rows = context.data.examples("fact", language, "validation", max_rows=40)
+        rows = context.data.examples(SHIPPED.get("fact"), language, "validation", max_rows=40)
         texts = [row.text for row in rows]
         assert len(set(groups.tolist())) == len(set(texts)) < len(texts)
         assert len(set(zip(groups.tolist(), texts, strict=True))) == len(set(texts))
@@ -198,7 +199,7 @@ def test_how_a_target_is_scored(open_context) -> None:
     )
     coh, retrieval = plan_of(context, BASELINE).targets
     scoring = scoring_of(coh, context, split="test")
-    assert (scoring.task, scoring.split, scoring.max_length) == ("coh", "test", 64)
+    assert (scoring.task.name, scoring.split, scoring.max_length) == ("coh", "test", 64)
     assert (scoring.max_rows, scoring.selection) == (7, "target_dev")
     scoring = scoring_of(retrieval, context, split="validation")
     assert (scoring.max_length, scoring.retrieval_layer) == (48, 1)

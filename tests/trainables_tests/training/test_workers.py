@@ -14,22 +14,24 @@ import torch
 import torch.distributed as distributed
 from safetensors.torch import load_file, save_file
 
-from spaces.mixture import Mixture
 from spaces.phases import Phase, Recipe
 from spaces.study_file.sections import Precision
-from spaces.tasks.catalogue import TASKS, Source, TaskKind
+from spaces.tasks.catalogue import SHIPPED
+from spaces.tasks.source import Source
+from spaces.tasks.task import TaskKind
+from tests.by_name import mixture_of
 from trainables.encoders.model import BaseEncoder
 from trainables.features.features import read_features, write_features
 from trainables.training.loop import Saving, train_phase
 from trainables.training.workers import Workers, autocast, best_device, num_cores
 
 NUM_WORKERS = 2
-TEXTS = [task.name for task in TASKS.values() if task.kind is TaskKind.MLM][:1]
+TEXTS = [task.name for task in SHIPPED if task.kind is TaskKind.MLM][:1]
 
 
 def phase_of(*names: str, **recipe: Any) -> Phase:
     return Phase(
-        mixture=Mixture.of(dict.fromkeys(names, 1.0)),
+        mixture=mixture_of(dict.fromkeys(names, 1.0)),
         learning_rate=1e-3,
         seed=0,
         recipe=Recipe(**{"num_steps": 12, "batch_size": 6, "max_length": 64, **recipe}),

@@ -1,0 +1,1 @@
+"""Writes the study file of a folder of rows: reads the rows and guesses what task they are."""
