@@ -13,9 +13,9 @@ from functools import partial
 from search.addresses import check_reachable, refusing, sqlite_url
 from search.fence import MARK, Mark, driver_of, sign_of_life
 from search.home import Home
+from search.outbox.outbox import Outbox
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import list_experiments
-from search.record.outbox import Outbox
 from search.record.reader import StudyRecord, held_phase_keys, list_studies, read_study
 from search.sampling.study import read_marks
 from search.trials.ranking import best_baseline, ranked

@@ -99,6 +99,11 @@ class Recipe:
         if self.patience is not None and self.evaluate_every is None:
             raise Refusal("patience counts evaluations: set evaluate_every too, or leave it out")
 
+    @property
+    def trains_embeddings(self) -> bool:
+        """Whether the encoder's embeddings are trained: nothing of it is frozen."""
+        return self.num_frozen_layers is None and self.lora_rank is None
+
     def to_dict(self) -> dict[str, Any]:
         """The fields by name. `lora_rank` is left out where it is None, and `pooling` where it is
         the mean: phase keys made before they existed stay valid."""

@@ -87,6 +87,8 @@ def _lines(made: "NewStudy") -> Iterator[str]:
     if draft.columns:
         columns = (f"{ours} = {theirs}" for ours, theirs in draft.columns.items())
         yield f"columns: {', '.join(columns)}"
+    if draft.unread:
+        yield f"columns that are not read: {', '.join(draft.unread)}"
     if draft.kind is not TaskKind.MLM:
         scored = [code for code in draft.languages if code != draft.source]
         trained = f"trained in {draft.source}, " if draft.num_train_rows else ""

@@ -13,6 +13,7 @@ from search.planning.row_warnings import row_warnings, token_warnings
 from search.preflight import check_places
 from search.record.address import RecordAddress
 from search.record.mlflow_client import prepare
+from search.sampling.storage import check_database
 from search.sampling.study import OptunaStudy
 from search.sampling.warm_start import check_earlier
 from spaces.refusal import Refusal
@@ -86,6 +87,7 @@ def start_study(
     address = RecordAddress.of(settings, home)
     phase_store = phase_store_address(settings.resources.phase_store)
     check_places(home, tracking_uri=address.tracking_uri, phase_store=phase_store)
+    check_database(home.optuna_url(settings))
     check_earlier(home.optuna_url(settings), settings)
     max_concurrent = max_concurrent_trials(settings, home, cluster)
     with home.made():

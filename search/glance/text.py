@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 
 from rich.console import Console
 from rich.table import Table
@@ -73,7 +74,8 @@ def _cautions(glance: Glance, console: Console, limit: int) -> list[Text]:
         lines = _wrapped([f"! {caution}"], console, style="yellow", limit=MAX_NOTE)
         others = len(glance.cautions) - index - 1
         if len(shown) + len(lines) + bool(others) > limit:
-            return [*shown, Text(f"! {others + 1} more warnings: see --full", style="yellow")]
+            more = f"! {others + 1} more warning{'s' if others else ''}: see --full"
+            return [*shown, Text(more, style="yellow")]
         shown += lines
     return shown
 
@@ -106,7 +108,7 @@ def _plan_table(plans: Sequence[PlanRow], objectives: Sequence[str]) -> Table:
 
 
 def _target_table(targets: Sequence[TargetRow], max_rows: int, width: int) -> Table:
-    """At most `max_rows` rows; the last one counts the targets that are left out."""
+    """At most `max_rows` rows; the last one sums up the targets that are left out."""
     table = _table()
     is_tested = any(row.better is not None for row in targets)
     table.add_column(_cell("target"))
@@ -115,19 +117,23 @@ def _target_table(targets: Sequence[TargetRow], max_rows: int, width: int) -> Ta
     table.add_column(_cell("gains most"))
     table.add_column(_cell("loses most"))
     shown = targets if len(targets) <= max_rows else targets[: max_rows - 1]
+    rest = targets[len(shown) :]
     num_named = max(1, (width - NUMBERS) // 2 // NAMED)
     for row in shown:
-        num = row.num_languages
-        calls = [f"{row.better or 0}/{num}", f"{row.worse or 0}/{num}"] if is_tested else []
-        table.add_row(
-            _cell(row.task if row.is_objective else f"({row.task})"),
-            points(row.gain),
-            *calls,
-            *(_cell(_languages(cells[:num_named])) for cells in (row.gaining, row.losing)),
-        )
-    if len(shown) < len(targets):
-        table.add_row(_cell(f"{len(targets) - len(shown)} more"))
+        name = row.task if row.is_objective else f"({row.task})"
+        named = (_cell(_languages(cells[:num_named])) for cells in (row.gaining, row.losing))
+        table.add_row(_cell(name), *_gains([row], is_tested=is_tested), *named)
+    if rest:
+        table.add_row(_cell(f"{len(rest)} more"), *_gains(rest, is_tested=is_tested))
     return table
+
+
+def _gains(rows: Sequence[TargetRow], *, is_tested: bool) -> list[str]:
+    """The mean gain of targets, and in how many of their languages it is significant."""
+    gain = points(fmean(row.gain for row in rows))
+    num = sum(row.num_languages for row in rows)
+    counts = (sum(row.better or 0 for row in rows), sum(row.worse or 0 for row in rows))
+    return [gain, *(f"{count}/{num}" for count in counts if is_tested)]
 
 
 def _languages(cells: Iterable[LanguageGain]) -> str:

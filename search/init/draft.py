@@ -25,8 +25,11 @@ LABELLED = (TaskKind.CLASSIFICATION, TaskKind.TAGGING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDraft:
-    """The task that the rows of a folder are. `columns` and `label_names` have only what differs
-    from the kind's own names; `source` is the language to train in."""
+    """The task that the rows of a folder are.
+
+    `columns` and `label_names` have only what differs from the kind's own names. `source` is the
+    language to train in, `unread` are columns of texts that the task does not read.
+    """
 
     kind: TaskKind
     is_pair: bool
@@ -35,6 +38,7 @@ class TaskDraft:
     labels: tuple[str, ...]
     metric: str
     chance: float | None
+    unread: tuple[str, ...]
     columns: Mapping[str, str]
     label_names: Mapping[str, str]
     configs: Mapping[str, str]
@@ -96,6 +100,7 @@ def draft_task(
         labels=labels,
         metric=METRICS[guess.kind][0] if has_spans or not is_tagging else "accuracy",
         chance=1 / max(counts) if guess.kind is TaskKind.CHOICE else None,
+        unread=() if is_tagging else guess.unread,
         columns={ours: theirs for ours, theirs in guess.columns.items() if ours != theirs},
         label_names=guess.label_names,
         configs={code: folder.folders[code] for code in languages} if is_renamed else {},

@@ -52,10 +52,11 @@ Columns = Mapping[str, str]  # our column -> theirs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
     """What some rows are. `columns` has their name of each of our columns, `label_names` the
-    positions of choices by the labels in the rows."""
+    positions of choices by the labels in the rows, `unread` the columns with other texts."""
 
     kind: TaskKind
     columns: Columns
+    unread: tuple[str, ...] = ()
     label_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -76,13 +77,20 @@ def guess_task(rows: Sequence[Row], kind: TaskKind | None = None) -> Guess:
             if kind in (None, candidate) and columns:
                 names = _positions(table, columns) if candidate is TaskKind.CHOICE else {}
                 if names is not None:
-                    return Guess(kind=candidate, columns=columns, label_names=names)
+                    unread = _unread(table, columns)
+                    return Guess(kind=candidate, columns=columns, unread=unread, label_names=names)
     listed = ", ".join(table.columns) or "none"
     wanted = "the kind of the task" if kind is None else f"which columns a {kind} task reads"
     raise Refusal(
         f"{wanted} could not be guessed from the columns {listed}; give them the names in "
         "docs/how-to/own-task.md, or write the study file yourself"
     )
+
+
+def _unread(table: Table, columns: Columns) -> tuple[str, ...]:
+    read = [name for theirs in columns.values() for name in (theirs, *theirs.split("+"))]
+    texts = table.those(Shape.TEXT, without=read)
+    return tuple(column.name for column in texts if not _is_id(column))
 
 
 Matches = Iterator[tuple[TaskKind, Columns | None]]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from search.moved_home import moved_file
+from search.outbox.outbox import Outbox, UndeliverableError
 from search.record.address import RecordAddress
 from search.record.entries import Entry
 from search.record.mlflow_client import Tracker, connect, delivering
-from search.record.outbox import Outbox, UndeliverableError
 
 Connect = Callable[[str], Any]
 

@@ -19,12 +19,12 @@ from search.home import make_file
 from search.mlflow_view.labels import TAG, TRIAL
 from search.mlflow_view.links import TrialsPage
 from search.mlflow_view.saved import page_of, put_view
+from search.outbox.outbox import UndeliverableError
 from search.record import mlflow_files as artifacts
 from search.record.address import ExperimentAddress
 from search.record.entries import Entry
 from search.record.mlflow_models import Models
 from search.record.mlflow_runs import KnownRun, Run, Runs
-from search.record.outbox import UndeliverableError
 from spaces.refusal import Refusal
 
 # MLflow's error codes for a request that is itself wrong, so that sending it again is useless.

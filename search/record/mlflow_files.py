@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from search.record.outbox import UndeliverableError
+from search.outbox.outbox import UndeliverableError
 
 
 def put_files(client: Any, run_id: str, files: Mapping[str, Any]) -> None:

@@ -13,11 +13,11 @@ from search.addresses import check_reachable
 from search.home import Home
 from search.mlflow_view.saved import view_entry
 from search.mlflow_view.state import TrialsView
+from search.outbox.outbox import Outbox
 from search.record import entries
 from search.record.address import RecordAddress
 from search.record.delivery import Connect, Delivery
 from search.record.mlflow_client import connect
-from search.record.outbox import Outbox
 from search.record.retrains import RetrainRecord
 from search.trials.ranking import (
     Baselines,

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.home import make_file
@@ -19,8 +19,6 @@ def open_storage(url: str) -> RDBStorage:
     """Open or create the database. Raises Refusal if that fails."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     parsed = _parsed(url)
-    if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
-        parsed = parsed.set(drivername="postgresql+psycopg2")
     with reaching(url):
         arguments: dict[str, Any] = {}
         if parsed.get_backend_name() == "sqlite" and parsed.database:
@@ -28,6 +26,18 @@ def open_storage(url: str) -> RDBStorage:
             arguments = {"connect_args": {"timeout": 60}}
         address = parsed.render_as_string(hide_password=False)
         return RDBStorage(address, engine_kwargs=arguments)
+
+
+def check_database(url: str) -> None:
+    """Raise Refusal if a database server does not answer or does not let this user in; nothing is
+    created."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return
+    with reaching(url):
+        engine = create_engine(parsed)
+        engine.connect().close()
+        engine.dispose()
 
 
 def may_exist(url: str) -> bool:
@@ -54,6 +64,8 @@ def _parsed(url: str) -> URL:
         raise Refusal(
             "[tracking] optuna has more than one @; write one in a name or password as %40"
         )
+    if parsed.drivername == "postgresql":  # SQLAlchemy's own default is another driver
+        return parsed.set(drivername="postgresql+psycopg2")
     return parsed
 
 

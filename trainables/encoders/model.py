@@ -148,15 +148,16 @@ class BaseEncoder:
         encoder: State | None,
         seed: int | str,
         pooling: Pooling = Pooling.MEAN,
+        trains_embeddings: bool = True,
     ) -> TransferModel:
         """A copy of the encoder under new heads for `tasks`; `encoder` gives other weights for the
         copy. `pooling` is what the heads of classification and choice read.
 
-        Each head is drawn from (seed, task), so that it does not depend on the other heads.
+        Each head is drawn from (seed, task), so that it does not depend on the other heads. Unless
+        the model `trains_embeddings`, it uses the memory of this encoder's embeddings where its own
+        are equal: they are most of the weights of a multilingual encoder.
         """
-        body = copy.deepcopy(self.encoder)
-        if encoder is not None:
-            body.load_state_dict(encoder)
+        body = self._copy(encoder, {} if trains_embeddings else self._equal_embeddings(encoder))
         heads = {}
         for task in sorted(tasks, key=lambda task: task.name):
             torch.manual_seed(random.Random(f"head:{seed}:{task.name}").getrandbits(63))
@@ -164,6 +165,27 @@ class BaseEncoder:
             if head is not None:
                 heads[task.name] = head
         return TransferModel(body, heads)
+
+    def _copy(self, state: State | None, shared: Mapping[str, nn.Parameter]) -> nn.Module:
+        """A copy of the encoder, with these weights, that shares the memory of some parameters."""
+        # Parameters of their own, because a copy may be frozen; only the memory is shared.
+        memo = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in shared.values()}
+        body = copy.deepcopy(self.encoder, memo)
+        if state is not None:
+            loaded = {name: value for name, value in state.items() if name not in shared}
+            missing = body.load_state_dict(loaded, strict=not shared).missing_keys
+            assert set(missing) <= shared.keys(), missing
+        return body
+
+    def _equal_embeddings(self, state: State | None) -> dict[str, nn.Parameter]:
+        """The weights of this encoder's embeddings that are the same in `state`, by name."""
+        tables = {id(m.weight) for m in self.encoder.modules() if isinstance(m, nn.Embedding)}
+        return {
+            name: parameter
+            for name, parameter in self.encoder.named_parameters(remove_duplicate=False)
+            if id(parameter) in tables
+            and (state is None or torch.equal(state[name].to(parameter.device), parameter))
+        }
 
     def _head(self, task: Task, body: nn.Module, pooling: Pooling) -> nn.Module | None:
         if pooling is Pooling.FIRST and task.kind in POOLED:

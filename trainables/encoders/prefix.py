@@ -42,7 +42,14 @@ def add_prefix(tokenizer: PreTrainedTokenizerFast, prefix: str) -> None:
 
 def _template_with(tokenizer: PreTrainedTokenizerFast, prefix: list[int]) -> PostProcessor:
     """The tokenizer's own template with these tokens before the first segment."""
-    single, pair = _pieces(tokenizer, 1, prefix), _pieces(tokenizer, 2, prefix)
+    return template_of(tokenizer, _pieces(tokenizer, 1, prefix), _pieces(tokenizer, 2, prefix))
+
+
+def template_of(
+    tokenizer: PreTrainedTokenizerFast, single: list[str], pair: list[str]
+) -> PostProcessor:
+    """A template of pieces for one text and for two: `$A:TYPE`, `$B:TYPE`, and `TOKEN` with the id
+    of a token, as in `token5:0`."""
     names = {piece.partition(":")[0] for piece in (*single, *pair) if piece[0] != "$"}
     ids = {name: int(name.removeprefix(TOKEN)) for name in sorted(names)}
     return TemplateProcessing(

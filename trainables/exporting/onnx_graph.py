@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, first_line
 from spaces.tasks.task import Task, TaskKind
-from trainables.encoders.checks import in_one_line
 from trainables.encoders.model import TransferModel
 from trainables.encoders.states import hidden_states
 from trainables.formats.base import Batch
@@ -58,6 +57,7 @@ class Graph(nn.Module):
         super().__init__()
         self.encoder, self.kind, self.layer = model.encoder, task.kind, layer
         self.head = model.heads[task.training_task.name] if task.trains else None
+        self.family = str(getattr(model.encoder.config, "model_type", "unknown"))
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -106,10 +106,12 @@ def write_graph(path: Path, graph: Graph) -> None:
                 external_data=num_bytes > MAX_BYTES,
             )
     except Exception as error:  # of whatever line of the architecture cannot be traced
-        family = getattr(graph.encoder, "config", None)
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the others advise the authors of the architecture
+            cause = cause.__cause__
         raise Refusal(
-            f"this encoder ({getattr(family, 'model_type', '?')}) cannot be written as ONNX: "
-            f"{in_one_line(error)}; leave --onnx out"
+            f"this encoder ({graph.family}) cannot be written as ONNX: "
+            f"{first_line(cause)}; leave --onnx out"
         ) from error
 
 

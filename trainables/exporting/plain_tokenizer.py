@@ -3,9 +3,10 @@
 import copy
 from typing import Any
 
-from tokenizers.processors import TemplateProcessing
+from tokenizers.processors import PostProcessor
 from transformers import PreTrainedTokenizerFast
 
+from trainables.encoders.prefix import TOKEN, template_of
 from trainables.formats.encoding import Template
 
 SEGMENTS = "token_type_ids"
@@ -40,20 +41,14 @@ def _marks_the_second(tokenizer: PreTrainedTokenizerFast) -> bool:
     return list(pair[SEGMENTS]) == expected and not any(tokenizer("a")[SEGMENTS])
 
 
-def _marking(tokenizer: PreTrainedTokenizerFast) -> TemplateProcessing:
+def _marking(tokenizer: PreTrainedTokenizerFast) -> PostProcessor:
     """The same special tokens, with segments. XLM-R's tokenizer says 0 everywhere, and some BERT
     models are used with it."""
     template = Template.of(tokenizer)
 
     def pieces(ids: list[int], segment: int) -> list[str]:
-        return [f"{token}:{segment}" for token in tokenizer.convert_ids_to_tokens(ids)]
+        return [f"{TOKEN}{token_id}:{segment}" for token_id in ids]
 
     single = [*pieces(template.head, 0), "$A:0", *pieces(template.tail, 0)]
     first = [*pieces(template.pair_head, 0), "$A:0", *pieces(template.middle, 0)]
-    special = {*template.head, *template.tail, *template.pair_head}
-    special |= {*template.middle, *template.pair_tail}
-    return TemplateProcessing(
-        single=single,
-        pair=[*first, "$B:1", *pieces(template.pair_tail, 1)],
-        special_tokens=[(tokenizer.convert_ids_to_tokens(i), i) for i in sorted(special)],
-    )
+    return template_of(tokenizer, single, [*first, "$B:1", *pieces(template.pair_tail, 1)])

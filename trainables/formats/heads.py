@@ -47,7 +47,7 @@ class PooledHead(nn.Module):
     """Dense, tanh, out_proj, without dropout: hidden states [S, L, H] to logits [S, num_outputs].
 
     Layout and names are those of XLM-R's classification head. By default its input differs: the
-    masked mean of all tokens instead of the first token, which trained better in small encoders.
+    masked mean of all tokens instead of the first token.
     """
 
     def __init__(self, width: int, num_outputs: int, *, pooling: Pooling = Pooling.MEAN) -> None:

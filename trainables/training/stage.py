@@ -70,12 +70,15 @@ def model_after(key: str | None, tasks: Collection[Task], context: TrialContext)
     """The encoder after the phase of this key (None: the study's encoder), with its heads of
     `tasks`."""
     if key is None:
-        return context.base.model(tasks, encoder=None, seed=0).to(context.workers.device)
+        model = context.base.model(tasks, encoder=None, seed=0, trains_embeddings=False)
+        return model.to(context.workers.device)
     encoder, heads = context.store.load(key)
     record = context.store.record(key)
     recipe = record.phase["recipe"] if record else {}
     pooling = Pooling(recipe.get("pooling", Pooling.MEAN))
-    model = context.base.model(tasks, encoder=encoder, seed=0, pooling=pooling)
+    model = context.base.model(
+        tasks, encoder=encoder, seed=0, pooling=pooling, trains_embeddings=False
+    )
     names = {task.name for task in tasks}
     kept = {name: value for name, value in heads.items() if name.partition(".")[0] in names}
     model.heads.load_state_dict(kept)
@@ -176,7 +179,11 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
     only by rounding."""
     tasks = dict.fromkeys(source.task for source in phase.mixture.sources)
     model = context.base.model(
-        tasks, encoder=encoder, seed=phase.draws, pooling=phase.recipe.pooling
+        tasks,
+        encoder=encoder,
+        seed=phase.draws,
+        pooling=phase.recipe.pooling,
+        trains_embeddings=phase.recipe.trains_embeddings,
     ).to(context.workers.device)
     body: Any = model.encoder
     if context.settings.resources.gradient_checkpointing:

@@ -11,7 +11,9 @@ def rows(tmp_path: Path) -> Path:
     for code, split in (("en", "train"), ("en", "test"), ("sv", "test")):
         path = tmp_path / "tickets" / code / f"{split}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = [{"text": f"Row {n}", "category": ("bug", "wish")[n % 2]} for n in range(12)]
+        made = [
+            {"text": f"Row {n}", "note": "n", "category": ("bug", "wish")[n % 2]} for n in range(12)
+        ]
         path.write_text("".join(json.dumps(row) + "\n" for row in made))
     return tmp_path / "tickets"
 
@@ -27,6 +29,7 @@ def test_what_it_guessed_and_the_next_command(
         "sv (Swedish): test 12",
         "task 'tickets': classification, 2 labels: bug, wish",
         "columns: sentence1 = text, label = category",
+        "columns that are not read: note",
         "trained in en, scored in sv",
         "warning: fewer than 200 rows to score in en sv: no difference of a few points will be "
         "significant",

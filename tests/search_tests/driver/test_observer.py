@@ -116,7 +116,7 @@ def test_what_others_log_is_among_the_lines_and_still_shown(
 ) -> None:
     before = (logging.getLogger("search").level, list(logging.getLogger("search").handlers))
     with logging_to(tmp_path, 'a"b\n'):
-        logging.getLogger("search.record.outbox").warning('kept in %s\n"x"', "file")
+        logging.getLogger("search.outbox.outbox").warning('kept in %s\n"x"', "file")
         logging.getLogger("trainables.training.loop").info("quiet")
         try:
             raise ValueError("broken")

@@ -197,12 +197,8 @@ def test_a_run_prints_nothing_but_trials_and_report(finished: Any) -> None:
     lines = finished.stdout.splitlines()
     assert [line[:5] for line in lines[:6]] == [f"[{n}/6]" for n in range(1, 7)]
     assert lines[6].startswith("Study tiny (finished)")
-    assert len(lines) <= 6 + MAX_LINES
-    assert lines[-2].split(": ")[1].split()[:3] == [
-        "transfer-search",
-        "retrain",
-        str(finished.file),
-    ]
+    assert len(lines) <= 6 + MAX_LINES + 1, "the last line says where MLflow shows the trials"
+    assert any(f": transfer-search retrain {finished.file} " in line for line in lines[-4:])
     for noise in ("Loading weights", "INFO", "Warning", "Trial status", "alembic", "Logical"):
         assert noise not in finished.stdout
 

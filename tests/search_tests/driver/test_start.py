@@ -41,6 +41,7 @@ def test_refused_before_anything_is_made(
         ({"study": base, "resources": {"num_workers": 999}}, home, "lower num_workers"),
         ({"study": base, "tracking": {"mlflow": "http://127.0.0.1:9"}}, home, "does not answer"),
         ({"study": base, "tracking": {"mlflow": "ftp://x"}}, home, "scheme"),
+        ({"tracking": {"optuna": "postgresql://u:hunter2@127.0.0.1:9/d"}}, home, "cannot be used"),
         ({"study": base, "tracking": {"optuna": "nonsense://u:hunter2@h/d"}}, home, r"\[tracking"),
         ({"study": base}, Home.of(tmp_path / "file"), "is a file"),
         ({"study": base}, Home.of(tmp_path / "file" / "below"), "is a file"),
@@ -153,7 +154,13 @@ def test_every_check_is_made_once(
     settings_of: Settings, small_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    checks = ("check_study", "check_places", "check_earlier", "max_concurrent_trials")
+    checks = (
+        "check_study",
+        "check_places",
+        "check_database",
+        "check_earlier",
+        "max_concurrent_trials",
+    )
     for name in (*checks, "find_encoder", "check_encoder", "check_version"):
         given = getattr(start, name)
 

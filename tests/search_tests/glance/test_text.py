@@ -79,6 +79,17 @@ def test_hostile_names_stay_text_on_one_line(planted: Any) -> None:
     assert any("[red]a\\nb\\x1b[0m" in line for line in lines)
 
 
+def test_targets_that_do_not_fit_are_summed_up(planted: Any) -> None:
+    glance = Glance.of(found(planted))
+    row = replace(glance.targets[0], gain=0.1, better=1, worse=0, num_languages=2)
+    others = tuple(replace(row, task=f"t{n}", gain=0.2, worse=1) for n in range(12))
+    lines = shown(replace(glance, targets=(row, *others)))
+    assert len(lines) == MAX_LINES
+    (last,) = [line.split() for line in lines if " more " in line and "warning" not in line]
+    num = int(last[0])
+    assert last == [str(num), "more", "+20.0", f"{num}/{2 * num}", f"{num}/{2 * num}"]
+
+
 NAMES = st.text(st.characters(codec="utf-8"), max_size=60)
 GAINS = st.builds(
     LanguageGain,

@@ -214,6 +214,11 @@ def test_any_rows_give_a_guess_or_a_refusal(rows: list[dict[str, Any]]) -> None:
     assert {*guess.columns.values()} <= there
 
 
+def test_other_texts_are_named() -> None:
+    rows = [{"id": f"{n}", "body": f"a {n}", "title": f"b {n}", "topic": n % 3} for n in range(9)]
+    assert guess_task(rows).unread == ("title",)
+
+
 def test_scores_are_no_labels() -> None:
     rows = [{"one": "a b", "two": f"c d {n}", "score": n / 7} for n in range(60)]
     with pytest.raises(Refusal, match=r"the kind of the task could not be guessed .* one, two, sc"):

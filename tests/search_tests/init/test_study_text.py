@@ -17,6 +17,7 @@ DRAFT = TaskDraft(
     labels=("bug", "wish"),
     metric="accuracy",
     chance=None,
+    unread=(),
     columns={},
     label_names={},
     configs={},

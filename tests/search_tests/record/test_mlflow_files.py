@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from search.outbox.outbox import UndeliverableError
 from search.record import entries
 from search.record.address import ExperimentAddress
 from search.record.mlflow_client import connect
 from search.record.mlflow_files import fetch, put_files, put_paths, read_json
-from search.record.outbox import UndeliverableError
 from search.record.reader import read_outcomes
 from search.record.writer import RecordWriter
 from trainables.scoring import outcomes

@@ -1,11 +1,12 @@
 """Optuna's database: opened, or refused in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from search.sampling.storage import may_exist, open_storage, reaching
+from search.sampling.storage import check_database, may_exist, open_storage, reaching
 from spaces.refusal import Refusal
 
 
@@ -36,14 +37,20 @@ def test_of_a_server_only_opening_it_tells() -> None:
         "postgresql://me:hunter2@127.0.0.1:hunter2/db",
     ],
 )
-def test_no_message_repeats_a_password(url: str) -> None:
+@pytest.mark.parametrize("use", [open_storage, check_database])
+def test_no_message_repeats_a_password(url: str, use: Callable[[str], object]) -> None:
     with pytest.raises(Refusal) as refused:
-        open_storage(url)
+        use(url)
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("read", [may_exist, open_storage])
+def test_a_check_creates_nothing(tmp_path: Path) -> None:
+    check_database(f"sqlite:///{tmp_path / 'new' / 'optuna.db'}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("read", [may_exist, open_storage, check_database])
 def test_what_is_no_address(read) -> None:
     with pytest.raises(Refusal, match="not the address of a database; expected sqlite:///PATH"):
         read("no address")

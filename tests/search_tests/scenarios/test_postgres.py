@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, inspect
 
 from search.record.address import ExperimentAddress
 from search.record.reader import read_study
 from search.record.writer import RecordWriter
+from search.sampling.storage import check_database
 from search.sampling.study import OptunaStudy
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
@@ -80,6 +82,9 @@ def server() -> Iterator[Server]:
 def test_a_study_s_trials(server: Server, settings_of: Callable[..., StudySettings]) -> None:
     settings = settings_of()
     url = server.url("postgres")
+    check_database(url)
+    tables = inspect(create_engine(url.replace("postgresql:", "postgresql+psycopg2:")))
+    assert not tables.get_table_names(), "nothing is created"
     study = OptunaStudy.open(url, settings)
     asked = [study.ask() for _ in range(3)]
     study.tell_scored(asked[0], 0.5)
@@ -90,11 +95,13 @@ def test_a_study_s_trials(server: Server, settings_of: Callable[..., StudySettin
     assert again.read_mark("driver") == {"host": "a'b", "time": 1.5}
     with pytest.raises(Refusal, match="belongs to another study file"):
         OptunaStudy.open(url, settings_of(study={"seed": 6}))
-    with pytest.raises(Refusal) as refused:
-        OptunaStudy.open(server.url("postgres", password="wrong-password"), settings)
-    assert "password" in str(refused.value)
-    assert "wrong-password" not in str(refused.value)
-    assert "\n" not in str(refused.value)
+    wrong = server.url("postgres", password="wrong-password")
+    for refuse in (lambda: OptunaStudy.open(wrong, settings), lambda: check_database(wrong)):
+        with pytest.raises(Refusal) as refused:
+            refuse()
+        assert "password" in str(refused.value)
+        assert "wrong-password" not in str(refused.value)
+        assert "\n" not in str(refused.value)
 
 
 @pytest.fixture(scope="module")

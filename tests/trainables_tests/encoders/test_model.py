@@ -287,3 +287,43 @@ def test_a_length_without_room_for_text_is_refused(base) -> None:
     base.check_length(6)
     with pytest.raises(Refusal, match="max_length 5 leaves no room for text: at least 6 tokens"):
         base.check_length(5)
+
+
+# ---- memory
+
+
+def tables_of(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {n: p for n, p in encoder.named_parameters() if "embeddings" in n and p.ndim == 2}
+
+
+def test_a_model_that_trains_no_embeddings_shares_their_memory(base: BaseEncoder) -> None:
+    before = state_digest(base.encoder.state_dict())
+    model = base.model(["rel"], encoder=None, seed=0, trains_embeddings=False)
+    own = base.model(["rel"], encoder=None, seed=0)
+    shared, copied = tables_of(model.encoder), tables_of(own.encoder)
+    assert shared
+    for name, table in tables_of(base.encoder).items():
+        assert shared[name].data_ptr() == table.data_ptr()
+        assert copied[name].data_ptr() != table.data_ptr()
+        assert shared[name] is not table
+    for name, parameter in model.encoder.named_parameters():
+        if name not in shared:
+            assert parameter.data_ptr() != base.encoder.get_parameter(name).data_ptr()
+    model.freeze(0)
+    assert all(p.requires_grad for p in base.encoder.parameters()), "only the copy is frozen"
+    assert state_digest(model.state_dict()) == state_digest(own.state_dict())
+    assert state_digest(base.encoder.state_dict()) == before
+
+
+def test_embeddings_that_were_trained_are_not_those_of_the_base(base: BaseEncoder) -> None:
+    """One table of three is another one: that one is copied, and the base stays as it is."""
+    before = state_digest(base.encoder.state_dict())
+    state = {name: value.clone() for name, value in base.encoder.state_dict().items()}
+    name = next(n for n in tables_of(base.encoder) if "word" in n)
+    state[name] += 1
+    model = base.model(["rel"], encoder=state, seed=0, trains_embeddings=False)
+    assert state_digest(model.encoder.state_dict()) == state_digest(state)
+    for other, table in tables_of(base.encoder).items():
+        is_shared = tables_of(model.encoder)[other].data_ptr() == table.data_ptr()
+        assert is_shared == (other != name)
+    assert state_digest(base.encoder.state_dict()) == before

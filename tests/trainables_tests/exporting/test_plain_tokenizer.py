@@ -1,5 +1,6 @@
 """Plain calls of an exported tokenizer give the sequences of our formats."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, DebertaV2Config, PreTrainedTokenizerFast
 
 from spaces.tasks.catalogue import SHIPPED
+from trainables.encoders.prefix import add_prefix
 from trainables.examples import ChoiceExample, PairExample
 from trainables.exporting.plain_tokenizer import plain_tokenizer
 from trainables.formats.base import collate
@@ -59,6 +61,20 @@ def test_an_encoder_without_segments_gets_none(
     config = DebertaV2Config(type_vocab_size=0)
     plain_tokenizer(wordpiece, config, max_length=20).save_pretrained(tmp_path)
     assert "token_type_ids" not in AutoTokenizer.from_pretrained(tmp_path)("a", "b")
+
+
+def test_a_prefix_with_a_colon(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """As E5 has it: a BERT with the tokenizer of XLM-R."""
+    with_prefix = copy.deepcopy(tokenizer)
+    add_prefix(with_prefix, "sea: ")
+    plain_tokenizer(with_prefix, BertConfig(), max_length=20).save_pretrained(tmp_path)
+    found = AutoTokenizer.from_pretrained(tmp_path)("the old cat", "the sea")
+    expected = with_prefix("the old cat", "the sea")
+    assert (
+        found["input_ids"] == expected["input_ids"] != tokenizer("the old cat", "the sea").input_ids
+    )
+    second = expected.sequence_ids(0).index(1)
+    assert found["token_type_ids"] == [int(i >= second) for i in range(len(found["input_ids"]))]
 
 
 def test_padding_is_at_the_right(wordpiece: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from search.record.outbox import Outbox, UndeliverableError
+from search.outbox.outbox import Outbox, UndeliverableError
 
 
 class Killed(BaseException):

@@ -1,0 +1,1 @@
+"""The store of entries that wait for a server that may be away."""
