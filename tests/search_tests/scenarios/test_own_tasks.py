@@ -212,7 +212,6 @@ def test_the_study_for_kubernetes(study: Path, cli: Callable[..., Any]) -> None:
     objects = list(yaml.safe_load_all(shown.out))
     maps = [one["data"] for one in objects if one["kind"] == "ConfigMap"]
     (content,) = [data for data in maps if "study.toml" in data]
-    ]
     tables = tomllib.loads(content["study.toml"])
     assert "include" not in tables
     assert StudySettings.parse(tables).catalogue == StudySettings.load(study).catalogue
