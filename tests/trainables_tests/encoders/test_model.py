@@ -298,8 +298,8 @@ def tables_of(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_a_model_that_trains_no_embeddings_shares_their_memory(base: BaseEncoder) -> None:
     before = state_digest(base.encoder.state_dict())
-    model = base.model(["rel"], encoder=None, seed=0, trains_embeddings=False)
-    own = base.model(["rel"], encoder=None, seed=0)
+    model = base.model([SHIPPED.get("rel")], encoder=None, seed=0, trains_embeddings=False)
+    own = base.model([SHIPPED.get("rel")], encoder=None, seed=0)
     shared, copied = tables_of(model.encoder), tables_of(own.encoder)
     assert shared
     for name, table in tables_of(base.encoder).items():
@@ -321,7 +321,7 @@ def test_embeddings_that_were_trained_are_not_those_of_the_base(base: BaseEncode
     state = {name: value.clone() for name, value in base.encoder.state_dict().items()}
     name = next(n for n in tables_of(base.encoder) if "word" in n)
     state[name] += 1
-    model = base.model(["rel"], encoder=state, seed=0, trains_embeddings=False)
+    model = base.model([SHIPPED.get("rel")], encoder=state, seed=0, trains_embeddings=False)
     assert state_digest(model.encoder.state_dict()) == state_digest(state)
     for other, table in tables_of(base.encoder).items():
         is_shared = tables_of(model.encoder)[other].data_ptr() == table.data_ptr()

@@ -440,7 +440,7 @@ def test_a_checkpoint_has_no_frozen_tensors_and_older_ones_are_read(
         full = {**state_of(whole_model), **tensors["model"]}
         write_folder(tmp_path / f"old-{step}", {**tensors, "model": full}, documents)
 
-    whole_model = base.model(["rel"], encoder=None, seed=phase.seed)
+    whole_model = base.model([SHIPPED.get("rel")], encoder=None, seed=phase.seed)
     whole, expected = run(base, phase, features, save=save)
     names = load_file(tmp_path / "10" / "model.safetensors").keys()
     assert names < state_of(whole).keys()
