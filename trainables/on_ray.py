@@ -325,7 +325,7 @@ class _OneMachine(_TorchBackend):  # type: ignore[misc]
         }
         ray.get(
             [
-                worker_group.execute_single_async(rank, _meet, rank=rank, **options)
+                worker_group.execute_single_async(rank, _meet, rank, **options)
                 for rank in range(len(worker_group))
             ]
         )
@@ -342,7 +342,7 @@ class _OneMachineConfig(ray.train.torch.TorchConfig):
         return _OneMachine
 
 
-def _meet(path: str, backend: str, rank: int, size: int, timeout: timedelta) -> None:
+def _meet(rank: int, *, path: str, backend: str, size: int, timeout: timedelta) -> None:
     """Join torch's process group."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     store = FileStore(path, size)

@@ -28,7 +28,7 @@ from search.cli.options import (
     output,
     write_page,
 )
-from search.cli.streams import prepare_streams
+from search.display.streams import prepare_streams
 from search.home import Home
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal

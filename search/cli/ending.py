@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from search.cli.streams import drop_output, flush_output
+from search.display.streams import drop_output, flush_output
 from spaces.redaction import hide_secrets
 from spaces.refusal import Refusal, first_line, one_line, shortened
 from trainables.full_disk import disk_full_sentence, is_disk_full

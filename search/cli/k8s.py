@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from search.cli.options import JsonOption, StudyArgument, check_seeds
-from search.cli.streams import takes_unicode
 from search.cluster.manifests import Command, Overlay, study_objects, to_yaml
+from search.display.streams import takes_unicode
 from spaces.study_file.study_text import whole_text
 
 app = typer.Typer(help="Make the Kubernetes manifests of a study.", no_args_is_help=True)

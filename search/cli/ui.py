@@ -77,7 +77,7 @@ def say_where(address: "RecordAddress", home: Home, console: Console) -> None:
             where = find_page(address).link(address.tracking_uri)
         except Refusal:
             return
-    console.print(f"all trials in MLflow: {where}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"All trials in MLflow: {where}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _named(address: "RecordAddress", home: Home) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.mlflow_view.state import KEY_PREFIX, TrialsView, unpack
+from search.mlflow_view.state import KEY_PREFIX, TrialsView, unpack, view_key
 from search.record.address import ExperimentAddress, RecordAddress
 from search.record.mlflow_client import connect
 from search.record.writer import RecordWriter
@@ -67,3 +67,21 @@ def test_an_unknown_study_is_refused_with_the_nearest_name(address: RecordAddres
     with pytest.raises(Refusal, match="tiny"):
         find_page(address.experiment.for_study("tinny"), save=True)
     assert saved(address) == {}
+
+
+@pytest.mark.slow
+def test_a_search_saves_its_view_and_its_trials_have_every_column(finished: Any) -> None:
+    assert find_page(finished.address).key == view_key(finished.address.study)
+    ((_, value),) = saved(finished.address).items()
+    state = unpack(value)
+    assert state is not None
+    client = connect(finished.uri)
+    (experiment,) = client.search_experiments(filter_string="name != 'Default'")
+    runs = client.search_runs([experiment.experiment_id], str(state["searchFilter"]))
+    assert len(runs) == len(finished.record.rows)
+    data = [run.data for run in runs]
+    names = {f"params.`{name}`" for each in data for name in each.params}
+    names |= {f"metrics.`{name}`" for each in data for name in each.metrics}
+    names |= {f"tags.`{name}`" for each in data for name in each.tags}
+    columns: Any = state["selectedColumns"]
+    assert set(columns) <= names

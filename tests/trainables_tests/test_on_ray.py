@@ -32,7 +32,7 @@ OpenShop = Callable[..., TrialContext]
 
 
 def _joined(rank: int, path: str, answers: Any, done: Any) -> None:
-    on_ray._meet(path, "gloo", rank, 2, timedelta(minutes=1))
+    on_ray._meet(rank, path=path, backend="gloo", size=2, timeout=timedelta(minutes=1))
     total = torch.tensor([rank + 1])
     torch.distributed.all_reduce(total)
     found = psutil.Process().net_connections("inet")

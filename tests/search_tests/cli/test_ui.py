@@ -105,7 +105,7 @@ def test_a_home_without_a_record(cli: Any, tmp_path: Path, gates: list[Gate]) ->
 
 def test_report_names_the_command_of_a_home_folder(cli: Any, home: Path) -> None:
     done = cli("report", "tiny", "--home", home)
-    assert f"all trials in MLflow: transfer-search ui tiny --home {home}\n" in done.out
+    assert f"All trials in MLflow: transfer-search ui tiny --home {home}\n" in done.out
     assert "transfer-search ui" not in cli("report", "tiny", "--home", home, "--json").out
     assert f"transfer-search ui tiny --home {home}\n" in cli("status", "tiny", "--home", home).out
 
@@ -133,7 +133,7 @@ def test_the_command_names_what_it_needs(
     home = Home(tmp_path, is_default=is_default)
     command.say_where(address.for_study("tiny"), home, command.Console())
     named = options.format(home=tmp_path)
-    assert capsys.readouterr().out == f"all trials in MLflow: transfer-search ui tiny{named}\n"
+    assert capsys.readouterr().out == f"All trials in MLflow: transfer-search ui tiny{named}\n"
 
 
 def wait_until_reachable(address: str) -> None:
@@ -195,8 +195,8 @@ def test_a_study_on_a_server(
         done.out,
     )
     assert opened == [done.out.strip()]
-    assert f"all trials in MLflow: {done.out}" in cli("report", *where).out
-    assert f"all trials in MLflow: {done.out}" in cli("status", *where).out
+    assert f"All trials in MLflow: {done.out}" in cli("report", *where).out
+    assert f"All trials in MLflow: {done.out}" in cli("status", *where).out
     refused = cli("ui", *where, "--port", "1234")
     assert refused.code == 2
     assert "--port 1234 is of no use" in refused.err

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.cli.streams import ESCAPED, prepare_streams, takes_unicode
+from search.display.streams import ESCAPED, prepare_streams, takes_unicode
 
 PROGRAM = [sys.executable, "-m", "search.cli"]
 # What a terminal that is not UTF-8 has set; LC_ALL=C alone makes Python 3 use UTF-8.
