@@ -109,7 +109,7 @@ def test_which_text_is_pretrained_on(mirror: Path, tmp_path: Path) -> None:
     root = str(mirror)
     task = choose_text(TextChoice(task="flores", languages=("de",)), data_root=root, seed=1)
     assert isinstance(task, TaskText)
-    assert (task.task, task.languages, task.seed) == ("flores", ("de",), 1)
+    assert (task.task.name, task.languages, task.seed) == ("flores", ("de",), 1)
     wanted = TextChoice(dataset="google/xtreme", configs=("XQuAD.de",), column="context")
     dataset = choose_text(wanted, data_root=root, seed=0)
     assert isinstance(dataset, DatasetText)
