@@ -70,6 +70,22 @@ def test_a_room_is_small_enough_to_keep_in_mind(room: Path) -> None:
     assert sum(len(path.read_text().splitlines()) for path in modules) <= MAX_LINES
 
 
+def test_tasks_are_values_and_no_global_names() -> None:
+    """The shipped tasks are named by commands and files that have no study at hand."""
+    named = {
+        str(module)
+        for module in MODULES
+        if module.parts[0] != "spaces" and "SHIPPED" in (ROOT / module).read_text()
+    }
+    assert named == {
+        "search/base_encoder.py",  # pretrain --task
+        "search/cli/tasks.py",
+        "search/init/draft.py",  # writes a study
+        "search/recorded_settings.py",  # a study that has just begun
+        "trainables/exporting/predictor.py",  # a model folder of an earlier version
+    }
+
+
 def test_nothing_is_pickled_or_trusted() -> None:
     forbidden = re.compile(r"\b(pickle|torch\.(save|load)|trust_remote_code=True)\b(?!_)")
     # babel ships its own tables as pickles: bytes of an installed package, read as babel does.

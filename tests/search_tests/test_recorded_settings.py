@@ -1,14 +1,17 @@
 """Settings as records have them: of this version, of older ones, and of a study that has begun."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from search.recorded_settings import RecordedSettings
+from search.recorded_settings import RecordedSettings, describing
+from spaces.phases import TrialPlan
 from spaces.refusal import Refusal
 from spaces.study_file.sections import EvaluationSection, SelectionRule
 from spaces.study_file.study import StudySettings
+from spaces.tasks.catalogue import SHIPPED
 
 
 def test_settings_of_this_version_are_read_whole(settings_of: Callable[..., StudySettings]) -> None:
@@ -54,3 +57,25 @@ def test_a_report_reads_settings_that_a_retrain_refuses() -> None:
     assert not recorded.evaluation.halves
     with pytest.raises(Refusal):
         recorded.whole()
+
+
+def test_a_record_has_the_tasks_of_its_study(settings_of: Callable[..., StudySettings]) -> None:
+    task = {"kind": "tagging", "languages": ["en", "sv"], "labels": ["N", "V"], "rows": "rows"}
+    rows = {"languages": ["sv"], "rows": "more"}
+    settings = settings_of(tasks={"mine": task}, rows={"qqp": [rows]})
+    recorded = RecordedSettings.parse(settings.model_dump(mode="json"))
+    assert recorded.catalogue == settings.catalogue
+    later = settings.model_dump(mode="json")
+    later["tasks"]["mine"]["shade"] = "of a later version"
+    assert RecordedSettings.parse(later).catalogue == settings.catalogue
+    assert RecordedSettings.parse({}).catalogue is SHIPPED
+
+
+def test_a_record_of_a_task_in_the_code_is_refused(planted: Any) -> None:
+    """What an earlier version recorded of a clone with a task of its own."""
+    text = json.dumps(planted.plan("fact").to_dict()).replace("fact", "mine")
+    with pytest.raises(Refusal) as caught, describing("the record of study 'old'"):
+        TrialPlan.from_dict(json.loads(text), SHIPPED)
+    assert str(caught.value).startswith("the record of study 'old': unknown task 'mine'")
+    assert "write the task into the study file as [tasks.NAME] with kind," in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -327,3 +327,15 @@ def test_embeddings_that_were_trained_are_not_those_of_the_base(base: BaseEncode
         is_shared = tables_of(model.encoder)[other].data_ptr() == table.data_ptr()
         assert is_shared == (other != name)
     assert state_digest(base.encoder.state_dict()) == before
+
+
+@pytest.mark.parametrize("name", ["type", "keys", "train", "pop", "half"])
+def test_a_task_may_be_called_like_a_method(base, name: str) -> None:
+    task = replace(SHIPPED.get("rel"), name=name)
+    model = base.model([task], encoder=None, seed=0)
+    assert list(model.heads.keys()) == [name]
+    assert next(iter(model.heads.state_dict())).startswith(f"{name}.")
+    again = base.model([task], encoder=None, seed=1)
+    again.heads.load_state_dict(model.heads.state_dict())
+    weights = [m.heads[name].dense.weight for m in (model, again)]
+    assert torch.equal(*weights)

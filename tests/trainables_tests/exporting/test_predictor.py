@@ -221,3 +221,24 @@ def test_any_row_is_checked_or_refused(
             assert len(message) < 1500
         else:
             json.dumps(asdict(checked), ensure_ascii=False).encode()
+
+
+def test_a_task_that_the_program_does_not_know(base: BaseEncoder) -> None:
+    """The folder describes it, and whose head it has."""
+    described = ModelDescription(
+        task="mine",
+        labels=("a", "b"),
+        max_length=64,
+        phase_key=None,
+        plan={},
+        kind="classification",
+        head="theirs",
+    )
+    task = described.described_task()
+    assert task is not None
+    assert (task.name, task.kind, task.labels) == ("mine", TaskKind.CLASSIFICATION, ("a", "b"))
+    assert task.training_task.name == "theirs"
+    model = base.model((task.training_task,), encoder=None, seed=0)
+    answers = Predictor(model, base, described, task).answer(ROWS[TaskKind.CLASSIFICATION])
+    assert {answer["label"] for answer in answers} <= {"a", "b"}
+    assert about("rel").described_task() is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,14 +13,15 @@ from spaces.phases import Phase, Recipe, Role, Target, TrialPlan
 from spaces.study_file.sections import Precision
 from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.source import Source
-from tests.by_name import mixture_of
+from spaces.tasks.task import AnswerRules, TaskKind
+from tests.by_name import mixture_of, own_task
 from trainables.encoders.model import TransferModel, settings_digest
 from trainables.examples import ChoiceExample, PairExample
 from trainables.formats.base import Features, collate
 from trainables.formats.kinds import format_of_kind
 from trainables.rows.rows import Rows
 from trainables.training.batches import by_length, units_of
-from trainables.training.key_facts import TRAINING_VERSION, KeyFacts
+from trainables.training.key_facts import TRAINING_VERSION, KeyFacts, _contract
 from trainables.training.loop import Saving, train_phase
 from trainables.training.workers import Workers
 
@@ -244,3 +246,19 @@ def test_results_change_only_with_the_training_version() -> None:
     assert TRAINING_VERSION == GOLDEN_VERSION, f"pin the new numbers: {progress.losses} {result}"
     assert tuple(progress.losses) == pytest.approx(GOLDEN_LOSSES, abs=2e-4), FORGOTTEN
     assert result == pytest.approx(GOLDEN_SCORES, abs=0.03), FORGOTTEN
+
+
+def test_a_contract_is_of_what_changes_the_training() -> None:
+    """Shipped tasks have the contract that they always had."""
+    assert _contract(SHIPPED.get("squad2")) == "span f1 "
+    codes, labels = ("de", "en"), ("a", "b")
+    mine = own_task("mine", TaskKind.CLASSIFICATION, "rows", languages=codes, labels=labels)
+    assert _contract(mine) == "classification accuracy a|b"
+    others = [
+        replace(mine, source_language="de"),
+        replace(mine, labels=("b", "a")),
+        replace(mine, kind=TaskKind.TAGGING, metric="accuracy"),
+        replace(mine, answer_rules=AnswerRules.SQUAD_V2),
+    ]
+    assert len({_contract(task) for task in (mine, *others)}) == 5
+    assert _contract(replace(mine, chance=0.1, num_train_rows=9)) == _contract(mine)
