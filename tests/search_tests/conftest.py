@@ -373,6 +373,9 @@ def _write_tables() -> Callable[[Path, dict[str, Any]], Path]:
 def write_study(path: Path, settings: StudySettings) -> Path:
     """As the TOML file that a user would have written."""
     content = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    for role in ("intermediate", "target"):  # without the key, the encoder would decide
+        recipe = getattr(settings.training, role)
+        content["training"][role]["pooling"] = recipe.pooling.value
     return write_tables(path, content)
 
 
