@@ -1,11 +1,12 @@
 """The files of an encoder: which are read, and what their names say before anything is loaded."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, shown
 
 CONFIG = "config.json"
 READ = ("*.json", "*.safetensors", "*.model", "*.txt")  # config, tokenizer, weights
@@ -51,8 +52,10 @@ def check_folder(folder: str | Path) -> None:
     """Raises Refusal for a folder that is not there or whose file names say that it is no encoder
     that can be read."""
     path = Path(folder)
-    if not path.is_dir():
-        raise Refusal(f"encoder {str(folder)!r} is not a folder here; expected one with {CONFIG}")
+    if not os.path.isdir(path):  # False for a name that is too long, too
+        raise Refusal(
+            f"encoder {shown(str(folder))} is not a folder here; expected one with {CONFIG}"
+        )
     names = [entry.name for entry in path.iterdir()]
     fault = fault_of(names)
     if fault is None and CONFIG not in names:

@@ -47,6 +47,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_new(folder: Path) -> None:
-    """Raises Refusal for a path that exists and is not an empty folder."""
+    """Raises Refusal for a path that exists and is not an empty folder, and for an address."""
+    if folder.parts and folder.parts[0].endswith(":"):
+        raise Refusal(f"{folder} looks like an address; expected a new folder")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise Refusal(f"{folder} exists already and is not an empty folder; name a new one")

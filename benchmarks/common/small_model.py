@@ -28,7 +28,6 @@ from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import TransferModel
 from trainables.examples import TextExample
 from trainables.formats.base import IGNORED, Batch, Features
-from trainables.formats.heads import masked_mean
 from trainables.pocket.tokenizer import fast_tokenizer, train_pieces
 from trainables.pretraining.corpus import PocketText
 from trainables.training.loop import READ_EVERY, Saving, rate_factor
@@ -107,10 +106,8 @@ class ForTrainer(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
         output = self.model.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        hidden = output.last_hidden_state
-        if self.is_pooled:
-            hidden = masked_mean(hidden, attention_mask)
-        logits = self.model.heads[self.head](hidden).float()
+        given = (attention_mask,) if self.is_pooled else ()
+        logits = self.model.heads[self.head](output.last_hidden_state, *given).float()
         width = logits.shape[-1]
         loss = cross_entropy(logits.view(-1, width), labels.view(-1), ignore_index=IGNORED)
         return {"loss": loss, "logits": logits}

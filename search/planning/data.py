@@ -83,7 +83,12 @@ def places_of(settings: StudySettings) -> list[StudyRows]:
 
 def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
     """Read and check all rows of a study, as its run would, without writing anything; the encoder
-    too, where a folder stands in for it."""
+    too, where a folder stands in for it. No row is read where that folder cannot be one of an
+    encoder."""
+    try:
+        folder = given_encoder(settings)
+    except Refusal as error:
+        return DataCheck(settings.study.name, (), (), (str(error),), ())
     reader, needed = Rows.of(settings), places_of(settings)
     described, missing, errors = [], [], _wrong_files(settings, needed)
     unreachable: set[str] = set()  # data sets whose server did not answer; it is not asked again
@@ -107,7 +112,6 @@ def check_data(settings: StudySettings, *, on_done: OnDone) -> DataCheck:
         errors += _without_zero_shot(settings, described)
     encoder = None
     try:
-        folder = given_encoder(settings)
         encoder = None if folder is None else _read_encoder(settings, folder)
     except Refusal as error:
         errors.append(str(error))

@@ -305,8 +305,15 @@ SMALL: dict[str, dict[str, Any]] = {
             "batch_size": 16,
             "max_length": 64,
             "max_train_rows": 320,
+            "pooling": "mean",
         },
-        "target": {"num_steps": 60, "batch_size": 16, "max_length": 64, "max_train_rows": 1000},
+        "target": {
+            "num_steps": 60,
+            "batch_size": 16,
+            "max_length": 64,
+            "max_train_rows": 1000,
+            "pooling": "mean",  # the default of encoders that are made here, as this one is
+        },
     },
     "evaluation": {"languages": ["de", "es"], "max_rows": 60},
     "resources": {"checkpoint_seconds": 0.2, "max_concurrent_trials": 2},
@@ -366,6 +373,9 @@ def _write_tables() -> Callable[[Path, dict[str, Any]], Path]:
 def write_study(path: Path, settings: StudySettings) -> Path:
     """As the TOML file that a user would have written."""
     content = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    for role in ("intermediate", "target"):  # without the key, the encoder would decide
+        recipe = getattr(settings.training, role)
+        content["training"][role]["pooling"] = recipe.pooling.value
     return write_tables(path, content)
 
 

@@ -70,3 +70,9 @@ def test_new_is_what_is_not_there_or_empty(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "file"):
         with pytest.raises(Refusal, match="not an empty folder"):
             check_new(folder)
+
+
+@pytest.mark.parametrize("address", ["http://server/x", "s3://bucket/x", "http://["])
+def test_an_address_is_no_new_folder(address: str) -> None:
+    with pytest.raises(Refusal, match="looks like an address; expected a new folder"):
+        check_new(Path(address))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from spaces.refusal import Refusal
+from spaces.refusal import Refusal, one_line
 
 DOCUMENT = "-DOCSTART-"  # in CoNLL 2003 in place of a word, where a document begins
 
@@ -84,7 +84,8 @@ def _annotated(sentence: list[Line], name: str) -> dict[str, object]:
     try:
         parsed = parse_token_and_metadata(content, field_parsers=parsers)
     except ParseException as error:
-        raise Refusal(f"{name}, the sentence from line {sentence[0][0]}: {error}") from error
+        reason = one_line(str(error))
+        raise Refusal(f"{name}, the sentence from line {sentence[0][0]}: {reason}") from error
     words = [word for word in parsed if isinstance(word["id"], int)]
     row: dict[str, object] = dict(parsed.metadata)
     if isinstance(row.get("sent_id"), str):

@@ -117,13 +117,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "xmod": ({}, "cannot read a text"),
     "yoso": ({}, "gives other hidden states where padding follows"),
 }
-# Families whose classes for classification have another encoder (a decoder beside it, or global
-# attention), and those that have no class for multiple choice.
-NO_CLASS = {"longformer", "mt5 (encoder)", "t5 (encoder)", "umt5 (encoder)"}
-NO_CHOICE = {"deberta", "esm", "eurobert", "gte", "jina_embeddings_v3", "nomic_bert"}
+# Families without a class for classification, or whose class has another encoder (a decoder beside
+# it, or global attention), and those that have no class for multiple choice.
+NO_CLASS = {"bert-generation", "longformer", "mt5 (encoder)", "t5 (encoder)", "umt5 (encoder)"}
+NO_CHOICE = {
+    *("deberta", "esm", "esmc", "eurobert", "gte", "jina_embeddings_v3", "layoutlm"),
+    *("nomic_bert", "ultrabert"),
+}
 # Families with a norm after their last layer, which a lower layer cannot be cut from.
 NORM_AT_THE_END = {
-    *("esm", "eurobert", "megatron-bert", "modernbert", "mt5 (encoder)", "roberta-prelayernorm"),
+    *(
+        "esm",
+        "esmc",
+        "ultrabert",
+        "eurobert",
+        "megatron-bert",
+        "modernbert",
+        "mt5 (encoder)",
+        "roberta-prelayernorm",
+    ),
     *("t5 (encoder)", "umt5 (encoder)", "xlm-roberta-xl"),
 }
 NARROW = {"albert": 16, "electra": 16, "rembert": 16, "roformer": 16}

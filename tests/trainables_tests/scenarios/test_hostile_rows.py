@@ -140,7 +140,8 @@ def read_or_refuse(task: Task, row: dict[str, Any]) -> str | None:
         format_of_task(task).check(reading.example, task)
     except RowError as refusal:
         message = str(refusal)
-        assert message.startswith(f"task {task.name!r}, row '")
+        # An id with a single quote stands in double ones.
+        assert message.startswith((f"task {task.name!r}, row '", f'task {task.name!r}, row "'))
         assert message.isprintable(), message
         assert len(message) < 1500, len(message)
         return message

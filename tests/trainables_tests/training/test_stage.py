@@ -41,7 +41,7 @@ def test_the_head_that_was_trained_is_read(open_context, make_phase, events) -> 
     for pooling, name in (("mean", "PooledHead"), ("first", "OwnHead")):
         phase = make_phase("rel", num_steps=2, max_train_rows=30, pooling=pooling)
         record = get_or_train(phase, None, context, events.append)
-        model = model_after(record.key, ("rel",), context)
+        model = model_after(record.key, (SHIPPED.get("rel"),), context)
         assert type(model.heads["rel"]).__name__ == name
         assert record.phase["recipe"].get("pooling", "mean") == pooling
         _, heads = context.store.load(record.key)

@@ -261,7 +261,7 @@ def test_one_model_is_scored_once_under_one_protocol(
     scored: list[str] = []
 
     def counting(model, scoring, context, **keywords):
-        scored.append(scoring.task)
+        scored.append(scoring.task.name)
         return evaluate_rows(model, scoring, context, **keywords)
 
     monkeypatch.setattr(trial, "evaluate_rows", counting)
