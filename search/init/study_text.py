@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from search.init.draft import BATCH_SIZE, TaskDraft
+from spaces.phases import POOLED
 from spaces.study_file.sections import POCKET
 from spaces.study_file.study import StudySettings
 from spaces.tasks.task import TaskKind
@@ -44,6 +45,7 @@ def study_text(draft: TaskDraft, *, study: str, task: str, rows: str, encoder: s
         rows=rows,
         draft=draft,
         is_pocket=is_pocket,
+        is_pooled=is_pocket and draft.kind in POOLED,  # other encoders have it by default
         encoder=encoder or usual.study.encoder,
         revision=None if encoder else usual.study.revision,
         options=_options(draft.kind, is_pocket=is_pocket),

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from transformers import pipeline
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LANGUAGES = ("cs", "de", "en", "es", "sv")
@@ -46,7 +48,11 @@ def test_the_rows_of_one_s_own_are_there_and_fit(cli: Callable[..., Any]) -> Non
 @pytest.mark.slow
 @pytest.mark.ray
 def test_from_a_folder_of_rows_to_answers(
-    tmp_path: Path, tickets: Path, small_base: Path, command: Callable[..., list[str]]
+    tmp_path: Path,
+    tickets: Path,
+    small_base: Path,
+    command: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On a base of seconds in place of the embedded one, and shorter; else as the example is."""
 
@@ -77,6 +83,11 @@ def test_from_a_folder_of_rows_to_answers(
     asked = json.dumps({"text_a": "Sidan laddas inte."})
     answer = json.loads(run("predict", "models:/tickets-tickets@champion", *home, text=asked))
     assert answer["label"] in ("account", "billing", "bug")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    folder = mlflow.artifacts.download_artifacts("models:/tickets-tickets@champion")
+    (plain,) = pipeline("text-classification", folder)("Sidan laddas inte.")
+    assert plain["label"] == answer["label"]
+    assert plain["score"] == pytest.approx(max(answer["probabilities"].values()), abs=1e-5)
 
 
 @pytest.mark.slow
