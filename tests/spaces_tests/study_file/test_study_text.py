@@ -7,31 +7,13 @@ import pytest
 from spaces.refusal import Refusal
 from spaces.study_file.study import StudySettings
 from spaces.study_file.study_text import parse_text, read_tables, whole_text
+from tests.study_texts import study_text
 
 STUDY = """# ours
 include = ["tasks.toml",  # shared
            "more.toml"]
 
-[study]  # who
-name = "own"
-encoder = "pocket"
-seed = 0
-[space]
-intermediate = ["none", "fact"]
-intermediate_learning_rate = [1e-4]
-target_learning_rate = [1e-4]
-targets = ["tickets"]
-[training.intermediate]
-num_steps = 1
-batch_size = 1
-max_length = 32
-[training.target]
-num_steps = 1
-batch_size = 1
-max_length = 32
-[budget]
-num_trials = 2
-"""
+""" + study_text("tickets", note="  # who")
 TICKETS = """
 [tasks.tickets]
 kind = "classification"

@@ -17,29 +17,10 @@ from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.origin import Layout
 from spaces.tasks.source import Source
 from spaces.tasks.task import AnswerRules, TaskKind
+from tests.study_texts import study_text
 from trainables.rows.own_readers import KIND_READERS
 
-STUDY = """
-[study]
-name = "own"
-encoder = "pocket"
-seed = 0
-[space]
-intermediate = ["none", "fact"]
-intermediate_learning_rate = [1e-4]
-target_learning_rate = [1e-4]
-targets = ["coh"]
-[training.intermediate]
-num_steps = 1
-batch_size = 1
-max_length = 32
-[training.target]
-num_steps = 1
-batch_size = 1
-max_length = 32
-[budget]
-num_trials = 2
-"""
+STUDY = f"\n{study_text('coh')}"
 TICKETS = """
 [tasks.tickets]
 kind = "classification"
