@@ -13,7 +13,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
     Config,
 )
 
-from trainables.training.workers import INTERFACE_VARIABLES, meet_on_loopback
+from trainables.training.workers import meeting_on_loopback
 
 TOKEN_FILE = "token"
 END_SECONDS = 10.0  # time for a killed process to be gone
@@ -37,16 +37,16 @@ def on_loopback(folder: Path) -> Iterator[None]:
     token = folder / TOKEN_FILE
     token.touch(0o600, exist_ok=False)
     token.write_text(secrets.token_hex(32))
-    names = (_CLUSTERS, _MODE, _TOKEN, _TOKEN_PATH, *INTERFACE_VARIABLES)
+    names = (_CLUSTERS, _MODE, _TOKEN, _TOKEN_PATH)
     before = {name: os.environ[name] for name in names if name in os.environ}
     has_clusters = ray_constants.ENABLE_RAY_CLUSTER
     os.environ.update({_CLUSTERS: "0", _MODE: "token", _TOKEN_PATH: str(token)})
-    meet_on_loopback()
     os.environ.pop(_TOKEN, None)
     ray_constants.ENABLE_RAY_CLUSTER = False  # it has read its variable when it was imported
     _read_again()
     try:
-        yield
+        with meeting_on_loopback():
+            yield
     finally:
         for name in names:
             os.environ.pop(name, None)

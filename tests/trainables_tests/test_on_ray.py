@@ -26,7 +26,7 @@ from trainables.on_ray import Launch, pack, reason_of, scores_of, trainable, tri
 from trainables.scoring.scores import Scores
 from trainables.training.context import TrialContext
 from trainables.training.trial import run_trial
-from trainables.training.workers import INTERFACE_VARIABLES, Workers, meet_on_loopback
+from trainables.training.workers import INTERFACE_VARIABLES, Workers, meeting_on_loopback
 
 OpenShop = Callable[..., TrialContext]
 
@@ -45,13 +45,14 @@ def test_workers_of_one_machine_listen_to_nobody_else(
 ) -> None:
     for name in INTERFACE_VARIABLES:
         monkeypatch.setenv(name, "eth7")  # as for a cluster
-    meet_on_loopback()
     spawn = multiprocessing.get_context("spawn")
     answers, done = spawn.Queue(), spawn.Event()
     path = str(tmp_path / "a%20b?c#d" / "meeting")
     workers = [spawn.Process(target=_joined, args=(rank, path, answers, done)) for rank in (0, 1)]
-    for worker in workers:
-        worker.start()
+    with meeting_on_loopback():
+        for worker in workers:
+            worker.start()
+    assert {os.environ[name] for name in INTERFACE_VARIABLES} == {"eth7"}
     try:
         for total, ips in (answers.get(timeout=120), answers.get(timeout=120)):
             assert total == 3

@@ -36,7 +36,7 @@ from trainables.quiet import quiet_libraries
 from trainables.store.folders import rename_new
 from trainables.store.phase_store import Attempt, newest_whole
 from trainables.training.loop import Callbacks, Progress, Saving, train_phase
-from trainables.training.workers import Workers, meet_on_loopback
+from trainables.training.workers import Workers, meeting_on_loopback
 
 MAX_PROCESSES = 2  # a step takes 50 ms: more processes would wait longer than they compute
 POSITIONS_LOST = 2  # XLM-R counts positions from padding id + 1
@@ -225,14 +225,14 @@ def _process_group(recipe: BaseRecipe, num_processes: int) -> Iterator[Workers]:
 
 
 def _join_group(rendezvous: str, rank: int, num_processes: int) -> None:
-    meet_on_loopback()
-    distributed.init_process_group(
-        "gloo",
-        init_method=rendezvous,
-        rank=rank,
-        world_size=num_processes,
-        timeout=timedelta(minutes=5),
-    )
+    with meeting_on_loopback():
+        distributed.init_process_group(
+            "gloo",
+            init_method=rendezvous,
+            rank=rank,
+            world_size=num_processes,
+            timeout=timedelta(minutes=5),
+        )
 
 
 def _other_process(recipe: BaseRecipe, num_processes: int, rendezvous: str, rank: int) -> None:

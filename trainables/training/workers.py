@@ -2,8 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,10 +23,19 @@ T = TypeVar("T")
 INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
-def meet_on_loopback() -> None:
-    """Let this process, and those that it starts, listen where no other machine can reach them."""
+@contextmanager
+def meeting_on_loopback() -> Iterator[None]:
+    """Inside, this process and those that it starts listen for each other where no other machine
+    can reach them. The environment is as it was afterwards: a cluster may be joined later."""
     loopback = next(name for _, name in socket.if_nameindex() if name in {"lo", "lo0"})
+    before = {name: os.environ[name] for name in INTERFACE_VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(INTERFACE_VARIABLES, loopback))
+    try:
+        yield
+    finally:
+        for name in INTERFACE_VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @dataclass(frozen=True, slots=True)

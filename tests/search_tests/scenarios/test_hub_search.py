@@ -115,8 +115,9 @@ def report(home: Path) -> dict[str, Any]:
 
 
 def by_name(commit: str) -> str:
-    """The study with an encoder of the hub."""
-    before, _, rest = STUDY.partition("[pretraining]")
+    """The study with an encoder of the hub, and with the heads of one that is made here."""
+    mean = STUDY.replace("max_train_rows", 'pooling = "mean"\nmax_train_rows')
+    before, _, rest = mean.partition("[pretraining]")
     named = f'encoder = "our/tiny"\nrevision = "{commit}"'
     return before.replace('encoder = "pretrained"', named) + rest[rest.index("[space]") :]
 
