@@ -24,6 +24,7 @@ from spaces.json_values import JsonObject, to_json
 from spaces.phases import Phase, Target
 from spaces.study_file.study import StudySettings
 from trainables.encoders.model import TransferModel
+from trainables.encoders.states import frozen_names
 from trainables.store.folders import check_folder, read_tensors, write_folder
 from trainables.store.shared_tensors import split
 from trainables.training.context import TrialContext
@@ -182,8 +183,8 @@ def _measure_storing(model: TransferModel, context: TrialContext) -> tuple[float
     """Return the seconds of writing a stage and of reading it back for the next, and its bytes."""
     began = time.perf_counter()
     folder = context.home / f"written-{began}"
-    frozen = {name for name, p in model.encoder.named_parameters() if not p.requires_grad}
-    own, _ = split(model.encoder.state_dict(), frozen)  # the rest is stored once for all stages
+    # What is frozen is stored once for all stages.
+    own, _ = split(model.encoder.state_dict(), frozen_names(model.encoder))
     parts = {"encoder": own, "heads": model.heads.state_dict()}
     write_folder(folder, parts, {})
     check_folder(folder)

@@ -1,4 +1,4 @@
-"""What an encoder makes of a batch."""
+"""What an encoder makes of a batch, and what of it is trained."""
 
 from torch import Tensor, nn
 
@@ -17,3 +17,8 @@ def hidden_states(
         inputs["token_type_ids"] = batch.token_type_ids
     output = encoder(**inputs, output_hidden_states=all_layers)
     return tuple(output.hidden_states) if all_layers else (output.last_hidden_state,)
+
+
+def frozen_names(module: nn.Module) -> frozenset[str]:
+    """The names of the parameters that are not trained."""
+    return frozenset(name for name, p in module.named_parameters() if not p.requires_grad)

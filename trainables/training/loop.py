@@ -17,6 +17,7 @@ from spaces.phases import Phase, Recipe
 from spaces.tasks.source import Source
 from trainables.encoders.adapters import add_adapters
 from trainables.encoders.model import TransferModel, hidden_states
+from trainables.encoders.states import frozen_names
 from trainables.formats.base import Batch, Features
 from trainables.formats.kinds import format_of_kind
 from trainables.store.folders import (
@@ -320,7 +321,7 @@ def _restore(
 
 def _trained(model: TransferModel) -> dict[str, Tensor]:
     """The model's tensors without those that are frozen: a phase starts with the same ones."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    frozen = frozen_names(model)
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 

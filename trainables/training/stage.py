@@ -13,6 +13,7 @@ from spaces.refusal import Refusal
 from spaces.tasks.source import Source
 from spaces.tasks.task import Task, TaskKind
 from trainables.encoders.model import State, TransferModel
+from trainables.encoders.states import frozen_names
 from trainables.formats.base import Features
 from trainables.store.phase_store import PhaseRecord
 from trainables.training.context import TrialContext
@@ -107,8 +108,8 @@ def _train_or_retry(
         # retry of its own.
         context.store.clear_attempts(retry_key)
         reason = f"{first.reason}; again at half the rate: {second_error}"
-        return _commit(replace(first, reason=reason), None, None, context)
-    _commit(replace(first, retried_as=retry_key), None, None, context)
+        return _commit(replace(first, reason=reason), None, context)
+    _commit(replace(first, retried_as=retry_key), None, context)
     return record
 
 
@@ -143,7 +144,7 @@ def _train(
         ),
     )
     report({"event": "trained", "key": key, "seconds": time.monotonic() - started})
-    return _commit(_record(stage, progress, context), model, parent, context)
+    return _commit(_record(stage, progress, context), model, context)
 
 
 def _check_precision(context: TrialContext) -> None:
@@ -195,9 +196,7 @@ def untrained_model(phase: Phase, encoder: State | None, context: TrialContext) 
     return model
 
 
-def _commit(
-    record: PhaseRecord, model: TransferModel | None, parent: str | None, context: TrialContext
-) -> PhaseRecord:
+def _commit(record: PhaseRecord, model: TransferModel | None, context: TrialContext) -> PhaseRecord:
     """Store the record and the weights (None: it diverged), on the first worker. Returns the record
     in the store: another one where another process was first."""
     stored = record
@@ -205,19 +204,21 @@ def _commit(
         tensors: dict[str, State] = {}
         if model is not None:
             tensors = {"encoder": model.encoder.state_dict(), "heads": model.heads.state_dict()}
-        unchanged = _unchanged(model, parent, context) if model is not None else frozenset[str]()
+        unchanged = _unchanged(model, record, context) if model is not None else frozenset[str]()
         stored = context.store.commit(record, tensors, unchanged=unchanged)
     return context.workers.share(stored)
 
 
-def _unchanged(model: TransferModel, parent: str | None, context: TrialContext) -> frozenset[str]:
-    """The names of the encoder's tensors that equal those that the phase started from, where it
-    froze any. Merged adapters change frozen weights, so values are compared."""
-    if all(parameter.requires_grad for parameter in model.encoder.parameters()):
-        return frozenset()
+def _unchanged(model: TransferModel, record: PhaseRecord, context: TrialContext) -> frozenset[str]:
+    """The names of the encoder's tensors that equal those that the phase started from: what it
+    froze. Merged adapters change frozen weights, so there the values are compared."""
+    frozen = frozen_names(model.encoder)
+    if record.phase["recipe"].get("lora_rank") is None:
+        return frozen
+    parent = record.parent
     start = context.store.load(parent)[0] if parent else context.base.encoder.state_dict()
     state = model.encoder.state_dict()
-    return frozenset(name for name in state if torch.equal(state[name].cpu(), start[name]))
+    return frozenset(name for name in frozen if torch.equal(state[name].cpu(), start[name].cpu()))
 
 
 def _record(stage: _Stage, progress: Progress, context: TrialContext) -> PhaseRecord:

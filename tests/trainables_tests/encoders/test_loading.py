@@ -12,6 +12,7 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
+    PreTrainedTokenizerFast,
     SqueezeBertConfig,
     SqueezeBertForMaskedLM,
 )
@@ -136,14 +137,18 @@ def test_weights_of_a_decoder_are_refused(folder: Path) -> None:
     assert "gives a token the same hidden states whatever follows it" in refused(folder)
 
 
-def test_half_precision_and_prefixed_weights_are_read(tmp_path: Path, wordpiece) -> None:
-    config = BertConfig(
-        vocab_size=len(wordpiece),
+def small_bert(tokenizer: PreTrainedTokenizerFast) -> BertConfig:
+    return BertConfig(
+        vocab_size=len(tokenizer),
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=16,
     )
+
+
+def test_half_precision_and_prefixed_weights_are_read(tmp_path: Path, wordpiece) -> None:
+    config = small_bert(wordpiece)
     BertForMaskedLM(config).half().save_pretrained(tmp_path)
     wordpiece.save_pretrained(tmp_path)
     encoder, _, _ = read_encoder(str(tmp_path))
@@ -151,13 +156,7 @@ def test_half_precision_and_prefixed_weights_are_read(tmp_path: Path, wordpiece)
 
 
 def test_a_pooler_is_given_beside_the_encoder(tmp_path: Path, wordpiece) -> None:
-    config = BertConfig(
-        vocab_size=len(wordpiece),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-    )
+    config = small_bert(wordpiece)
     for name, has_one in (("with", True), ("without", False)):
         whole = BertModel(config, add_pooling_layer=has_one)
         whole.save_pretrained(tmp_path / name)

@@ -1,8 +1,9 @@
 import torch
+from torch import nn
 
 from spaces.tasks.catalogue import SHIPPED
 from spaces.tasks.source import Source
-from trainables.encoders.states import hidden_states
+from trainables.encoders.states import frozen_names, hidden_states
 from trainables.formats.base import collate
 
 
@@ -21,3 +22,10 @@ def test_segments_are_read_where_the_encoder_has_them(tiny_encoder, make_feature
     read = hidden_states(tiny_encoder, batch)[0]
     batch.token_type_ids.zero_()
     assert not torch.equal(read, hidden_states(tiny_encoder, batch)[0])
+
+
+def test_frozen_parameters_are_named() -> None:
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    assert frozen_names(module) == frozenset()
+    module[0].requires_grad_(False)
+    assert frozen_names(module) == {"0.weight", "0.bias"}

@@ -1,11 +1,13 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.scoring.scores import Mark, ScoringProtocol, TargetScores
+from tests import scored
+from trainables.scoring.scores import Mark, TargetScores
 from trainables.scoring.stored_scores import (
     StoredScores,
     read_scores,
@@ -13,19 +15,7 @@ from trainables.scoring.stored_scores import (
     write_scores,
 )
 
-PROTOCOL = ScoringProtocol(
-    task="retrieval",
-    metric="accuracy",
-    split="validation",
-    selection="target_dev",
-    data="d",
-    labels="l",
-    rows=0,
-    layer=3,
-    pooling="mean",
-    max_length=64,
-    training_version=2,
-)
+PROTOCOL = replace(scored.PROTOCOL, task="retrieval", layer=3, pooling="mean")
 
 
 def stored_of(values: dict[str, float], seconds: float = 1.5) -> StoredScores:
